@@ -11,3 +11,12 @@ class UsageError(PipelineError):
     """A setting that breaks its rule, found before anything has started."""
 
     exit_code = 2
+
+
+class Interrupted(KeyboardInterrupt):
+    """SIGINT or SIGTERM: whoever holds a run open ends it as killed and passes this on."""
+
+    def __init__(self, signal_number: int) -> None:
+        """Remember the signal, from which the exit code follows."""
+        super().__init__(signal_number)
+        self.exit_code = 128 + signal_number

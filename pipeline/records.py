@@ -5,98 +5,27 @@ They must not know torch, MLflow or matplotlib: whoever draws or logs needs only
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+
 from numpy.typing import NDArray
 
-Activation = Literal["relu", "none"]
-Optimizer = Literal["adam", "sgd"]
-Select = Literal["last", "best"]
-Precision = Literal["float32", "bfloat16"]
+from pipeline.recipe import Recipe as Recipe
+
+Cause = Literal["active", "dropped", "inactive", "both"]
 Ending = Literal["finished", "patience", "diverged"]
 Counts = NDArray[np.int64]
 Floats = NDArray[np.float64]
 Weights = Mapping[str, NDArray[np.float32]]
 
+CAUSES: tuple[Cause, ...] = ("active", "dropped", "inactive", "both")
+ZERO_CAUSES: tuple[Cause, ...] = CAUSES[1:]
+
 # A unit whose mean |h| is at most this share of its layer's mean is dormant:
 # Sokar et al. 2023, "The Dormant Neuron Phenomenon in Deep Reinforcement Learning", section 3.
 DORMANT_TAU = 0.025
-
-
-@dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """Everything a network's numbers depend on, data and device aside.
-
-    Attributes:
-        activation: "relu", or "none" for a linear network.
-        drop_rate: probability in [0, 1) of dropping a unit in a training pass.
-        output_dropout: whether the logits are dropped too, as in the post.
-        widths: units of each hidden layer.
-        optimizer: "adam" or "sgd".
-        learning_rate: step size.
-        momentum: of SGD, in [0, 1).
-        weight_decay: L2 penalty, >= 0.
-        batch_size: samples an update.
-        epochs: passes over the training set; 0 is a census of the network as born.
-        seed: of initial weights, batch order and masks.
-        precision: of the matrix products in training; weights and evaluation are float32.
-        holdout: training images set aside for validation; 0 validates on the test set.
-        patience: epochs without a better validation loss before stopping; 0 never stops.
-        select: keep the weights of the last epoch, or of the best validation loss.
-        probe_every: every how many updates the training pass is watched.
-    """
-
-    activation: Activation = "relu"
-    drop_rate: float = 0.5
-    output_dropout: bool = True
-    widths: tuple[int, ...] = (256, 256, 128, 128)
-    optimizer: Optimizer = "adam"
-    learning_rate: float = 0.001
-    momentum: float = 0.0
-    weight_decay: float = 0.0
-    batch_size: int = 200
-    epochs: int = 10
-    seed: int = 0
-    precision: Precision = "float32"
-    holdout: int = 5000
-    patience: int = 0
-    select: Select = "last"
-    probe_every: int = 20
-
-    @property
-    def arm(self) -> str:
-        """The name of activation and dropout together: relu, relu+dropout, dropout, linear."""
-        parts = ["relu"] * (self.activation == "relu") + ["dropout"] * (self.drop_rate > 0)
-        return "+".join(parts) or "linear"
-
-    @property
-    def name(self) -> str:
-        """What a person calls this network in a list of runs: `relu+dropout p=0.5 seed 0`."""
-        rate = f" p={self.drop_rate:g}" if self.drop_rate > 0 else ""
-        return f"{self.arm}{rate} seed {self.seed}"
-
-    @property
-    def layers(self) -> tuple[str, ...]:
-        """The layers' names in metrics: h1 … hL, then logits."""
-        return (*(f"h{i}" for i in range(1, len(self.widths) + 1)), "logits")
-
-    @property
-    def parameters(self) -> dict[str, str]:
-        """Every setting as canonical text, so that 0.5 and 0.50 are one value in MLflow."""
-        return {field.name: canonical(getattr(self, field.name)) for field in fields(self)}
-
-
-def canonical(value: object) -> str:
-    """One text for each value: shortest float, `true`/`false`, comma-separated sequences."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, float):
-        return f"{value:.15g}"
-    if isinstance(value, tuple):
-        return ",".join(canonical(item) for item in value)
-    return str(value)
 
 
 @dataclass(frozen=True)
@@ -128,7 +57,7 @@ class ZeroCauses:
         """The number of (sample, unit) pairs that were looked at."""
         return int((self.active + self.dropped + self.inactive + self.both).sum())
 
-    def share(self, cause: Literal["active", "dropped", "inactive", "both"]) -> float:
+    def share(self, cause: Cause) -> float:
         """The share of all pairs with this cause; NaN where nothing was watched."""
         return int(getattr(self, cause).sum()) / self.pairs if self.pairs else math.nan
 
@@ -219,7 +148,8 @@ class EpochRecord:
         layers: from h1 to logits.
         train: mean over the epoch's training batches, dropout on; None at epoch 0.
         train_eval: the images trained on, in evaluation mode.
-        validation: the held-out images, or the test set where nothing is held out.
+        validation: the held-out images, or the test set where nothing is held out; None in the
+            toy, which holds nothing out.
         epoch_seconds: wall time of the epoch's training, the stack's divided by its networks;
             None at epoch 0.
         samples_per_second: training samples of this network over `epoch_seconds`.
@@ -233,7 +163,7 @@ class EpochRecord:
     layers: tuple[LayerRecord, ...]
     train: Score | None
     train_eval: Score
-    validation: Score
+    validation: Score | None = None
     epoch_seconds: float | None = None
     samples_per_second: float | None = None
     peak_memory_mb: float | None = None
@@ -259,10 +189,10 @@ def metrics(record: EpochRecord, before: EpochRecord | None, born: EpochRecord) 
         if score is not None:
             named |= {f"{prefix}/loss": score.loss, f"{prefix}/accuracy": score.accuracy}
     for i, layer in enumerate(record.layers):
-        named[f"zero/{layer.name}"] = layer.causes.zero_share
-        named[f"zero_dropped/{layer.name}"] = layer.causes.share("dropped")
-        named[f"zero_inactive/{layer.name}"] = layer.causes.share("inactive")
-        named[f"zero_both/{layer.name}"] = layer.causes.share("both")
+        if layer.causes.pairs:
+            named[f"zero/{layer.name}"] = layer.causes.zero_share
+            for cause in ZERO_CAUSES:
+                named[f"zero_{cause}/{layer.name}"] = layer.causes.share(cause)
         named[f"gradient_norm/{layer.name}"] = layer.gradient_norm
         named[f"update_ratio/{layer.name}"] = layer.update_ratio
         states, birth = layer.states, born.layers[i].states

@@ -1,0 +1,106 @@
+"""The command line: one command a step, derived from its settings. No logic of its own.
+
+It must not import torch or mlflow: a step's own imports happen when the step starts.
+"""
+
+import importlib
+import inspect
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+from typing import Any, NoReturn
+
+import click
+
+from pipeline.errors import Interrupted, PipelineError
+from pipeline.options import STEPS
+from pipeline.settings import canonical, declared, parsed
+
+DEBUG_VARIABLE = "WHY_ZERO_DEBUG"
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and leave with its exit code: 2 for usage, 1 for other failures."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    sys.exit(run(arguments))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code; a user's mistake is one line on stderr."""
+    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
+    try:
+        build().main(list(arguments), prog_name="python -m pipeline", standalone_mode=False)
+    except click.ClickException as error:
+        return _fail(error.format_message(), error.exit_code)
+    except PipelineError as error:
+        if "--debug" in arguments or os.environ.get(DEBUG_VARIABLE):
+            raise
+        return _fail(str(error), error.exit_code)
+    except click.Abort as abort:  # what click makes of a KeyboardInterrupt
+        cause = abort.__cause__
+        code = cause.exit_code if isinstance(cause, Interrupted) else 128 + signal.SIGINT
+        return _fail("stopped; unfinished runs are marked as killed", code)
+    return 0
+
+
+def _fail(message: str, exit_code: int) -> int:
+    click.echo(f"error: {message}", err=True)
+    return exit_code
+
+
+def _interrupt(number: int, _frame: FrameType | None) -> NoReturn:
+    """Raise once; a second signal must not cut short the ending of the runs."""
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, signal.SIG_IGN)
+    raise Interrupted(number)
+
+
+def build() -> click.Group:
+    """The command `python -m pipeline`, with a sub-command for each step."""
+    group = click.Group(
+        name="pipeline",
+        help="Train networks, tracked in MLflow, and find out why every zero is zero.",
+        context_settings={
+            "help_option_names": ["-h", "--help"],
+            "token_normalize_func": lambda token: token.replace("_", "-"),
+            "max_content_width": 100,
+        },
+    )
+    for step, settings in STEPS.items():
+        group.add_command(_command(step, settings))
+    return group
+
+
+def _command(step: str, settings: type) -> click.Command:
+    """One step's command. Options stay text until all of them are read, then are parsed at once."""
+
+    def callback(**texts: Any) -> None:  # noqa: ANN401 - click passes what the options gave
+        chosen = parsed(settings, texts)
+        from pipeline.console import Console
+
+        importlib.import_module(f"pipeline.steps.{step}").run(chosen, Console())
+
+    options = [
+        click.Option(
+            [f"--{item.name.replace('_', '-')}"],
+            default=canonical(item.default),
+            show_default=True,
+            metavar=kind.metavar,
+            help=text,
+        )
+        for item, kind, text in declared(settings)
+    ]
+    debug = click.Option(
+        ["--debug"],
+        is_flag=True,
+        expose_value=False,
+        help=f"Show the traceback of an error (also with {DEBUG_VARIABLE}=1).",
+    )
+    return click.Command(
+        step, params=[*options, debug], callback=callback, help=inspect.getdoc(settings)
+    )

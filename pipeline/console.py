@@ -1,0 +1,55 @@
+"""What a person sees while a step runs: lines, tables, a progress bar.
+
+Where the output is not a terminal there are plain lines alone. It must not know what it shows.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import IO
+
+import rich.console
+import rich.progress
+import rich.table
+
+
+class Console:
+    """The terminal, or whatever stands in its place."""
+
+    def __init__(self, file: IO[str] | None = None) -> None:
+        """Write to `file`, the standard output by default."""
+        self._console = rich.console.Console(file=file, highlight=False, soft_wrap=True)
+        self._started = time.perf_counter()
+
+    def line(self, text: str = "") -> None:
+        """Show one line as it is."""
+        self._console.print(text, markup=False)
+
+    def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Show a table; its cells may carry rich markup such as `[red]dead[/]`."""
+        table = rich.table.Table(title=title, title_justify="left", box=rich.table.box.SIMPLE)
+        for number, column in enumerate(columns):
+            table.add_column(column, justify="left" if number == 0 else "right", no_wrap=True)
+        for row in rows:
+            table.add_row(*row)
+        self._console.print(table, crop=False)
+
+    def elapsed(self, what: str) -> None:
+        """Show how many seconds have gone by since this console was made."""
+        self.line(f"{what} in {time.perf_counter() - self._started:.1f} s")
+
+    @contextmanager
+    def progress(self, what: str, total: int) -> Iterator[rich.progress.Progress]:
+        """Show a bar with the time left while the block runs; on a terminal only."""
+        bar = rich.progress.Progress(
+            rich.progress.TextColumn("{task.description}"),
+            rich.progress.BarColumn(),
+            rich.progress.MofNCompleteColumn(),
+            rich.progress.TimeRemainingColumn(),
+            console=self._console,
+            transient=True,
+            disable=not self._console.is_terminal,
+        )
+        with bar:
+            bar.add_task(what, total=total)
+            yield bar

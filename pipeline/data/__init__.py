@@ -1,0 +1,25 @@
+"""Where images come from: files in, verified uint8 tensors out.
+
+It must not know networks, training or MLflow.
+"""
+
+from pipeline.data.folder import read_folder
+from pipeline.data.idx import read_idx
+from pipeline.data.images import ImageData
+from pipeline.data.known import KNOWN_NAMES
+from pipeline.data.lookup import prepared
+from pipeline.data.sets import load
+from pipeline.data.splits import split
+from pipeline.data.store import read_prepared, write_prepared
+
+__all__ = [
+    "KNOWN_NAMES",
+    "ImageData",
+    "load",
+    "prepared",
+    "read_folder",
+    "read_idx",
+    "read_prepared",
+    "split",
+    "write_prepared",
+]

@@ -1,0 +1,111 @@
+"""A folder of four IDX files in, a verified data set out.
+
+It must not know networks, nor where prepared data are kept.
+"""
+
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pipeline.data.digests import verify_checksums, verify_published
+from pipeline.data.idx import Numbers, read_idx
+from pipeline.data.images import ImageData, Part, assemble
+from pipeline.data.known import KNOWN, KnownSet
+from pipeline.data.paths import check_name, is_file, is_folder
+from pipeline.errors import PipelineError
+
+HALVES = {"train": ("train",), "test": ("t10k", "test")}
+
+
+def read_folder(folder: Path, name: str) -> ImageData:
+    """The data set in a folder of IDX files, each plain or gzipped.
+
+    A known set whose digests are known must be the published one. For others a file `SHA256SUMS`
+    in the folder, where there is one, must list the four files as they lie there.
+
+    Args:
+        folder: holds `train-images-idx3-ubyte`, `train-labels-idx1-ubyte` and the same for `t10k`
+            or `test`, with `.idx` for `-idx` and `.gz` allowed; for EMNIST and QMNIST under the
+            names they are distributed with.
+        name: of the data set; a known one brings its classes, any other has the classes 0 to its
+            largest training label.
+
+    Raises:
+        PipelineError: a missing, damaged or wrong file, or files that do not fit each other.
+        UsageError: a name that cannot be a file's stem.
+    """
+    check_name(name)
+    if not is_folder(folder):
+        raise PipelineError(
+            f"source must be a folder of IDX files, got {folder}: give one that can be read"
+        )
+    known = KNOWN.get(name)
+    layout = known or KnownSet(classes=(), licence="not stated")
+    paths = [
+        _find(folder, half, kind=kind, prefix=layout.prefix)
+        for half, kind in product(HALVES, ("images-idx3-ubyte", f"labels-{layout.labels}"))
+    ]
+    if layout.sha256 is None:
+        verify_checksums(folder, paths)
+    arrays = [read_idx(path) for path in paths]
+    if layout.sha256 is not None:
+        verify_published(name, paths, arrays=arrays, sha256=layout.sha256)
+    train = Part(_images(arrays[0], layout), _labels(arrays[1], layout, path=paths[1]))
+    test = Part(_images(arrays[2], layout), _labels(arrays[3], layout, path=paths[3]))
+    return assemble(
+        name,
+        train,
+        test=test,
+        classes=layout.classes or tuple(str(label) for label in range(int(train.labels.max()) + 1)),
+        source=str(folder),
+        licence=layout.licence,
+    )
+
+
+def _find(folder: Path, half: str, *, kind: str, prefix: str) -> Path:
+    """The one file for this half and kind, plain before gzipped."""
+    what, form = kind.split("-", 1)
+    stems = [f"{prefix}{start}-{what}{dot}{form}" for start in HALVES[half] for dot in "-."]
+    found = [stem for stem in stems if any(_is_there(folder, stem))]
+    if len(found) != 1:
+        got = f"both {' and '.join(found)}" if found else "none"
+        raise PipelineError(
+            f"a folder of IDX files must hold one {' or '.join(stems)} (plain or .gz), "
+            f"got {got} in {folder}: add what is missing or remove what is too much"
+        )
+    is_plain, _ = _is_there(folder, found[0])
+    return folder / (found[0] if is_plain else f"{found[0]}.gz")
+
+
+def _is_there(folder: Path, stem: str) -> tuple[bool, bool]:
+    """Whether the file is there plain, and whether it is there gzipped."""
+    return is_file(folder / stem), is_file(folder / f"{stem}.gz")
+
+
+def _images(array: Numbers, layout: KnownSet) -> Tensor:
+    """Upright images."""
+    if layout.is_transposed and array.ndim == 3:
+        array = np.ascontiguousarray(array.transpose(0, 2, 1))
+    return torch.from_numpy(array)
+
+
+def _labels(array: Numbers, layout: KnownSet, *, path: Path) -> Tensor:
+    """Labels that count from 0."""
+    dimensions, dtype = (2, np.int32) if layout.labels == "idx2-int" else (1, np.uint8)
+    if array.ndim != dimensions or array.dtype != dtype:
+        raise PipelineError(
+            f"labels must be {np.dtype(dtype).name} in {dimensions} dimensions, got "
+            f"{array.dtype.name} in {array.ndim} in {path}: give the label file of these images"
+        )
+    if array.ndim == 2:
+        # The first of QMNIST's eight columns is the class; the others tell who wrote the digit.
+        array = np.ascontiguousarray(array[:, 0])
+    if array.min() < layout.first_label:
+        raise PipelineError(
+            f"labels must start at {layout.first_label}, got {array.min()} in {path}: "
+            "give the labels as they are distributed"
+        )
+    return torch.from_numpy(array).long() - layout.first_label

@@ -1,0 +1,35 @@
+"""Which names can be files, and which paths are.
+
+It must not know what is in a file.
+"""
+
+from pathlib import Path
+
+from pipeline.errors import UsageError
+
+
+def check_name(name: str) -> None:
+    """Raise UsageError unless the name of a data set can be a file's stem on every system."""
+    forbidden = set('<>:"/\\|?*')
+    is_plain = name.isprintable() and not forbidden & set(name) and name == name.strip(" .")
+    if not is_plain or not 1 <= len(name.encode()) <= 100:
+        raise UsageError(
+            f"a data set's name must be usable as a file's name, got {name!r}: "
+            "give 1 to 100 letters, digits or hyphens"
+        )
+
+
+def is_file(path: Path) -> bool:
+    """Whether a file can be reached here; `Path.is_file` raises where a folder is closed to us."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a folder can be reached here."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False

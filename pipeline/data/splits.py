@@ -1,0 +1,35 @@
+"""Which images are trained on and which are held out for validation.
+
+It must not know the images.
+"""
+
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+
+from pipeline.errors import UsageError
+
+# Any number would do, but it must never change: the held-out images are part of every result.
+SPLIT_SEED = 20_160_522
+
+
+def split(count: int, holdout: int) -> tuple[Int64[Tensor, " train"], Int64[Tensor, " validation"]]:
+    """Indices to train on and indices to validate on, the same at every call and on every device.
+
+    Which images are held out is drawn once for all; both parts are sorted, so that gathering
+    them walks through memory in one direction. The order of training is not decided here.
+
+    Args:
+        count: images in the training set.
+        holdout: how many of them to hold out; 0 gives an empty validation part.
+
+    Raises:
+        UsageError: holdout outside [0, count).
+    """
+    if not 0 <= holdout < count:
+        raise UsageError(
+            f"holdout must be in [0, {count}), the images there are to train on, got {holdout}: "
+            "give a smaller number, or 0 to validate on the test set"
+        )
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(SPLIT_SEED))
+    return order[holdout:].sort().values, order[:holdout].sort().values

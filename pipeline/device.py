@@ -1,0 +1,97 @@
+"""Which device computes: its name, its random streams, its memory.
+
+The only room that says cuda or mps. It must not know what is computed there.
+"""
+
+import hashlib
+import platform
+import resource
+import sys
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from pipeline.errors import PipelineError
+
+
+def resolve(name: str) -> torch.device:
+    """The device that `name` asks for, checked to be there.
+
+    Args:
+        name: `auto` (CUDA, else MPS, else the CPU), `cpu`, `cuda`, `cuda:N` or `mps`.
+
+    Raises:
+        PipelineError: the device asked for is not on this machine. Never a silent CPU run.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda", 0)
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    device = torch.device(name)
+    if device.type == "cuda":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        index = device.index or 0
+        if index >= count:
+            raise PipelineError(
+                f"device must be on this machine, got {name}, but torch {torch.__version__} "
+                f"finds {count} CUDA devices here; use device=auto or device=cpu"
+            )
+        return torch.device("cuda", index)
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise PipelineError(
+            "device must be on this machine, got mps, but torch finds no Apple GPU here; "
+            "use device=auto or device=cpu"
+        )
+    return device
+
+
+def describe(device: torch.device) -> str:
+    """The device's name for people and fingerprints, such as `cpu (AMD EPYC)`."""
+    if device.type == "cuda":
+        return f"{device} ({torch.cuda.get_device_name(device)})"
+    return f"{device} ({_processor()})"
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.machine()
+
+
+def generator(device: torch.device, seed: int, stream: str) -> torch.Generator:
+    """A generator that depends on (seed, name of the stream) and on nothing else.
+
+    Two networks with one seed so share their initial weights, batch order and masks, and no
+    network's numbers depend on how many others train beside it.
+    """
+    digest = hashlib.blake2b(f"{seed}/{stream}".encode(), digest_size=8).digest()
+    return torch.Generator(device).manual_seed(int.from_bytes(digest, "big", signed=True))
+
+
+def fill_with_random_bits(words: Tensor, source: torch.Generator) -> None:
+    """Fill an int64 tensor in place with 64 independent fair bits an element.
+
+    `random_()` without bounds leaves the sign bit 0, which would drop nothing in the upper half
+    of every mask; the lower bound asks for the full range.
+    """
+    words.random_(-(2**63), None, generator=source)
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait for what the device has been given to do, so that a clock can be read."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
+def peak_memory_mb(device: torch.device) -> float:
+    """The most memory held so far, in MB: the device's on CUDA, else the process's."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 1e6
+    unit = 1 if sys.platform == "darwin" else 1024  # getrusage(2): bytes on macOS, KiB on Linux
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6

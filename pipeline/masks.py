@@ -1,0 +1,78 @@
+"""Dropout masks, drawn for a stack of networks from streams of their own.
+
+It must not know what the masks are laid over: weights, losses and optimizers are elsewhere.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+from pipeline import device as devices
+from pipeline.recipe import Recipe
+
+
+class MaskSource(Protocol):
+    """Whatever gives the masks of one training pass after another."""
+
+    def draw(self, batch: int) -> Sequence[Bool[Tensor, "networks batch units"] | None]:
+        """The next masks, one for each layer: True = kept, None where nothing is dropped."""
+
+
+class RandomMasks:
+    """The masks of one epoch: each network's and layer's from its own (seed, layer, epoch).
+
+    Networks with one seed share the random numbers behind their masks, so a unit that is dropped
+    at p = 0.2 is dropped at p = 0.5 as well. A mask takes 32 bits a unit: the rate that they
+    realise is within 2**-33 of p.
+    """
+
+    def __init__(
+        self, recipes: Sequence[Recipe], units: Sequence[int], *, epoch: int, device: torch.device
+    ) -> None:
+        """Open the streams.
+
+        Args:
+            recipes: one for each network of the stack.
+            units: units of each layer, logits included.
+            epoch: part of the streams' names.
+            device: where the masks are drawn.
+        """
+        seeds = list(dict.fromkeys(recipe.seed for recipe in recipes))
+        self._seed_of = torch.tensor([seeds.index(r.seed) for r in recipes], device=device)
+        self._is_one_for_each = len(seeds) in (1, len(recipes))
+        self._units = units
+        self._thresholds: list[Int[Tensor, "networks 1 1"] | None] = []
+        self._sources: list[list[torch.Generator]] = []
+        for layer in recipes[0].layers:
+            rates = [recipe.drop_rate_of(layer) for recipe in recipes]
+            stream = f"mask {layer} epoch {epoch}"
+            self._sources.append([devices.generator(device, seed, stream) for seed in seeds])
+            self._thresholds.append(_thresholds(rates, device) if any(rates) else None)
+        self._device = device
+
+    def draw(self, batch: int) -> list[Bool[Tensor, "networks batch units"] | None]:
+        """The next masks for `batch` samples, one for each layer."""
+        return [
+            None if threshold is None else self._bits(layer, batch) >= threshold
+            for layer, threshold in enumerate(self._thresholds)
+        ]
+
+    def _bits(self, layer: int, batch: int) -> Int[Tensor, "networks_or_1 batch units"]:
+        """32 random bits for each unit, drawn once for networks with the same seed."""
+        count = batch * self._units[layer]
+        sources = self._sources[layer]
+        words = torch.empty(len(sources), (count + 1) // 2, dtype=torch.int64, device=self._device)
+        for row, source in zip(words, sources, strict=True):
+            devices.fill_with_random_bits(row, source)
+        bits = words.view(torch.int32)[:, :count].view(len(sources), batch, -1)
+        return bits if self._is_one_for_each else bits[self._seed_of]
+
+
+def _thresholds(rates: Sequence[float], device: torch.device) -> Int[Tensor, "networks 1 1"]:
+    """The int32 below which a random int32 falls with probability p."""
+    lowest, highest = -(2**31), 2**31 - 1
+    values = [min(lowest + round(rate * 2**32), highest) for rate in rates]
+    return torch.tensor(values, dtype=torch.int32, device=device)[:, None, None]

@@ -1,0 +1,156 @@
+"""What an epoch of a stack amounts to: running sums by unit, then records.
+
+It keeps sums, never activations. It must not know how a network is trained.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from pipeline import probe
+from pipeline.batches import Batch
+from pipeline.records import LayerRecord, Score
+from pipeline.stack import LayerPass, Stack
+
+
+def cross_entropy(
+    logits: Float[Tensor, "networks batch classes"], target: Int[Tensor, "networks_or_1 batch"]
+) -> Float[Tensor, "networks batch"]:
+    """-ln softmax(logits)[target] of every sample, in nats."""
+    target = target.expand(len(logits), -1)
+    losses = F.cross_entropy(logits.float().flatten(0, 1), target.flatten(), reduction="none")
+    return losses.view_as(target)
+
+
+class ScoreSum:
+    """Running sums of loss and right answers, for every network of a stack."""
+
+    def __init__(self, networks: int, device: torch.device) -> None:
+        """Start at zero."""
+        self._samples = 0
+        self._loss = torch.zeros(networks, device=device)
+        self._right = torch.zeros(networks, dtype=torch.int64, device=device)
+
+    def add(
+        self,
+        logits: Float[Tensor, "networks batch classes"],
+        losses: Float[Tensor, "networks batch"],
+        target: Int[Tensor, "networks_or_1 batch"],
+    ) -> None:
+        """Add a batch."""
+        self._samples += target.shape[1]
+        self._loss += losses.sum(1)
+        self._right += (logits.argmax(-1) == target).sum(1)
+
+    def scores(self) -> list[Score]:
+        """Each network's mean loss and accuracy; this waits for the device."""
+        pairs = zip(self._loss.tolist(), self._right.tolist(), strict=True)
+        return [Score(loss / self._samples, right / self._samples) for loss, right in pairs]
+
+
+@torch.no_grad()
+def evaluate(
+    stack: Stack, batches: Iterable[Batch], *, states: probe.StateCount | None = None
+) -> list[Score]:
+    """Each network's score in evaluation mode, in float32.
+
+    Args:
+        stack: the networks.
+        batches: what they are scored on.
+        states: also counts what every hidden unit does.
+    """
+    total = ScoreSum(len(stack.recipes), stack.scales.device)
+    for batch in batches:
+        trace: list[LayerPass] | None = [] if states is not None else None
+        logits = stack(batch.x, trace=trace)
+        if states is not None and trace is not None:
+            states.add([(layer.z, layer.h) for layer in trace[:-1]])
+        total.add(logits, cross_entropy(logits, batch.target), batch.target)
+    return total.scores()
+
+
+class Watch:
+    """What the watched updates of one epoch showed, for every layer of a stack."""
+
+    def __init__(self, stack: Stack) -> None:
+        """Start at zero, and remember the weights as they are now."""
+        self._stack = stack
+        self._samples = 0
+        self._batches = 0
+        self._before = [_incoming(stack, layer) for layer in range(len(stack.weights))]
+        rows = [weight.shape[:2] for weight in stack.weights]
+        device = stack.scales.device
+        self._causes = [torch.zeros(4, *row, dtype=torch.int64, device=device) for row in rows]
+        self._row_norms = [torch.zeros(row, device=device) for row in rows]
+        self._norms = [torch.zeros(row[0], device=device) for row in rows]
+
+    def add(self, layers: Sequence[LayerPass]) -> None:
+        """Count why each activation of a training pass was zero."""
+        self._samples += layers[0].z.shape[1]
+        for name, counts, layer in zip(
+            self._stack.layer_names, self._causes, layers, strict=True
+        ):
+            counts += probe.count_causes(
+                layer.z, layer.keep, is_linear=self._stack.is_linear_at(name)
+            )
+
+    def add_gradients(self) -> None:
+        """Add the norms of the gradients that the weights hold now."""
+        self._batches += 1
+        for index, weight in enumerate(self._stack.weights):
+            if weight.grad is not None:
+                norms = torch.linalg.vector_norm(weight.grad, dim=2)
+                self._row_norms[index] += norms
+                self._norms[index] += torch.linalg.vector_norm(norms, dim=1)
+
+    def layers(
+        self, states: probe.StateCount, *, is_trained: bool
+    ) -> list[tuple[LayerRecord, ...]]:
+        """The layer records of every network.
+
+        Args:
+            states: what the units do over the reference set.
+            is_trained: whether optimizer steps were taken; gradients and changes are recorded
+                only then.
+        """
+        columns = [
+            self._column(index, states, is_trained=is_trained)
+            for index in range(len(self._stack.weights))
+        ]
+        return list(zip(*columns, strict=True))
+
+    def _column(
+        self, index: int, states: probe.StateCount, *, is_trained: bool
+    ) -> list[LayerRecord]:
+        """One layer's records, one for each network."""
+        stack, name = self._stack, self._stack.layer_names[index]
+        before, after = self._before[index], _incoming(stack, index)
+        update_norms = torch.linalg.vector_norm(after - before, dim=2).double().cpu().numpy()
+        weight_change = (after - before)[:, :, :-1].flatten(1)
+        ratio = weight_change.norm(dim=1) / before[:, :, :-1].flatten(1).norm(dim=1)
+        ratios = ratio.tolist()
+        batches = max(self._batches, 1)
+        row_norms = (self._row_norms[index].double() / batches).cpu().numpy()
+        norms = (self._norms[index].double() / batches).tolist()
+        causes = self._causes[index].cpu()
+        return [
+            LayerRecord(
+                name=name,
+                causes=probe.causes_of(causes[:, member], self._samples),
+                states=states.states(index, member) if recipe.has_relu(name) else None,
+                gradient_norm=norms[member] if self._batches else None,
+                gradient_norms=row_norms[member] if self._batches else None,
+                update_ratio=ratios[member] if is_trained else None,
+                update_norms=update_norms[member] if is_trained else None,
+            )
+            for member, recipe in enumerate(stack.recipes)
+        ]
+
+
+def _incoming(stack: Stack, layer: int) -> Float[Tensor, "networks units inputs_and_bias"]:
+    """Each unit's incoming row with its bias behind it, a copy."""
+    weight, bias = stack.weights[layer].detach(), stack.biases[layer].detach()
+    return torch.cat([weight, bias.transpose(1, 2)], dim=2)

@@ -1,0 +1,41 @@
+"""Renders the file MLproject from the steps' settings: `python -m pipeline.mlproject`.
+
+It must not hold a default or an option of its own.
+"""
+
+import json
+from pathlib import Path
+
+from pipeline.options import STEPS
+from pipeline.settings import canonical, declared
+
+HEADER = """\
+# Made by `python -m pipeline.mlproject` from the steps' settings: change those, then run it again.
+name: why-zero
+conda_env: conda.yaml
+entry_points:
+"""
+
+
+def render() -> str:
+    """The text of MLproject: an entry point for each step, a parameter for each setting."""
+    return HEADER + "".join(_entry_point(step, settings) for step, settings in STEPS.items())
+
+
+def _entry_point(step: str, settings: type) -> str:
+    names = [item.name for item, _, _ in declared(settings)]
+    parameters = "".join(
+        f"      {item.name}: {{type: string, default: {json.dumps(canonical(item.default))}}}\n"
+        for item, _, _ in declared(settings)
+    )
+    options = "".join(f"\n      --{name.replace('_', '-')} {{{name}}}" for name in names)
+    return f"  {step}:\n    parameters:\n{parameters}    command: >-\n      python -m pipeline {step}{options}\n"
+
+
+def main() -> None:
+    """Write MLproject beside the package."""
+    (Path(__file__).parent.parent / "MLproject").write_text(render(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

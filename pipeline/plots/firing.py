@@ -1,0 +1,79 @@
+"""The figure of how often each unit fires: one epoch of one network, a panel a layer.
+
+It must not know how firing is measured.
+"""
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from pipeline.plots.style import (
+    ALWAYS_ON,
+    DEAD,
+    FIRING,
+    NORMAL,
+    blank,
+    grid,
+    head,
+    key,
+    sheet,
+    table,
+)
+from pipeline.records import EpochRecord, UnitStates
+
+
+def draw_firing_rates(record: EpochRecord, title: str) -> Figure:
+    """A panel a ReLU layer: its units' firing rates, sorted, dead and always-on ones marked.
+
+    Axes and places are the same for every epoch of a network, so that a slider animates them.
+
+    Args:
+        record: one epoch.
+        title: whose it is.
+    """
+    layers = {layer.name: layer.states for layer in record.layers if layer.states is not None}
+    when = f"After epoch {record.epoch}" if record.epoch else "Before training"
+    if not layers:
+        return blank("No ReLU, so every unit always passes its value on", title)
+    dead = sum(int(states.dead.sum()) for states in layers.values())
+    always = sum(int(states.always_on.sum()) for states in layers.values())
+    units = sum(states.fired.size for states in layers.values())
+    samples = next(iter(layers.values())).samples
+    rows, _ = table(len(layers))
+    figure = sheet(
+        f"{when}, {dead:,} of {units:,} ReLU units are dead and {always:,} always on",
+        f"{title} · share of the {samples:,} images trained on for which a unit fires (z > 0), "
+        "in evaluation mode",
+        body=rows * 3.1 + 0.3,
+    )
+    looks = [("fires for some", FIRING), ("dead: never fires", DEAD), ("always on", ALWAYS_ON)]
+    key(figure, [Patch(facecolor=c, label=label) for label, c in looks], top=rows * 3.1 + 0.2)
+    label = "firing rate (% of images)"
+    panels = grid(figure, len(layers), label=label, bottom=0.55, height=3.1, title=0.6)
+    for axes, (name, states) in zip(panels, layers.items(), strict=True):
+        _draw_layer(axes, states)
+        head(axes, f"{name}: {_counts(states)}")
+    return figure
+
+
+def _draw_layer(axes: Axes, states: UnitStates) -> None:
+    rates = np.sort(states.firing_rate)
+    edges = np.arange(rates.size + 1) / rates.size
+    dead = int(states.dead.sum())
+    always = rates.size - int(states.always_on.sum())
+    if dead < always:
+        axes.stairs(rates[dead:always], edges[dead : always + 1], fill=True, color=FIRING)
+    if dead:
+        axes.axvspan(0, edges[dead], facecolor=DEAD, linewidth=0)
+    if always < rates.size:
+        axes.axvspan(edges[always], 1, facecolor=ALWAYS_ON, linewidth=0)
+    axes.set_xlim(0, 1)
+    axes.set_xticks((0, 0.5, 1), ("0", "50", "100"))
+    axes.set_xlabel("units, sorted (%)", fontsize=NORMAL)
+
+
+def _counts(states: UnitStates) -> str:
+    return (
+        f"{states.dead.sum():,} of {states.fired.size:,} dead\n{states.always_on.sum():,} always on"
+    )

@@ -1,0 +1,112 @@
+"""The map of units by epochs: which unit fires how often, which one is dead, and since when.
+
+It must not know how firing is measured.
+"""
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import Colormap, PowerNorm
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.patches import Patch
+from numpy.typing import NDArray
+
+from pipeline.plots.style import (
+    DEAD,
+    FIRING_RATES,
+    NORMAL,
+    SMALL,
+    blank,
+    count_epochs,
+    grid,
+    head,
+    key,
+    percent,
+    place,
+    sheet,
+    table,
+    WIDTH,
+)
+from pipeline.records import Floats, History
+
+
+def draw_units(history: History, title: str) -> Figure:
+    """A panel a ReLU layer: a row a unit, a column an epoch, coloured by firing rate.
+
+    Rows are sorted by the last epoch's firing rate, so that dead units stand together below.
+
+    Args:
+        history: the records of one network, epoch 0 first.
+        title: whose they are.
+    """
+    rates = {
+        layer.name: _rates(history, i)
+        for i, layer in enumerate(history[0].layers)
+        if layer.states is not None
+    }
+    if not rates:
+        return blank("No ReLU, so no unit can be dead", title)
+    rows, _ = table(len(rates))
+    last = history[-1].epoch
+    height = 4.6 if rows == 1 else 3.4
+    figure = sheet(
+        _finding(rates, last),
+        f"{title} · a row is a unit, sorted by its last firing rate; measured on all images trained on, "
+        "in evaluation mode",
+        body=rows * height + 0.3,
+    )
+    key(figure, [Patch(facecolor=DEAD, label="dead: never fires")], top=rows * height + 0.2)
+    panels = grid(
+        figure, len(rates), label="units", bottom=0.55, height=height, title=0.6, right=1.0
+    )
+    for axes, (name, layer) in zip(panels, rates.items(), strict=True):
+        image = _draw_layer(axes, layer, last)
+        born, now = (layer[:, [0, -1]] == 0).sum(axis=0)
+        head(axes, f"{name}: {now:,} of {len(layer):,} dead\n{born:,} were born dead")
+    _scale(figure, image, height - 1.15)
+    return figure
+
+
+def _rates(history: History, layer: int) -> Floats:
+    states = [record.layers[layer].states for record in history]
+    rates = np.stack([state.firing_rate for state in states if state is not None], axis=1)
+    # Dead at the end first, the longest dead first among them; then rarest first.
+    return rates[np.lexsort(((rates > 0).sum(axis=1), rates[:, -1]))]
+
+
+def _draw_layer(axes: Axes, rates: Floats, last: int) -> AxesImage:
+    units = len(rates)
+    image = axes.imshow(
+        np.ma.masked_equal(rates, 0),
+        cmap=FIRING_RATES.with_extremes(bad=DEAD),
+        norm=PowerNorm(0.4, 0, 1),
+        origin="lower",
+        aspect="auto",
+        interpolation="nearest",
+        extent=(-0.5, last + 0.5, 0, units),
+    )
+    axes.set_ylim(0, units)
+    axes.set_yticks(())
+    count_epochs(axes, last)
+    return image
+
+
+def _scale(figure: Figure, image: AxesImage, height: float) -> None:
+    axes = place(figure, (WIDTH - 0.8, 0.55, 0.15, height))
+    figure.colorbar(image, cax=axes, ticks=[0.001, 0.01, 0.1, 0.25, 0.5, 1])
+    axes.set_yticklabels(["0.1", "1", "10", "25", "50", "100"], fontsize=SMALL)
+    axes.set_title("fires for\n% of images", fontsize=SMALL, loc="left", y=1.0)
+
+
+def _finding(rates: dict[str, Floats], last: int) -> str:
+    shares = {name: (layer[:, [-1, 0]] == 0).mean(axis=0) for name, layer in rates.items()}
+    name = max(shares, key=lambda name: tuple(shares[name]))
+    now, born = shares[name]
+    if not last:
+        return f"{name}: {percent(born)} of units were born dead" if born else "No unit was born dead"
+    if not now and not born:
+        return f"No unit was born dead, and none is dead after epoch {last}"
+    return (
+        f"{name}: {percent(born)} of units were born dead, {percent(now)} are dead "
+        f"after epoch {last}"
+    )

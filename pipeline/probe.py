@@ -1,0 +1,103 @@
+"""Why is it zero: pure counting over passes that somebody else makes.
+
+It draws nothing, changes nothing and must not know optimizers, epochs or MLflow.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from pipeline.records import UnitStates, ZeroCauses
+
+
+
+def count_causes(
+    z: Float[Tensor, "networks batch units"],
+    keep: Bool[Tensor, "networks batch units"] | None,
+    *,
+    is_linear: Bool[Tensor, "networks 1 1"],
+) -> Int[Tensor, "4 networks units"]:
+    """How often each unit was active, dropped, inactive or both (in this order), over the batch.
+
+    Each cause is counted by itself, so that their sum can be checked against the batch.
+
+    Args:
+        z: pre-activations.
+        keep: the dropout mask, True = kept; None where nothing was dropped.
+        is_linear: networks without a ReLU behind z: their units are never closed.
+    """
+    is_open = (z > 0) | is_linear
+    if keep is None:
+        active = is_open.sum(1)
+        none = torch.zeros_like(active)
+        return torch.stack([active, none, (~is_open).sum(1), none])
+    return torch.stack(
+        [
+            (is_open & keep).sum(1),
+            (is_open & ~keep).sum(1),
+            (~is_open & keep).sum(1),
+            (~(is_open | keep)).sum(1),
+        ]
+    )
+
+
+def causes_of(counts: Int[Tensor, "4 units"], watched: int) -> ZeroCauses:
+    """The record of one network's layer.
+
+    Args:
+        counts: sums of what `count_causes` gave.
+        watched: the samples that were watched.
+
+    Raises:
+        RuntimeError: the causes do not add up to the samples, so the count itself is wrong.
+    """
+    if not bool((counts.sum(0) == watched).all()):
+        raise RuntimeError(
+            f"active + dropped + inactive + both must be {watched} for every unit, "
+            f"got {counts.sum(0).tolist()}"
+        )
+    return ZeroCauses(*counts.cpu().numpy())
+
+
+class StateCount:
+    """Running sums over a reference set, for every hidden unit of a stack."""
+
+    def __init__(self, networks: int, widths: Sequence[int], device: torch.device) -> None:
+        """Start at zero for `networks` networks with hidden layers of these widths."""
+        self._samples = 0
+        shapes = [(networks, width) for width in widths]
+        self._fired = [torch.zeros(s, dtype=torch.int64, device=device) for s in shapes]
+        self._reached = [torch.zeros(s, dtype=torch.int64, device=device) for s in shapes]
+        self._magnitude = [torch.zeros(s, device=device) for s in shapes]
+
+    def add(
+        self, hidden: Sequence[tuple[Float[Tensor, "networks batch units"], Tensor]]
+    ) -> None:
+        """Count a batch seen in evaluation mode.
+
+        Args:
+            hidden: (z, h) of each hidden layer, from h1 on.
+        """
+        self._samples += hidden[0][0].shape[1] if hidden else 0
+        # From the last layer back: for which samples has every later layer an active unit?
+        passes: Tensor | None = None
+        for layer in reversed(range(len(hidden))):
+            z, h = hidden[layer]
+            fires = z > 0
+            self._fired[layer] += fires.sum(1)
+            reached = fires if passes is None else fires & passes
+            self._reached[layer] += reached.sum(1)
+            self._magnitude[layer] += h.abs().sum(1)
+            has_active = h.amax(-1, keepdim=True) > 0
+            passes = has_active if passes is None else passes & has_active
+
+    def states(self, layer: int, member: int) -> UnitStates:
+        """The sums of one network's layer."""
+        return UnitStates(
+            samples=self._samples,
+            fired=self._fired[layer][member].cpu().numpy(),
+            reached=self._reached[layer][member].cpu().numpy(),
+            magnitude=self._magnitude[layer][member].double().cpu().numpy() / self._samples,
+        )

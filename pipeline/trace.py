@@ -1,0 +1,197 @@
+"""The toy's experiment: three networks from one start, and everything that every update saw.
+
+It must not know where a trace is kept or how it is shown.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pipeline import device as devices
+from pipeline import notebook
+from pipeline.batches import Batch, order
+from pipeline.masks import RandomMasks
+from pipeline.measure import Watch, evaluate
+from pipeline.probe import StateCount
+from pipeline.recipe import Recipe
+from pipeline.records import EpochRecord, Score
+from pipeline.stack import Stack
+from pipeline.train import Update, optimizer_of, updates
+
+ARMS = ("relu", "relu+dropout", "dropout")
+WIDTHS = (3, 3)
+INPUTS, CLASSES, SAMPLES = 4, 2, 10
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What every update of every arm saw.
+
+    Attributes:
+        arrays: by name. `x` (updates, inputs) and `target` (updates,); for each arm A and layer L
+            `A/L/z`, `mask`, `h`, `y` and `gradient_z`, `gradient_h`, `gradient_y`
+            (updates, units); `A/loss` (updates,), in nats; for each
+            parameter P `A/P` (updates + 1, …), whose entry u stands before update u + 1 and
+            whose last stands after all, and its gradient `A/gradient_P` (updates, …);
+            `A/L/fired` (updates + 1, units), for how many of the ten samples z > 0 in
+            evaluation mode. Without updates only the entries that stand before one exist.
+        histories: by arm, a record an update; record 0 is the network as born.
+    """
+
+    arrays: Mapping[str, NDArray[np.generic]]
+    histories: Mapping[str, tuple[EpochRecord, ...]]
+
+
+def recipes(*, drop_rate: float, learning_rate: float, epochs: int, seed: int) -> list[Recipe]:
+    """The recipe of each arm, in the order of `ARMS`."""
+    return [
+        Recipe(
+            activation="relu" if "relu" in arm else "none",
+            drop_rate=drop_rate if "dropout" in arm else 0.0,
+            output_dropout=False,
+            widths=WIDTHS,
+            optimizer="sgd",
+            learning_rate=learning_rate,
+            batch_size=1,
+            epochs=epochs,
+            seed=seed,
+            holdout=0,
+            probe_every=1,
+        )
+        for arm in ARMS
+    ]
+
+
+def samples(init: str, seed: int) -> tuple[Float[Tensor, "10 4"], Int[Tensor, "10"]]:
+    """The ten samples: the notebook's, or whole numbers 0-9 and targets 0-1 from the seed."""
+    if init == "notebook":
+        inputs = torch.tensor([x for x, _ in notebook.SAMPLES], dtype=torch.float32)
+        return inputs, torch.tensor([target for _, target in notebook.SAMPLES])
+    source = devices.generator(CPU, seed, "toy samples")
+    inputs = torch.randint(0, 10, (SAMPLES, INPUTS), generator=source).float()
+    return inputs, torch.randint(0, CLASSES, (SAMPLES,), generator=source)
+
+
+def run(arms: Sequence[Recipe], init: str) -> Trace:
+    """Train the arms side by side, one sample an update, and record everything.
+
+    Args:
+        arms: a recipe for each of `ARMS`, which differ in activation and drop rate alone.
+        init: `notebook` starts from what the notebook prints, its samples in its order for
+            the first epoch; `random` draws parameters, samples and order from the seed.
+    """
+    inputs, targets = samples(init, arms[0].seed)
+    stack = Stack(arms, inputs=INPUTS, classes=CLASSES)
+    if init == "notebook":
+        for member in range(len(arms)):
+            stack.load(member, notebook.WEIGHTS)
+    optimizer = optimizer_of(stack)
+    recorder = _Recorder(stack, Batch(inputs[None], targets[None]))
+    for epoch in range(1, arms[0].epochs + 1):
+        is_printed = init == "notebook" and epoch == 1
+        rows = torch.arange(SAMPLES) if is_printed else _order(arms[0].seed, epoch)
+        for update in updates(
+            stack,
+            optimizer,
+            batches=(Batch(inputs[None, row, None], targets[None, row, None]) for row in rows),
+            masks=RandomMasks(arms, stack.units, epoch=epoch, device=CPU),
+            is_watched=lambda _: True,
+            keep_gradients=True,
+        ):
+            recorder.add(update)
+    return recorder.trace()
+
+
+def _order(seed: int, epoch: int) -> Int[Tensor, "10"]:
+    return order(seed, epoch=epoch, samples=SAMPLES)
+
+
+class _Recorder:
+    """Collects what each update saw, arm by arm."""
+
+    def __init__(self, stack: Stack, reference: Batch) -> None:
+        self._stack = stack
+        self._reference = reference
+        self._rows: dict[str, list[NDArray[np.generic]]] = defaultdict(list)
+        self._records: list[list[EpochRecord]] = [[] for _ in ARMS]
+        self._watch = Watch(stack)
+        self._stand(train=None)
+
+    def add(self, update: Update) -> None:
+        """Record an update that has just been taken."""
+        self._rows["x"].append(update.batch.x[0, 0].numpy())
+        self._rows["target"].append(update.batch.target[0, 0].numpy())
+        for name, layer in zip(self._stack.layer_names, update.layers, strict=True):
+            kept = torch.ones_like(layer.z, dtype=torch.bool) if layer.keep is None else layer.keep
+            for quantity, values in (
+                ("z", layer.z),
+                ("mask", kept.expand_as(layer.z)),
+                ("h", layer.h),
+                ("y", layer.y),
+                ("gradient_z", layer.z.grad),
+                ("gradient_h", layer.h.grad),
+                ("gradient_y", layer.y.grad),
+            ):
+                self._by_arm(f"{name}/{quantity}", values)
+        self._by_arm("loss", update.losses)
+        for name, parameter in self._parameters():
+            self._by_arm(f"gradient_{name}", parameter.grad)
+        self._watch.add(update.layers)
+        self._watch.add_gradients()
+        right = update.logits.argmax(-1) == update.batch.target
+        self._stand(
+            train=[
+                Score(float(loss), float(is_right))
+                for loss, is_right in zip(update.losses[:, 0], right[:, 0], strict=True)
+            ]
+        )
+        self._watch = Watch(self._stack)
+
+    def trace(self) -> Trace:
+        """Everything so far."""
+        arrays = {name: np.stack(rows) for name, rows in self._rows.items()}
+        return Trace(arrays, {arm: tuple(r) for arm, r in zip(ARMS, self._records, strict=True)})
+
+    def _stand(self, train: Sequence[Score] | None) -> None:
+        """Record parameters and units as they stand now, between two updates."""
+        for name, parameter in self._parameters():
+            self._by_arm(name, parameter.detach())
+        states = StateCount(len(ARMS), WIDTHS, CPU)
+        scores = evaluate(self._stack, [self._reference], states=states)
+        layers = self._watch.layers(states, is_trained=train is not None)
+        for member, arm in enumerate(ARMS):
+            for index, name in enumerate(self._stack.layer_names[:-1]):
+                self._rows[f"{arm}/{name}/fired"].append(states.states(index, member).fired)
+            self._records[member].append(
+                EpochRecord(
+                    member=member,
+                    epoch=len(self._records[member]),
+                    layers=layers[member],
+                    train=train[member] if train else None,
+                    train_eval=scores[member],
+                )
+            )
+
+    def _parameters(self) -> list[tuple[str, Tensor]]:
+        """Every parameter under the name it has in a plain network, networks first."""
+        pairs = zip(self._stack.weights, self._stack.biases, strict=True)
+        named: list[tuple[str, Tensor]] = []
+        for number, (weight, bias) in enumerate(pairs, start=1):
+            named += [(f"linear{number}.weight", weight), (f"linear{number}.bias", bias)]
+        return named
+
+    def _by_arm(self, name: str, values: Tensor | None) -> None:
+        """Keep a copy of the values of each arm; a batch or bias axis of one is dropped."""
+        if values is None:
+            return
+        for member, arm in enumerate(ARMS):
+            value = values[member].detach()
+            is_row = value.ndim > 1 and value.shape[0] == 1
+            self._rows[f"{arm}/{name}"].append((value[0] if is_row else value).numpy().copy())

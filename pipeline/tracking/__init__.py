@@ -1,0 +1,25 @@
+"""Logs runs, models and what belongs to them to MLflow, and finds them again.
+
+The only room that imports mlflow. It must not know how anything is trained, measured or drawn.
+"""
+
+from pipeline.tracking.address import comparison_page, run_page, ui_command
+from pipeline.tracking.found import FoundRun
+from pipeline.tracking.models import load_model, log_model
+from pipeline.tracking.runs import Outcome, Run
+from pipeline.tracking.system import watching_system
+from pipeline.tracking.tracker import Tracker, connect
+
+__all__ = [
+    "FoundRun",
+    "Outcome",
+    "Run",
+    "Tracker",
+    "comparison_page",
+    "connect",
+    "load_model",
+    "log_model",
+    "run_page",
+    "ui_command",
+    "watching_system",
+]

@@ -1,0 +1,52 @@
+"""How MLflow's client is to behave in this process: patient, quiet, and never printing.
+
+It must not know stores, experiments or runs.
+"""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+# With its own 7 retries the client takes more than four minutes to notice that a server is gone:
+# with these, seconds where it refuses and about a minute and a half where it is silent.
+_DEFAULTS = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
+
+
+class _NoTraceback(logging.Filter):
+    """Drops the traceback that MLflow writes of a database error: it is raised all the same."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Tell whether the record is to be shown."""
+        return not str(record.msg).startswith("SQLAlchemy database error.")
+
+
+_no_traceback = _NoTraceback()
+
+
+def settle() -> None:
+    """Set what the user has not: fewer retries, no progress chatter, no addresses on stdout."""
+    for name, value in _DEFAULTS.items():
+        os.environ.setdefault(name, value)
+    if "MLFLOW_LOGGING_LEVEL" not in os.environ:
+        logging.getLogger("mlflow").setLevel(logging.WARNING)
+    logging.getLogger("mlflow.store.db.utils").addFilter(_no_traceback)
+
+
+@contextmanager
+def setting(variables: dict[str, str]) -> Iterator[None]:
+    """Give environment variables these values inside the block, and their old ones after it."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

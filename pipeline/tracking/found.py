@@ -1,0 +1,53 @@
+"""A run that has ended, as a record.
+
+It must not know why anybody looks for it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from mlflow.entities import Run as StoredRun
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoundRun:
+    """A run that has ended.
+
+    Attributes:
+        id: MLflow's id of it.
+        name: what a person calls it.
+        parameters: its settings as canonical text.
+        tags: its tags, MLflow's own included.
+        metrics: the last point of each metric.
+        model: the address of the model it logged, for `load_model`; None where it logged none.
+    """
+
+    id: str
+    name: str
+    parameters: Mapping[str, str]
+    tags: Mapping[str, str]
+    metrics: Mapping[str, float]
+    model: str | None
+
+
+def found(run: StoredRun) -> FoundRun:
+    """The record of MLflow's run."""
+    models = run.outputs.model_outputs if run.outputs else []
+    return FoundRun(
+        id=run.info.run_id,
+        name=run.info.run_name,
+        parameters=run.data.params,
+        tags=run.data.tags,
+        metrics=run.data.metrics,
+        model=f"models:/{models[-1].model_id}" if models else None,
+    )
+
+
+def has_artifacts(run: StoredRun) -> bool:
+    """Tell whether the run's artifacts are still there; remote ones are taken on trust."""
+    parts = urlsplit(run.info.artifact_uri)
+    if parts.scheme not in {"", "file"}:
+        return True
+    return Path(unquote(parts.path) if parts.scheme else run.info.artifact_uri).is_dir()

@@ -1,0 +1,102 @@
+"""Logs a network as a model that anybody can load without running foreign code, and loads it.
+
+It must not know how the network was trained.
+"""
+
+import copy
+import os
+import tempfile
+import warnings
+from importlib.metadata import version
+from pathlib import Path
+
+import mlflow.pytorch
+import numpy as np
+import torch
+from mlflow.environment_variables import MLFLOW_ALLOW_PICKLE_DESERIALIZATION
+from mlflow.models import Model, infer_signature
+from numpy.typing import NDArray
+from safetensors.torch import save_file
+from torch import nn
+
+from pipeline.tracking.runs import Run
+from pipeline.tracking.store import refusals
+
+STATE_DICT = "state_dict.safetensors"
+
+
+def log_model(
+    run: Run,
+    network: nn.Module,
+    *,
+    example: NDArray[np.float32],
+    step: int,
+    name: str = "model",
+) -> str:
+    """Log the network in evaluation mode on the CPU, and return the model's address.
+
+    It is written as a graph (pt2) that takes batches of any size, and beside the run's artifacts
+    as `state_dict.safetensors`, for whoever wants to rebuild the network and look inside. The
+    network given is left as it is. The run's metrics of that step become the model's.
+
+    Args:
+        run: an open run.
+        network: takes one tensor, gives one tensor, the batch along the first axis of both.
+        example: an input, shape (batch, ...), with a batch of at least 2.
+        step: the epoch whose weights these are.
+        name: of the model; none of `/ : . % " '`.
+
+    Raises:
+        ValueError: the example is a batch of 1, which would become the only size it takes.
+    """
+    if len(example) < 2:
+        raise ValueError(f"example must be a batch of at least 2, got {len(example)}")
+    # In training mode the masks of this very export would be baked in; a graph stays on its device.
+    still = copy.deepcopy(network).cpu().eval()
+    with torch.no_grad():
+        output = still(torch.from_numpy(example)).numpy()
+    client = run.store.client
+    with run.store.writing(), tempfile.TemporaryDirectory() as folder:
+        weights = Path(folder) / STATE_DICT
+        save_file({key: value.contiguous() for key, value in still.state_dict().items()}, weights)
+        client.log_artifact(run.id, str(weights))
+        # Made here, because MLflow would look for the experiment in the environment.
+        logged = client.create_logged_model(
+            run.experiment_id,
+            name=name,
+            source_run_id=run.id,
+            params=client.get_run(run.id).data.params,
+        )
+        # `mlflow.pytorch.log_model` logs to the active run and has no other way to say which.
+        info = Model.log(
+            artifact_path=None,
+            flavor=mlflow.pytorch,
+            run_id=run.id,
+            model_id=logged.model_id,
+            step=step,
+            pytorch_model=still,
+            serialization_format="pt2",
+            input_example=example,
+            signature=infer_signature(example, output),
+            # Named, for MLflow would load the model in a process of its own to infer them (5 s).
+            pip_requirements=[f"{package}=={version(package)}" for package in _REQUIREMENTS],
+            # Loading it once more to try the example: the tests do that.
+            validate_serving_input=False,
+        )
+    return str(info.model_uri)
+
+
+def load_model(address: str) -> nn.Module:
+    """Load a logged model, never a pickle: a graph in evaluation mode, on the CPU.
+
+    From here on MLflow refuses pickles in this process.
+
+    Args:
+        address: as `log_model` returned it, or of a registered model.
+
+    Raises:
+        PipelineError: there is no such model, or it could run foreign code.
+    """
+    MLFLOW_ALLOW_PICKLE_DESERIALIZATION.set(False)
+    with refusals():
+        return mlflow.pytorch.load_model(address)

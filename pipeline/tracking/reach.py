@@ -1,0 +1,126 @@
+"""Asks once, with a short patience, whether a tracking store can be reached and written.
+
+MLflow would find out too, after retrying for minutes. It must not know what is logged there.
+"""
+
+import os
+import re
+import socket
+import sqlite3
+import threading
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import requests
+from sqlalchemy.engine import make_url
+
+from pipeline.errors import PipelineError
+
+ANSWER_SECONDS = 8.0
+_DATABASE_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
+
+
+def without_password(text: str) -> str:
+    """The text with the passwords of the addresses in it struck out."""
+    return re.sub(r"(//[^/:@\s]*):[^/@\s]+@", r"\1:***@", text)
+
+
+def check(uri: str) -> None:
+    """Return if the store answers; whatever is wrong beyond that, its first use will say.
+
+    Args:
+        uri: a tracking URI as MLflow takes it.
+
+    Raises:
+        PipelineError: no answer within `ANSWER_SECONDS`, or a SQLite file that cannot be written.
+    """
+    scheme = urlsplit(uri).scheme.partition("+")[0]
+    if scheme in {"http", "https"}:
+        _within(uri, lambda: _ask_server(uri))
+    elif scheme in _DATABASE_PORTS:
+        _within(uri, lambda: _ask_database(uri, _DATABASE_PORTS[scheme]))
+    elif scheme == "sqlite":
+        _check_sqlite(uri)
+
+
+def check_folder(location: str) -> None:
+    """Return if artifacts can be written to this place; remote places are taken on trust.
+
+    Raises:
+        PipelineError: the folder, or the nearest one above it that exists, is not writable.
+    """
+    parts = urlsplit(location)
+    if parts.scheme not in {"", "file"}:
+        return
+    folder = Path(unquote(parts.path) if parts.scheme else location).absolute()
+    above = next(path for path in (folder, *folder.parents) if path.exists())
+    if not (above.is_dir() and os.access(above, os.W_OK | os.X_OK)):
+        raise PipelineError(
+            f"the artifact folder must be writable, got {folder}: "
+            "free that path, or set MLFLOW_TRACKING_URI to a store elsewhere"
+        )
+
+
+def _within(uri: str, ask: Callable[[], None]) -> None:
+    # Neither looking up a name nor trying a host's several addresses obeys a time-out of ours, so
+    # a thread asks and is left behind.
+    problems: list[str] = ["no answer"]
+
+    def run() -> None:
+        try:
+            ask()
+        except (OSError, requests.RequestException) as error:
+            problems.append(type(error).__name__)
+        else:
+            problems.clear()
+
+    thread = threading.Thread(target=run, daemon=True, name="ask-tracking-server")
+    thread.start()
+    thread.join(ANSWER_SECONDS)
+    if problems:
+        raise PipelineError(
+            f"the tracking server must answer, and {without_password(uri)} did not ({problems[-1]}): "
+            "start it, or correct or unset MLFLOW_TRACKING_URI"
+        )
+
+
+def _ask_server(uri: str) -> None:
+    # Any answer will do, also 401: only a proxy's word that nobody stands behind it will not.
+    try:
+        answer = requests.get(f"{uri.rstrip('/')}/health", timeout=5, allow_redirects=False)
+    except requests.exceptions.SSLError:
+        return  # it answered; whether its certificate will do is the client's to say
+    if answer.status_code >= 500:
+        answer.raise_for_status()
+
+
+def _ask_database(uri: str, port: int) -> None:
+    parts = make_url(uri)
+    if parts.host:
+        socket.create_connection((parts.host, parts.port or port), timeout=5).close()
+
+
+def _check_sqlite(uri: str) -> None:
+    try:
+        database = make_url(uri).database if uri.startswith("sqlite:///") else None
+        if database is None:
+            raise PipelineError(
+                f"a SQLite tracking URI must start with sqlite:///, got {uri}: "
+                "correct or unset MLFLOW_TRACKING_URI"
+            )
+        if database in {"", ":memory:"}:
+            return
+        path = Path(database)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with closing(sqlite3.connect(path, timeout=1, isolation_level=None)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("ROLLBACK")
+    except (OSError, sqlite3.Error) as error:
+        if getattr(error, "sqlite_errorname", "") == "SQLITE_BUSY":
+            return  # another process is writing, so it can be written
+        raise PipelineError(
+            f"the tracking store must be a writable SQLite file, got {uri} ({error}): "
+            "free that path, or set MLFLOW_TRACKING_URI to another"
+        ) from error

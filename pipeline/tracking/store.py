@@ -1,0 +1,107 @@
+"""The store and the experiment that runs are logged to, and how it says that it refuses.
+
+It must not know what a run or a model is.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient, get_tracking_uri
+from requests import RequestException
+from sqlalchemy.exc import SQLAlchemyError
+
+from pipeline.errors import PipelineError
+from pipeline.tracking import environment, reach
+
+DEFAULT_EXPERIMENT = "why-zero"
+_REFUSALS = (MlflowException, RequestException, SQLAlchemyError, ImportError, OSError)
+
+
+@dataclass
+class Store:
+    """An open store.
+
+    Attributes:
+        client: MLflow's client of it.
+        uri: its tracking URI.
+        experiment_id: the experiment that new runs go to.
+        is_lost: it has refused the end of a run, so the other runs' ends need not wait for it.
+    """
+
+    client: MlflowClient
+    uri: str
+    experiment_id: str
+    is_lost: bool = False
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Turn the store's refusals inside the block into one line.
+
+        Raises:
+            PipelineError: the store refused, for example for a full disk.
+        """
+        with _refusals(self.uri):
+            yield
+
+
+def one_line(error: BaseException) -> str:
+    """The first line of an error's message, at most 300 characters; its type where it has none."""
+    lines = str(error).strip().splitlines()
+    return lines[0][:300] if lines else type(error).__name__
+
+
+def open_store(experiment: str | None) -> Store:
+    """Return the store of `MLFLOW_TRACKING_URI`, or of this folder, after it has answered once.
+
+    Args:
+        experiment: its name, created if it is new; None for the experiment of the run that
+            `mlflow run` opened, else `MLFLOW_EXPERIMENT_NAME`, else the project's own.
+
+    Raises:
+        PipelineError: there is no such store, it does not answer, it cannot be written, or the
+            experiment was deleted.
+    """
+    environment.settle()
+    uri = get_tracking_uri()
+    with _refusals(uri):
+        reach.check(uri)
+        client = MlflowClient(uri)
+        found = _experiment_id(client, experiment)
+        place = client.get_experiment(found)
+        if place.lifecycle_stage != "active":
+            raise PipelineError(
+                f"the experiment must not be deleted, got {place.name!r}: restore it with `mlflow "
+                f"experiments restore --experiment-id {found}`, or set MLFLOW_EXPERIMENT_NAME"
+            )
+        reach.check_folder(place.artifact_location)
+    return Store(client, uri, found)
+
+
+def _experiment_id(client: MlflowClient, name: str | None) -> str:
+    if name is None and (run_id := os.environ.get("MLFLOW_RUN_ID")):
+        return str(client.get_run(run_id).info.experiment_id)
+    if name is None and (experiment_id := os.environ.get("MLFLOW_EXPERIMENT_ID")):
+        return experiment_id
+    name = name or os.environ.get("MLFLOW_EXPERIMENT_NAME") or DEFAULT_EXPERIMENT
+    if found := client.get_experiment_by_name(name):
+        return str(found.experiment_id)
+    try:
+        return str(client.create_experiment(name))
+    except MlflowException:
+        # Another process may have made it in the meantime.
+        if found := client.get_experiment_by_name(name):
+            return str(found.experiment_id)
+        raise
+
+
+@contextmanager
+def _refusals(uri: str) -> Iterator[None]:
+    try:
+        yield
+    except _REFUSALS as error:
+        refusal = f"the tracking store must work, and {uri} refused ({one_line(error)}): "
+        remedy = "check MLFLOW_TRACKING_URI, its server and the free disk space"
+        raise PipelineError(reach.without_password(refusal) + remedy) from error

@@ -1,0 +1,156 @@
+"""Opens runs in one experiment, and finds those that have finished.
+
+It must not know what a step or a network does.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from pipeline.tracking.address import comparison_page, ui_base, ui_command
+from pipeline.tracking.found import FoundRun, found, has_artifacts
+from pipeline.tracking.runs import Run
+from pipeline.tracking.source import commit_tags, source_tags
+from pipeline.tracking.store import Store, open_store
+
+Kind = Literal["network", "step"]
+
+# MLflow calls a run that nobody has named after an animal: `skillful-hog-212`.
+_NAMELESS = re.compile(r"[a-z]+-[a-z]+-\d+")
+
+
+class Tracker:
+    """One experiment of one store.
+
+    Attributes:
+        uri: the store's tracking URI.
+        experiment_id: the experiment's id.
+    """
+
+    def __init__(self, store: Store) -> None:
+        """Use an open store; `connect` opens it."""
+        self._store = store
+        self.uri = store.uri
+        self.experiment_id = store.experiment_id
+
+    @property
+    def ui_command(self) -> str | None:
+        """The command that serves the UI; None where a server serves it already."""
+        return ui_command(self.uri)
+
+    def comparison_page(self, tags: Mapping[str, str]) -> str:
+        """The address of the charts that compare all runs with these tags."""
+        return comparison_page(ui_base(self.uri), self.experiment_id, tags)
+
+    def start_network(
+        self, name: str, parameters: Mapping[str, str], *, step: str, tags: Mapping[str, str]
+    ) -> Run:
+        """Open a run of its own for a network: one without a parent, which the UI compares.
+
+        Args:
+            name: what a person calls it.
+            parameters: its settings as canonical text.
+            step: the step that trains it.
+            tags: what else to tag it with, such as arm, pipeline and fingerprint.
+        """
+        return self._start("network", name, parameters, step=step, tags=tags)
+
+    def start_step(
+        self,
+        step: str,
+        name: str,
+        *,
+        parameters: Mapping[str, str],
+        tags: Mapping[str, str] | None = None,
+    ) -> Run:
+        """Open the run of a step: the first is the one `mlflow run` has opened, if it did.
+
+        That run already has the parameters as they were typed; they stay.
+
+        Args:
+            step: the step.
+            name: what a person calls the run; a name given to `mlflow run` stays.
+            parameters: its settings as canonical text.
+            tags: what else to tag it with.
+        """
+        # Removed, so that neither a later step nor a worker process takes the run up again.
+        opened = os.environ.pop("MLFLOW_RUN_ID", None)
+        if opened is None:
+            return self._start("step", name, parameters, step=step, tags=tags or {})
+        with self._store.writing():
+            before = self._store.client.get_run(opened)
+            if _NAMELESS.fullmatch(before.info.run_name):
+                self._store.client.update_run(opened, name=name)
+            else:
+                name = before.info.run_name
+        run = Run(self._store, opened, name)
+        run.tags(commit_tags() | {**(tags or {}), "kind": "step", "step": step})
+        typed = before.data.params
+        run.parameters({key: value for key, value in parameters.items() if key not in typed})
+        return run
+
+    def finished(self, fingerprint: str, *, kind: Kind = "network") -> FoundRun | None:
+        """The newest run with this fingerprint that finished and still has its artifacts.
+
+        Args:
+            fingerprint: the value of its tag `fingerprint`.
+            kind: of the run.
+        """
+        search = (
+            f"tags.fingerprint = '{fingerprint}' and tags.kind = '{kind}' "
+            "and tags.outcome = 'finished' and attributes.status = 'FINISHED'"
+        )
+        with self._store.writing():
+            runs = self._store.client.search_runs(
+                [self.experiment_id], search, order_by=["attributes.start_time DESC"]
+            )
+        return next((found(run) for run in runs if has_artifacts(run)), None)
+
+    def history(self, run_id: str, key: str) -> list[tuple[int, float]]:
+        """All points of one metric of a run: (step, value), by step."""
+        with self._store.writing():
+            points = self._store.client.get_metric_history(run_id, key)
+        return sorted((point.step, point.value) for point in points)
+
+    def artifact(self, run_id: str, path: str) -> Path:
+        """A local path to an artifact of a run, fetched where the store is remote."""
+        with self._store.writing():
+            return Path(self._store.client.download_artifacts(run_id, path))
+
+    def _start(
+        self,
+        kind: Kind,
+        name: str,
+        parameters: Mapping[str, str],
+        *,
+        step: str,
+        tags: Mapping[str, str],
+    ) -> Run:
+        # The client, unlike `mlflow.start_run`, gives a run no parent.
+        with self._store.writing():
+            made = self._store.client.create_run(
+                self.experiment_id,
+                tags={**source_tags(), **tags, "kind": kind, "step": step},
+                run_name=name,
+            )
+        run = Run(self._store, made.info.run_id, name)
+        run.parameters(parameters)
+        return run
+
+
+def connect(*, experiment: str | None = None) -> Tracker:
+    """Return a tracker on the store of `MLFLOW_TRACKING_URI`, else on `mlflow.db` in this folder.
+
+    The store is asked once, before anything starts, and answers or fails within ten seconds.
+
+    Args:
+        experiment: its name, made if it is new; None for the one of the run that `mlflow run`
+            has opened, else `MLFLOW_EXPERIMENT_NAME`, else the project's own.
+
+    Raises:
+        PipelineError: there is no such store, it does not answer, it cannot be written, or the
+            experiment was deleted.
+    """
+    return Tracker(open_store(experiment))

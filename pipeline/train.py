@@ -1,0 +1,226 @@
+"""The only training loop: `updates()` takes one optimizer step a turn, `epochs()` drives it.
+
+Both train a stack, of one network or of many. They must not know MLflow, files or pictures.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from pipeline import device as devices
+from pipeline.batches import Batch, Examples, batches
+from pipeline.masks import MaskSource, RandomMasks
+from pipeline.measure import ScoreSum, Watch, cross_entropy, evaluate
+from pipeline.probe import StateCount
+from pipeline.recipe import Recipe
+from pipeline.records import Ending, EpochRecord, Score
+from pipeline.stack import LayerPass, Stack
+
+
+@dataclass(frozen=True)
+class Update:
+    """What one optimizer step saw. The parameters' `.grad` still holds its gradients.
+
+    Attributes:
+        batch: the samples.
+        logits: of each network, as the loss saw them.
+        losses: cross-entropy of each sample, in nats.
+        layers: every layer's pass, where it was asked for; else empty.
+    """
+
+    batch: Batch
+    logits: Float[Tensor, "networks batch classes"]
+    losses: Float[Tensor, "networks batch"]
+    layers: Sequence[LayerPass]
+
+
+def updates(
+    stack: Stack,
+    optimizer: torch.optim.Optimizer,
+    *,
+    batches: Iterable[Batch],
+    masks: MaskSource,
+    is_watched: Callable[[int], bool],
+    keep_gradients: bool = False,
+) -> Iterator[Update]:
+    """Take one optimizer step a turn and yield what that step saw.
+
+    Every network's gradient is that of its own mean loss: the sum over networks mixes nothing.
+
+    Args:
+        stack: the networks.
+        optimizer: over the stack's parameters.
+        batches: one for each update.
+        masks: where the dropout masks come from.
+        is_watched: whether the update with this index keeps what its layers did.
+        keep_gradients: watched updates also keep the gradients of z, h and y.
+    """
+    device = stack.scales.device.type
+    is_bfloat16 = stack.recipes[0].precision == "bfloat16"
+    for index, batch in enumerate(batches):
+        trace: list[LayerPass] | None = [] if is_watched(index) else None
+        drawn = masks.draw(batch.target.shape[1])
+        with torch.autocast(device, torch.bfloat16, enabled=is_bfloat16):
+            logits = stack(batch.x, drawn, trace=trace)
+        if keep_gradients and trace:
+            for tensor in (t for layer in trace for t in (layer.z, layer.h, layer.y)):
+                tensor.retain_grad()
+        losses = cross_entropy(logits, batch.target)
+        optimizer.zero_grad(set_to_none=True)
+        losses.mean(1).sum().backward()
+        optimizer.step()
+        yield Update(batch, logits.detach(), losses.detach(), trace or ())
+
+
+def epochs(
+    stack: Stack, *, training: Examples, validation: Examples
+) -> Iterator[tuple[EpochRecord, ...]]:
+    """Train a stack and yield a record for each network that is still going, epoch by epoch.
+
+    Epoch 0 is the stack as born. A network ends by itself: after its last epoch, by its
+    patience, or when its loss is no longer finite; the others do not notice. Leaving the loop
+    ends all.
+
+    Args:
+        stack: the networks; their recipes agree in all but activation, drop rate, output
+            dropout and seed.
+        training: the images trained on, also the reference set of the units' states.
+        validation: what patience and the best epoch are judged by.
+    """
+    optimizer = optimizer_of(stack)
+    members = [_Member(recipe) for recipe in stack.recipes]
+    for epoch in range(stack.recipes[0].epochs + 1):
+        records = _epoch(stack, optimizer, epoch, training=training, validation=validation)
+        going = [record for record in records if members[record.member].ending is None]
+        yield tuple(members[record.member].judge(record, stack) for record in going)
+        if all(member.ending for member in members):
+            return
+
+
+def optimizer_of(stack: Stack) -> torch.optim.Optimizer:
+    """The optimizer that the stack's recipes name, over all its networks at once."""
+    recipe = stack.recipes[0]
+    rate, decay = recipe.learning_rate, recipe.weight_decay
+    if recipe.optimizer == "adam":
+        return torch.optim.Adam(stack.parameters(), lr=rate, weight_decay=decay, fused=True)
+    return torch.optim.SGD(
+        stack.parameters(), lr=rate, momentum=recipe.momentum, weight_decay=decay, fused=True
+    )
+
+
+def _epoch(
+    stack: Stack,
+    optimizer: torch.optim.Optimizer,
+    epoch: int,
+    *,
+    training: Examples,
+    validation: Examples,
+) -> list[EpochRecord]:
+    """One epoch of every network: the training pass, the evaluations, the records."""
+    device = training.images.device
+    watch = Watch(stack)
+    devices.synchronize(device)
+    started = time.perf_counter()
+    train = _training_pass(stack, optimizer, epoch, training, watch) if epoch else None
+    devices.synchronize(device)
+    seconds = (time.perf_counter() - started) / len(stack.recipes)
+    if not epoch:
+        _training_mode_pass(stack, training, watch)
+    states = StateCount(len(stack.recipes), stack.recipes[0].widths, device)
+    train_eval = evaluate(stack, training.in_order(), states=states)
+    held_out = evaluate(stack, validation.in_order())
+    layers = watch.layers(states, is_trained=epoch > 0)
+    memory = devices.peak_memory_mb(device)
+    return [
+        EpochRecord(
+            member=member,
+            epoch=epoch,
+            layers=layers[member],
+            train=train[member] if train else None,
+            train_eval=train_eval[member],
+            validation=held_out[member],
+            epoch_seconds=seconds if train else None,
+            samples_per_second=len(training) / seconds if train else None,
+            peak_memory_mb=memory if train else None,
+        )
+        for member in range(len(stack.recipes))
+    ]
+
+
+def _training_pass(
+    stack: Stack,
+    optimizer: torch.optim.Optimizer,
+    epoch: int,
+    training: Examples,
+    watch: Watch,
+) -> list[Score]:
+    """Every batch once, with an optimizer step each."""
+    every = stack.recipes[0].probe_every
+    total = ScoreSum(len(stack.recipes), training.images.device)
+    for update in updates(
+        stack,
+        optimizer,
+        batches=batches(stack.recipes, training, epoch=epoch),
+        masks=_masks(stack, epoch),
+        is_watched=lambda index: every > 0 and index % every == 0,
+    ):
+        total.add(update.logits, update.losses, update.batch.target)
+        if update.layers:
+            watch.add(update.layers)
+            watch.add_gradients()
+    return total.scores()
+
+
+@torch.no_grad()
+def _training_mode_pass(stack: Stack, training: Examples, watch: Watch) -> None:
+    """The passes of epoch 0 that a training epoch would watch, without a step."""
+    every = stack.recipes[0].probe_every
+    if not every:
+        return
+    masks = _masks(stack, epoch=0)
+    for batch in batches(stack.recipes, training, epoch=0, every=every):
+        trace: list[LayerPass] = []
+        stack(batch.x, masks.draw(batch.target.shape[1]), trace=trace)
+        watch.add(trace)
+
+
+def _masks(stack: Stack, epoch: int) -> RandomMasks:
+    return RandomMasks(
+        stack.recipes, stack.units, epoch=epoch, device=stack.scales.device
+    )
+
+
+class _Member:
+    """When one network stops, and which of its weights are kept."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self._recipe = recipe
+        self._best_loss = math.inf
+        self._best_epoch = 0
+        self.ending: Ending | None = None
+
+    def judge(self, record: EpochRecord, stack: Stack) -> EpochRecord:
+        """The record with its ending, and with the weights if they are to be kept so far."""
+        loss = record.validation.loss if record.validation else math.inf
+        is_best = loss < self._best_loss
+        if is_best:
+            self._best_loss, self._best_epoch = loss, record.epoch
+        self.ending = self._ending(record)
+        is_end = self.ending in {"finished", "patience"}
+        is_kept = is_best if self._recipe.select == "best" else is_end
+        weights = stack.state(record.member) if is_kept else None
+        return replace(record, ending=self.ending, weights=weights)
+
+    def _ending(self, record: EpochRecord) -> Ending | None:
+        losses = [record.train_eval.loss, record.train.loss if record.train else 0.0]
+        if not all(math.isfinite(loss) for loss in losses):
+            return "diverged"
+        if record.epoch == self._recipe.epochs:
+            return "finished"
+        patience = self._recipe.patience
+        return "patience" if patience and record.epoch - self._best_epoch >= patience else None
