@@ -4,7 +4,7 @@ Where the output is not a terminal there are plain lines alone. It must not know
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import IO
 
@@ -39,8 +39,13 @@ class Console:
         self.line(f"{what} in {time.perf_counter() - self._started:.1f} s")
 
     @contextmanager
-    def progress(self, what: str, total: int) -> Iterator[rich.progress.Progress]:
-        """Show a bar with the time left while the block runs; on a terminal only."""
+    def progress(self, what: str, total: int) -> Iterator[Callable[[], None]]:
+        """Show a bar with the time left while the block runs; on a terminal only.
+
+        Args:
+            what: is under way.
+            total: how often the function that the block gets will be called, once a part done.
+        """
         bar = rich.progress.Progress(
             rich.progress.TextColumn("{task.description}"),
             rich.progress.BarColumn(),
@@ -51,5 +56,5 @@ class Console:
             disable=not self._console.is_terminal,
         )
         with bar:
-            bar.add_task(what, total=total)
-            yield bar
+            task = bar.add_task(what, total=total)
+            yield lambda: bar.advance(task)

@@ -62,6 +62,12 @@ def parsed(settings: type[T], texts: dict[str, str]) -> T:
     return settings(**values)
 
 
+def texts(settings: object) -> dict[str, str]:
+    """Every declared setting of these settings as canonical text."""
+    kinds = declared(type(settings))
+    return {item.name: canonical(getattr(settings, item.name)) for item, _, _ in kinds}
+
+
 def canonical(value: object) -> str:
     """One text for each value: 0.5 for 0.50, `true`/`false`, sequences with commas."""
     if isinstance(value, bool):

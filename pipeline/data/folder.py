@@ -87,9 +87,9 @@ def _is_there(folder: Path, stem: str) -> tuple[bool, bool]:
 
 def _images(array: Numbers, layout: KnownSet) -> Tensor:
     """Upright images."""
-    if layout.is_transposed and array.ndim == 3:
-        array = np.ascontiguousarray(array.transpose(0, 2, 1))
-    return torch.from_numpy(array)
+    images = torch.from_numpy(array)
+    is_transposed = layout.is_transposed and images.ndim == 3
+    return images.transpose(1, 2).contiguous() if is_transposed else images
 
 
 def _labels(array: Numbers, layout: KnownSet, *, path: Path) -> Tensor:
@@ -100,12 +100,11 @@ def _labels(array: Numbers, layout: KnownSet, *, path: Path) -> Tensor:
             f"labels must be {np.dtype(dtype).name} in {dimensions} dimensions, got "
             f"{array.dtype.name} in {array.ndim} in {path}: give the label file of these images"
         )
-    if array.ndim == 2:
-        # The first of QMNIST's eight columns is the class; the others tell who wrote the digit.
-        array = np.ascontiguousarray(array[:, 0])
-    if array.min() < layout.first_label:
+    # The first of QMNIST's eight columns is the class; the others tell who wrote the digit.
+    labels = torch.from_numpy(array if array.ndim == 1 else array[:, 0]).long()
+    if labels.min() < layout.first_label:
         raise PipelineError(
-            f"labels must start at {layout.first_label}, got {array.min()} in {path}: "
+            f"labels must start at {layout.first_label}, got {int(labels.min())} in {path}: "
             "give the labels as they are distributed"
         )
-    return torch.from_numpy(array).long() - layout.first_label
+    return labels - layout.first_label

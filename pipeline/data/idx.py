@@ -27,7 +27,7 @@ DEFLATE_LIMIT = 1032
 # A data set is kept in memory whole; more than this in one file is a mistake or an attack.
 MAX_BYTES = 2**31
 
-Numbers = NDArray[np.uint8 | np.int32]
+Numbers = NDArray[np.uint8] | NDArray[np.int32]
 
 
 def read_idx(path: Path) -> Numbers:

@@ -107,10 +107,15 @@ def assemble(
 def _check(part: Part, *, half: str, classes: int, source: str) -> None:
     """Raise PipelineError unless images and labels fit each other and the classes."""
     images, labels = part
-    if images.dtype != torch.uint8 or images.ndim != 3 or labels.ndim != 1:
+    if images.dtype != torch.uint8 or images.ndim != 3:
         raise PipelineError(
-            f"{half} images must be bytes in 3 dimensions and labels whole numbers in 1, got "
-            f"{images.ndim} and {labels.ndim} dimensions in {source}: give IDX files of grey images"
+            f"{half} images must be uint8 in 3 dimensions, got {_kind(images)} in {source}: "
+            "give grey images, one byte a pixel"
+        )
+    if labels.dtype not in (torch.uint8, torch.int64) or labels.ndim != 1:
+        raise PipelineError(
+            f"{half} labels must be whole numbers in 1 dimension, got {_kind(labels)} in {source}: "
+            "give one label an image"
         )
     if len(images) != len(labels) or images.numel() == 0:
         raise PipelineError(
@@ -123,6 +128,11 @@ def _check(part: Part, *, half: str, classes: int, source: str) -> None:
             f"{half} labels must be in [0, {classes}), one for each class, got {low} to {high} "
             f"in {source}: give the labels of these images"
         )
+
+
+def _kind(tensor: Tensor) -> str:
+    """What a tensor is, for a message: `uint8 in 2 dimensions`."""
+    return f"{str(tensor.dtype).removeprefix('torch.')} in {tensor.ndim} dimensions"
 
 
 def _digest(train: Part, test: Part, *, classes: tuple[str, ...]) -> str:

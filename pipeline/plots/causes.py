@@ -61,9 +61,7 @@ def stack_causes(axes: Axes, positions: np.ndarray, shares: Floats) -> None:
     edges = np.append(positions - 0.5, positions[-1] + 0.5)
     tops = shares.cumsum(axis=1)
     for i, look in enumerate(CAUSES.values()):
-        axes.stairs(
-            tops[:, i], edges, baseline=tops[:, i] - shares[:, i], fill=True, **look.fill
-        )
+        axes.stairs(tops[:, i], edges, baseline=tops[:, i] - shares[:, i], fill=True, **look.fill)
     axes.set_xlim(edges[0], edges[-1])
     axes.set_ylim(0, 1)
 
@@ -76,7 +74,11 @@ def _finding(record: EpochRecord) -> str:
         return f"{when}, no pass was watched"
     sums = {
         words: sum(int(getattr(causes, cause).sum()) for causes in hidden)
-        for cause, words in (("inactive", "ReLU alone"), ("both", "both"), ("dropped", "dropout alone"))
+        for cause, words in (
+            ("inactive", "ReLU alone"),
+            ("both", "both"),
+            ("dropped", "dropout alone"),
+        )
     }
     zeros = sum(sums.values())
     if not zeros:

@@ -7,20 +7,20 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap, ListedColormap, PowerNorm
+from matplotlib.colors import LinearSegmentedColormap, PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
-from numpy.typing import NDArray
 
-from pipeline.plots.style import INK, NORMAL, PALE, SMALL, WIDTH, percent, place, sheet, shorten
-from pipeline.records import Counts, Floats
+from pipeline.plots.style import INK, NORMAL, SMALL, WIDTH, percent, place, sheet, shorten
+from pipeline.records import Counts
 
-# Mistakes alone are coloured: on one scale with the diagonal theirs could not be seen.
+# Mistakes alone are coloured: on one scale with the diagonal they could not be seen.
 MISTAKES = LinearSegmentedColormap.from_list("mistakes", ["#FFFFFF", "#F4A582", "#A50026"])
-HITS = ListedColormap(["#DADADA"])
+RIGHT_COLOUR = "#D8D8D8"
 # Numbers of more classes do not fit into their cells.
-MOST_NUMBERED = 30
+MOST_NUMBERED = 20
 LISTED = 15
+ASIDE = 2.5
 
 
 def draw_confusion(matrix: Counts, classes: Sequence[str], *, title: str) -> Figure:
@@ -31,22 +31,89 @@ def draw_confusion(matrix: Counts, classes: Sequence[str], *, title: str) -> Fig
         classes: the classes' names, in the order of the rows.
         title: which network, on which images.
     """
-    hits = np.eye(len(matrix), dtype=bool)
-    mistakes = np.where(hits, 0, matrix)
     names = [shorten(name) for name in classes]
-    bottom = 0.5 + 0.075 * max(map(len, names))
-    left = bottom + 0.55
-    side = WIDTH - left - 2.6
+    mistakes = np.where(np.eye(len(matrix), dtype=bool), 0, matrix)
+    bottom = 0.5 + 0.085 * max(map(len, names))
+    left = bottom + 0.5
+    side = WIDTH - left - ASIDE
     figure = sheet(
-        _finding(matrix, mistakes, names),
-        f"{title} · number of images; grey: right; red: share of a row's images mistaken so",
-        body=side + bottom + 0.3,
+        _finding(matrix, names, mistakes),
+        f"{title} · number of images; grey: predicted right; red: share of the row mistaken so",
+        body=bottom + side + 0.3,
     )
     axes = place(figure, (left, bottom, side, side))
-    image = _draw_cells(axes, matrix, hits)
+    image = _draw_cells(axes, matrix, mistakes)
     _name_classes(axes, matrix, names)
     if mistakes.any():
         _list_mistakes(figure, mistakes, names, top=bottom + side)
-        scale = figure.colorbar(image, cax=place(figure, (WIDTH - 2.3, bottom + 0.3, 1.9, 0.13)), orientation="horizontal")
-        ...
+        scale = place(figure, (WIDTH - ASIDE + 0.3, bottom + 0.3, ASIDE - 0.6, 0.15))
+        ticks = [0, image.norm.vmax / 4, image.norm.vmax]
+        figure.colorbar(image, cax=scale, orientation="horizontal", ticks=ticks)
+        scale.set_xticks(ticks, [percent(tick, 1) for tick in ticks], fontsize=SMALL)
+        scale.set_title("share of the row", fontsize=SMALL, loc="left", y=1.0)
     return figure
+
+
+def _draw_cells(axes: Axes, matrix: Counts, mistakes: Counts) -> AxesImage:
+    shares = mistakes / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    most = float(shares.max()) or 1.0
+    wrong = np.ma.array(shares, mask=np.eye(len(matrix), dtype=bool))
+    image = axes.imshow(
+        wrong,
+        cmap=MISTAKES.with_extremes(bad=RIGHT_COLOUR),
+        # The square root lets a single mistake among thousands show.
+        norm=PowerNorm(0.5, 0, most),
+        interpolation="nearest",
+    )
+    if len(matrix) <= MOST_NUMBERED:
+        for i, j in np.argwhere(matrix):
+            dark = i != j and shares[i, j] > most / 3
+            colour = "white" if dark else INK
+            axes.text(
+                j, i, f"{matrix[i, j]}", ha="center", va="center", fontsize=SMALL, color=colour
+            )
+    return image
+
+
+def _name_classes(axes: Axes, matrix: Counts, names: Sequence[str]) -> None:
+    rows = matrix.sum(axis=1)
+    hits = [f"  {percent(matrix[i, i] / n, 1)}" if n else "" for i, n in enumerate(rows)]
+    size = SMALL if len(names) <= MOST_NUMBERED else 7
+    axes.set_yticks(range(len(names)), [n + h for n, h in zip(names, hits, strict=True)])
+    upright = max(map(len, names)) > 2
+    axes.set_xticks(range(len(names)), names, rotation=90 if upright else 0)
+    axes.tick_params(labelsize=size, length=0)
+    for label in (*axes.get_xticklabels(), *axes.get_yticklabels()):
+        label.set_parse_math(False)
+    axes.set_xlabel("predicted class", fontsize=NORMAL)
+    axes.set_ylabel("true class, and the share of it predicted right", fontsize=NORMAL)
+
+
+def _list_mistakes(figure: Figure, mistakes: Counts, names: Sequence[str], *, top: float) -> None:
+    lines = [f"{n:>5,}   {names[i]} → {names[j]}" for n, i, j in _rank(mistakes)[:LISTED]]
+    figure.text(
+        (WIDTH - ASIDE + 0.3) / WIDTH,
+        top / figure.get_figheight(),
+        "most frequent mistakes\n(images, truth → prediction)\n\n" + "\n".join(lines),
+        va="top",
+        fontsize=NORMAL,
+        color=INK,
+        linespacing=1.4,
+        parse_math=False,
+    )
+
+
+def _rank(mistakes: Counts) -> list[tuple[int, int, int]]:
+    found = [(int(mistakes[i, j]), int(i), int(j)) for i, j in np.argwhere(mistakes)]
+    return sorted(found, key=lambda found: -found[0])
+
+
+def _finding(matrix: Counts, names: Sequence[str], mistakes: Counts) -> str:
+    total = int(matrix.sum())
+    if not total:
+        return "No image was predicted"
+    right = f"{percent(int(matrix.trace()) / total, 1)} of {total:,} images were predicted right"
+    if not mistakes.any():
+        return right
+    n, i, j = _rank(mistakes)[0]
+    return f"{right}; most often mistaken: {names[i]} for {names[j]} ({n:,}\u00a0times)"

@@ -93,13 +93,13 @@ def draw_drop_rates(
     names = _layer_names(results)
     height = table(len(arms) * len(names))[0] * 2.9
     groups = [group for arm in arms.values() for group in arm]
-    many = "dots: networks, line and areas: means · " if len(results) > len(groups) else ""
+    many = "rings: networks, the rest: their means · " if len(results) > len(groups) else ""
     figure = sheet(
         _finding(groups, validation_name),
         f"{title} · {many}expected: s + p - s p, where s is the share that ReLU closed",
         body=height + 3.3,
     )
-    expected = Line2D([], [], color=INK, linewidth=2, label="zeros expected")
+    expected = Line2D([], [], color=INK, linewidth=2, label="expected zeros")
     key(figure, [*(look.patch for look in CAUSES.values()), expected], top=height + 0.2)
     accuracies = place(figure, (LEFT, height + 0.95, WIDTH - LEFT - RIGHT, 1.95))
     _draw_accuracies(accuracies, arms)
@@ -140,16 +140,25 @@ def _expected_zeros(recipe: Recipe, layer: LayerRecord) -> float:
 def _draw_accuracies(axes: Axes, arms: dict[str, list[_Group]]) -> None:
     for (activation, arm), series in zip(arms.items(), reversed(SERIES), strict=False):
         rates = [group.rate for group in arm]
-        label = f"activation {activation}"
-        axes.plot(rates, [group.accuracy for group in arm], color=series.colour, label=label)
+        means = [group.accuracy for group in arm]
+        axes.plot(rates, means, label=f"activation {activation}", **series.line)
         for group in arm:
-            dots = group.accuracies
-            axes.scatter([group.rate] * len(dots), dots, s=26, **series.dot)
+            rings = group.accuracies if len(group.networks) > 1 else group.accuracies[:0]
+            axes.plot([group.rate] * len(rings), rings, **series.rings)
+    _tick_rates(axes, sorted({group.rate for arm in arms.values() for group in arm}))
     axes.set_xlabel("drop rate p", fontsize=NORMAL)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.4g}"))
     axes.grid(axis="y", color="#E5E5E5")
     if len(arms) > 1:
-        axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False)
+        axes.legend(
+            loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False, fontsize=NORMAL
+        )
+
+
+def _tick_rates(axes: Axes, rates: Sequence[float]) -> None:
+    gaps = np.diff(rates) / max(rates[-1] - rates[0], 1e-9)
+    if gaps.min(initial=1) > 0.05:
+        axes.set_xticks(rates, [f"{rate:.3g}" for rate in rates])
 
 
 def _draw_layer(axes: Axes, arm: Sequence[_Group], name: str) -> None:
@@ -160,7 +169,7 @@ def _draw_layer(axes: Axes, arm: Sequence[_Group], name: str) -> None:
         ends = positions - 0.35, positions + 0.35
         axes.hlines(shares[:, 4], *ends, color=colour, linewidth=width)
     every = math.ceil(len(arm) / 6)
-    axes.set_xticks(positions[::every], [f"{group.rate:g}" for group in arm][::every])
+    axes.set_xticks(positions[::every], [f"{group.rate:.3g}" for group in arm][::every])
     axes.set_xlabel("drop rate p", fontsize=NORMAL)
 
 
@@ -170,11 +179,13 @@ def _finding(groups: Sequence[_Group], name: str) -> str:
         return f"No network has a {name} accuracy"
     best = max(known, key=lambda group: group.accuracy)
     arm = [group for group in groups if group.activation == best.activation]
-    where = f"p = {best.rate:g}" + (f" ({best.activation})" if len(arm) < len(groups) else "")
+    where = f"p = {best.rate:.3g}" + (f" ({best.activation})" if len(arm) < len(groups) else "")
     first, last = (f"{percent(group.hidden_zeros)}" for group in (arm[0], arm[-1]))
     if len(arm) == 1:
-        return f"At {where} {name} accuracy is {percent(best.accuracy, 1)}, hidden zeros are {first}"
+        return (
+            f"At {where} {name} accuracy is {percent(best.accuracy, 1)}, hidden zeros are {first}"
+        )
     return (
         f"{name.capitalize()} accuracy is highest at {where}, {percent(best.accuracy, 1)}; hidden "
-        f"zeros go from {first} at p = {arm[0].rate:g} to {last} at p = {arm[-1].rate:g}"
+        f"zeros go from {first} at p = {arm[0].rate:.3g} to {last} at p = {arm[-1].rate:.3g}"
     )

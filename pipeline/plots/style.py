@@ -74,9 +74,9 @@ class Series:
         }
 
     @property
-    def dot(self) -> dict[str, Any]:
-        """The arguments that draw a single point of it."""
-        return {"color": self.colour, "marker": self.marker, "clip_on": False, "zorder": 3}
+    def rings(self) -> dict[str, Any]:
+        """The arguments that draw the single values behind a curve of means."""
+        return self.line | {"linestyle": "", "markerfacecolor": "none"}
 
 
 SERIES = (
@@ -107,6 +107,11 @@ def percent(share: float, digits: int = 0) -> str:
         digits += 1
     # A no-break space, so that a wrapped heading keeps number and sign together.
     return f"{share:.{digits}%}".replace("%", "\u00a0%")
+
+
+def shorten(name: str) -> str:
+    """A class's name, cut to 14 letters."""
+    return name if len(name) <= 14 else f"{name[:13]}…"
 
 
 def sheet(finding: str, caption: str, *, body: float) -> Figure:

@@ -103,7 +103,9 @@ def _finding(rates: dict[str, Floats], last: int) -> str:
     name = max(shares, key=lambda name: tuple(shares[name]))
     now, born = shares[name]
     if not last:
-        return f"{name}: {percent(born)} of units were born dead" if born else "No unit was born dead"
+        return (
+            f"{name}: {percent(born)} of units were born dead" if born else "No unit was born dead"
+        )
     if not now and not born:
         return f"No unit was born dead, and none is dead after epoch {last}"
     return (

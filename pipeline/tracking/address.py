@@ -31,7 +31,7 @@ def ui_base(uri: str) -> str:
 
 def run_page(base: str, experiment_id: str, run_id: str) -> str:
     """The address of one run's page; with an empty base, a link that works inside the UI."""
-    return f"{base}/#/experiments/{experiment_id}/runs/{run_id}"
+    return f"{base}{'/' if base else ''}#/experiments/{experiment_id}/runs/{run_id}"
 
 
 def comparison_page(base: str, experiment_id: str, tags: Mapping[str, str]) -> str:

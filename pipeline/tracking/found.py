@@ -45,9 +45,15 @@ def found(run: StoredRun) -> FoundRun:
     )
 
 
-def has_artifacts(run: StoredRun) -> bool:
-    """Tell whether the run's artifacts are still there; remote ones are taken on trust."""
+def local_artifacts(run: StoredRun) -> Path | None:
+    """The folder of the run's artifacts; None where they are not on this machine."""
     parts = urlsplit(run.info.artifact_uri)
     if parts.scheme not in {"", "file"}:
-        return True
-    return Path(unquote(parts.path) if parts.scheme else run.info.artifact_uri).is_dir()
+        return None
+    return Path(unquote(parts.path) if parts.scheme else run.info.artifact_uri)
+
+
+def has_artifacts(run: StoredRun) -> bool:
+    """Tell whether the run's artifacts are still there; remote ones are taken on trust."""
+    folder = local_artifacts(run)
+    return folder is None or folder.is_dir()

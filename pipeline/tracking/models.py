@@ -4,9 +4,7 @@ It must not know how the network was trained.
 """
 
 import copy
-import os
 import tempfile
-import warnings
 from importlib.metadata import version
 from pathlib import Path
 
@@ -19,10 +17,12 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import nn
 
+from pipeline.errors import PipelineError
 from pipeline.tracking.runs import Run
-from pipeline.tracking.store import refusals
+from pipeline.tracking.store import REFUSALS, one_line
 
 STATE_DICT = "state_dict.safetensors"
+_REQUIREMENTS = ("torch", "mlflow", "numpy")
 
 
 def log_model(
@@ -98,5 +98,11 @@ def load_model(address: str) -> nn.Module:
         PipelineError: there is no such model, or it could run foreign code.
     """
     MLFLOW_ALLOW_PICKLE_DESERIALIZATION.set(False)
-    with refusals():
-        return mlflow.pytorch.load_model(address)
+    try:
+        model: nn.Module = mlflow.pytorch.load_model(address)
+    except REFUSALS as error:
+        raise PipelineError(
+            f"a model must exist and be free of pickles, got {address} ({one_line(error)}): "
+            "give the address of a model that was logged as pt2"
+        ) from error
+    return model

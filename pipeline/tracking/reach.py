@@ -81,7 +81,7 @@ def _within(uri: str, ask: Callable[[], None]) -> None:
     thread.join(ANSWER_SECONDS)
     if problems:
         raise PipelineError(
-            f"the tracking server must answer, and {without_password(uri)} did not ({problems[-1]}): "
+            f"the tracking server must answer, got {problems[-1]} from {without_password(uri)}: "
             "start it, or correct or unset MLFLOW_TRACKING_URI"
         )
 

@@ -22,7 +22,9 @@ def source_tags() -> dict[str, str]:
     it is that of this package's folder, and only where git keeps the package there: an installed
     copy inside somebody else's repository has no commit.
     """
-    return {**resolve_tags(ignore=[GitRunContext]), **commit_tags()}
+    # MLflow's annotation asks for instances here; its code compares classes.
+    standard = resolve_tags(ignore=[GitRunContext])  # type: ignore[list-item]
+    return {**standard, **commit_tags()}
 
 
 @cache

@@ -17,7 +17,7 @@ from pipeline.errors import PipelineError
 from pipeline.tracking import environment, reach
 
 DEFAULT_EXPERIMENT = "why-zero"
-_REFUSALS = (MlflowException, RequestException, SQLAlchemyError, ImportError, OSError)
+REFUSALS = (MlflowException, RequestException, SQLAlchemyError, ImportError, OSError)
 
 
 @dataclass
@@ -101,7 +101,7 @@ def _experiment_id(client: MlflowClient, name: str | None) -> str:
 def _refusals(uri: str) -> Iterator[None]:
     try:
         yield
-    except _REFUSALS as error:
+    except REFUSALS as error:
         refusal = f"the tracking store must work, and {uri} refused ({one_line(error)}): "
         remedy = "check MLFLOW_TRACKING_URI, its server and the free disk space"
         raise PipelineError(reach.without_password(refusal) + remedy) from error

@@ -60,7 +60,9 @@ class _Watch(threading.Thread):
     def sample(self) -> None:
         """Log one point of every system metric to every run."""
         self._source.collect_metrics()
-        values = {f"system/{name}": value for name, value in self._source.aggregate_metrics().items()}
+        values = {
+            f"system/{name}": value for name, value in self._source.aggregate_metrics().items()
+        }
         for monitor in self._source.monitors:
             monitor.clear_metrics()
         try:

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
+from pipeline.errors import PipelineError
 from pipeline.tracking.address import comparison_page, ui_base, ui_command
-from pipeline.tracking.found import FoundRun, found, has_artifacts
+from pipeline.tracking.found import FoundRun, found, has_artifacts, local_artifacts
 from pipeline.tracking.runs import Run
 from pipeline.tracking.source import commit_tags, source_tags
 from pipeline.tracking.store import Store, open_store
@@ -115,9 +116,21 @@ class Tracker:
         return sorted((point.step, point.value) for point in points)
 
     def artifact(self, run_id: str, path: str) -> Path:
-        """A local path to an artifact of a run, fetched where the store is remote."""
+        """The local path of an artifact of a run; a copy, where the artifacts are elsewhere.
+
+        Raises:
+            PipelineError: there is none.
+        """
         with self._store.writing():
-            return Path(self._store.client.download_artifacts(run_id, path))
+            folder = local_artifacts(self._store.client.get_run(run_id))
+            if folder is None:
+                return Path(self._store.client.download_artifacts(run_id, path))
+        if not (folder / path).exists():
+            raise PipelineError(
+                f"an artifact must exist, got {path!r} of run {run_id}: "
+                "bring its folder back, or compute it again with force=true"
+            )
+        return folder / path
 
     def _start(
         self,

@@ -2,54 +2,55 @@
 
 import gzip
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-Array = NDArray[np.uint8]
-Encode = Callable[[NDArray[np.generic]], bytes]
-WriteFolder = Callable[..., Path]
-
+FILES = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
 # Two training and one test image of 2 x 3 pixels.
-FILES: Mapping[str, Array] = {
-    "train-images-idx3-ubyte": np.arange(12, dtype=np.uint8).reshape(2, 2, 3),
-    "train-labels-idx1-ubyte": np.array([2, 0], dtype=np.uint8),
-    "t10k-images-idx3-ubyte": np.arange(100, 106, dtype=np.uint8).reshape(1, 2, 3),
-    "t10k-labels-idx1-ubyte": np.array([1], dtype=np.uint8),
-}
+ARRAYS = (
+    np.arange(12, dtype=np.uint8).reshape(2, 2, 3),
+    np.array([2, 0], dtype=np.uint8),
+    np.arange(100, 106, dtype=np.uint8).reshape(1, 2, 3),
+    np.array([1], dtype=np.uint8),
+)
 
 
 def idx_bytes(array: NDArray[np.generic]) -> bytes:
-    """Two zero bytes, type, dimensions, big-endian lengths, numbers row by row."""
+    """Two zero bytes, type, dimensions, big-endian lengths, big-endian numbers row by row."""
     code = {"uint8": 0x08, "int32": 0x0C}[array.dtype.name]
-    lengths = struct.pack(f">{array.ndim}I", *array.shape)
-    return bytes([0, 0, code, array.ndim]) + lengths + array.astype(array.dtype.newbyteorder(">")).tobytes()
+    header = struct.pack(f">HBB{array.ndim}I", 0, code, array.ndim, *array.shape)
+    return header + array.astype(array.dtype.newbyteorder(">")).tobytes()
 
 
 @pytest.fixture(scope="session")
-def encode() -> Encode:
+def encode() -> Callable[[NDArray[np.generic]], bytes]:
     return idx_bytes
 
 
 @pytest.fixture
-def write_folder(tmp_path: Path) -> WriteFolder:
-    """Writes the small data set; keyword `changes` replaces files, None leaves one out."""
+def own_folder(tmp_path: Path) -> Path:
+    """A small data set of one's own: train labels 2 and 0, test label 1."""
+    folder = tmp_path / "own"
+    folder.mkdir()
+    for name, array in zip(FILES, ARRAYS, strict=True):
+        (folder / name).write_bytes(idx_bytes(array))
+    return folder
 
-    def write(name: str = "own", *, packed: bool = False, **changes: bytes | Array | None) -> Path:
-        folder = tmp_path / name
-        folder.mkdir(parents=True, exist_ok=True)
-        parts = {key: key.split("-idx")[0].replace("-", "_") for key in FILES}
-        for file, array in FILES.items():
-            content = changes.get(parts[file], array)
-            if content is None:
-                continue
-            raw = content if isinstance(content, bytes) else idx_bytes(content)
-            (folder / (f"{file}.gz" if packed else file)).write_bytes(
-                gzip.compress(raw) if packed else raw
-            )
-        return folder
 
-    return write
+@pytest.fixture
+def packed_folder(own_folder: Path, tmp_path: Path) -> Path:
+    """The same data set, gzipped."""
+    folder = tmp_path / "packed"
+    folder.mkdir()
+    for path in own_folder.iterdir():
+        (folder / f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes()))
+    return folder

@@ -1,0 +1,131 @@
+"""What a finished network leaves in its run: test score, model, summary, history, pictures.
+
+It must not know how the network was trained, or in which company.
+"""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+import torchinfo
+from torch import nn
+
+from pipeline import history as histories
+from pipeline import plots
+from pipeline.data import ImageData
+from pipeline.recipe import Recipe
+from pipeline.records import Counts, EpochRecord, History, Score
+from pipeline.report import Result, description
+from pipeline.stack import plain
+from pipeline.tracking import Run, log_model
+
+HISTORY = "history.safetensors"
+EXAMPLES = 4
+_BATCH = 1000
+
+
+def publish(
+    run: Run, recipe: Recipe, *, history: History, chosen: EpochRecord, data: ImageData
+) -> Result:
+    """Log everything about a trained network, and score it once on the test set.
+
+    Args:
+        run: the network's open run.
+        recipe: what it was made from.
+        history: its records, from epoch 0 on.
+        chosen: the record whose weights were kept.
+        data: what it was trained on.
+    """
+    if chosen.weights is None:
+        raise ValueError("the chosen record must hold its weights")
+    network = plain(recipe, chosen.weights).eval()
+    test, confusion = score(network, data)
+    run.metrics({"test/loss": test.loss, "test/accuracy": test.accuracy}, step=chosen.epoch)
+    example = _inputs(data.test_images[:EXAMPLES]).numpy()
+    log_model(run, network, example=example, step=chosen.epoch)
+    run.text(_summary(network, recipe.batch_size, data), "summary.txt")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / HISTORY
+        histories.save(history, path)
+        run.file(path)
+    _draw(run, recipe, history=history, chosen=chosen, data=data, confusion=confusion)
+    result = Result(recipe=recipe, history=history, chosen=chosen, test=test, page=run.page)
+    run.describe(description(result, validation_name=validation_name(recipe)))
+    return result
+
+
+def log_dataset(run: Run, data: ImageData, *, context: str) -> None:
+    """Log the data set as the run's input, with a digest of all of it and its class counts."""
+    run.dataset(
+        data.name,
+        data.digest,
+        source=data.source,
+        context=context,
+        arrays={
+            "train_images": data.train_images.numpy(),
+            "train_labels": data.train_labels.numpy(),
+            "test_images": data.test_images.numpy(),
+            "test_labels": data.test_labels.numpy(),
+        },
+        profile={
+            "train_class_counts": {name: n for name, (n, _) in data.class_counts.items()},
+            "test_class_counts": {name: n for name, (_, n) in data.class_counts.items()},
+        },
+    )
+
+
+def validation_name(recipe: Recipe) -> str:
+    """What validates this network, in words."""
+    return "held-out images" if recipe.holdout else "test set"
+
+
+@torch.no_grad()
+def score(network: nn.Module, data: ImageData) -> tuple[Score, Counts]:
+    """The plain network's score on the test set, and its confusion matrix.
+
+    Returns:
+        The score, and counts of shape (classes, classes): rows truth, columns prediction.
+    """
+    classes, total = len(data.classes), len(data.test_labels)
+    loss, confusion = 0.0, np.zeros((classes, classes), dtype=np.int64)
+    for images, labels in zip(
+        data.test_images.split(_BATCH), data.test_labels.split(_BATCH), strict=True
+    ):
+        logits = network(_inputs(images))
+        loss += float(F.cross_entropy(logits, labels, reduction="sum"))
+        np.add.at(confusion, (labels.numpy(), logits.argmax(-1).numpy()), 1)
+    return Score(loss / total, int(confusion.trace()) / total), confusion
+
+
+def _inputs(images: torch.Tensor) -> torch.Tensor:
+    """Images as the plain network takes them: (samples, 1, height, width) in [0, 1]."""
+    return images[:, None] / 255
+
+
+def _summary(network: nn.Module, batch_size: int, data: ImageData) -> str:
+    shape = (batch_size, 1, *data.test_images.shape[1:])
+    return str(torchinfo.summary(network, shape, verbose=0, device="cpu"))
+
+
+def _draw(
+    run: Run,
+    recipe: Recipe,
+    *,
+    history: History,
+    chosen: EpochRecord,
+    data: ImageData,
+    confusion: Counts,
+) -> None:
+    """Every figure of one network, as files and, by epoch, as images."""
+    title = recipe.name
+    validated = validation_name(recipe)
+    run.figure(plots.draw_learning_curves(history, title, validation_name=validated), "plots/learning_curves.png")
+    run.figure(plots.draw_causes(history, title), "plots/zero_causes.png")
+    run.figure(plots.draw_units(history, title), "plots/units.png")
+    run.figure(plots.draw_firing_rates(chosen, title), "plots/firing_rates.png")
+    run.figure(plots.draw_confusion(confusion, data.classes, title=title), "plots/confusion.png")
+    for record in history:
+        image = plots.to_image(plots.draw_firing_rates(record, title))
+        run.image(image, "firing_rates", step=record.epoch)

@@ -1,0 +1,127 @@
+"""Words and tables about networks: records in, Markdown and rows for a terminal out.
+
+It must not know MLflow or figures, and measures nothing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pipeline.recipe import Recipe
+from pipeline.records import EpochRecord, History, Score
+
+Row = tuple[str, ...]
+
+COMPARISON_COLUMNS: Row = (
+    "network",
+    "validation accuracy",
+    "validation loss",
+    "zero",
+    "dropped",
+    "inactive",
+    "both",
+    "dead units",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """A trained network, as a report needs it.
+
+    Attributes:
+        recipe: what it was made from.
+        history: its records, from epoch 0 on.
+        chosen: the epoch whose weights were kept.
+        test: its score on the test set; None where it failed.
+        page: a link to its run that works inside MLflow's UI.
+    """
+
+    recipe: Recipe
+    history: History
+    chosen: EpochRecord
+    test: Score | None
+    page: str
+
+
+def comparison_rows(results: Sequence[Result]) -> list[Row]:
+    """A row for each network, under `COMPARISON_COLUMNS`; zeros over all hidden layers."""
+    return [(result.recipe.name, *_numbers(result.chosen)) for result in results]
+
+
+def _numbers(record: EpochRecord) -> Row:
+    hidden = record.layers[:-1]
+    pairs = sum(layer.causes.pairs for layer in hidden)
+    counts = [
+        sum(int(getattr(layer.causes, cause).sum()) for layer in hidden)
+        for cause in ("dropped", "inactive", "both")
+    ]
+    states = [layer.states for layer in hidden if layer.states is not None]
+    units = sum(len(state.fired) for state in states)
+    dead = sum(int(state.dead.sum()) for state in states)
+    score = record.validation or record.train_eval
+    shares = [_percent(count / pairs) if pairs else "–" for count in (sum(counts), *counts)]
+    return (
+        _percent(score.accuracy),
+        f"{score.loss:.4f}",
+        *shares,
+        f"{dead} of {units}" if units else "no ReLU",
+    )
+
+
+def comparison(results: Sequence[Result], *, validation_name: str) -> str:
+    """The Markdown report of several networks."""
+    rows = [
+        (f"[{result.recipe.name}]({result.page})", *_numbers(result.chosen)) for result in results
+    ]
+    return "\n\n".join(
+        [
+            "## Which drop rate, and what does it do to the zeros?",
+            table(COMPARISON_COLUMNS, rows),
+            f"Accuracy and loss on the {validation_name}, with the weights that were kept. Zeros: "
+            "shares of all (sample, unit) pairs of the hidden layers in the watched training "
+            "passes of that epoch. *Dropped*: the unit was on (z > 0) and only dropout removed "
+            "it, for this pass. *Inactive*: only ReLU closed it, for this input. *Both*: either "
+            "alone would have done. *Dead*: z <= 0 for every image trained on, in evaluation mode.",
+        ]
+    )
+
+
+def description(result: Result, *, validation_name: str) -> str:
+    """The Markdown description of one network's run."""
+    chosen = result.chosen
+    lines = [f"**{result.recipe.name}**, weights of epoch {chosen.epoch}."]
+    scores = [(validation_name, chosen.validation), ("test set", result.test)]
+    lines += [
+        f"- {name}: {_percent(score.accuracy)} right, loss {score.loss:.4f}"
+        for name, score in scores
+        if score is not None
+    ]
+    if result.recipe.holdout == 0:
+        lines.append(
+            "- Nothing was held out: the validation numbers are those of the *test set*, so "
+            "nothing may be chosen by them."
+        )
+    columns = ("layer", "zero", "dropped", "inactive", "both", "dead", "born dead")
+    return "\n".join(lines) + "\n\n" + table(columns, _layer_rows(result))
+
+
+def _layer_rows(result: Result) -> list[Row]:
+    rows = []
+    for layer, born in zip(result.chosen.layers, result.history[0].layers, strict=True):
+        causes = layer.causes
+        shares = [causes.zero_share, *(causes.share(c) for c in ("dropped", "inactive", "both"))]
+        dead = [
+            f"{int(states.dead.sum())} of {len(states.fired)}" if states else "no ReLU"
+            for states in (layer.states, born.states)
+        ]
+        rows.append((layer.name, *(_percent(s) if causes.pairs else "–" for s in shares), *dead))
+    return rows
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table, the first column to the left and the others to the right."""
+    ruler = ["---", *(["---:"] * (len(columns) - 1))]
+    return "\n".join("| " + " | ".join(row) + " |" for row in [columns, ruler, *rows])
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f} %"

@@ -1,0 +1,37 @@
+"""The step `mnist`: train one classifier and take its zeros apart."""
+
+from dataclasses import fields
+
+from pipeline import device as devices
+from pipeline.console import Console
+from pipeline.data import prepared
+from pipeline.fit import Workplace, fit
+from pipeline.options import MnistSettings
+from pipeline.recipe import Recipe
+from pipeline.settings import texts
+from pipeline.tracking import connect
+
+
+def run(settings: MnistSettings, console: Console) -> None:
+    """Train the network that the settings describe, in a run of its own beside the step's.
+
+    Raises:
+        PipelineError: the device or the data are not there, or the network failed.
+    """
+    tracker = connect()
+    device = devices.resolve(settings.device)
+    recipe = Recipe(**{item.name: getattr(settings, item.name) for item in fields(Recipe)})
+    with tracker.start_step("mnist", f"mnist {recipe.name}", parameters=texts(settings)) as step:
+        data = prepared(settings.data)
+        place = Workplace(
+            data=data,
+            device=device,
+            tracker=tracker,
+            console=console,
+            step="mnist",
+            tags={"pipeline": step.id},
+            is_forced=settings.force,
+        )
+        [result] = fit([recipe], place)
+        step.describe(f"Trained [{recipe.name}]({result.page}).")
+    console.elapsed("done")

@@ -1,0 +1,151 @@
+"""What can be logged to one run of the store.
+
+It must not know why the run is made, nor what its metrics mean.
+"""
+
+import math
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from mlflow.entities import Metric, Param, RunTag
+from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
+from numpy.typing import NDArray
+
+from pipeline.tracking.address import run_page
+from pipeline.tracking.datasets import dataset_input
+from pipeline.tracking.store import Store
+
+_BATCH = 1000  # the most metrics that a store takes at once
+_DOTS_PER_INCH = 100
+
+
+class Log:
+    """A run that takes entries; every method raises `PipelineError` where the store refuses.
+
+    Attributes:
+        store: where the run is.
+        id: MLflow's id of the run.
+        name: what a person calls it.
+        experiment_id: the experiment it is in.
+    """
+
+    def __init__(self, store: Store, run_id: str, name: str) -> None:
+        """Take an existing run into use; `Tracker` makes and finds them."""
+        self.store = store
+        self.id = run_id
+        self.name = name
+        self.experiment_id = store.experiment_id
+
+    @property
+    def page(self) -> str:
+        """A link to the run's page that works inside MLflow's UI, such as in a description."""
+        return run_page("", self.experiment_id, self.id)
+
+    def parameters(self, values: Mapping[str, str]) -> None:
+        """Log settings, which can be logged once only."""
+        params = [Param(key, value) for key, value in values.items()]
+        with self.store.writing():
+            self.store.client.log_batch(self.id, params=params)
+
+    def metrics(self, values: Mapping[str, float], step: int) -> None:
+        """Log one point of each metric; see `series`."""
+        self.series([(step, values)])
+
+    def series(self, points: Iterable[tuple[int, Mapping[str, float]]]) -> None:
+        """Log many points in as few writes as the store allows.
+
+        NaN and infinity are left out: the store would keep infinity as 1.8e308 and spoil the
+        chart. A gap is what they look like, and a diverged network says so in its reason.
+
+        Args:
+            points: steps, each with its metrics by name.
+        """
+        now = time.time_ns() // 1_000_000
+        metrics = [
+            Metric(key, value, now, step)
+            for step, values in points
+            for key, value in values.items()
+            if math.isfinite(value)
+        ]
+        with self.store.writing():
+            for start in range(0, len(metrics), _BATCH):
+                self.store.client.log_batch(self.id, metrics=metrics[start : start + _BATCH])
+
+    def tags(self, values: Mapping[str, str]) -> None:
+        """Set tags, over their old values; each is cut at 8,000 characters."""
+        with self.store.writing():
+            self.store.client.log_batch(self.id, tags=[RunTag(*item) for item in values.items()])
+
+    def describe(self, markdown: str) -> None:
+        """Set the description on the run's page: tables, headings and links to pages show."""
+        self.tags({MLFLOW_RUN_NOTE: markdown})
+
+    def text(self, text: str, path: str) -> None:
+        """Write text as an artifact.
+
+        Args:
+            text: the whole file.
+            path: where, below the run's artifacts, such as `report/summary.txt`.
+        """
+        with self.store.writing():
+            self.store.client.log_text(self.id, text, path)
+
+    def file(self, local: Path, folder: str | None = None) -> None:
+        """Copy a local file into a folder of the run's artifacts, or to their top."""
+        with self.store.writing():
+            self.store.client.log_artifact(self.id, str(local), folder)
+
+    def figure(self, figure: Figure, path: str) -> None:
+        """Write a figure as an artifact, at 100 dots per inch; the path ends in .png."""
+        with self.store.writing():
+            self.store.client.log_figure(self.id, figure, path, save_kwargs={"dpi": _DOTS_PER_INCH})
+
+    def image(self, image: NDArray[np.uint8] | Figure, key: str, *, step: int) -> None:
+        """Log a picture of one step, for the UI's image grid; about 50 ms.
+
+        Args:
+            image: pixels, shape (height, width) or (height, width, 3), or a figure to draw.
+            key: letters, digits, space and `_-./` only.
+            step: the epoch, or the update.
+        """
+        pixels = _drawn(image) if isinstance(image, Figure) else image
+        with self.store.writing():
+            self.store.client.log_image(self.id, pixels, key=key, step=step)
+
+    def dataset(
+        self,
+        name: str,
+        digest: str,
+        *,
+        source: str,
+        context: str,
+        arrays: Mapping[str, NDArray[np.generic]],
+        profile: Mapping[str, object],
+    ) -> None:
+        """Log a data set that the run reads, with a digest of all of it.
+
+        Args:
+            name: what people call it.
+            digest: of every byte; its first 36 characters are kept.
+            source: a path or a sentence that says where it comes from.
+            context: what it is used for, such as `training`.
+            arrays: its arrays by name, the samples along the first axis: their types and shapes
+                are logged, not their values.
+            profile: counts worth seeing, such as those of the classes; goes into JSON.
+        """
+        entry = dataset_input(
+            name, digest, source=source, context=context, arrays=arrays, profile=profile
+        )
+        with self.store.writing():
+            self.store.client.log_inputs(self.id, [entry])
+
+
+def _drawn(figure: Figure) -> NDArray[np.uint8]:
+    figure.set_dpi(_DOTS_PER_INCH)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
