@@ -80,7 +80,7 @@ def _command(step: str, settings: type) -> click.Command:
     """One step's command. Options stay text until all of them are read, then are parsed at once."""
 
     def callback(**texts: Any) -> None:  # noqa: ANN401 - click passes what the options gave
-        chosen = parsed(settings, texts)
+        chosen: object = parsed(settings, texts)
         from pipeline.console import Console
 
         importlib.import_module(f"pipeline.steps.{step}").run(chosen, Console())

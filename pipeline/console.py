@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import IO
 
+import rich.box
 import rich.console
 import rich.progress
 import rich.table
@@ -27,7 +28,7 @@ class Console:
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Show a table; its cells may carry rich markup such as `[red]dead[/]`."""
-        table = rich.table.Table(title=title, title_justify="left", box=rich.table.box.SIMPLE)
+        table = rich.table.Table(title=title, title_justify="left", box=rich.box.SIMPLE)
         for number, column in enumerate(columns):
             table.add_column(column, justify="left" if number == 0 else "right", no_wrap=True)
         for row in rows:

@@ -139,9 +139,7 @@ class _Member:
             self.run.end("failed", reason)
             return reason
         self.run.tags({"chosen_epoch": str(self.chosen.epoch)})
-        result = publish(
-            self.run, self.recipe, history=self.history, chosen=self.chosen, data=data
-        )
+        result = publish(self.run, self.recipe, history=self.history, chosen=self.chosen, data=data)
         self.run.end("finished")
         return result
 

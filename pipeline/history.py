@@ -12,7 +12,7 @@ It must not know where the file goes.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,9 @@ from safetensors.numpy import save_file
 
 from pipeline.records import (
     CAUSES,
+    Ending,
     EpochRecord,
+    Floats,
     History,
     LayerRecord,
     Score,
@@ -82,14 +84,18 @@ def load(path: Path) -> tuple[EpochRecord, ...]:
         EpochRecord(
             member=0,
             epoch=epoch,
-            layers=tuple(_layer(arrays, name, epoch, samples=int(header["samples"])) for name in names),
+            layers=tuple(
+                _layer(arrays, name, epoch, samples=int(header["samples"])) for name in names
+            ),
             train=_score(arrays, "train", epoch),
             train_eval=Score(
                 float(arrays["train_eval/loss"][epoch]), float(arrays["train_eval/accuracy"][epoch])
             ),
             validation=_score(arrays, "validation", epoch),
-            ending=header["ending"] or None if epoch == epochs - 1 else None,  # type: ignore[arg-type]
-            **{speed: _number(arrays[f"speed/{speed}"][epoch]) for speed in _SPEEDS},
+            ending=_ending(header["ending"]) if epoch == epochs - 1 else None,
+            epoch_seconds=_number(arrays["speed/epoch_seconds"][epoch]),
+            samples_per_second=_number(arrays["speed/samples_per_second"][epoch]),
+            peak_memory_mb=_number(arrays["speed/peak_memory_mb"][epoch]),
         )
         for epoch in range(epochs)
     )
@@ -100,19 +106,28 @@ def _layer(arrays: Arrays, name: str, epoch: int, *, samples: int) -> LayerRecor
     if f"{name}/fired" in arrays:
         values = {state: arrays[f"{name}/{state}"][epoch] for state in _STATES}
         states = UnitStates(samples=samples, **values)
-    rows = {norms: arrays[f"{name}/{norms}"][epoch] for norms in _ROW_NORMS}
     return LayerRecord(
         name=name,
         causes=ZeroCauses(**{cause: arrays[f"{name}/{cause}"][epoch] for cause in CAUSES}),
         states=states,
-        **{norm: _number(arrays[f"{name}/{norm}"][epoch]) for norm in _NORMS},
-        **{key: None if np.isnan(row).any() else row for key, row in rows.items()},
+        gradient_norm=_number(arrays[f"{name}/gradient_norm"][epoch]),
+        gradient_norms=_row(arrays[f"{name}/gradient_norms"][epoch]),
+        update_ratio=_number(arrays[f"{name}/update_ratio"][epoch]),
+        update_norms=_row(arrays[f"{name}/update_norms"][epoch]),
     )
 
 
 def _score(arrays: Arrays, kind: str, epoch: int) -> Score | None:
     loss, accuracy = arrays[f"{kind}/loss"][epoch], arrays[f"{kind}/accuracy"][epoch]
     return None if np.isnan(loss) else Score(float(loss), float(accuracy))
+
+
+def _row(values: Floats) -> Floats | None:
+    return None if np.isnan(values).all() else values
+
+
+def _ending(text: str) -> Ending | None:
+    return next((ending for ending in get_args(Ending) if ending == text), None)
 
 
 def _numbers(values: list[float | None]) -> NDArray[np.float64]:

@@ -90,12 +90,9 @@ class Watch:
     def add(self, layers: Sequence[LayerPass]) -> None:
         """Count why each activation of a training pass was zero."""
         self._samples += layers[0].z.shape[1]
-        for name, counts, layer in zip(
-            self._stack.layer_names, self._causes, layers, strict=True
-        ):
-            counts += probe.count_causes(
-                layer.z, layer.keep, is_linear=self._stack.is_linear_at(name)
-            )
+        for index, layer in enumerate(layers):
+            is_linear = self._stack.is_linear_at(self._stack.layer_names[index])
+            self._causes[index] += probe.count_causes(layer.z, layer.keep, is_linear=is_linear)
 
     def add_gradients(self) -> None:
         """Add the norms of the gradients that the weights hold now."""

@@ -29,7 +29,8 @@ def _entry_point(step: str, settings: type) -> str:
         for item, _, _ in declared(settings)
     )
     options = "".join(f"\n      --{name.replace('_', '-')} {{{name}}}" for name in names)
-    return f"  {step}:\n    parameters:\n{parameters}    command: >-\n      python -m pipeline {step}{options}\n"
+    command = f"    command: >-\n      python -m pipeline {step}{options}\n"
+    return f"  {step}:\n    parameters:\n{parameters}{command}"
 
 
 def main() -> None:

@@ -12,7 +12,6 @@ from torch import Tensor
 from pipeline.records import UnitStates, ZeroCauses
 
 
-
 def count_causes(
     z: Float[Tensor, "networks batch units"],
     keep: Bool[Tensor, "networks batch units"] | None,
@@ -72,9 +71,7 @@ class StateCount:
         self._reached = [torch.zeros(s, dtype=torch.int64, device=device) for s in shapes]
         self._magnitude = [torch.zeros(s, device=device) for s in shapes]
 
-    def add(
-        self, hidden: Sequence[tuple[Float[Tensor, "networks batch units"], Tensor]]
-    ) -> None:
+    def add(self, hidden: Sequence[tuple[Float[Tensor, "networks batch units"], Tensor]]) -> None:
         """Count a batch seen in evaluation mode.
 
         Args:

@@ -121,7 +121,10 @@ def _draw(
     """Every figure of one network, as files and, by epoch, as images."""
     title = recipe.name
     validated = validation_name(recipe)
-    run.figure(plots.draw_learning_curves(history, title, validation_name=validated), "plots/learning_curves.png")
+    run.figure(
+        plots.draw_learning_curves(history, title, validation_name=validated),
+        "plots/learning_curves.png",
+    )
     run.figure(plots.draw_causes(history, title), "plots/zero_causes.png")
     run.figure(plots.draw_units(history, title), "plots/units.png")
     run.figure(plots.draw_firing_rates(chosen, title), "plots/firing_rates.png")

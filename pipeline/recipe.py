@@ -36,9 +36,7 @@ class Training:
     output_dropout: bool = setting(
         True, YES_OR_NO, "drop the logits too, as the post does; false: hidden layers alone"
     )
-    widths: tuple[int, ...] = setting(
-        (256, 256, 128, 128), WIDTHS, "units of each hidden layer"
-    )
+    widths: tuple[int, ...] = setting((256, 256, 128, 128), WIDTHS, "units of each hidden layer")
     epochs: int = setting(
         10, COUNT, "passes over the training images; 0: a census of the network as born"
     )
@@ -90,6 +88,7 @@ class Recipe(Training):
     drop_rate: float = setting(
         0.5, RATE, "probability of dropping a unit for one training pass; 0: no dropout"
     )
+
     @property
     def arm(self) -> str:
         """The name of activation and dropout together: relu, relu+dropout, dropout, linear."""

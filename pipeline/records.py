@@ -9,10 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-
 from numpy.typing import NDArray
-
-from pipeline.recipe import Recipe as Recipe
 
 Cause = Literal["active", "dropped", "inactive", "both"]
 Ending = Literal["finished", "patience", "diverged"]
@@ -94,12 +91,12 @@ class UnitStates:
 
     @property
     def dead(self) -> NDArray[np.bool_]:
-        """z <= 0 for every sample of D."""
+        """Z <= 0 for every sample of D."""
         return self.fired == 0
 
     @property
     def always_on(self) -> NDArray[np.bool_]:
-        """z > 0 for every sample of D: a ReLU that has become a linear unit."""
+        """Z > 0 for every sample of D: a ReLU that has become a linear unit."""
         return self.fired == self.samples
 
     @property

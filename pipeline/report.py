@@ -72,17 +72,15 @@ def comparison(results: Sequence[Result], *, validation_name: str) -> str:
     rows = [
         (f"[{result.recipe.name}]({result.page})", *_numbers(result.chosen)) for result in results
     ]
-    return "\n\n".join(
-        [
-            "## Which drop rate, and what does it do to the zeros?",
-            table(COMPARISON_COLUMNS, rows),
-            f"Accuracy and loss on the {validation_name}, with the weights that were kept. Zeros: "
-            "shares of all (sample, unit) pairs of the hidden layers in the watched training "
-            "passes of that epoch. *Dropped*: the unit was on (z > 0) and only dropout removed "
-            "it, for this pass. *Inactive*: only ReLU closed it, for this input. *Both*: either "
-            "alone would have done. *Dead*: z <= 0 for every image trained on, in evaluation mode.",
-        ]
+    legend = (
+        f"Accuracy and loss on the {validation_name}, with the weights that were kept. Zeros: "
+        "shares of all (sample, unit) pairs of the hidden layers in the watched training passes "
+        "of that epoch. *Dropped*: the unit was on (z > 0) and only dropout removed it, for this "
+        "pass. *Inactive*: only ReLU closed it, for this input. *Both*: either alone would have "
+        "done. *Dead*: z <= 0 for every image trained on, in evaluation mode."
     )
+    heading = "## Which drop rate, and what does it do to the zeros?"
+    return "\n\n".join([heading, table(COMPARISON_COLUMNS, rows), legend])
 
 
 def description(result: Result, *, validation_name: str) -> str:

@@ -6,6 +6,7 @@ It knows neither optimizers nor epochs, and draws nothing but initial weights: m
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from jaxtyping import Bool, Float
@@ -168,7 +169,7 @@ def _initial_weights(sizes: Sequence[int], seed: int) -> list[tuple[Tensor, Tens
     """The default of `nn.Linear`, uniform in ±1/sqrt(inputs), from the seed's own stream."""
     source = devices.generator(torch.device("cpu"), seed, "initial weights")
     drawn = []
-    for inputs, units in zip(sizes, sizes[1:], strict=False):
+    for inputs, units in pairwise(sizes):
         bound = inputs**-0.5
         weight = torch.empty(units, inputs).uniform_(-bound, bound, generator=source)
         bias = torch.empty(units).uniform_(-bound, bound, generator=source)

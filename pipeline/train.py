@@ -190,9 +190,7 @@ def _training_mode_pass(stack: Stack, training: Examples, watch: Watch) -> None:
 
 
 def _masks(stack: Stack, epoch: int) -> RandomMasks:
-    return RandomMasks(
-        stack.recipes, stack.units, epoch=epoch, device=stack.scales.device
-    )
+    return RandomMasks(stack.recipes, stack.units, epoch=epoch, device=stack.scales.device)
 
 
 class _Member:

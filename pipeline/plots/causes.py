@@ -7,16 +7,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pipeline.plots.style import (
-    CAUSES,
-    count_epochs,
-    grid,
-    head,
-    key,
-    percent,
-    sheet,
-    table,
-)
+from pipeline.plots.sheet import count_epochs, grid, head, key, sheet, table
+from pipeline.plots.style import CAUSES, percent
 from pipeline.records import EpochRecord, Floats, History, ZeroCauses
 
 

@@ -11,7 +11,8 @@ from matplotlib.colors import LinearSegmentedColormap, PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
-from pipeline.plots.style import INK, NORMAL, SMALL, WIDTH, percent, place, sheet, shorten
+from pipeline.plots.sheet import WIDTH, place, sheet
+from pipeline.plots.style import INK, NORMAL, SMALL, percent, shorten
 from pipeline.records import Counts
 
 # Mistakes alone are coloured: on one scale with the diagonal they could not be seen.
@@ -19,6 +20,8 @@ MISTAKES = LinearSegmentedColormap.from_list("mistakes", ["#FFFFFF", "#F4A582", 
 RIGHT_COLOUR = "#D8D8D8"
 # Numbers of more classes do not fit into their cells.
 MOST_NUMBERED = 20
+# More letters than this do not stand side by side below the columns.
+MOST_LETTERS = 70
 LISTED = 15
 ASIDE = 2.5
 
@@ -47,7 +50,8 @@ def draw_confusion(matrix: Counts, classes: Sequence[str], *, title: str) -> Fig
     if mistakes.any():
         _list_mistakes(figure, mistakes, names, top=bottom + side)
         scale = place(figure, (WIDTH - ASIDE + 0.3, bottom + 0.3, ASIDE - 0.6, 0.15))
-        ticks = [0, image.norm.vmax / 4, image.norm.vmax]
+        most = float(image.get_clim()[1] or 1)
+        ticks = [0, most / 4, most]
         figure.colorbar(image, cax=scale, orientation="horizontal", ticks=ticks)
         scale.set_xticks(ticks, [percent(tick, 1) for tick in ticks], fontsize=SMALL)
         scale.set_title("share of the row", fontsize=SMALL, loc="left", y=1.0)
@@ -80,7 +84,7 @@ def _name_classes(axes: Axes, matrix: Counts, names: Sequence[str]) -> None:
     hits = [f"  {percent(matrix[i, i] / n, 1)}" if n else "" for i, n in enumerate(rows)]
     size = SMALL if len(names) <= MOST_NUMBERED else 7
     axes.set_yticks(range(len(names)), [n + h for n, h in zip(names, hits, strict=True)])
-    upright = max(map(len, names)) > 2
+    upright = max(map(len, names)) * len(names) > MOST_LETTERS
     axes.set_xticks(range(len(names)), names, rotation=90 if upright else 0)
     axes.tick_params(labelsize=size, length=0)
     for label in (*axes.get_xticklabels(), *axes.get_yticklabels()):

@@ -8,18 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from pipeline.plots.style import (
-    ALWAYS_ON,
-    DEAD,
-    FIRING,
-    NORMAL,
-    blank,
-    grid,
-    head,
-    key,
-    sheet,
-    table,
-)
+from pipeline.plots.sheet import blank, grid, head, key, sheet, table
+from pipeline.plots.style import ALWAYS_ON, DEAD, FIRING, NORMAL
 from pipeline.records import EpochRecord, UnitStates
 
 

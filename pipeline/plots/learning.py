@@ -12,7 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from numpy.typing import NDArray
 
-from pipeline.plots.style import SERIES, count_epochs, head, key, percent, place, sheet
+from pipeline.plots.sheet import count_epochs, head, key, place, sheet
+from pipeline.plots.style import SERIES, percent
 from pipeline.records import Floats, History, Score
 
 # The accuracies' axis spreads errors logarithmically, which needs an end: full accuracy stands
@@ -23,14 +24,14 @@ LOSSES = np.array([digit * 10.0**power for power in range(-6, 7) for digit in (1
 
 
 def draw_learning_curves(
-    history: History, title: str, *, validation_name: str = "validation"
+    history: History, title: str, *, validation_name: str = "validation images"
 ) -> Figure:
     """Two panels, loss and accuracy by epoch: in training, on training and validation images.
 
     Args:
         history: the records of one network, epoch 0 first.
         title: whose they are.
-        validation_name: what the validation images are called: "test" where nothing is held out.
+        validation_name: the images of the validation scores, in words.
     """
     dropout = ", with dropout on" if _drops(history) else ""
     figure = sheet(
@@ -42,7 +43,7 @@ def draw_learning_curves(
     curves = {
         f"in training{dropout}": _columns([record.train for record in history]),
         "images trained on": _columns([record.train_eval for record in history]),
-        f"{validation_name} images": _columns([record.validation for record in history]),
+        validation_name: _columns([record.validation for record in history]),
     }
     epochs = [record.epoch for record in history]
     panels = [place(figure, (0.6 + i * 4.6, 0.55, 4.2, 3.05)) for i in range(2)]
@@ -100,10 +101,11 @@ def _finding(history: History, name: str) -> str:
     first, last = history[0], history[-1]
     if last.ending == "diverged":
         return f"The loss became NaN or infinite in epoch {last.epoch}"
+    name = name if last.validation else "images trained on"
     after, before = (
-        f"{percent(record.validation.accuracy, 1)}, loss {record.validation.loss:#.3g}"
-        for record in (last, first)
+        f"{percent(score.accuracy, 1)}, loss {score.loss:#.3g}"
+        for score in (record.validation or record.train_eval for record in (last, first))
     )
     if not last.epoch:
-        return f"Before training: {name} accuracy {before}"
-    return f"After epoch {last.epoch}: {name} accuracy {after} (untrained: {before})"
+        return f"Before training, accuracy on the {name}: {before}"
+    return f"After epoch {last.epoch}, accuracy on the {name}: {after} (untrained: {before})"

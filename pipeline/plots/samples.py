@@ -11,7 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from pipeline.plots.style import INK, SMALL, WIDTH, place, sheet, shorten
+from pipeline.plots.sheet import WIDTH, place, sheet
+from pipeline.plots.style import INK, SMALL, shorten
 
 Pixels = NDArray[np.uint8]
 Labels = NDArray[np.integer]
@@ -137,7 +138,7 @@ class _Paper:
 
 def _ratio(images: Pixels) -> float:
     """Height by width of a tile; a strip is drawn no thinner than 1 to 4."""
-    return min(max(images.shape[1] / images.shape[2], 0.25), 4)
+    return float(min(max(images.shape[1] / images.shape[2], 0.25), 4))
 
 
 def _write(axes: Axes, spot: tuple[float, float], text: str, *, align: str) -> None:

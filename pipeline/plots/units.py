@@ -5,28 +5,13 @@ It must not know how firing is measured.
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import Colormap, PowerNorm
+from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Patch
-from numpy.typing import NDArray
 
-from pipeline.plots.style import (
-    DEAD,
-    FIRING_RATES,
-    NORMAL,
-    SMALL,
-    blank,
-    count_epochs,
-    grid,
-    head,
-    key,
-    percent,
-    place,
-    sheet,
-    table,
-    WIDTH,
-)
+from pipeline.plots.sheet import WIDTH, blank, count_epochs, grid, head, key, place, sheet, table
+from pipeline.plots.style import DEAD, FIRING_RATES, SMALL, percent
 from pipeline.records import Floats, History
 
 
@@ -51,8 +36,8 @@ def draw_units(history: History, title: str) -> Figure:
     height = 4.6 if rows == 1 else 3.4
     figure = sheet(
         _finding(rates, last),
-        f"{title} · a row is a unit, sorted by its last firing rate; measured on all images trained on, "
-        "in evaluation mode",
+        f"{title} · a row is a unit, sorted by its last firing rate; measured on the images "
+        "trained on, in evaluation mode",
         body=rows * height + 0.3,
     )
     key(figure, [Patch(facecolor=DEAD, label="dead: never fires")], top=rows * height + 0.2)

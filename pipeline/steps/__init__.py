@@ -1,1 +1,1 @@
-"""One module a step, each with one `run(settings, console)`; no step imports another, but `main`."""
+"""One module a step, each with one `run(settings, console)`; `main` alone imports other steps."""

@@ -6,6 +6,7 @@ It must not know where a trace is kept or how it is shown.
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -45,7 +46,7 @@ class Trace:
         histories: by arm, a record an update; record 0 is the network as born.
     """
 
-    arrays: Mapping[str, NDArray[np.generic]]
+    arrays: Mapping[str, NDArray[Any]]
     histories: Mapping[str, tuple[EpochRecord, ...]]
 
 
@@ -119,7 +120,7 @@ class _Recorder:
     def __init__(self, stack: Stack, reference: Batch) -> None:
         self._stack = stack
         self._reference = reference
-        self._rows: dict[str, list[NDArray[np.generic]]] = defaultdict(list)
+        self._rows: dict[str, list[NDArray[Any]]] = defaultdict(list)
         self._records: list[list[EpochRecord]] = [[] for _ in ARMS]
         self._watch = Watch(stack)
         self._stand(train=None)

@@ -1,0 +1,129 @@
+"""Sheets: a heading, panels placed in inches, keys; one width, so that letters keep their size.
+
+It must not know what any figure shows, nor matplotlib's global state: drawing is safe in threads.
+"""
+
+import math
+import textwrap
+from collections.abc import Sequence
+
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from pipeline.plots.style import INK, LARGE, NORMAL, PALE, SMALL
+
+# Inches; at this width and density MLflow shows a figure pixel by pixel.
+WIDTH = 9.6
+LEFT, RIGHT = 0.78, 0.2
+LINE = 0.19
+DPI = 100
+
+
+def sheet(finding: str, caption: str, *, body: float) -> Figure:
+    """An empty sheet with its finding in bold above a caption.
+
+    Args:
+        finding: what the figure shows, in a sentence.
+        caption: whose data they are, and what is drawn.
+        body: inches below the heading, measured from the sheet's lower edge.
+    """
+    lines = [textwrap.fill(finding, 90), textwrap.fill(caption, 136)]
+    heights = [LINE * 1.25 * (lines[0].count("\n") + 1), LINE * (lines[1].count("\n") + 1)]
+    figure = Figure(figsize=(WIDTH, body + sum(heights) + 0.2), dpi=DPI, facecolor="white")
+    height = figure.get_figheight()
+    tops = [(height - 0.1) / height, (height - 0.1 - heights[0]) / height]
+    # Titles are anybody's text: a dollar sign in them begins no formula.
+    bold = figure.text(0.15 / WIDTH, tops[0], lines[0], va="top", color=INK, parse_math=False)
+    bold.set(fontsize=LARGE, fontweight="bold")
+    pale = figure.text(0.15 / WIDTH, tops[1], lines[1], va="top", color=PALE, parse_math=False)
+    pale.set(fontsize=NORMAL)
+    return figure
+
+
+def place(figure: Figure, box: tuple[float, float, float, float]) -> Axes:
+    """Plain axes at (left, bottom, width, height) in inches."""
+    height = figure.get_figheight()
+    left, bottom, wide, high = box
+    axes = figure.add_axes((left / WIDTH, bottom / height, wide / WIDTH, high / height))
+    axes.tick_params(labelsize=SMALL, colors=INK)
+    axes.spines[["top", "right"]].set_visible(False)
+    return axes
+
+
+def table(count: int) -> tuple[int, int]:
+    """Rows and columns for so many panels, at most five side by side."""
+    rows = math.ceil(count / 5)
+    return rows, math.ceil(count / rows)
+
+
+def blank(finding: str, caption: str) -> Figure:
+    """A sheet that says in a sentence why there is nothing to draw."""
+    return sheet(finding, caption, body=0.3)
+
+
+def grid(
+    figure: Figure,
+    count: int,
+    *,
+    label: str,
+    bottom: float,
+    height: float,
+    title: float = 0.4,
+    right: float = RIGHT,
+) -> list[Axes]:
+    """Panels in rows, with the same 0 to 100 % on every vertical axis.
+
+    Args:
+        figure: the sheet.
+        count: how many panels.
+        label: of the vertical axes, shown once a row.
+        bottom: inches below the last row's axis.
+        height: inches of one row, its title and axis included.
+        title: inches of a panel's title.
+        right: inches kept free on the right.
+    """
+    rows, columns = table(count)
+    step = (WIDTH - LEFT - right + 0.25) / columns
+    panels = []
+    for i in range(count):
+        row, column = divmod(i, columns)
+        low = bottom + (rows - 1 - row) * height
+        axes = place(figure, (LEFT + column * step, low, step - 0.25, height - bottom - title))
+        axes.set_ylim(0, 1)
+        if column:
+            axes.set_yticks(())
+        else:
+            axes.set_yticks((0, 0.25, 0.5, 0.75, 1), ("0", "25", "50", "75", "100"))
+            axes.set_ylabel(label, fontsize=NORMAL)
+        panels.append(axes)
+    return panels
+
+
+def head(axes: Axes, title: str) -> None:
+    """A panel's title, above its left edge."""
+    # With y given, matplotlib does not measure every tick label to make room: 40 % of the time.
+    axes.set_title(title, loc="left", y=1.0, fontsize=NORMAL, color=INK, parse_math=False)
+
+
+def count_epochs(axes: Axes, last: int) -> None:
+    """Round epochs below an axis that runs from 0 to the last one."""
+    step = next(10**e * n for e in range(9) for n in (1, 2, 5) if last <= 10**e * n * 5)
+    axes.set_xticks(range(0, last + 1, step))
+    axes.set_xlim(-0.5, last + 0.5)
+    axes.set_xlabel("epoch (0: untrained)", fontsize=NORMAL)
+
+
+def key(figure: Figure, entries: Sequence[Artist], *, top: float, left: float = LEFT) -> None:
+    """A key in one row without a frame, its upper edge `top` inches above the sheet's."""
+    figure.legend(
+        handles=list(entries),
+        loc="upper left",
+        bbox_to_anchor=(left / WIDTH, top / figure.get_figheight()),
+        ncols=len(entries),
+        frameon=False,
+        fontsize=NORMAL,
+        borderaxespad=0,
+        borderpad=0,
+        columnspacing=1.6,
+    )

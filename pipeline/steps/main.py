@@ -1,0 +1,68 @@
+"""The step `main`: prepare, toy, then one network for every drop rate, compared."""
+
+from dataclasses import fields
+
+from pipeline import device as devices
+from pipeline import plots
+from pipeline.console import Console
+from pipeline.data import KNOWN_NAMES, prepared
+from pipeline.fit import Workplace, fit
+from pipeline.options import MainSettings, PrepareSettings, ToySettings
+from pipeline.publish import validation_name
+from pipeline.recipe import Recipe, Training
+from pipeline.report import COMPARISON_COLUMNS, Result, comparison, comparison_rows
+from pipeline.settings import texts
+from pipeline.steps import prepare, toy
+from pipeline.tracking import Run, Tracker, connect
+
+
+def run(settings: MainSettings, console: Console) -> None:
+    """Run the whole pipeline.
+
+    Raises:
+        PipelineError: the device or the data are not there, or a network failed.
+    """
+    tracker = connect()
+    device = devices.resolve(settings.device)
+    shared = {item.name: getattr(settings, item.name) for item in fields(Training)}
+    recipes = [Recipe(drop_rate=rate, **shared) for rate in settings.drop_rates]
+    with tracker.start_step("main", "main", parameters=texts(settings)) as step:
+        if settings.data in KNOWN_NAMES:
+            prepare.run(
+                PrepareSettings(dataset=settings.data, force=settings.force),
+                console,
+                pipeline=step.id,
+            )
+        toy.run(ToySettings(seed=settings.seed, force=settings.force), console, pipeline=step.id)
+        place = Workplace(
+            data=prepared(settings.data),
+            device=device,
+            tracker=tracker,
+            console=console,
+            step="main",
+            tags={"pipeline": step.id},
+            is_forced=settings.force,
+        )
+        results = fit(recipes, place)
+        _report(step, results, console)
+    console.elapsed("done")
+    _point_to_the_comparison(tracker, step, console)
+
+
+def _report(step: Run, results: list[Result], console: Console) -> None:
+    """Show and log the comparison."""
+    validated_on = validation_name(results[0].recipe)
+    console.table(
+        f"Drop rates compared, on the {validated_on}", COMPARISON_COLUMNS, comparison_rows(results)
+    )
+    step.describe(comparison(results, validation_name=validated_on))
+    pairs = [(result.recipe, result.chosen) for result in results]
+    figure = plots.draw_drop_rates(pairs, "main", validation_name=validated_on)
+    step.figure(figure, "plots/drop_rates.png")
+
+
+def _point_to_the_comparison(tracker: Tracker, step: Run, console: Console) -> None:
+    """Say how to open MLflow's UI, and where it shows the comparison."""
+    if tracker.ui_command:
+        console.line(f"open the UI:  {tracker.ui_command}")
+    console.line(f"compare:      {tracker.comparison_page({'pipeline': step.id})}")

@@ -1,0 +1,67 @@
+"""The step `prepare`: read a data set, verify it, write it as tensors, show what it looks like."""
+
+from pathlib import Path
+
+from pipeline import plots
+from pipeline.console import Console
+from pipeline.data import ImageData, load, write_prepared
+from pipeline.fingerprint import fingerprint
+from pipeline.options import PrepareSettings
+from pipeline.publish import log_dataset
+from pipeline.report import table
+from pipeline.settings import texts
+from pipeline.tracking import Run, connect, run_page
+
+
+def run(settings: PrepareSettings, console: Console, *, pipeline: str | None = None) -> None:
+    """Prepare the data set and log it.
+
+    Args:
+        settings: which data set, from where, to where.
+        console: where to say what was done.
+        pipeline: the run of the step that this is part of.
+
+    Raises:
+        PipelineError: the data are missing, damaged or wrong, or cannot be written.
+    """
+    tracker = connect()
+    with tracker.start_step(
+        "prepare",
+        f"prepare {settings.dataset}",
+        parameters=texts(settings),
+        tags={"pipeline": pipeline} if pipeline else {},
+    ) as step:
+        data = load(settings.dataset, settings.source, cache=Path(settings.out) / "downloads")
+        path = write_prepared(data, Path(settings.out).expanduser())
+        log_dataset(step, data, context="prepared")
+        mark = fingerprint("prepare", data.name, data.digest)
+        found = None if settings.force else tracker.finished(mark, kind="step")
+        if found:
+            step.describe(
+                f"The same data were logged before, in run "
+                f"[{found.name}]({run_page('', tracker.experiment_id, found.id)})."
+            )
+        else:
+            _show(step, data)
+            step.tags({"fingerprint": mark})
+        console.line(
+            f"{data.name}: {len(data.train_labels):,} training and {len(data.test_labels):,} test "
+            f"images from {data.source}, verified, in {path}"
+        )
+
+
+def _show(step: Run, data: ImageData) -> None:
+    """Log class counts, samples of every class, and the mean image of each class."""
+    images, labels = data.train_images.numpy(), data.train_labels.numpy()
+    for draw, name in ((plots.draw_samples, "samples"), (plots.draw_class_means, "class_means")):
+        figure = draw(images, labels, classes=data.classes, title=data.name)
+        step.figure(figure, f"plots/{name}.png")
+    counts = [(name, str(train), str(test)) for name, (train, test) in data.class_counts.items()]
+    columns = ("class", "training images", "test images")
+    height, width = data.train_images.shape[1:]
+    step.describe(
+        f"**{data.name}**: images of {height} x {width} pixels, from {data.source}. "
+        f"Digest of all of it: `{data.digest}`.\n\nLicence: {data.licence}\n\n"
+        + table(columns, counts)
+    )
+    step.text("\n".join(",".join(row) for row in [columns, *counts]) + "\n", "class_counts.csv")

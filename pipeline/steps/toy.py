@@ -1,0 +1,88 @@
+"""The step `toy`: three small networks from one start, and what every unit was at every update."""
+
+import tempfile
+from pathlib import Path
+
+from safetensors.numpy import save_file
+
+from pipeline import toy
+from pipeline.console import Console
+from pipeline.fingerprint import fingerprint
+from pipeline.options import ToySettings
+from pipeline.recipe import Recipe
+from pipeline.records import History, metrics
+from pipeline.report import table
+from pipeline.settings import texts
+from pipeline.tracking import Run, Tracker, connect, run_page
+from pipeline.unit_table import COLUMNS, LEGEND, unit_rows
+
+TRACE = "trace.safetensors"
+UNITS = "units.md"
+
+
+def run(settings: ToySettings, console: Console, *, pipeline: str | None = None) -> None:
+    """Train the three arms, log a run for each and the trace to the step's own.
+
+    Args:
+        settings: start, drop rate, step size, epochs and seed.
+        console: where the table of units goes.
+        pipeline: the run of the step that this is part of.
+    """
+    tracker = connect()
+    name = f"toy {settings.init} p={settings.drop_rate:g} seed {settings.seed}"
+    tags = {"pipeline": pipeline} if pipeline else {}
+    with tracker.start_step("toy", name, parameters=texts(settings), tags=tags) as step:
+        chosen = {key: value for key, value in texts(settings).items() if key != "force"}
+        mark = fingerprint("toy", *(f"{key}={value}" for key, value in chosen.items()))
+        found = None if settings.force else tracker.finished(mark, kind="step")
+        if found:
+            page = run_page("", tracker.experiment_id, found.id)
+            step.describe(f"The same toy ran before, in run [{found.name}]({page}).")
+            console.line(f"toy: ran before (run {found.id}); force=true runs it again")
+            return
+        arms = toy.recipes(
+            drop_rate=settings.drop_rate,
+            learning_rate=settings.learning_rate,
+            epochs=settings.epochs,
+            seed=settings.seed,
+        )
+        trace = toy.run(arms, settings.init)
+        pages = [
+            _log_arm(tracker, recipe, arm, trace.histories[arm], step=step, init=settings.init)
+            for arm, recipe in zip(toy.ARMS, arms, strict=True)
+        ]
+        _log_trace(step, trace, pages)
+        step.tags({"fingerprint": mark})
+        console.table("What every hidden unit was", COLUMNS, unit_rows(trace))
+        console.line(LEGEND)
+
+
+def _log_arm(
+    tracker: Tracker, recipe: Recipe, arm: str, history: History, *, step: Run, init: str
+) -> str:
+    """Log one network by update, in a run of its own, and return the link to it."""
+    with tracker.start_network(
+        f"toy {recipe.name}",
+        recipe.parameters | {"device": "cpu", "dataset": f"toy {init}", "init": init},
+        step="toy",
+        tags={"pipeline": step.id, "arm": arm, "stack_size": str(len(toy.ARMS))},
+    ) as run:
+        befores = (None, *history[:-1])
+        run.series(
+            (record.epoch, metrics(record, before, history[0]))
+            for record, before in zip(history, befores, strict=True)
+        )
+        return f"[{arm}]({run.page})"
+
+
+def _log_trace(step: Run, trace: toy.Trace, pages: list[str]) -> None:
+    """Log the trace, and what every unit was as the description."""
+    rows = unit_rows(trace)
+    header = {"format": "why-zero trace 1", "arms": ",".join(toy.ARMS), "about": toy.__doc__ or ""}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / TRACE
+        save_file(dict(trace.arrays), path, metadata=header)
+        step.file(path)
+    page = "\n\n".join(["## What every hidden unit was", table(COLUMNS, rows), LEGEND])
+    step.text(page + "\n", UNITS)
+    step.describe(f"Networks: {', '.join(pages)}.\n\n{page}")
