@@ -13,6 +13,8 @@ import rich.console
 import rich.progress
 import rich.table
 
+_WIDEST = 1000
+
 
 class Console:
     """The terminal, or whatever stands in its place."""
@@ -33,7 +35,12 @@ class Console:
             table.add_column(column, justify="left" if number == 0 else "right", no_wrap=True)
         for row in rows:
             table.add_row(*row)
-        self._console.print(table, crop=False)
+        # As wide as its content, whatever the terminal: a cell that ends in "…" tells nothing.
+        room = self._console.width
+        self._console.width = _WIDEST
+        self._console.width = max(room, self._console.measure(table).maximum)
+        self._console.print(table)
+        self._console.width = room
 
     def elapsed(self, what: str) -> None:
         """Show how many seconds have gone by since this console was made."""

@@ -4,7 +4,7 @@ It must not know what the masks are laid over: weights, losses and optimizers ar
 """
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Int
@@ -14,10 +14,11 @@ from pipeline import device as devices
 from pipeline.recipe import Recipe
 
 
+@runtime_checkable
 class MaskSource(Protocol):
     """Whatever gives the masks of one training pass after another."""
 
-    def draw(self, batch: int) -> Sequence[Bool[Tensor, "networks batch units"] | None]:
+    def draw(self, batch: int) -> Sequence[Bool[Tensor, "networks batch _"] | None]:
         """The next masks, one for each layer: True = kept, None where nothing is dropped."""
 
 
@@ -53,7 +54,7 @@ class RandomMasks:
             self._thresholds.append(_thresholds(rates, device) if any(rates) else None)
         self._device = device
 
-    def draw(self, batch: int) -> list[Bool[Tensor, "networks batch units"] | None]:
+    def draw(self, batch: int) -> list[Bool[Tensor, "networks batch _"] | None]:
         """The next masks for `batch` samples, one for each layer."""
         return [
             None if threshold is None else self._bits(layer, batch) >= threshold

@@ -73,7 +73,7 @@ def canonical(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):
-        return f"{value:.15g}"
+        return repr(value).removesuffix(".0")
     if isinstance(value, tuple):
         return ",".join(canonical(item) for item in value)
     return str(value)

@@ -36,7 +36,7 @@ class LayerPass:
     y: Float[Tensor, "networks batch units"]
 
 
-Masks = Sequence[Bool[Tensor, "networks batch units"] | None]
+Masks = Sequence[Bool[Tensor, "networks batch _"] | None]
 
 
 class Stack(nn.Module):

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 DIGITS = tuple(string.digits)
-# EMNIST merges the cases of letters that look alike (Cohen et al. 2017, section II-B); what
+# EMNIST merges the cases of letters that look alike (Cohen et al. 2017, arXiv:1702.05373); what
 # remains is in the order of the character codes.
 BALANCED = (*DIGITS, *string.ascii_uppercase, *"abdefghnqrt")
 FASHION = (

@@ -6,6 +6,7 @@ It must not know how causes are counted.
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from pipeline.plots.sheet import count_epochs, grid, head, key, sheet, table
 from pipeline.plots.style import CAUSES, percent
@@ -39,10 +40,10 @@ def draw_causes(history: History, title: str) -> Figure:
 
 def cause_shares(causes: ZeroCauses) -> Floats:
     """The shares of the four causes in the order of `CAUSES`, shape (4,)."""
-    return np.array([causes.share(cause) for cause in CAUSES])  # type: ignore[arg-type]
+    return np.array([causes.share(cause) for cause in CAUSES])
 
 
-def stack_causes(axes: Axes, positions: np.ndarray, shares: Floats) -> None:
+def stack_causes(axes: Axes, positions: NDArray[np.integer], shares: Floats) -> None:
     """Stacks the causes, one step wide at each whole-numbered position.
 
     Args:
@@ -66,11 +67,7 @@ def _finding(record: EpochRecord) -> str:
         return f"{when}, no pass was watched"
     sums = {
         words: sum(int(getattr(causes, cause).sum()) for causes in hidden)
-        for cause, words in (
-            ("inactive", "ReLU alone"),
-            ("both", "both"),
-            ("dropped", "dropout alone"),
-        )
+        for cause, words in (("inactive", "ReLU"), ("both", "both"), ("dropped", "dropout"))
     }
     zeros = sum(sums.values())
     if not zeros:

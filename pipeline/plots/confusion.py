@@ -48,10 +48,10 @@ def draw_confusion(matrix: Counts, classes: Sequence[str], *, title: str) -> Fig
     image = _draw_cells(axes, matrix, mistakes)
     _name_classes(axes, matrix, names)
     if mistakes.any():
-        _list_mistakes(figure, mistakes, names, top=bottom + side)
+        _list_mistakes(figure, mistakes, classes, top=bottom + side)
         scale = place(figure, (WIDTH - ASIDE + 0.3, bottom + 0.3, ASIDE - 0.6, 0.15))
         most = float(image.get_clim()[1] or 1)
-        ticks = [0, most / 4, most]
+        ticks = [0.0, most / 4, most]
         figure.colorbar(image, cax=scale, orientation="horizontal", ticks=ticks)
         scale.set_xticks(ticks, [percent(tick, 1) for tick in ticks], fontsize=SMALL)
         scale.set_title("share of the row", fontsize=SMALL, loc="left", y=1.0)
@@ -93,7 +93,8 @@ def _name_classes(axes: Axes, matrix: Counts, names: Sequence[str]) -> None:
     axes.set_ylabel("true class, and the share of it predicted right", fontsize=NORMAL)
 
 
-def _list_mistakes(figure: Figure, mistakes: Counts, names: Sequence[str], *, top: float) -> None:
+def _list_mistakes(figure: Figure, mistakes: Counts, classes: Sequence[str], *, top: float) -> None:
+    names = [shorten(name, 11) for name in classes]
     lines = [f"{n:>5,}   {names[i]} → {names[j]}" for n, i, j in _rank(mistakes)[:LISTED]]
     figure.text(
         (WIDTH - ASIDE + 0.3) / WIDTH,
@@ -120,4 +121,4 @@ def _finding(matrix: Counts, names: Sequence[str], mistakes: Counts) -> str:
     if not mistakes.any():
         return right
     n, i, j = _rank(mistakes)[0]
-    return f"{right}; most often mistaken: {names[i]} for {names[j]} ({n:,}\u00a0times)"
+    return f"{right}; most often {names[i]} was taken for {names[j]} ({n:,}\u00a0times)"

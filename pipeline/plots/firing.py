@@ -53,7 +53,10 @@ def _draw_layer(axes: Axes, states: UnitStates) -> None:
     dead = int(states.dead.sum())
     always = rates.size - int(states.always_on.sum())
     if dead < always:
-        axes.stairs(rates[dead:always], edges[dead : always + 1], fill=True, color=FIRING)
+        # `stairs` would walk over the steps in Python.
+        tops = np.repeat(rates[dead:always], 2)
+        sides = np.repeat(edges[dead : always + 1], 2)[1:-1]
+        axes.fill_between(sides, tops, facecolor=FIRING, linewidth=0)
     if dead:
         axes.axvspan(0, edges[dead], facecolor=DEAD, linewidth=0)
     if always < rates.size:

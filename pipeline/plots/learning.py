@@ -47,17 +47,21 @@ def draw_learning_curves(
     }
     epochs = [record.epoch for record in history]
     panels = [place(figure, (0.6 + i * 4.6, 0.55, 4.2, 3.05)) for i in range(2)]
+    for axes in panels:
+        # Scores that are all NaN would make a logarithmic axis warn that it cannot scale itself.
+        axes.set_autoscaley_on(False)
     lines = []
     for (label, columns), series in zip(curves.items(), SERIES, strict=True):
-        for axes, column in zip(panels, columns, strict=True):
-            lines += axes.plot(epochs, column, label=label, **series.line)
+        if not np.isnan(columns[1]).all():
+            for axes, column in zip(panels, columns, strict=True):
+                lines += axes.plot(epochs, column, label=label, **series.line)
     key(figure, lines[::2], top=4.2, left=0.6)
     losses, accuracies = (np.concatenate(columns) for columns in zip(*curves.values(), strict=True))
     panels[0].set_yscale("log")
-    _scale(panels[0], losses, ticks=LOSSES, unit=1)
+    _scale(panels[0], losses, ticks=LOSSES, unit=1.0)
     head(panels[0], "loss (cross-entropy in nats, on a logarithmic scale)")
     panels[1].set_yscale("function", functions=(_spread, _gather))
-    _scale(panels[1], accuracies, ticks=ACCURACIES, unit=100)
+    _scale(panels[1], accuracies, ticks=ACCURACIES, unit=100.0)
     head(panels[1], "accuracy (%, on a logarithmic scale of errors)")
     for axes in panels:
         count_epochs(axes, history[-1].epoch)
@@ -73,7 +77,8 @@ def _drops(history: History) -> bool:
 def _columns(scores: Sequence[Score | None]) -> tuple[Floats, Floats]:
     losses = [score.loss if score else math.nan for score in scores]
     accuracies = [score.accuracy if score else math.nan for score in scores]
-    finite = np.where(np.isfinite(losses), losses, math.nan)
+    # A logarithmic axis has no place for 0.
+    finite = np.where(np.isfinite(losses), np.maximum(losses, LOSSES[0]), math.nan)
     return finite, np.array(accuracies)
 
 
@@ -103,9 +108,12 @@ def _finding(history: History, name: str) -> str:
         return f"The loss became NaN or infinite in epoch {last.epoch}"
     name = name if last.validation else "images trained on"
     after, before = (
-        f"{percent(score.accuracy, 1)}, loss {score.loss:#.3g}"
+        (percent(score.accuracy, 1), f"{score.loss:#.3g}")
         for score in (record.validation or record.train_eval for record in (last, first))
     )
     if not last.epoch:
-        return f"Before training, accuracy on the {name}: {before}"
-    return f"After epoch {last.epoch}, accuracy on the {name}: {after} (untrained: {before})"
+        return f"Before training, {before[0]} of the {name} are right, loss {before[1]}"
+    return (
+        f"After epoch {last.epoch}, {after[0]} of the {name} are right, loss {after[1]} "
+        f"(untrained: {before[0]}, {before[1]})"
+    )

@@ -96,6 +96,8 @@ def grid(
         else:
             axes.set_yticks((0, 0.25, 0.5, 0.75, 1), ("0", "25", "50", "75", "100"))
             axes.set_ylabel(label, fontsize=NORMAL)
+        axes.xaxis.set_label_coords(0.5, -0.28 / (height - bottom - title))
+        axes.yaxis.set_label_coords(-0.42 / (step - 0.25), 0.5)
         panels.append(axes)
     return panels
 

@@ -14,6 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
+from pipeline.records import Cause
+
 
 @dataclass(frozen=True)
 class Look:
@@ -42,7 +44,7 @@ class Look:
 
 # In the order they are stacked: ReLU's two zeros touch, and dropout's two. `both` is the other two
 # hatches at once, and lightness differs, so that they can be told apart without seeing colours.
-CAUSES = {
+CAUSES: dict[Cause, Look] = {
     "inactive": Look("zero by ReLU alone", "#0072B2", "\\\\", "#2A8CC4"),
     "both": Look("zero by both", "#3D1A4F", "xx", "#5C3A6E"),
     "dropped": Look("zero by dropout alone", "#E69F00", "//", "#C98A00"),
@@ -101,9 +103,9 @@ def percent(share: float, digits: int = 0) -> str:
     return f"{100 * share:.{digits}f}\u00a0%"
 
 
-def shorten(name: str) -> str:
-    """A class's name, cut to 14 letters."""
-    return name if len(name) <= 14 else f"{name[:13]}…"
+def shorten(name: str, letters: int = 14) -> str:
+    """A class's name, cut to so many letters."""
+    return name if len(name) <= letters else f"{name[: letters - 1]}…"
 
 
 def to_image(figure: Figure) -> NDArray[np.uint8]:

@@ -47,7 +47,7 @@ def draw_units(history: History, title: str) -> Figure:
     for axes, (name, layer) in zip(panels, rates.items(), strict=True):
         image = _draw_layer(axes, layer, last)
         born, now = (layer[:, [0, -1]] == 0).sum(axis=0)
-        head(axes, f"{name}: {now:,} of {len(layer):,} dead\n{born:,} were born dead")
+        head(axes, f"{name}: {now:,} of {len(layer):,} dead\n{born:,} born dead")
     _scale(figure, image, height - 1.15)
     return figure
 

@@ -3,7 +3,7 @@
 The only room that imports mlflow. It must not know how anything is trained, measured or drawn.
 """
 
-from pipeline.tracking.address import comparison_page, run_page, ui_command
+from pipeline.tracking.address import any_of, tagged
 from pipeline.tracking.found import FoundRun
 from pipeline.tracking.models import load_model, log_model
 from pipeline.tracking.runs import Outcome, Run
@@ -15,11 +15,10 @@ __all__ = [
     "Outcome",
     "Run",
     "Tracker",
-    "comparison_page",
+    "any_of",
     "connect",
     "load_model",
     "log_model",
-    "run_page",
-    "ui_command",
+    "tagged",
     "watching_system",
 ]

@@ -4,11 +4,13 @@ It must not ask a store: addresses are made of text alone.
 """
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 LOCAL_UI = "http://127.0.0.1:5000"
+# Else the UI opens an experiment as one of language models, with pages that stay empty.
+_TRAINING = {"workflowType": "machine_learning"}
 
 
 def ui_command(uri: str) -> str | None:
@@ -31,19 +33,34 @@ def ui_base(uri: str) -> str:
 
 def run_page(base: str, experiment_id: str, run_id: str) -> str:
     """The address of one run's page; with an empty base, a link that works inside the UI."""
-    return f"{base}{'/' if base else ''}#/experiments/{experiment_id}/runs/{run_id}"
+    page = f"#/experiments/{experiment_id}/runs/{run_id}?{urlencode(_TRAINING)}"
+    return f"{base}/{page}" if base else page
 
 
-def comparison_page(base: str, experiment_id: str, tags: Mapping[str, str]) -> str:
-    """The address of the charts that compare all runs with these tags.
+def comparison_page(
+    base: str, experiment_id: str, search: str, *, order_by: str | None = None
+) -> str:
+    """The address of the charts that compare the runs a search finds.
 
-    The names in it are not documented; a person's own click on "Chart view" shows them.
+    The names in it are not documented: they are what the UI itself writes into its address.
 
     Args:
         base: the UI's address.
         experiment_id: where the runs are.
-        tags: values that each run must have.
+        search: which runs, as `tagged` or `any_of` say it.
+        order_by: the parameter whose text orders them; None for the newest first.
     """
-    search = " and ".join(f"tags.`{key}` = '{value}'" for key, value in tags.items())
-    query = {"searchFilter": search, "compareRunsMode": "CHART"}
-    return f"{base}/#/experiments/{experiment_id}/runs?{urlencode(query)}"
+    query = {**_TRAINING, "searchFilter": search, "compareRunsMode": "CHART"}
+    if order_by is not None:
+        query |= {"orderByKey": f"params.`{order_by}`", "orderByAsc": "true"}
+    return f"{base}/#/experiments/{experiment_id}/runs?{urlencode(query, quote_via=quote)}"
+
+
+def tagged(tags: Mapping[str, str]) -> str:
+    """The search for the runs that have all these tags."""
+    return " and ".join(f"tags.`{key}` = '{value}'" for key, value in tags.items())
+
+
+def any_of(run_ids: Sequence[str]) -> str:
+    """The search for these runs, whoever made them."""
+    return f"attributes.run_id IN ({', '.join(repr(run_id) for run_id in run_ids)})"

@@ -5,7 +5,7 @@ It must not know why the run is made.
 
 import logging
 from types import TracebackType
-from typing import Literal, Self
+from typing import Literal
 
 from pipeline.errors import PipelineError
 from pipeline.tracking.environment import setting
@@ -42,7 +42,7 @@ class Run(Log):
         self.tags(tags)
         self._is_open = False
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Run":  # noqa: PYI034 - the tests' type checker refuses Self here
         """Return the run itself."""
         return self
 

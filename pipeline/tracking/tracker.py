@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from pipeline.errors import PipelineError
-from pipeline.tracking.address import comparison_page, ui_base, ui_command
+from pipeline.tracking.address import comparison_page, run_page, ui_base, ui_command
 from pipeline.tracking.found import FoundRun, found, has_artifacts, local_artifacts
 from pipeline.tracking.runs import Run
 from pipeline.tracking.source import commit_tags, source_tags
@@ -18,6 +18,7 @@ from pipeline.tracking.store import Store, open_store
 
 Kind = Literal["network", "step"]
 
+_COLOR_TAG = "mlflow.runColor"  # written by the UI where a person picks a colour
 # MLflow calls a run that nobody has named after an animal: `skillful-hog-212`.
 _NAMELESS = re.compile(r"[a-z]+-[a-z]+-\d+")
 
@@ -41,12 +42,22 @@ class Tracker:
         """The command that serves the UI; None where a server serves it already."""
         return ui_command(self.uri)
 
-    def comparison_page(self, tags: Mapping[str, str]) -> str:
-        """The address of the charts that compare all runs with these tags."""
-        return comparison_page(ui_base(self.uri), self.experiment_id, tags)
+    def comparison_page(self, search: str, *, order_by: str | None = None) -> str:
+        """The address of the charts that compare the runs a search finds: see `address`."""
+        return comparison_page(ui_base(self.uri), self.experiment_id, search, order_by=order_by)
+
+    def run_page(self, run_id: str) -> str:
+        """The address of a run's page."""
+        return run_page(ui_base(self.uri), self.experiment_id, run_id)
 
     def start_network(
-        self, name: str, parameters: Mapping[str, str], *, step: str, tags: Mapping[str, str]
+        self,
+        name: str,
+        parameters: Mapping[str, str],
+        *,
+        step: str,
+        tags: Mapping[str, str],
+        color: str | None = None,
     ) -> Run:
         """Open a run of its own for a network: one without a parent, which the UI compares.
 
@@ -55,7 +66,11 @@ class Tracker:
             parameters: its settings as canonical text.
             step: the step that trains it.
             tags: what else to tag it with, such as arm, pipeline and fingerprint.
+            color: of its lines in the UI, `#rrggbb`; None for one of the UI's, which may be
+                another run's too.
         """
+        if color is not None:
+            tags = {**tags, _COLOR_TAG: color}
         return self._start("network", name, parameters, step=step, tags=tags)
 
     def start_step(

@@ -1,4 +1,4 @@
-"""Why is it zero: pure counting over passes that somebody else makes.
+"""Pure counting over passes that somebody else makes.
 
 It draws nothing, changes nothing and must not know optimizers, epochs or MLflow.
 """
@@ -71,7 +71,7 @@ class StateCount:
         self._reached = [torch.zeros(s, dtype=torch.int64, device=device) for s in shapes]
         self._magnitude = [torch.zeros(s, device=device) for s in shapes]
 
-    def add(self, hidden: Sequence[tuple[Float[Tensor, "networks batch units"], Tensor]]) -> None:
+    def add(self, hidden: Sequence[tuple[Float[Tensor, "networks batch _"], Tensor]]) -> None:
         """Count a batch seen in evaluation mode.
 
         Args:

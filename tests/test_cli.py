@@ -1,0 +1,76 @@
+"""The command line: help, errors in one line, exit codes."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline import cli, mlproject
+from pipeline.options import STEPS
+from pipeline.settings import declared
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_every_step_has_help_an_example_and_each_of_its_settings(
+    step: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run([step, "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert f"Example: {step} " in shown
+    for item, _, _ in declared(STEPS[step]):
+        assert f"--{item.name.replace('_', '-')} " in shown
+
+
+def test_help_imports_neither_torch_nor_mlflow_nor_numpy() -> None:
+    program = (
+        "import sys; from pipeline import cli; cli.run(['mnist', '--help'])\n"
+        "loaded = {'torch', 'mlflow', 'numpy', 'matplotlib', 'rich'} & set(sys.modules)\n"
+        "sys.exit(f'loaded {loaded}' if loaded else 0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["mnist", "--drop-rate", "1.5"], "drop_rate must be a number in [0, 1), got '1.5'"),
+        (["mnist", "--drop_rate", "x"], "drop_rate must be a number in [0, 1), got 'x'"),
+        (["mnist", "--drop-rat", "0.5"], "No such option '--drop-rat'"),
+        (["mnits"], "No such command 'mnits'"),
+        (["mnist", "--epochs"], "Option '--epochs' requires an argument"),
+    ],
+)
+def test_a_usage_error_is_one_line_and_exit_code_2(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(arguments) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.count("\n") == 1
+    assert message in shown.err
+
+
+def test_mlproject_is_what_the_settings_say() -> None:
+    assert (ROOT / "MLproject").read_text(encoding="utf-8") == mlproject.render(), (
+        "MLproject is stale: run `make project`"
+    )
+
+
+def test_the_module_runs_as_a_program() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline", "mnist", "--holdout", "0", "--patience", "2"],
+        cwd=ROOT,
+        env={**os.environ, "MLFLOW_TRACKING_URI": "sqlite:///never.db"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: holdout must be at least 1 with patience=2, got 0")

@@ -1,0 +1,161 @@
+"""Models on a real temporary SQLite store: the same numbers, for any batch, without pickle."""
+
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pytest
+import torch
+from mlflow.models import Model, get_model_info
+from numpy.typing import NDArray
+from safetensors.torch import load_file
+from torch import nn
+
+from pipeline.errors import PipelineError
+from pipeline.tracking import Run, Tracker, connect, load_model, log_model
+
+
+@pytest.fixture(scope="module")
+def logged(tmp_path_factory: pytest.TempPathFactory) -> "tuple[Tracker, Run, nn.Sequential, str]":
+    folder = tmp_path_factory.mktemp("models")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
+        for name in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME"):
+            patch.delenv(name, raising=False)
+        tracker = connect(experiment="models")
+        torch.manual_seed(0)
+        network = nn.Sequential(
+            nn.Linear(6, 8), nn.ReLU(), nn.Dropout(0.5), nn.Linear(8, 3), nn.Dropout(0.5)
+        )
+        with tracker.start_network("a", {"seed": "0"}, step="t", tags={"fingerprint": "f"}) as run:
+            run.series([(0, {"val/loss": 2.0}), (1, {"val/loss": 1.0})])
+            address = log_model(run, network, example=rows(4), step=1)
+            status_inside = mlflow.MlflowClient().get_run(run.id).info.status
+        assert status_inside == "RUNNING"
+    return tracker, run, network, address
+
+
+@pytest.fixture(autouse=True)
+def _store(
+    logged: tuple[Tracker, Run, nn.Sequential, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", logged[0].uri)
+    monkeypatch.delenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", raising=False)
+
+
+def rows(count: int) -> NDArray[np.float32]:
+    return np.random.default_rng(count).random((count, 6), dtype=np.float32)
+
+
+def evaluated(network: nn.Sequential, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+    first, last = network[0], network[3]
+    hidden = np.maximum(batch @ first.weight.detach().numpy().T + first.bias.detach().numpy(), 0)
+    output: NDArray[np.float32] = (
+        hidden @ last.weight.detach().numpy().T + last.bias.detach().numpy()
+    )
+    return output
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 10_000])
+def test_a_loaded_model_gives_the_networks_outputs_without_dropout_for_any_batch(
+    logged: tuple[Tracker, Run, nn.Sequential, str], count: int
+) -> None:
+    _, _, network, address = logged
+    with torch.no_grad():
+        given = load_model(address)(torch.from_numpy(rows(count))).numpy()
+    np.testing.assert_allclose(given, evaluated(network, rows(count)), rtol=1e-5, atol=1e-6)
+
+
+def test_the_generic_flavour_predicts_from_numpy(
+    logged: tuple[Tracker, Run, nn.Sequential, str],
+) -> None:
+    _, _, network, address = logged
+    given = mlflow.pyfunc.load_model(address).predict(rows(7))
+    np.testing.assert_allclose(given, evaluated(network, rows(7)), rtol=1e-5, atol=1e-6)
+
+
+def test_the_network_given_stays_as_it_was(
+    logged: tuple[Tracker, Run, nn.Sequential, str],
+) -> None:
+    network = logged[2]
+    assert all(module.training for module in network.modules())
+    assert all(parameter.requires_grad for parameter in network.parameters())
+
+
+def test_the_signature_leaves_the_batch_open_and_the_example_is_kept(
+    logged: tuple[Tracker, Run, nn.Sequential, str],
+) -> None:
+    info = get_model_info(logged[3])
+    assert [spec.shape for spec in info.signature.inputs.inputs] == [(-1, 6)]
+    assert [spec.shape for spec in info.signature.outputs.inputs] == [(-1, 3)]
+    assert {"pytorch", "python_function"} <= info.flavors.keys()
+    example = Model.load(logged[3]).load_input_example()
+    np.testing.assert_array_equal(example, rows(4))
+
+
+def test_the_requirements_are_the_running_versions_and_no_more(
+    logged: tuple[Tracker, Run, nn.Sequential, str],
+) -> None:
+    file = mlflow.artifacts.download_artifacts(f"{logged[3]}/requirements.txt")
+    lines = sorted(Path(file).read_text().split())
+    running = torch.__version__.partition("+")[0]
+    assert lines == [
+        f"mlflow=={mlflow.__version__}",
+        f"numpy=={np.__version__}",
+        f"torch=={running}",
+    ]
+
+
+def test_the_state_dict_is_an_artifact_that_rebuilds_the_network(
+    logged: tuple[Tracker, Run, nn.Sequential, str],
+) -> None:
+    tracker, run, network, _ = logged
+    stored = load_file(tracker.artifact(run.id, "state_dict.safetensors"))
+    assert stored.keys() == network.state_dict().keys()
+    assert all(torch.equal(stored[key], value) for key, value in network.state_dict().items())
+
+
+def test_a_model_belongs_to_its_run_and_has_its_parameters_and_the_steps_metrics(
+    logged: tuple[Tracker, Run, nn.Sequential, str],
+) -> None:
+    tracker, run, _, address = logged
+    model = mlflow.MlflowClient().get_logged_model(address.removeprefix("models:/"))
+    assert (model.experiment_id, model.source_run_id) == (tracker.experiment_id, run.id)
+    assert model.status.name == "READY"
+    assert model.params == {"seed": "0"}
+    assert [(metric.key, metric.value) for metric in model.metrics] == [("val/loss", 1.0)]
+    assert tracker.history(run.id, "val/loss") == [(0, 2.0), (1, 1.0)]
+    found = tracker.finished("f")
+    assert found is not None
+    assert found.model == address
+
+
+def test_logging_a_model_leaves_no_active_run() -> None:
+    assert mlflow.active_run() is None
+
+
+def test_an_example_of_one_row_is_refused(
+    logged: tuple[Tracker, Run, nn.Sequential, str],
+) -> None:
+    with pytest.raises(ValueError, match="at least 2"):
+        log_model(logged[1], logged[2], example=rows(1), step=0)
+
+
+def test_a_pickled_model_is_refused(
+    logged: tuple[Tracker, Run, nn.Sequential, str], tmp_path: Path
+) -> None:
+    pickled = tmp_path / "pickled"
+    mlflow.pytorch.save_model(
+        logged[2], pickled, serialization_format="pickle", pip_requirements=["torch"]
+    )
+    with pytest.raises(PipelineError, match="free of pickles"):
+        load_model(str(pickled))
+
+
+def test_a_model_that_is_not_there_is_named(
+    logged: tuple[Tracker, Run, nn.Sequential, str],
+) -> None:
+    del logged
+    with pytest.raises(PipelineError, match="models:/nobody/1"):
+        load_model("models:/nobody/1")

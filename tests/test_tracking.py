@@ -1,0 +1,586 @@
+"""Runs on a real temporary SQLite store: what is logged, how they end, how a store is asked."""
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import sqlite3
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import parse_qs
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from mlflow import MlflowClient
+from PIL import Image
+
+from pipeline.errors import PipelineError
+from pipeline.tracking import (
+    Run,
+    Tracker,
+    address,
+    any_of,
+    connect,
+    reach,
+    source,
+    tagged,
+    watching_system,
+)
+
+PARAMETERS = {"drop_rate": "0.5", "widths": "256,256"}
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("store")
+
+
+@pytest.fixture(autouse=True)
+def _store(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
+    for name in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def client() -> MlflowClient:
+    return MlflowClient()
+
+
+@pytest.fixture
+def tracker(request: pytest.FixtureRequest) -> Tracker:
+    return connect(experiment=request.node.name)
+
+
+def a_network(tracker: Tracker, **tags: str) -> Run:
+    return tracker.start_network("relu seed 0", PARAMETERS, step="mnist", tags=tags)
+
+
+# Where runs go
+
+
+def test_without_a_word_runs_go_to_the_experiment_named_after_the_project(
+    client: MlflowClient,
+) -> None:
+    assert client.get_experiment(connect().experiment_id).name == "why-zero"
+
+
+def test_the_experiment_named_in_the_environment_is_used_and_made_where_it_is_new(
+    client: MlflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "of the environment")
+    first, second = connect(), connect()
+    assert client.get_experiment(first.experiment_id).name == "of the environment"
+    assert first.experiment_id == second.experiment_id
+
+
+def test_the_experiment_of_the_run_that_mlflow_run_opened_comes_before_the_environments(
+    client: MlflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment = client.create_experiment("of mlflow run")
+    opened = client.create_run(experiment).info.run_id
+    monkeypatch.setenv("MLFLOW_RUN_ID", opened)
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "another")
+    assert connect().experiment_id == experiment
+
+
+def test_a_deleted_experiment_is_refused_with_the_command_that_restores_it(
+    client: MlflowClient,
+) -> None:
+    experiment = client.create_experiment("deleted")
+    client.delete_experiment(experiment)
+    with pytest.raises(PipelineError, match=f"restore --experiment-id {experiment}"):
+        connect(experiment="deleted")
+
+
+# A store that cannot be used
+
+
+def refused(uri: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    with pytest.raises(PipelineError) as caught:
+        connect()
+    message = str(caught.value)
+    assert len(message.splitlines()) == 1
+    return message
+
+
+def test_a_server_that_refuses_is_named_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        port = listener.getsockname()[1]
+    message = refused(f"http://127.0.0.1:{port}", monkeypatch)
+    assert f"http://127.0.0.1:{port}" in message
+    assert "MLFLOW_TRACKING_URI" in message
+
+
+def test_a_server_that_is_silent_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reach, "ANSWER_SECONDS", 0.3)
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        port = listener.getsockname()[1]
+        assert "no answer" in refused(f"http://127.0.0.1:{port}", monkeypatch)
+
+
+def test_a_store_has_less_than_ten_seconds_to_answer() -> None:
+    assert reach.ANSWER_SECONDS < 10
+
+
+def test_a_database_server_that_refuses_is_not_retried(monkeypatch: pytest.MonkeyPatch) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        port = listener.getsockname()[1]
+    message = refused(f"postgresql://someone:secret@127.0.0.1:{port}/runs", monkeypatch)
+    assert "ConnectionRefusedError" in message
+    assert "secret" not in message
+
+
+@pytest.mark.parametrize("uri", ["nonsense://there", "http://", "sqlite://two-slashes"])
+def test_an_address_that_is_none_is_refused(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert uri in refused(uri, monkeypatch)
+
+
+def test_a_sqlite_file_in_a_place_that_cannot_be_written_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    assert "writable" in refused(f"sqlite:///{tmp_path}/file/mlflow.db", monkeypatch)
+
+
+def test_a_file_that_is_no_database_is_refused_and_left_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "notes.txt").write_text("not a database" * 100)
+    assert "not a database" in refused(f"sqlite:///{tmp_path}/notes.txt", monkeypatch)
+    assert (tmp_path / "notes.txt").read_text() == "not a database" * 100
+
+
+def test_a_database_that_another_process_is_writing_can_be_written(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path}/busy.db"
+    with closing(sqlite3.connect(tmp_path / "busy.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        reach.check(uri)
+
+
+def test_artifacts_that_cannot_be_written_are_refused_before_anything_starts(
+    tmp_path: Path, client: MlflowClient
+) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    client.create_experiment("no place", artifact_location=f"{tmp_path}/file/artifacts")
+    with pytest.raises(PipelineError, match="artifact folder must be writable"):
+        connect(experiment="no place")
+
+
+# How a run ends
+
+
+def leave(error: BaseException | None) -> None:
+    if error is not None:
+        raise error
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "tags"),
+    [
+        (None, "FINISHED", {"outcome": "finished"}),
+        (
+            PipelineError("loss must be finite\nmore"),
+            "FAILED",
+            {"outcome": "failed", "reason": "loss must be finite"},
+        ),
+        (ValueError("bug"), "FAILED", {"outcome": "failed", "reason": "ValueError: bug"}),
+        (KeyboardInterrupt(), "KILLED", {"outcome": "killed"}),
+        (SystemExit(143), "KILLED", {"outcome": "killed"}),
+    ],
+)
+def test_a_run_ends_as_its_block_is_left(
+    error: BaseException | None,
+    status: str,
+    tags: dict[str, str],
+    client: MlflowClient,
+) -> None:
+    run = a_network(connect())
+    with contextlib.suppress(BaseException), run:
+        leave(error)
+    ended = client.get_run(run.id)
+    assert ended.info.status == status
+    assert ended.info.end_time >= ended.info.start_time
+    assert {key: ended.data.tags.get(key) for key in ("outcome", "reason")} == {
+        "outcome": tags["outcome"],
+        "reason": tags.get("reason"),
+    }
+
+
+def test_a_second_end_changes_nothing(tracker: Tracker, client: MlflowClient) -> None:
+    with a_network(tracker) as run:
+        run.end("failed", "by hand")
+    assert client.get_run(run.id).info.status == "FAILED"
+    run.end("killed")
+    assert client.get_run(run.id).data.tags["outcome"] == "failed"
+
+
+def test_a_store_that_refuses_the_end_never_hides_the_error_and_is_not_asked_again(
+    tracker: Tracker, client: MlflowClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    lost, other = a_network(tracker), a_network(tracker)
+    client.delete_run(lost.id)
+    with pytest.raises(ZeroDivisionError), other, lost:
+        raise ZeroDivisionError
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "left open" in caplog.text
+    assert client.get_run(other.id).info.status == "RUNNING"
+
+
+def test_a_store_that_refuses_what_is_logged_fails_with_one_line(
+    tracker: Tracker, client: MlflowClient
+) -> None:
+    run = a_network(tracker)
+    client.delete_run(run.id)
+    with pytest.raises(PipelineError) as caught:
+        run.metrics({"val/loss": 1.0}, 0)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_the_patience_of_mlflows_client_is_restored_after_an_end(
+    tracker: Tracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "6")
+    monkeypatch.delenv("MLFLOW_HTTP_REQUEST_TIMEOUT")
+    with pytest.raises(ValueError, match="bug"), a_network(tracker):
+        raise ValueError("bug")
+    assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "6"
+    assert "MLFLOW_HTTP_REQUEST_TIMEOUT" not in os.environ
+
+
+# Runs of networks and of steps
+
+
+def test_a_networks_run_has_no_parent_also_inside_mlflow_run(
+    client: MlflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = client.create_run(client.create_experiment("inside")).info.run_id
+    monkeypatch.setenv("MLFLOW_RUN_ID", opened)
+    tracker = connect()
+    with tracker.start_step("mnist", "mnist", parameters={}) as step, a_network(tracker) as run:
+        tags = client.get_run(run.id).data.tags
+    assert step.id == opened
+    assert "mlflow.parentRunId" not in tags
+
+
+def test_a_networks_run_has_its_name_parameters_tags_and_colour(
+    tracker: Tracker, client: MlflowClient
+) -> None:
+    run = tracker.start_network(
+        "relu seed 0", PARAMETERS, step="mnist", tags={"arm": "relu"}, color="#0072b2"
+    )
+    made = client.get_run(run.id)
+    assert made.info.run_name == "relu seed 0"
+    assert made.info.status == "RUNNING"
+    assert made.data.params == PARAMETERS
+    expected = {"kind": "network", "step": "mnist", "arm": "relu", "mlflow.runColor": "#0072b2"}
+    assert expected.items() <= made.data.tags.items()
+    assert {"mlflow.user", "mlflow.source.name"} <= made.data.tags.keys()
+
+
+def opened_by_mlflow_run(
+    client: MlflowClient, monkeypatch: pytest.MonkeyPatch, name: str | None
+) -> str:
+    experiment = client.get_experiment_by_name("opened") or client.get_experiment(
+        client.create_experiment("opened")
+    )
+    opened: str = client.create_run(experiment.experiment_id, run_name=name).info.run_id
+    client.log_param(opened, "drop_rate", "0.50")
+    monkeypatch.setenv("MLFLOW_RUN_ID", opened)
+    return opened
+
+
+def test_the_first_step_takes_up_the_run_of_mlflow_run_and_keeps_parameters_as_typed(
+    client: MlflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = opened_by_mlflow_run(client, monkeypatch, None)
+    tracker = connect()
+    first = tracker.start_step("mnist", "mnist p=0.5", parameters=PARAMETERS)
+    second = tracker.start_step("mnist", "again", parameters=PARAMETERS)
+    assert first.id == opened
+    assert second.id != opened
+    assert "MLFLOW_RUN_ID" not in os.environ
+    taken = client.get_run(opened)
+    assert taken.data.params == {"drop_rate": "0.50", "widths": "256,256"}
+    assert taken.info.run_name == first.name == "mnist p=0.5"
+    assert {"kind": "step", "step": "mnist"}.items() <= taken.data.tags.items()
+    assert client.get_run(second.id).data.params == PARAMETERS
+
+
+def test_a_name_given_to_mlflow_run_stays(
+    client: MlflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = opened_by_mlflow_run(client, monkeypatch, "my run")
+    assert connect().start_step("mnist", "mnist p=0.5", parameters={}).name == "my run"
+    assert client.get_run(opened).info.run_name == "my run"
+
+
+# What is logged
+
+
+def test_metrics_are_points_by_step_and_what_is_not_finite_is_a_gap(tracker: Tracker) -> None:
+    with a_network(tracker) as run:
+        run.metrics({"val/loss": 0.5, "zero/h1": float("nan")}, 0)
+        run.metrics({"val/loss": float("inf"), "zero/h1": 0.25}, 1)
+        run.metrics({"val/loss": 0.25}, 2)
+    assert tracker.history(run.id, "val/loss") == [(0, 0.5), (2, 0.25)]
+    assert tracker.history(run.id, "zero/h1") == [(1, 0.25)]
+
+
+def test_a_series_may_be_longer_than_a_store_takes_at_once(tracker: Tracker) -> None:
+    with a_network(tracker) as run:
+        run.series((step, {"a": step / 2, "b": 1.0}) for step in range(600))
+    assert tracker.history(run.id, "a") == [(step, step / 2) for step in range(600)]
+
+
+def test_files_texts_figures_and_pictures_become_artifacts(
+    tracker: Tracker, client: MlflowClient, tmp_path: Path
+) -> None:
+    (tmp_path / "trace.bin").write_bytes(b"\x00\x01")
+    figure = Figure(figsize=(3, 2))
+    figure.add_subplot().plot([0, 1], [0, 1])
+    pixels = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    with a_network(tracker) as run:
+        run.file(tmp_path / "trace.bin", "traces")
+        run.text("a | b", "report/table.txt")
+        run.figure(figure, "plots/curve.png")
+        run.image(pixels, "units", step=3)
+        run.image(figure, "curve", step=4)
+    assert tracker.artifact(run.id, "traces/trace.bin").read_bytes() == b"\x00\x01"
+    assert tracker.artifact(run.id, "report/table.txt").read_text() == "a | b"
+    with Image.open(tracker.artifact(run.id, "plots/curve.png")) as drawn:
+        assert drawn.size == (300, 200)
+    names = sorted(item.path for item in client.list_artifacts(run.id, "images"))
+    sizes = {}
+    for name in names:
+        if name.endswith(".png"):
+            with Image.open(tracker.artifact(run.id, name)) as image:
+                sizes[name.removeprefix("images/").split("+")[0]] = image.size
+                if "units" in name:
+                    assert np.array_equal(np.asarray(image), pixels)
+    assert sizes == {"units": (4, 3), "curve": (300, 200)}
+
+
+def test_an_artifact_that_is_gone_is_named(tracker: Tracker) -> None:
+    run = a_network(tracker)
+    with pytest.raises(PipelineError, match=r"model\.bin"):
+        tracker.artifact(run.id, "model.bin")
+
+
+def test_a_description_and_tags_can_be_set_again(tracker: Tracker, client: MlflowClient) -> None:
+    with a_network(tracker, fingerprint="old") as run:
+        run.describe("| a |")
+        run.tags({"fingerprint": "new", "mlflow.note.content": "| b |"})
+    tags = client.get_run(run.id).data.tags
+    assert (tags["fingerprint"], tags["mlflow.note.content"]) == ("new", "| b |")
+
+
+def test_a_data_set_is_an_input_with_our_digest_its_class_counts_and_its_shapes(
+    tracker: Tracker, client: MlflowClient
+) -> None:
+    digest = "0123456789abcdef" * 4
+    with a_network(tracker) as run:
+        run.dataset(
+            "mnist",
+            digest,
+            source="inside the package",
+            context="training",
+            arrays={"images": np.zeros((5, 28, 28), np.uint8), "labels": np.zeros(5, np.uint8)},
+            profile={"classes": {"0": 5}},
+        )
+    (entry,) = client.get_run(run.id).inputs.dataset_inputs
+    assert entry.dataset.name == "mnist"
+    assert entry.dataset.digest == digest[:36]
+    assert json.loads(entry.dataset.source) == {"uri": "inside the package"}
+    assert json.loads(entry.dataset.profile) == {"classes": {"0": 5}}
+    assert [(tag.key, tag.value) for tag in entry.tags] == [("mlflow.data.context", "training")]
+    features = json.loads(json.loads(entry.dataset.schema)["mlflow_tensorspec"]["features"])
+    assert [item["tensor-spec"]["shape"] for item in features] == [[-1, 28, 28], [-1]]
+
+
+# The machine
+
+
+def test_a_run_shorter_than_an_interval_has_system_metrics_and_leaves_no_thread(
+    tracker: Tracker, client: MlflowClient
+) -> None:
+    with a_network(tracker) as first, a_network(tracker) as second:
+        with watching_system([first, second], interval_seconds=60.0):
+            assert "watch-system" in {thread.name for thread in threading.enumerate()}
+        assert "watch-system" not in {thread.name for thread in threading.enumerate()}
+        assert client.get_run(first.id).info.status == "RUNNING"
+    for run in (first, second):
+        points = tracker.history(run.id, "system/system_memory_usage_percentage")
+        assert [step for step, _ in points] == [0, 1]
+        assert all(0 < share < 100 for _, share in points)
+        assert client.get_run(run.id).info.status == "FINISHED"
+
+
+def test_watching_goes_on_at_every_interval_and_stops_after_an_error(tracker: Tracker) -> None:
+    run = a_network(tracker)
+    reached = threading.Event()
+    log = run.metrics
+
+    def counting(values: dict[str, float], step: int) -> None:
+        log(values, step)
+        if step == 2:
+            reached.set()
+
+    run.metrics = counting  # type: ignore[method-assign, assignment]
+    with (
+        contextlib.suppress(KeyboardInterrupt),
+        run,
+        watching_system([run], interval_seconds=0.01),
+    ):
+        assert reached.wait(20)
+        raise KeyboardInterrupt
+    assert "watch-system" not in {thread.name for thread in threading.enumerate()}
+    assert len(tracker.history(run.id, "system/disk_usage_percentage")) >= 4
+
+
+def test_a_store_that_refuses_system_metrics_does_not_end_the_run(
+    tracker: Tracker, client: MlflowClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = a_network(tracker)
+    client.delete_run(run.id)
+    with watching_system([run]):
+        pass
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+
+# Runs found again
+
+
+def test_the_newest_finished_run_with_a_fingerprint_is_found_with_its_numbers(
+    tracker: Tracker,
+) -> None:
+    runs = [a_network(tracker, fingerprint="same") for _ in range(3)]
+    for run, loss in zip(runs[:2], (0.5, 0.25), strict=True):
+        with run:
+            run.text("x", "x.txt")
+            run.metrics({"val/loss": 1.0}, 0)
+            run.metrics({"val/loss": loss}, 1)
+    with pytest.raises(ValueError, match="bug"), runs[2]:
+        raise ValueError("bug")
+    found = tracker.finished("same")
+    assert found is not None
+    assert found.id == runs[1].id
+    assert (found.name, found.parameters, found.model) == ("relu seed 0", PARAMETERS, None)
+    assert found.metrics == {"val/loss": 0.25}
+    assert found.tags["fingerprint"] == "same"
+
+
+def test_another_kind_another_fingerprint_and_lost_artifacts_are_not_found(
+    tracker: Tracker,
+) -> None:
+    with a_network(tracker, fingerprint="one") as run:
+        run.text("x", "x.txt")
+    assert tracker.finished("two") is None
+    assert tracker.finished("one", kind="step") is None
+    assert tracker.finished("one") is not None
+    shutil.rmtree(tracker.artifact(run.id, "x.txt").parent)
+    assert tracker.finished("one") is None
+
+
+# Where a person looks
+
+
+def parts(page: str) -> tuple[str, dict[str, list[str]]]:
+    place, _, query = page.partition("?")
+    return place, parse_qs(query)
+
+
+def test_a_local_store_has_a_command_and_a_server_needs_none(folder: Path) -> None:
+    assert address.ui_command(f"sqlite:///{folder}/mlflow.db") == "mlflow ui"
+    other = "sqlite:////a b/mlflow.db"
+    assert address.ui_command(other) == f"mlflow ui --backend-store-uri '{other}'"
+    assert address.ui_command("http://tracking:5000/") is None
+    assert address.ui_base("http://tracking:5000/") == "http://tracking:5000"
+
+
+def test_the_comparisons_address_holds_the_search_the_order_and_the_chart_view(
+    tracker: Tracker,
+) -> None:
+    page = tracker.comparison_page(tagged({"pipeline": "ab", "arm": "relu"}), order_by="drop_rate")
+    place, query = parts(page)
+    assert place == f"http://127.0.0.1:5000/#/experiments/{tracker.experiment_id}/runs"
+    assert query == {
+        "workflowType": ["machine_learning"],
+        "searchFilter": ["tags.`pipeline` = 'ab' and tags.`arm` = 'relu'"],
+        "compareRunsMode": ["CHART"],
+        "orderByKey": ["params.`drop_rate`"],
+        "orderByAsc": ["true"],
+    }
+
+
+def test_the_searches_in_addresses_find_what_they_say(
+    tracker: Tracker, client: MlflowClient
+) -> None:
+    runs = [a_network(tracker, pipeline=name) for name in ("ab", "ab", "cd")]
+
+    def found(search: str) -> set[str]:
+        return {run.info.run_id for run in client.search_runs([tracker.experiment_id], search)}
+
+    assert found(tagged({"pipeline": "ab"})) == {runs[0].id, runs[1].id}
+    assert found(any_of([runs[0].id, runs[2].id])) == {runs[0].id, runs[2].id}
+
+
+def test_a_runs_page_is_a_link_inside_the_ui_or_a_whole_address(tracker: Tracker) -> None:
+    run = a_network(tracker)
+    place = f"#/experiments/{tracker.experiment_id}/runs/{run.id}"
+    assert parts(run.page)[0] == place
+    assert parts(tracker.run_page(run.id))[0] == f"http://127.0.0.1:5000/{place}"
+
+
+# Which code made a run
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    package = tmp_path / "package"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    subprocess.run(["git", "init", "-q", "-b", "trunk"], cwd=tmp_path, check=True)
+    monkeypatch.setattr(source, "_PACKAGE", package)
+    source.commit_tags.cache_clear()
+    yield package
+    source.commit_tags.cache_clear()
+
+
+def commit(folder: Path) -> str:
+    person = ["-c", "user.name=A", "-c", "user.email=a@example.org"]
+    subprocess.run(["git", "add", "."], cwd=folder, check=True)
+    subprocess.run(["git", *person, "commit", "-qm", "x"], cwd=folder, check=True)
+    shown = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=folder, check=True, capture_output=True
+    )
+    return shown.stdout.decode().strip()
+
+
+def test_a_clean_package_has_its_commit_and_branch(package: Path) -> None:
+    made = commit(package)
+    (package.parent / "mlflow.db").touch()
+    assert source.commit_tags() == {
+        "mlflow.source.git.commit": made,
+        "mlflow.source.git.branch": "trunk",
+    }
+
+
+@pytest.mark.parametrize("name", ["__init__.py", "new.py"])
+def test_a_changed_or_new_file_makes_the_package_dirty(package: Path, name: str) -> None:
+    commit(package)
+    (package / name).write_text("changed = True\n")
+    assert source.commit_tags()["dirty"] == "true"
+
+
+def test_a_package_that_git_does_not_keep_has_no_commit(package: Path) -> None:
+    (package.parent / ".gitignore").write_text("package/\n")
+    commit(package.parent)
+    assert source.commit_tags() == {}
