@@ -141,7 +141,7 @@ class _Recorder:
                 ("gradient_y", layer.y.grad),
             ):
                 self._by_arm(f"{name}/{quantity}", values)
-        self._by_arm("loss", update.losses)
+        self._by_arm("loss", update.losses[:, 0])
         for name, parameter in self._parameters():
             self._by_arm(f"gradient_{name}", parameter.grad)
         self._watch.add(update.layers)

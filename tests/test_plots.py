@@ -133,10 +133,17 @@ def finding(figure: Figure) -> str:
 
 
 def is_cut(figure: Figure) -> bool:
-    """Whether anything reaches the sheet's edge, as a text does that leaves it."""
+    """Whether something drawn reaches the sheet's edge, or a label lies beyond it."""
     image = plots.to_image(figure)
     edges = [image[0], image[-1], image[:, 0], image[:, -1]]
-    return any(bool((edge < 255).any()) for edge in edges)
+    labels = [*figure.texts]
+    for axes in figure.axes:
+        labels += [axes.xaxis.label, axes.yaxis.label, *axes.texts]
+    boxes = [label.get_window_extent() for label in labels if label.get_text()]
+    centres = [((box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2) for box in boxes]
+    return any(bool((edge < 255).any()) for edge in edges) or not all(
+        figure.bbox.contains(*centre) for centre in centres
+    )
 
 
 # Machado, Oliveira and Fernandes 2009, "A Physiologically-based Model for Simulation of Color
@@ -300,6 +307,14 @@ def test_the_map_of_units_sorts_by_the_last_rate_with_the_longest_dead_below() -
     assert figure.axes[0].images[0].get_extent() == [-0.5, 2.5, 0, 5]
     pixel = figure.axes[0].images[0].to_rgba(cells)[0, 0]
     assert to_hex(pixel).upper() == style.DEAD
+
+
+def test_a_unit_that_fires_for_one_image_in_many_is_not_shown_dead() -> None:
+    counts = causes(1, 0, 0, 0)
+    rare = LayerRecord(name="h1", causes=counts, states=states((1, 0), samples=1_000_000))
+    figure = plots.draw_units([epoch(0, rare)], TITLE)
+    assert figure.axes[0].images[0].get_array().mask.tolist() == [[True], [False]]
+    assert heads(figure)[0] == "h1: 1 of 2 dead\n1 born dead"
 
 
 def test_the_heading_of_the_map_names_the_layer_with_most_dead_units() -> None:

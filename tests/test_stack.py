@@ -88,7 +88,9 @@ def test_survivors_are_scaled_and_a_dropped_negative_is_minus_zero() -> None:
 
 @settings(deadline=None, max_examples=25)
 @given(
-    seed=st.integers(0, 2**32), networks=st.integers(1, 4), widths=st.lists(st.integers(1, 5), min_size=1, max_size=3)
+    seed=st.integers(0, 2**32),
+    networks=st.integers(1, 4),
+    widths=st.lists(st.integers(1, 5), min_size=1, max_size=3),
 )
 def test_a_state_dict_survives_the_way_through_the_stack(
     seed: int, networks: int, widths: list[int]

@@ -47,9 +47,6 @@ def draw_learning_curves(
     }
     epochs = [record.epoch for record in history]
     panels = [place(figure, (0.6 + i * 4.6, 0.55, 4.2, 3.05)) for i in range(2)]
-    for axes in panels:
-        # Scores that are all NaN would make a logarithmic axis warn that it cannot scale itself.
-        axes.set_autoscaley_on(False)
     lines = []
     for (label, columns), series in zip(curves.items(), SERIES, strict=True):
         if not np.isnan(columns[1]).all():
