@@ -14,7 +14,7 @@ from pipeline.errors import PipelineError
 from pipeline.tracking.runs import Run
 
 INTERVAL_SECONDS = 2.0
-_STOP_SECONDS = 1.0
+_STOP_SECONDS = 0.5
 _logger = logging.getLogger(__name__)
 
 
