@@ -18,7 +18,8 @@ from pipeline.records import Floats, History
 def draw_units(history: History, title: str) -> Figure:
     """A panel a ReLU layer: a row a unit, a column an epoch, coloured by firing rate.
 
-    Rows are sorted by the last epoch's firing rate, so that dead units stand together below.
+    So that dead units stand together, rows are sorted from below: first those dead at last, then
+    by the number of epochs a unit was dead in, then by its last firing rate.
 
     Args:
         history: the records of one network, epoch 0 first.
@@ -36,8 +37,8 @@ def draw_units(history: History, title: str) -> Figure:
     height = 4.6 if rows == 1 else 3.4
     figure = sheet(
         _finding(rates, last),
-        f"{title} · a row is a unit, sorted by its last firing rate; measured on the images "
-        "trained on, in evaluation mode",
+        f"{title} · a row is a unit: lowest the dead, then the once dead; measured in evaluation "
+        "mode on the images trained on",
         body=rows * height + 0.3,
     )
     key(figure, [Patch(facecolor=DEAD, label="dead: never fires")], top=rows * height + 0.2)
@@ -46,6 +47,7 @@ def draw_units(history: History, title: str) -> Figure:
     )
     for axes, (name, layer) in zip(panels, rates.items(), strict=True):
         image = _draw_layer(axes, layer, last)
+        axes.yaxis.set_label_coords(-0.04, 0.5)
         born, now = (layer[:, [0, -1]] == 0).sum(axis=0)
         head(axes, f"{name}: {now:,} of {len(layer):,} dead\n{born:,} born dead")
     _scale(figure, image, height - 1.15)
@@ -55,8 +57,7 @@ def draw_units(history: History, title: str) -> Figure:
 def _rates(history: History, layer: int) -> Floats:
     states = [record.layers[layer].states for record in history]
     rates = np.stack([state.firing_rate for state in states if state is not None], axis=1)
-    # Dead at the end first, the longest dead first among them; then rarest first.
-    return rates[np.lexsort(((rates > 0).sum(axis=1), rates[:, -1]))]
+    return rates[np.lexsort((rates[:, -1], (rates > 0).sum(axis=1), rates[:, -1] > 0))]
 
 
 def _draw_layer(axes: Axes, rates: Floats, last: int) -> AxesImage:
@@ -84,16 +85,12 @@ def _scale(figure: Figure, image: AxesImage, height: float) -> None:
 
 
 def _finding(rates: dict[str, Floats], last: int) -> str:
-    shares = {name: (layer[:, [-1, 0]] == 0).mean(axis=0) for name, layer in rates.items()}
-    name = max(shares, key=lambda name: tuple(shares[name]))
-    now, born = shares[name]
-    if not last:
-        return (
-            f"{name}: {percent(born)} of units were born dead" if born else "No unit was born dead"
-        )
-    if not now and not born:
-        return f"No unit was born dead, and none is dead after epoch {last}"
-    return (
-        f"{name}: {percent(born)} of units were born dead, {percent(now)} are dead "
-        f"after epoch {last}"
-    )
+    shares = {name: (layer[:, [0, -1]] == 0).mean(axis=0) for name, layer in rates.items()}
+    name = max(shares, key=lambda name: (shares[name].max(), shares[name][1]))
+    born, now = (float(share) for share in shares[name])
+    if not born and not now:
+        after = f", and none is dead after epoch {last}" if last else ""
+        return f"No unit was born dead{after}"
+    before = f"{percent(born)} of units were born dead" if born else "no unit was born dead"
+    after = f"{percent(now)} are dead" if now else "none is dead"
+    return f"{name}: {before}" + (f", {after} after epoch {last}" if last else "")
