@@ -22,7 +22,7 @@ from pipeline.records import EpochRecord, Score, metrics
 from pipeline.report import Result
 from pipeline.settings import canonical
 from pipeline.stack import Stack
-from pipeline.tracking import Run, Tracker, run_page, watching_system
+from pipeline.tracking import Run, Tracker, watching_system
 from pipeline.train import epochs
 
 # What may differ between the members of a stack; everything else is shared.
@@ -107,7 +107,8 @@ def _finished(recipe: Recipe, place: Workplace) -> Result | None:
         history=history,
         chosen=chosen,
         test=Score(run.metrics["test/loss"], run.metrics["test/accuracy"]),
-        page=run_page("", place.tracker.experiment_id, run.id),
+        run_id=run.id,
+        page=place.tracker.link(run.id),
     )
 
 

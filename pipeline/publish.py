@@ -51,7 +51,9 @@ def publish(
         histories.save(history, path)
         run.file(path)
     _draw(run, recipe, history=history, chosen=chosen, data=data, confusion=confusion)
-    result = Result(recipe=recipe, history=history, chosen=chosen, test=test, page=run.page)
+    result = Result(
+        recipe=recipe, history=history, chosen=chosen, test=test, run_id=run.id, page=run.page
+    )
     run.describe(description(result, validation_name=validation_name(recipe)))
     return result
 
@@ -128,7 +130,10 @@ def _draw(
     run.figure(plots.draw_causes(history, title), "plots/zero_causes.png")
     run.figure(plots.draw_units(history, title), "plots/units.png")
     run.figure(plots.draw_firing_rates(chosen, title), "plots/firing_rates.png")
-    run.figure(plots.draw_confusion(confusion, data.classes, title=title), "plots/confusion.png")
+    run.figure(
+        plots.draw_confusion(confusion, data.classes, title=f"{title}, test images"),
+        "plots/confusion.png",
+    )
     for record in history:
         image = plots.to_image(plots.draw_firing_rates(record, title))
         run.image(image, "firing_rates", step=record.epoch)

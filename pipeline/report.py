@@ -31,14 +31,16 @@ class Result:
         recipe: what it was made from.
         history: its records, from epoch 0 on.
         chosen: the epoch whose weights were kept.
-        test: its score on the test set; None where it failed.
+        test: its score on the test set.
+        run_id: MLflow's id of its run.
         page: a link to its run that works inside MLflow's UI.
     """
 
     recipe: Recipe
     history: History
     chosen: EpochRecord
-    test: Score | None
+    test: Score
+    run_id: str
     page: str
 
 

@@ -22,7 +22,7 @@ from pipeline.measure import Watch, evaluate
 from pipeline.probe import StateCount
 from pipeline.recipe import Recipe
 from pipeline.records import EpochRecord, Score
-from pipeline.stack import Stack
+from pipeline.stack import LayerPass, Stack
 from pipeline.train import Update, optimizer_of, updates
 
 ARMS = ("relu", "relu+dropout", "dropout")
@@ -36,13 +36,17 @@ class Trace:
     """What every update of every arm saw.
 
     Attributes:
-        arrays: by name. `x` (updates, inputs) and `target` (updates,); for each arm A and layer L
-            `A/L/z`, `mask`, `h`, `y` and `gradient_z`, `gradient_h`, `gradient_y`
-            (updates, units); `A/loss` (updates,), in nats; for each
+        arrays: by name. `samples/x` (10, inputs) and `samples/target` (10,); `sample` (updates,),
+            which of these an update took, and with it `x` (updates, inputs) and `target`
+            (updates,); for each arm A and layer L `A/L/z`, `mask`, `h`, `y` and `gradient_z`,
+            `gradient_h`, `gradient_y` (updates, units); `A/loss` (updates,), in nats; for each
             parameter P `A/P` (updates + 1, …), whose entry u stands before update u + 1 and
-            whose last stands after all, and its gradient `A/gradient_P` (updates, …);
-            `A/L/fired` (updates + 1, units), for how many of the ten samples z > 0 in
-            evaluation mode. Without updates only the entries that stand before one exist.
+            whose last stands after all, and its gradient `A/gradient_P` (updates, …). Likewise
+            between the updates, in evaluation mode: `A/L/evaluation_z` (updates + 1, 10, units);
+            `A/L/fired` (updates + 1, units), for how many of the ten samples z > 0;
+            `A/h2/mask_fired` (updates + 1, units), for how many of the 80 pairs of a mask of h1
+            and a sample, with h1 masked, z > 0. Without updates only `samples` and the entries
+            that stand before one exist.
         histories: by arm, a record an update; record 0 is the network as born.
     """
 
@@ -98,15 +102,16 @@ def run(arms: Sequence[Recipe], init: str) -> Trace:
     for epoch in range(1, arms[0].epochs + 1):
         is_printed = init == "notebook" and epoch == 1
         rows = torch.arange(SAMPLES) if is_printed else _order(arms[0].seed, epoch)
-        for update in updates(
+        taken = updates(
             stack,
             optimizer,
             batches=(Batch(inputs[None, row, None], targets[None, row, None]) for row in rows),
             masks=RandomMasks(arms, stack.units, epoch=epoch, device=CPU),
             is_watched=lambda _: True,
             keep_gradients=True,
-        ):
-            recorder.add(update)
+        )
+        for row, update in zip(rows, taken, strict=True):
+            recorder.add(update, row)
     return recorder.trace()
 
 
@@ -125,8 +130,9 @@ class _Recorder:
         self._watch = Watch(stack)
         self._stand(train=None)
 
-    def add(self, update: Update) -> None:
-        """Record an update that has just been taken."""
+    def add(self, update: Update, sample: Int[Tensor, ""]) -> None:
+        """Record an update that has just been taken, on this one of the ten samples."""
+        self._rows["sample"].append(sample.numpy())
         self._rows["x"].append(update.batch.x[0, 0].numpy())
         self._rows["target"].append(update.batch.target[0, 0].numpy())
         for name, layer in zip(self._stack.layer_names, update.layers, strict=True):
@@ -158,12 +164,15 @@ class _Recorder:
     def trace(self) -> Trace:
         """Everything so far."""
         arrays = {name: np.stack(rows) for name, rows in self._rows.items()}
+        arrays["samples/x"] = self._reference.x[0].numpy()
+        arrays["samples/target"] = self._reference.target[0].numpy()
         return Trace(arrays, {arm: tuple(r) for arm, r in zip(ARMS, self._records, strict=True)})
 
     def _stand(self, train: Sequence[Score] | None) -> None:
         """Record parameters and units as they stand now, between two updates."""
         for name, parameter in self._parameters():
             self._by_arm(name, parameter.detach())
+        self._look()
         states = StateCount(len(ARMS), WIDTHS, CPU)
         scores = evaluate(self._stack, [self._reference], states=states)
         layers = self._watch.layers(states, is_trained=train is not None)
@@ -179,6 +188,21 @@ class _Recorder:
                     train_eval=scores[member],
                 )
             )
+
+    @torch.no_grad()
+    def _look(self) -> None:
+        """Record every z of the ten samples without masks, and h2's under every mask of h1."""
+        x = self._reference.x
+        plain: list[LayerPass] = []
+        self._stack(x, trace=plain)
+        for name, layer in zip(self._stack.layer_names, plain, strict=True):
+            self._by_arm(f"{name}/evaluation_z", layer.z)
+        masks = torch.cartesian_prod(*[torch.tensor([True, False])] * WIDTHS[0])
+        # Where nothing is ever dropped, every mask is the one that keeps all.
+        kept = masks.repeat_interleave(SAMPLES, dim=0) | (self._stack.scales[0] == 1)
+        masked: list[LayerPass] = []
+        self._stack(x.repeat(1, len(masks), 1), [kept, None, None], trace=masked)
+        self._by_arm("h2/mask_fired", (masked[1].z > 0).sum(1))
 
     def _parameters(self) -> list[tuple[str, Tensor]]:
         """Every parameter under the name it has in a plain network, networks first."""

@@ -11,9 +11,9 @@ from pipeline.options import MainSettings, PrepareSettings, ToySettings
 from pipeline.publish import validation_name
 from pipeline.recipe import Recipe, Training
 from pipeline.report import COMPARISON_COLUMNS, Result, comparison, comparison_rows
-from pipeline.settings import texts
+from pipeline.settings import canonical, texts
 from pipeline.steps import prepare, toy
-from pipeline.tracking import Run, Tracker, connect
+from pipeline.tracking import Run, Tracker, any_of, connect
 
 
 def run(settings: MainSettings, console: Console) -> None:
@@ -44,12 +44,12 @@ def run(settings: MainSettings, console: Console) -> None:
             is_forced=settings.force,
         )
         results = fit(recipes, place)
-        _report(step, results, console)
+        _report(step, results, settings, console)
     console.elapsed("done")
-    _point_to_the_comparison(tracker, step, console)
+    _point_to_the_comparison(tracker, results, console)
 
 
-def _report(step: Run, results: list[Result], console: Console) -> None:
+def _report(step: Run, results: list[Result], settings: MainSettings, console: Console) -> None:
     """Show and log the comparison."""
     validated_on = validation_name(results[0].recipe)
     console.table(
@@ -57,12 +57,14 @@ def _report(step: Run, results: list[Result], console: Console) -> None:
     )
     step.describe(comparison(results, validation_name=validated_on))
     pairs = [(result.recipe, result.chosen) for result in results]
-    figure = plots.draw_drop_rates(pairs, "main", validation_name=validated_on)
+    title = f"{settings.data}, hidden layers {canonical(settings.widths)}, seed {settings.seed}"
+    figure = plots.draw_drop_rates(pairs, title, validation_name=validated_on)
     step.figure(figure, "plots/drop_rates.png")
 
 
-def _point_to_the_comparison(tracker: Tracker, step: Run, console: Console) -> None:
+def _point_to_the_comparison(tracker: Tracker, results: list[Result], console: Console) -> None:
     """Say how to open MLflow's UI, and where it shows the comparison."""
     if tracker.ui_command:
         console.line(f"open the UI:  {tracker.ui_command}")
-    console.line(f"compare:      {tracker.comparison_page({'pipeline': step.id})}")
+    runs = any_of([result.run_id for result in results])
+    console.line(f"compare:      {tracker.comparison_page(runs, order_by='drop_rate')}")

@@ -10,7 +10,7 @@ from pipeline.options import PrepareSettings
 from pipeline.publish import log_dataset
 from pipeline.report import table
 from pipeline.settings import texts
-from pipeline.tracking import Run, connect, run_page
+from pipeline.tracking import Run, connect
 
 
 def run(settings: PrepareSettings, console: Console, *, pipeline: str | None = None) -> None:
@@ -37,10 +37,8 @@ def run(settings: PrepareSettings, console: Console, *, pipeline: str | None = N
         mark = fingerprint("prepare", data.name, data.digest)
         found = None if settings.force else tracker.finished(mark, kind="step")
         if found:
-            step.describe(
-                f"The same data were logged before, in run "
-                f"[{found.name}]({run_page('', tracker.experiment_id, found.id)})."
-            )
+            page = tracker.link(found.id)
+            step.describe(f"The same data were logged before, in run [{found.name}]({page}).")
         else:
             _show(step, data)
             step.tags({"fingerprint": mark})

@@ -13,7 +13,7 @@ from pipeline.recipe import Recipe
 from pipeline.records import History, metrics
 from pipeline.report import table
 from pipeline.settings import texts
-from pipeline.tracking import Run, Tracker, connect, run_page
+from pipeline.tracking import Run, Tracker, connect
 from pipeline.unit_table import COLUMNS, LEGEND, unit_rows
 
 TRACE = "trace.safetensors"
@@ -36,7 +36,7 @@ def run(settings: ToySettings, console: Console, *, pipeline: str | None = None)
         mark = fingerprint("toy", *(f"{key}={value}" for key, value in chosen.items()))
         found = None if settings.force else tracker.finished(mark, kind="step")
         if found:
-            page = run_page("", tracker.experiment_id, found.id)
+            page = tracker.link(found.id)
             step.describe(f"The same toy ran before, in run [{found.name}]({page}).")
             console.line(f"toy: ran before (run {found.id}); force=true runs it again")
             return

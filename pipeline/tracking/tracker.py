@@ -50,6 +50,10 @@ class Tracker:
         """The address of a run's page."""
         return run_page(ui_base(self.uri), self.experiment_id, run_id)
 
+    def link(self, run_id: str) -> str:
+        """A link to a run's page that works inside the UI, such as in a description."""
+        return run_page("", self.experiment_id, run_id)
+
     def start_network(
         self,
         name: str,
@@ -102,9 +106,10 @@ class Tracker:
             else:
                 name = before.info.run_name
         run = Run(self._store, opened, name)
-        run.tags(commit_tags() | {**(tags or {}), "kind": "step", "step": step})
-        typed = before.data.params
-        run.parameters({key: value for key, value in parameters.items() if key not in typed})
+        with run.ending_unless_done():
+            run.tags(commit_tags() | {**(tags or {}), "kind": "step", "step": step})
+            typed = before.data.params
+            run.parameters({key: value for key, value in parameters.items() if key not in typed})
         return run
 
     def finished(self, fingerprint: str, *, kind: Kind = "network") -> FoundRun | None:
@@ -164,7 +169,8 @@ class Tracker:
                 run_name=name,
             )
         run = Run(self._store, made.info.run_id, name)
-        run.parameters(parameters)
+        with run.ending_unless_done():
+            run.parameters(parameters)
         return run
 
 

@@ -1,0 +1,79 @@
+"""A small data set of real IDX files, and a store of its own for every test."""
+
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from pipeline import cli
+
+Pipeline = Callable[..., int]
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """One SQLite store for all tests: making one costs a second."""
+    return f"sqlite:///{tmp_path_factory.mktemp('store')}/mlflow.db"
+
+
+@pytest.fixture
+def experiment(
+    store: str,
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> str:
+    """An experiment of the test's own, in a working folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", request.node.name)
+    monkeypatch.delenv("MLFLOW_RUN_ID", raising=False)
+    monkeypatch.delenv("MLFLOW_EXPERIMENT_ID", raising=False)
+    return str(request.node.name)
+
+
+@pytest.fixture
+def runs(store: str, experiment: str) -> Callable[..., list[Run]]:
+    """The experiment's runs with these tags, oldest first."""
+
+    def find(**tags: str) -> list[Run]:
+        client = MlflowClient(store)
+        found = client.get_experiment_by_name(experiment)
+        if found is None:
+            return []
+        search = " and ".join(f"tags.{key} = '{value}'" for key, value in tags.items())
+        return list(
+            client.search_runs(
+                [found.experiment_id], search, order_by=["attributes.start_time ASC"]
+            )
+        )
+
+    return find
+
+
+@pytest.fixture
+def pipeline(experiment: str) -> Pipeline:  # noqa: ARG001 - wanted for what it sets
+    """Runs one command in this process and returns its exit code."""
+    return lambda *arguments: cli.run([str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="session")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """300 + 60 images of 6 x 5 pixels in three classes, told apart by their brightest third."""
+    folder = tmp_path_factory.mktemp("small")
+    source = np.random.default_rng(0)
+    for half, count in (("train", 300), ("t10k", 60)):
+        labels = source.integers(0, 3, count).astype(np.uint8)
+        images = source.integers(0, 120, (count, 6, 5)).astype(np.uint8)
+        for image, label in zip(images, labels, strict=True):
+            image[2 * label : 2 * label + 2] += 120
+        header = struct.pack(">IIII", 0x0803, count, 6, 5)
+        (folder / f"{half}-images-idx3-ubyte").write_bytes(header + images.tobytes())
+        (folder / f"{half}-labels-idx1-ubyte").write_bytes(
+            struct.pack(">II", 0x0801, count) + labels.tobytes()
+        )
+    return folder

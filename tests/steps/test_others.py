@@ -1,0 +1,133 @@
+"""The steps `prepare`, `toy` and `main`, on real files and a real store."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from safetensors import safe_open
+from safetensors.numpy import load_file
+
+Runs = Callable[..., list[Run]]
+Pipeline = Callable[..., int]
+ROOT = Path(__file__).parent.parent.parent
+
+
+def test_prepare_writes_the_data_and_logs_what_they_look_like(
+    pipeline: Pipeline, runs: Runs, store: str, small: Path
+) -> None:
+    assert pipeline("prepare", "--dataset", "mine", "--source", small) == 0
+    assert load_file("prepared/mine.safetensors")["train_images"].shape == (300, 6, 5)
+    [run] = runs(step="prepare")
+    assert run.info.run_name == "prepare mine"
+    found = {i.path for i in MlflowClient(store).list_artifacts(run.info.run_id, "plots")}
+    assert found == {"plots/samples.png", "plots/class_means.png"}
+    [dataset] = run.inputs.dataset_inputs
+    assert dataset.dataset.name == "mine"
+    assert pipeline("mnist", "--data", "mine", "--epochs", 0, "--holdout", 20) == 0
+
+
+def test_preparing_twice_logs_the_pictures_once(
+    pipeline: Pipeline, runs: Runs, small: Path
+) -> None:
+    for _ in range(2):
+        assert pipeline("prepare", "--dataset", "mine", "--source", small) == 0
+    first, second = runs(step="prepare")
+    assert first.info.run_id in second.data.tags["mlflow.note.content"]
+    assert second.data.tags["outcome"] == "finished"
+
+
+def test_a_damaged_file_fails_the_run_with_its_reason_and_writes_nothing(
+    pipeline: Pipeline, runs: Runs, small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "cut short"
+    folder.mkdir()
+    for path in small.iterdir():
+        (folder / path.name).write_bytes(path.read_bytes()[:-1])
+    assert pipeline("prepare", "--dataset", "mine", "--source", folder) == 1
+    assert capsys.readouterr().err.count("\n") == 1
+    [run] = runs(step="prepare")
+    assert run.info.status == "FAILED"
+    assert "cut short" in run.data.tags["reason"]
+    assert not list(tmp_path.glob("prepared/**/*.safetensors"))
+
+
+def test_the_toy_logs_three_networks_by_update_and_one_trace(
+    pipeline: Pipeline, runs: Runs, store: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert pipeline("toy", "--epochs", 2) == 0
+    shown = capsys.readouterr().out
+    assert "dead, born dead" in shown
+    networks = runs(kind="network", step="toy")
+    assert [run.data.tags["arm"] for run in networks] == ["relu", "relu+dropout", "dropout"]
+    client = MlflowClient(store)
+    for run in networks:
+        points = client.get_metric_history(run.info.run_id, "train/loss")
+        assert [point.step for point in points] == list(range(1, 21))
+    [step] = runs(kind="step", step="toy")
+    path = client.download_artifacts(step.info.run_id, "trace.safetensors")
+    with safe_open(path, framework="numpy") as trace:
+        assert trace.metadata()["arms"] == "relu,relu+dropout,dropout"
+        assert trace.get_tensor("relu+dropout/h1/mask").shape == (20, 3)
+
+
+def test_the_same_toy_is_not_run_again(
+    pipeline: Pipeline, runs: Runs, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for _ in range(2):
+        assert pipeline("toy") == 0
+    assert len(runs(kind="network")) == 3
+    assert "force=true runs it again" in capsys.readouterr().out
+
+
+def test_main_compares_its_drop_rates_and_says_where_to_look(
+    pipeline: Pipeline, runs: Runs, small: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ("--data", small, "--epochs", 1, "--holdout", 50, "--drop-rates", "0,0.25,0.5")
+    assert pipeline("main", *arguments) == 0
+    shown = capsys.readouterr().out
+    networks = runs(kind="network", step="main")
+    assert [run.data.params["drop_rate"] for run in networks] == ["0", "0.25", "0.5"]
+    assert {run.data.tags["stack_size"] for run in networks} == {"3"}
+    [step] = runs(step="main", kind="step")
+    assert step.data.tags["mlflow.note.content"].count("relu+dropout p=") == 2
+    assert "mlflow ui" in shown
+    for run in networks:
+        assert run.info.run_id in shown.splitlines()[-1]
+    assert pipeline("main", *arguments) == 0
+    assert len(runs(kind="network", step="main")) == 3
+    assert networks[0].info.run_id in capsys.readouterr().out.splitlines()[-1]
+
+
+def test_a_server_that_does_not_answer_fails_at_once_and_writes_nothing(
+    pipeline: Pipeline,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    assert pipeline("main") == 1
+    assert "http://127.0.0.1:9" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_mlflow_run_runs_a_step_in_the_run_that_it_opened(runs: Runs, experiment: str) -> None:
+    command = ["run", str(ROOT), "--env-manager", "local", "-e", "toy", "-P", "drop_rate=0.50"]
+    done = subprocess.run(
+        [sys.executable, "-m", "mlflow", *command, "-P", "epochs=2"],
+        env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert experiment
+    [step] = runs(kind="step")
+    assert step.info.status == "FINISHED"
+    assert step.data.params["drop_rate"] == "0.50"
+    assert [run.data.params["drop_rate"] for run in runs(kind="network")] == ["0", "0.5", "0.5"]
+    assert step.data.tags["outcome"] == "finished"
