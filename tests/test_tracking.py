@@ -31,6 +31,7 @@ from pipeline.tracking import (
     tagged,
     watching_system,
 )
+from pipeline.tracking.store import Store
 
 PARAMETERS = {"drop_rate": "0.5", "widths": "256,256"}
 
@@ -90,6 +91,17 @@ def test_the_experiment_of_the_run_that_mlflow_run_opened_comes_before_the_envir
     assert connect().experiment_id == experiment
 
 
+def test_a_later_connection_stays_in_the_experiment_of_mlflow_run(
+    client: MlflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    experiment = client.create_experiment("of both")
+    monkeypatch.setenv("MLFLOW_RUN_ID", client.create_run(experiment).info.run_id)
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", experiment)
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "another")
+    connect().start_step("toy", "toy", parameters={})
+    assert connect().experiment_id == experiment
+
+
 def test_a_deleted_experiment_is_refused_with_the_command_that_restores_it(
     client: MlflowClient,
 ) -> None:
@@ -136,6 +148,12 @@ def test_a_database_server_that_refuses_is_not_retried(monkeypatch: pytest.Monke
     message = refused(f"postgresql://someone:secret@127.0.0.1:{port}/runs", monkeypatch)
     assert "ConnectionRefusedError" in message
     assert "secret" not in message
+
+
+def test_a_database_whose_driver_is_missing_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    message = refused("postgresql+pg8000://", monkeypatch)
+    assert "needs its driver" in message
+    assert "No module named 'pg8000'" in message
 
 
 @pytest.mark.parametrize("uri", ["nonsense://there", "http://", "sqlite://two-slashes"])
@@ -222,7 +240,7 @@ def test_a_second_end_changes_nothing(tracker: Tracker, client: MlflowClient) ->
     assert client.get_run(run.id).data.tags["outcome"] == "failed"
 
 
-def test_a_store_that_refuses_the_end_never_hides_the_error_and_is_not_asked_again(
+def test_a_store_that_refuses_the_end_never_hides_the_error(
     tracker: Tracker, client: MlflowClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     lost, other = a_network(tracker), a_network(tracker)
@@ -231,7 +249,24 @@ def test_a_store_that_refuses_the_end_never_hides_the_error_and_is_not_asked_aga
         raise ZeroDivisionError
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert "left open" in caplog.text
-    assert client.get_run(other.id).info.status == "RUNNING"
+    assert client.get_run(other.id).info.status == "FAILED"
+
+
+def test_a_server_gone_silent_is_waited_for_once_and_not_for_every_run(
+    tracker: Tracker, caplog: pytest.LogCaptureFixture
+) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as silent:
+        uri = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        store = Store(MlflowClient(uri), uri, tracker.experiment_id)
+        first, second = Run(store, "a" * 32, "first"), Run(store, "b" * 32, "second")
+        with contextlib.suppress(KeyboardInterrupt), second, first:
+            raise KeyboardInterrupt
+        silent.setblocking(False)
+        silent.accept()[0].close()
+        with pytest.raises(BlockingIOError):
+            silent.accept()
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert "'first'" in caplog.text
 
 
 def test_a_store_that_refuses_what_is_logged_fails_with_one_line(
@@ -242,6 +277,28 @@ def test_a_store_that_refuses_what_is_logged_fails_with_one_line(
     with pytest.raises(PipelineError) as caught:
         run.metrics({"val/loss": 1.0}, 0)
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_databases_own_word_is_told_without_a_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/broken.db")
+    run = a_network(connect())
+    with closing(sqlite3.connect(tmp_path / "broken.db")) as database:
+        database.execute("DROP TABLE latest_metrics")
+        database.execute("DROP TABLE metrics")
+    with pytest.raises(PipelineError, match=r"refused \(no such table: \w*metrics\)"):
+        run.metrics({"val/loss": 1.0}, 0)
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_run_whose_parameters_are_refused_does_not_stay_open(
+    tracker: Tracker, client: MlflowClient
+) -> None:
+    with pytest.raises(PipelineError, match="tracking store"):
+        tracker.start_network("relu", {"a bad/key:?": "1"}, step="mnist", tags={})
+    (made,) = client.search_runs([tracker.experiment_id])
+    assert made.info.status == "FAILED"
 
 
 def test_the_patience_of_mlflows_client_is_restored_after_an_end(
@@ -467,8 +524,9 @@ def test_the_newest_finished_run_with_a_fingerprint_is_found_with_its_numbers(
             run.text("x", "x.txt")
             run.metrics({"val/loss": 1.0}, 0)
             run.metrics({"val/loss": loss}, 1)
-    with pytest.raises(ValueError, match="bug"), runs[2]:
-        raise ValueError("bug")
+    with contextlib.suppress(ValueError), runs[2]:
+        runs[2].text("x", "x.txt")
+        leave(ValueError("bug"))
     found = tracker.finished("same")
     assert found is not None
     assert found.id == runs[1].id

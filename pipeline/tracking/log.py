@@ -19,7 +19,6 @@ from pipeline.tracking.address import run_page
 from pipeline.tracking.datasets import dataset_input
 from pipeline.tracking.store import Store
 
-_BATCH = 1000  # the most metrics that a store takes at once
 _DOTS_PER_INCH = 100
 
 
@@ -56,7 +55,7 @@ class Log:
         self.series([(step, values)])
 
     def series(self, points: Iterable[tuple[int, Mapping[str, float]]]) -> None:
-        """Log many points in as few writes as the store allows.
+        """Log many points in one call, which MLflow splits where a store takes fewer.
 
         NaN and infinity are left out: the store would keep infinity as 1.8e308 and spoil the
         chart. A gap is what they look like, and a diverged network says so in its reason.
@@ -72,8 +71,7 @@ class Log:
             if math.isfinite(value)
         ]
         with self.store.writing():
-            for start in range(0, len(metrics), _BATCH):
-                self.store.client.log_batch(self.id, metrics=metrics[start : start + _BATCH])
+            self.store.client.log_batch(self.id, metrics=metrics)
 
     def tags(self, values: Mapping[str, str]) -> None:
         """Set tags, over their old values; each is cut at 8,000 characters."""

@@ -4,6 +4,9 @@ It must not know why the run is made.
 """
 
 import logging
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Literal
 
@@ -16,6 +19,7 @@ Outcome = Literal["finished", "failed", "killed"]
 
 _logger = logging.getLogger(__name__)
 _STATUS = {"finished": "FINISHED", "failed": "FAILED", "killed": "KILLED"}
+_LONG_SECONDS = 1.0
 # Nobody who has pressed Ctrl-C waits for a server that is gone.
 _IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "2"}
 
@@ -63,16 +67,25 @@ class Run(Log):
             if error is not None:
                 self._end_after(error)
 
+    @contextmanager
+    def ending_unless_done(self) -> Iterator[None]:
+        """End the run where the block fails, and leave it open where it does not."""
+        with ExitStack() as stack:
+            stack.push(self)
+            yield
+            stack.pop_all()
+
     def _end_after(self, error: BaseException) -> None:
         """End the run without ever hiding the error that ends it."""
         if self.store.is_lost:
             return
         outcome: Outcome = "failed" if isinstance(error, Exception) else "killed"
+        start = time.monotonic()
         try:
             with setting(_IMPATIENT):
                 self.end(outcome, _reason(error))
         except PipelineError as refusal:
-            self.store.is_lost = True
+            self.store.is_lost = time.monotonic() - start > _LONG_SECONDS
             _logger.warning("Run %r is left open as RUNNING: %s", self.name, refusal)
 
 

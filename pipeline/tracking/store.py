@@ -17,7 +17,7 @@ from pipeline.errors import PipelineError
 from pipeline.tracking import environment, reach
 
 DEFAULT_EXPERIMENT = "why-zero"
-REFUSALS = (MlflowException, RequestException, SQLAlchemyError, ImportError, OSError)
+REFUSALS = (MlflowException, RequestException, SQLAlchemyError, OSError)
 
 
 @dataclass
@@ -28,7 +28,7 @@ class Store:
         client: MLflow's client of it.
         uri: its tracking URI.
         experiment_id: the experiment that new runs go to.
-        is_lost: it has refused the end of a run, so the other runs' ends need not wait for it.
+        is_lost: the end of a run has waited for it in vain, so the other runs' ends need not.
     """
 
     client: MlflowClient
@@ -68,7 +68,7 @@ def open_store(experiment: str | None) -> Store:
     uri = get_tracking_uri()
     with _refusals(uri):
         reach.check(uri)
-        client = MlflowClient(uri)
+        client = _client(uri)
         found = _experiment_id(client, experiment)
         place = client.get_experiment(found)
         if place.lifecycle_stage != "active":
@@ -78,6 +78,16 @@ def open_store(experiment: str | None) -> Store:
             )
         reach.check_folder(place.artifact_location)
     return Store(client, uri, found)
+
+
+def _client(uri: str) -> MlflowClient:
+    try:
+        return MlflowClient(uri)
+    except ImportError as error:
+        raise PipelineError(
+            f"a database needs its driver, got {reach.without_password(uri)} ({one_line(error)}): "
+            "install the driver, or correct or unset MLFLOW_TRACKING_URI"
+        ) from error
 
 
 def _experiment_id(client: MlflowClient, name: str | None) -> str:
@@ -102,6 +112,10 @@ def _refusals(uri: str) -> Iterator[None]:
     try:
         yield
     except REFUSALS as error:
-        refusal = f"the tracking store must work, and {uri} refused ({one_line(error)}): "
+        # What MLflow wraps around a database's own word says less, and fills pages.
+        root: BaseException = error
+        while root.__cause__ is not None:
+            root = root.__cause__
+        refusal = f"the tracking store must work, and {uri} refused ({one_line(root)}): "
         remedy = "check MLFLOW_TRACKING_URI, its server and the free disk space"
         raise PipelineError(reach.without_password(refusal) + remedy) from error
