@@ -3,7 +3,8 @@
 Every step that trains goes through it. It must not know which step that is.
 """
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, fields
 
@@ -24,6 +25,9 @@ from pipeline.settings import canonical
 from pipeline.stack import Stack
 from pipeline.tracking import Run, Tracker, watching_system
 from pipeline.train import epochs
+
+# Okabe and Ito's palette: the UI itself may give two networks of one stack the same colour.
+COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#222222", "#999999")
 
 # What may differ between the members of a stack; everything else is shared.
 VARYING = frozenset({"activation", "drop_rate", "output_dropout", "seed"})
@@ -152,9 +156,11 @@ def _train(recipes: Sequence[Recipe], place: Workplace) -> dict[Recipe, Result |
     stack = Stack(recipes, inputs=pixels, classes=len(place.data.classes)).to(place.device)
     with ExitStack() as context:
         members = [
-            _Member(recipe, context.enter_context(_open(recipe, place, stack_size=len(recipes))))
-            for recipe in recipes
+            _Member(recipe, context.enter_context(run))
+            for recipe, run in zip(recipes, _open(recipes, place), strict=True)
         ]
+        for member in members:
+            log_dataset(member.run, place.data, context="training")
         context.enter_context(watching_system([member.run for member in members]))
         with place.console.progress("training", recipes[0].epochs + 1) as advance:
             for records in epochs(stack, training=training, validation=validation):
@@ -165,27 +171,27 @@ def _train(recipes: Sequence[Recipe], place: Workplace) -> dict[Recipe, Result |
         return {member.recipe: member.finish(place.data) for member in members}
 
 
-def _open(recipe: Recipe, place: Workplace, *, stack_size: int) -> Run:
-    """The run of a network that is about to be trained."""
-    run = place.tracker.start_network(
-        recipe.name,
-        recipe.parameters
-        | {
-            "device": str(place.device),
-            "dataset": place.data.name,
-            "dataset_digest": place.data.digest,
-        },
-        step=place.step,
-        tags={
-            **place.tags,
-            "arm": recipe.arm,
-            "fingerprint": _fingerprint(recipe, place),
-            "stack_size": str(stack_size),
-            "validated_on": validation_name(recipe),
-        },
-    )
-    log_dataset(run, place.data, context="training")
-    return run
+def _open(recipes: Sequence[Recipe], place: Workplace) -> Iterator[Run]:
+    """The runs of the networks of a stack that is about to be trained."""
+    for recipe, color in zip(recipes, itertools.cycle(COLORS), strict=False):
+        yield place.tracker.start_network(
+            recipe.name,
+            recipe.parameters
+            | {
+                "device": str(place.device),
+                "dataset": place.data.name,
+                "dataset_digest": place.data.digest,
+            },
+            step=place.step,
+            tags={
+                **place.tags,
+                "arm": recipe.arm,
+                "fingerprint": _fingerprint(recipe, place),
+                "stack_size": str(len(recipes)),
+                "validated_on": validation_name(recipe),
+            },
+            color=color,
+        )
 
 
 def _examples(recipe: Recipe, place: Workplace) -> tuple[Examples, Examples]:

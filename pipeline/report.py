@@ -120,7 +120,10 @@ def _layer_rows(result: Result) -> list[Row]:
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A Markdown table, the first column to the left and the others to the right."""
     ruler = ["---", *(["---:"] * (len(columns) - 1))]
-    return "\n".join("| " + " | ".join(row) + " |" for row in [columns, ruler, *rows])
+    # MLflow shows tables without any space between their columns.
+    padded = [[f"{cell}\u2003" for cell in row] for row in [columns, *rows]]
+    lines = [padded[0], ruler, *padded[1:]]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def _percent(share: float) -> str:
