@@ -5,6 +5,7 @@ import logging
 import os
 import resource
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -136,22 +137,27 @@ def test_a_folder_that_cannot_be_made_is_refused(own: ImageData, tmp_path: Path)
         write_prepared(own, tmp_path / "taken" / "prepared")
 
 
-@pytest.fixture
+@contextmanager
 def full_disk() -> Iterator[None]:
-    """No file may grow beyond 100 bytes: a write fails half way, as on a full disk."""
+    """No file may grow beyond 100 bytes: a write fails half way, as on a full disk.
+
+    A block and no fixture: pytest's own report may go to a file, and comes before teardown.
+    """
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
-def test_a_full_disk_leaves_nothing_half_written(
-    own: ImageData, store: Path, request: pytest.FixtureRequest
-) -> None:
+def test_a_full_disk_leaves_nothing_half_written(own: ImageData, store: Path) -> None:
     path = write_prepared(own, store)
     before = path.read_bytes()
-    request.getfixturevalue("full_disk")
-    with pytest.raises(PipelineError, match=r"a folder with room for .* bytes.*make room"):
+    with (
+        full_disk(),
+        pytest.raises(PipelineError, match=r"a folder with room for .* bytes.*make room"),
+    ):
         write_prepared(own, store)
     assert list(store.iterdir()) == [path]
     assert path.read_bytes() == before
