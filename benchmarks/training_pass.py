@@ -90,7 +90,7 @@ def _training(recipes: list[Recipe], data: Examples) -> Callable[[], None]:
         stack,
         optimizer,
         batches=stream(),
-        masks=RandomMasks(recipes, stack.units, epoch=1, device=CPU),
+        masks=RandomMasks(recipes, stack.units, stream="epoch 1", device=CPU),
         is_watched=lambda index: every > 0 and index % every == 0,
     )
 

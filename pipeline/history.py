@@ -4,7 +4,8 @@ The file is safetensors. By layer L (h1 … logits), along the first axis the ep
 `L/active`, `L/dropped`, `L/inactive`, `L/both` (epochs, units), counts of watched samples;
 `L/fired`, `L/reached` (epochs, units), counts of D, and `L/magnitude`, mean |h| over D, for layers
 with ReLU; `L/gradient_norms`, `L/update_norms` (epochs, units); `L/gradient_norm`,
-`L/update_ratio` (epochs,). By split: `train/loss`, `train/accuracy`, … (epochs,). A number that
+`L/update_ratio` (epochs,); `L/mask_dead` (epochs, units), 1 or 0, 255 where it was not judged.
+By split: `train/loss`, `train/accuracy`, … (epochs,). A number that
 an epoch does not have is NaN. The header holds `samples`, the size of D, and `ending`.
 
 It must not know where the file goes.
@@ -37,6 +38,7 @@ _SCORES = ("train", "train_eval", "validation")
 _SPEEDS = ("epoch_seconds", "samples_per_second", "peak_memory_mb")
 _STATES = ("fired", "reached", "magnitude")
 _ROW_NORMS = ("gradient_norms", "update_norms")
+_UNKNOWN = 255
 _NORMS = ("gradient_norm", "update_ratio")
 
 
@@ -60,6 +62,12 @@ def save(history: History, path: Path) -> None:
         for norms in _ROW_NORMS:
             rows = [getattr(layer, norms) for layer in layers]
             arrays[f"{first.name}/{norms}"] = np.stack([absent if r is None else r for r in rows])
+        if first.mask_dead is not None:
+            unknown = np.full(len(first.mask_dead), _UNKNOWN, dtype=np.uint8)
+            masked = [
+                unknown if x.mask_dead is None else x.mask_dead.astype(np.uint8) for x in layers
+            ]
+            arrays[f"{first.name}/mask_dead"] = np.stack(masked)
         states = [layer.states for layer in layers if layer.states is not None]
         for name in _STATES if states else ():
             arrays[f"{first.name}/{name}"] = np.stack([getattr(state, name) for state in states])
@@ -114,6 +122,7 @@ def _layer(arrays: Arrays, name: str, epoch: int, *, samples: int) -> LayerRecor
         gradient_norms=_row(arrays[f"{name}/gradient_norms"][epoch]),
         update_ratio=_number(arrays[f"{name}/update_ratio"][epoch]),
         update_norms=_row(arrays[f"{name}/update_norms"][epoch]),
+        mask_dead=_claims(arrays.get(f"{name}/mask_dead"), epoch),
     )
 
 
@@ -124,6 +133,10 @@ def _score(arrays: Arrays, kind: str, epoch: int) -> Score | None:
 
 def _row(values: Floats) -> Floats | None:
     return None if np.isnan(values).all() else values
+
+
+def _claims(values: NDArray[np.uint8] | None, epoch: int) -> NDArray[np.bool_] | None:
+    return None if values is None or (values[epoch] == _UNKNOWN).all() else values[epoch] == 1
 
 
 def _ending(text: str) -> Ending | None:

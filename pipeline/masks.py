@@ -23,7 +23,7 @@ class MaskSource(Protocol):
 
 
 class RandomMasks:
-    """The masks of one epoch: each network's and layer's from its own (seed, layer, epoch).
+    """The masks of one stream: each network's and layer's from its own (seed, layer, stream).
 
     Networks with one seed share the random numbers behind their masks, so a unit that is dropped
     at p = 0.2 is dropped at p = 0.5 as well. A mask takes 32 bits a unit: the rate that they
@@ -31,14 +31,14 @@ class RandomMasks:
     """
 
     def __init__(
-        self, recipes: Sequence[Recipe], units: Sequence[int], *, epoch: int, device: torch.device
+        self, recipes: Sequence[Recipe], units: Sequence[int], *, stream: str, device: torch.device
     ) -> None:
         """Open the streams.
 
         Args:
             recipes: one for each network of the stack.
             units: units of each layer, logits included.
-            epoch: part of the streams' names.
+            stream: what the masks are for, such as `epoch 3`: part of the generators' seeds.
             device: where the masks are drawn.
         """
         seeds = list(dict.fromkeys(recipe.seed for recipe in recipes))
@@ -49,8 +49,8 @@ class RandomMasks:
         self._sources: list[list[torch.Generator]] = []
         for layer in recipes[0].layers:
             rates = [recipe.drop_rate_of(layer) for recipe in recipes]
-            stream = f"mask {layer} epoch {epoch}"
-            self._sources.append([devices.generator(device, seed, stream) for seed in seeds])
+            name = f"mask {layer} {stream}"
+            self._sources.append([devices.generator(device, seed, name) for seed in seeds])
             self._thresholds.append(_thresholds(rates, device) if any(rates) else None)
         self._device = device
 

@@ -61,6 +61,12 @@ class Training:
     probe_every: int = setting(
         20, COUNT, "watch every so many updates for the causes of zeros; 0: none"
     )
+    mask_passes: int = setting(
+        3,
+        COUNT,
+        "passes over the training images, at birth and at the end, that tell which dead "
+        "units no dropout mask wakes; 0: none",
+    )
 
     def __post_init__(self) -> None:
         """Check the rules that two settings make together.

@@ -124,6 +124,8 @@ class LayerRecord:
             None at epoch 0.
         update_norms: norm of the epoch's change of each unit's incoming row and bias,
             shape (units,); None at epoch 0.
+        mask_dead: z <= 0 for every sample of D under every upstream mask that was drawn,
+            shape (units,); None where no masks were drawn for it.
     """
 
     name: str
@@ -133,6 +135,73 @@ class LayerRecord:
     gradient_norms: Floats | None = None
     update_ratio: float | None = None
     update_norms: Floats | None = None
+    mask_dead: NDArray[np.bool_] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Turnover:
+    """Which units of one ReLU layer died or revived between two epochs; shapes (units,).
+
+    Attributes:
+        died: alive at the end of the earlier epoch, dead at the end of the later.
+        revived: the other way round.
+        moved: its incoming row or bias changed in between. A change that is unknown or not a
+            number counts as one.
+    """
+
+    died: NDArray[np.bool_]
+    revived: NDArray[np.bool_]
+    moved: NDArray[np.bool_]
+
+    @property
+    def revived_by_weights(self) -> NDArray[np.bool_]:
+        """Revived, and its own weights moved; what feeds it may have moved as well."""
+        return self.revived & self.moved
+
+    @property
+    def revived_by_inputs(self) -> NDArray[np.bool_]:
+        """Revived while its own weights stood still: only what feeds it moved."""
+        return self.revived & ~self.moved
+
+
+def turnover(before: LayerRecord, after: LayerRecord) -> Turnover:
+    """What happened to the units of a layer between two consecutive records of it.
+
+    Raises:
+        ValueError: the layer has no ReLU, so none of its units can die.
+    """
+    if before.states is None or after.states is None:
+        raise ValueError(f"only units of a ReLU layer die or revive, got {after.name}: it has none")
+    was, now = before.states.dead, after.states.dead
+    norms = after.update_norms
+    moved = np.ones_like(now) if norms is None else norms != 0
+    return Turnover(died=~was & now, revived=was & ~now, moved=moved)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CauseMap:
+    """Why each activation of one layer was what it was, sample by sample, in a few passes.
+
+    Attributes:
+        layer: its name.
+        causes: indices into `CAUSES`, shape (passes, samples, units); the same samples in every
+            pass, each pass with dropout masks of its own.
+        dead: which units are dead over D with these weights, shape (units,).
+    """
+
+    layer: str
+    causes: NDArray[np.uint8]
+    dead: NDArray[np.bool_]
+
+    @property
+    def is_dropped(self) -> NDArray[np.bool_]:
+        """Where the mask is 0, alone or not, shape (passes, samples, units)."""
+        return np.isin(self.causes, [CAUSES.index("dropped"), CAUSES.index("both")])
+
+    @property
+    def is_closed(self) -> NDArray[np.bool_]:
+        """Where z <= 0, alone or not, shape (passes, samples, units)."""
+        return np.isin(self.causes, [CAUSES.index("inactive"), CAUSES.index("both")])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,6 +267,8 @@ def metrics(record: EpochRecord, before: EpochRecord | None, born: EpochRecord) 
         for state in ("dead", "always_on", "dormant", "starved"):
             named[f"{state}/{layer.name}"] = float(getattr(states, state).mean())
         named[f"born_dead/{layer.name}"] = float(birth.dead.mean())
+        if layer.mask_dead is not None:
+            named[f"mask_dead/{layer.name}"] = float(layer.mask_dead.mean())
         earlier = before.layers[i].states if before else None
         if earlier is not None:
             named[f"revived/{layer.name}"] = float((earlier.dead & ~states.dead).mean())

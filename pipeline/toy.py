@@ -106,7 +106,7 @@ def run(arms: Sequence[Recipe], init: str) -> Trace:
             stack,
             optimizer,
             batches=(Batch(inputs[None, row, None], targets[None, row, None]) for row in rows),
-            masks=RandomMasks(arms, stack.units, epoch=epoch, device=CPU),
+            masks=RandomMasks(arms, stack.units, stream=f"epoch {epoch}", device=CPU),
             is_watched=lambda _: True,
             keep_gradients=True,
         )

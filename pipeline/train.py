@@ -14,6 +14,7 @@ from torch import Tensor
 
 from pipeline import device as devices
 from pipeline.batches import Batch, Examples, batches
+from pipeline.mask_dead import with_mask_dead
 from pipeline.masks import MaskSource, RandomMasks
 from pipeline.measure import ScoreSum, Watch, cross_entropy, evaluate
 from pipeline.probe import StateCount
@@ -97,7 +98,8 @@ def epochs(
     for epoch in range(stack.recipes[0].epochs + 1):
         records = _epoch(stack, optimizer, epoch, training=training, validation=validation)
         going = [record for record in records if members[record.member].ending is None]
-        yield tuple(members[record.member].judge(record, stack) for record in going)
+        judged = [members[record.member].judge(record, stack) for record in going]
+        yield tuple(_with_mask_dead(judged, stack, training))
         if all(member.ending for member in members):
             return
 
@@ -189,8 +191,23 @@ def _training_mode_pass(stack: Stack, training: Examples, watch: Watch) -> None:
         watch.add(trace)
 
 
+def _with_mask_dead(
+    records: list[EpochRecord], stack: Stack, training: Examples
+) -> list[EpochRecord]:
+    """The records, those of a birth or an end with their mask-dead units."""
+    is_due = [r.epoch == 0 or r.ending in {"finished", "patience"} for r in records]
+    if not any(is_due) or not stack.recipes[0].mask_passes:
+        return records
+    due = [record for record, is_one in zip(records, is_due, strict=True) if is_one]
+    others = [record for record, is_one in zip(records, is_due, strict=True) if not is_one]
+    judged = with_mask_dead(due, stack, training.in_order)
+    return sorted([*judged, *others], key=lambda record: record.member)
+
+
 def _masks(stack: Stack, epoch: int) -> RandomMasks:
-    return RandomMasks(stack.recipes, stack.units, epoch=epoch, device=stack.scales.device)
+    return RandomMasks(
+        stack.recipes, stack.units, stream=f"epoch {epoch}", device=stack.scales.device
+    )
 
 
 class _Member:

@@ -11,7 +11,7 @@ CPU = torch.device("cpu")
 
 
 def masks(recipes: list[Recipe], *, epoch: int = 1) -> RandomMasks:
-    return RandomMasks(recipes, (*recipes[0].widths, 10), epoch=epoch, device=CPU)
+    return RandomMasks(recipes, (*recipes[0].widths, 10), stream=f"epoch {epoch}", device=CPU)
 
 
 def test_a_network_has_the_same_masks_alone_and_among_eleven_others() -> None:

@@ -103,8 +103,8 @@ def test_training_is_what_plain_pytorch_does_with_the_same_batches_and_masks(
         if optimizer == "adam"
         else torch.optim.SGD(network.parameters(), lr=0.001, momentum=0.9, weight_decay=0.01)
     )
-    masks = RandomMasks([recipe], stack.units, epoch=1, device=CPU)
-    same = RandomMasks([recipe], stack.units, epoch=1, device=CPU)
+    masks = RandomMasks([recipe], stack.units, stream="epoch 1", device=CPU)
+    same = RandomMasks([recipe], stack.units, stream="epoch 1", device=CPU)
     rows = order(recipe.seed, epoch=1, samples=130).split(20)
     for part, update in zip(
         rows,
@@ -153,7 +153,7 @@ def test_a_network_trains_alone_as_in_a_stack_of_twelve() -> None:
                     stack,
                     optimizer_of(stack),
                     batches=batches(members, data, epoch=1),
-                    masks=RandomMasks(members, stack.units, epoch=1, device=CPU),
+                    masks=RandomMasks(members, stack.units, stream="epoch 1", device=CPU),
                     is_watched=lambda _: False,
                 )
             ]
@@ -261,7 +261,7 @@ def test_bfloat16_trains_close_to_float32_and_keeps_survivors_unbiased() -> None
         stack,
         optimizer_of(stack),
         batches=batches([recipe], data, epoch=1),
-        masks=RandomMasks([recipe], stack.units, epoch=1, device=CPU),
+        masks=RandomMasks([recipe], stack.units, stream="epoch 1", device=CPU),
         is_watched=lambda _: True,
     )
     first = update.layers[0]
