@@ -3,7 +3,7 @@
 import sys
 from importlib import import_module
 
-NAMES = ("training_pass", "whole_process", "start_and_end", "memory", "accuracy")
+NAMES = ("training_pass", "whole_process", "start_and_end", "memory", "accuracy", "born_dead")
 
 
 def main() -> None:

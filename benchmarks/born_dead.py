@@ -1,0 +1,100 @@
+"""How many units are born dead, against published numbers, with 95 % intervals over networks.
+
+1. The post's network on MNIST, D = all 60,000 training images, default initialisation of
+   `nn.Linear`, pixels in [0, 1].
+2. The toy: 4-3-3-2, D = ten samples of whole numbers 0-9 of each network's own.
+3. Lu et al. 2020, "Dying ReLU and Initialization": nine hidden layers, symmetric weights, zero
+   biases, inputs of one number: the share of networks one of whose layers is silent, against
+   their bound. Without biases the network is positively homogeneous, so D = {-1, 1} is all.
+"""
+
+import math
+import statistics
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from pipeline.batches import Batch, Examples
+from pipeline.data import load
+from pipeline.measure import evaluate
+from pipeline.probe import StateCount
+from pipeline.recipe import Recipe
+from pipeline.stack import Stack
+
+CPU = torch.device("cpu")
+MNIST_SEEDS, TOY_SEEDS, LU_SEEDS = 20, 4000, 4000
+
+
+def main() -> None:
+    """Print the three comparisons."""
+    for index, (published, shares) in enumerate(
+        zip((0.0, 0.3, 6.8, 33.4), born_dead_on_mnist(range(MNIST_SEEDS)), strict=True), start=1
+    ):
+        print(f"MNIST h{index}: {_interval(shares)} % born dead, published {published} % (4 seeds)")
+    first, second, any_of_six = born_dead_toys(range(TOY_SEEDS))
+    for name, shares, published in (
+        ("first-layer unit", first, 20),
+        ("second-layer unit", second, 28),
+        ("at least one of six", any_of_six, 79),
+    ):
+        print(f"toy, {name}: {_interval(shares)} % born dead, published {published} %")
+    for width, published in ((10, 0.1), (5, 12.8), (3, 58)):
+        bound = 100 * (1 - (1 - 2.0**-width) ** 9)
+        shares = silent_networks(width, LU_SEEDS)
+        print(
+            f"Lu et al., width {width}: {_interval(shares)} % of networks, bound {bound:.1f} %, "
+            f"simulated before {published} %"
+        )
+
+
+def born_dead_on_mnist(seeds: Sequence[int]) -> list[list[float]]:
+    """By hidden layer, each network's share of born-dead units."""
+    data = load("mnist")
+    examples = Examples(data.train_images.flatten(1), data.train_labels)
+    recipes = [Recipe(seed=seed) for seed in seeds]
+    return _dead_shares(Stack(recipes, inputs=784, classes=10), list(examples.in_order()))
+
+
+def born_dead_toys(seeds: Sequence[int]) -> list[list[float]]:
+    """For each toy network: its share dead of h1, of h2, and whether any of the six is dead."""
+    source = torch.Generator().manual_seed(0)
+    x = torch.randint(0, 10, (len(seeds), 10, 4), generator=source).float()
+    stack = Stack([Recipe(seed=seed, widths=(3, 3)) for seed in seeds], inputs=4, classes=2)
+    target = torch.zeros(len(seeds), 10, dtype=torch.int64)
+    first, second = _dead_shares(stack, [Batch(x, target)])
+    return [first, second, [float(a + b > 0) for a, b in zip(first, second, strict=True)]]
+
+
+def silent_networks(width: int, networks: int) -> list[float]:
+    """For each network with nine layers of this width whether some layer is silent: 1 or 0."""
+    recipes = [Recipe(seed=seed, widths=(width,) * 9) for seed in range(networks)]
+    stack = Stack(recipes, inputs=1, classes=1)
+    for bias in stack.biases:
+        torch.nn.init.zeros_(bias)
+    x = torch.tensor([-1.0, 1.0])[None, :, None]
+    batch = Batch(x, torch.zeros(1, 2, dtype=torch.int64))
+    layers = torch.tensor(_dead_shares(stack, [batch]))
+    silent: Tensor = (layers == 1).any(0)
+    return silent.float().tolist()
+
+
+def _dead_shares(stack: Stack, batches: Sequence[Batch]) -> list[list[float]]:
+    """By hidden layer, each network's share of units that are dead for all these batches."""
+    networks, widths = len(stack.recipes), stack.recipes[0].widths
+    states = StateCount(networks, widths, CPU)
+    evaluate(stack, batches, states=states)
+    return [
+        [float(states.states(layer, member).dead.mean()) for member in range(networks)]
+        for layer in range(len(widths))
+    ]
+
+
+def _interval(shares: Sequence[float]) -> str:
+    """Mean and half-width of the 95 % interval, in percent; networks are independent."""
+    half = 1.96 * statistics.stdev(shares) / math.sqrt(len(shares))
+    return f"{100 * statistics.mean(shares):.2f} ± {100 * half:.2f}"
+
+
+if __name__ == "__main__":
+    main()
