@@ -100,7 +100,6 @@ def _training(recipes: list[Recipe], data: Examples) -> Callable[[], None]:
             total.add(update.logits, update.losses, update.batch.target)
             if update.layers:
                 watch.add(update.layers)
-                watch.add_gradients()
 
     return run
 

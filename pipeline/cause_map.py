@@ -10,27 +10,29 @@ from numpy.typing import NDArray
 from pipeline.batches import Batch
 from pipeline.masks import RandomMasks
 from pipeline.recipe import Recipe
-from pipeline.records import CauseMap, LayerRecord, Weights
+from pipeline.records import CauseMap, EpochRecord
 from pipeline.stack import LayerPass, Stack
 
 PASSES = 2
 
 
 @torch.no_grad()
-def cause_maps(
-    recipe: Recipe, weights: Weights, batch: Batch, layers: tuple[LayerRecord, ...]
-) -> list[CauseMap]:
+def cause_maps(recipe: Recipe, chosen: EpochRecord, batch: Batch) -> list[CauseMap]:
     """The map of each ReLU layer over the batch, in `PASSES` training-mode passes.
 
     Args:
         recipe: of the network.
-        weights: its state dict.
+        chosen: its record with its weights, and with what its units are over D with these.
         batch: the samples to show, one batch for all networks.
-        layers: what the units are over D with these weights.
+
+    Raises:
+        ValueError: the record holds no weights.
     """
-    classes = len(weights[f"linear{len(layers)}.bias"])
+    if chosen.weights is None:
+        raise ValueError("the record must hold weights")
+    classes = len(chosen.layers[-1].causes.active)
     stack = Stack([recipe], inputs=batch.x.shape[2], classes=classes)
-    stack.load(0, weights)
+    stack.load(0, chosen.weights)
     passes: list[list[LayerPass]] = []
     for number in range(PASSES):
         masks = RandomMasks(
@@ -45,7 +47,7 @@ def cause_maps(
             causes=np.stack([_causes(trace[index]) for trace in passes]),
             dead=layer.states.dead,
         )
-        for index, layer in enumerate(layers)
+        for index, layer in enumerate(chosen.layers)
         if layer.states is not None
     ]
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from pipeline import probe
@@ -88,20 +88,58 @@ class Watch:
         self._norms = [torch.zeros(row[0], device=device) for row in rows]
 
     def add(self, layers: Sequence[LayerPass]) -> None:
-        """Count why each activation of a training pass was zero."""
-        self._samples += layers[0].z.shape[1]
-        for index, layer in enumerate(layers):
-            is_linear = self._stack.is_linear_at(self._stack.layer_names[index])
-            self._causes[index] += probe.count_causes(layer.z, layer.keep, is_linear=is_linear)
+        """Count why each activation of a training pass was zero.
 
-    def add_gradients(self) -> None:
-        """Add the norms of the gradients that the weights hold now."""
+        Raises:
+            BrokenIdentity: the count contradicts the pass, or the gradients that the weights
+                hold now contradict the count.
+        """
+        self._samples += layers[0].z.shape[1]
         self._batches += 1
-        for index, weight in enumerate(self._stack.weights):
-            if weight.grad is not None:
-                norms = torch.linalg.vector_norm(weight.grad, dim=2)
-                self._row_norms[index] += norms
-                self._norms[index] += torch.linalg.vector_norm(norms, dim=1)
+        for index, (name, layer) in enumerate(zip(self._stack.layer_names, layers, strict=True)):
+            is_linear = self._stack.is_linear_at(name)
+            counts = probe.count_causes(layer.z, layer.keep, is_linear=is_linear)
+            probe.check_pass(
+                name,
+                counts,
+                z=layer.z.detach(),
+                y=layer.y.detach(),
+                keep=layer.keep,
+                scale=layer.scale,
+                is_linear=is_linear,
+            )
+            self._causes[index] += counts
+            self._add_gradients(index, is_silent=counts[0] + counts[1] == 0)
+
+    def _add_gradients(self, index: int, *, is_silent: Bool[Tensor, "networks units"]) -> None:
+        """Add the gradient norms of one layer, whose silent units must have none."""
+        gradient = self._stack.weights[index].grad
+        if gradient is None:
+            return
+        norms = torch.linalg.vector_norm(gradient, dim=2)
+        # A network whose loss is no longer finite is not the instrument's fault.
+        name = self._stack.layer_names[index]
+        probe.check_dead(name, is_silent & norms.isfinite(), norms)
+        self._row_norms[index] += norms
+        self._norms[index] += torch.linalg.vector_norm(norms, dim=1)
+
+    def check(self) -> None:
+        """Check the sums against what dropout must do by chance.
+
+        Raises:
+            BrokenIdentity: they would come about in less than one of a billion right counts.
+        """
+        if not self._samples:
+            return
+        for name, counts, rates in zip(
+            self._stack.layer_names, self._causes, self._stack.drop_rates, strict=True
+        ):
+            _, dropped, inactive, both = counts.sum(2)
+            pairs = self._samples * counts.shape[2]
+            probe.check_dropped(name, counts, rates)
+            probe.check_zero_rate(
+                name, dropped + inactive + both, inactive + both, pairs=pairs, drop_rates=rates
+            )
 
     def layers(
         self, states: probe.StateCount, *, is_trained: bool
@@ -125,21 +163,21 @@ class Watch:
         """One layer's records, one for each network."""
         stack, name = self._stack, self._stack.layer_names[index]
         before, after = self._before[index], _incoming(stack, index)
-        update_norms = torch.linalg.vector_norm(after - before, dim=2).double().cpu().numpy()
+        update_norms = torch.linalg.vector_norm(after - before, dim=2).cpu().double().numpy()
         weight_change = (after - before)[:, :, :-1].flatten(1)
         ratio = weight_change.norm(dim=1) / before[:, :, :-1].flatten(1).norm(dim=1)
         ratios = ratio.tolist()
-        batches = max(self._batches, 1)
-        row_norms = (self._row_norms[index].double() / batches).cpu().numpy()
-        norms = (self._norms[index].double() / batches).tolist()
+        has_gradients = is_trained and self._batches > 0
+        row_norms = self._row_norms[index].cpu().double().numpy() / max(self._batches, 1)
+        norms = (self._norms[index].cpu().double() / max(self._batches, 1)).tolist()
         causes = self._causes[index].cpu()
         return [
             LayerRecord(
                 name=name,
-                causes=probe.causes_of(causes[:, member], self._samples),
+                causes=probe.causes_of(causes[:, member], self._samples, layer=name),
                 states=states.states(index, member) if recipe.has_relu(name) else None,
-                gradient_norm=norms[member] if self._batches else None,
-                gradient_norms=row_norms[member] if self._batches else None,
+                gradient_norm=norms[member] if has_gradients else None,
+                gradient_norms=row_norms[member] if has_gradients else None,
                 update_ratio=ratios[member] if is_trained else None,
                 update_norms=update_norms[member] if is_trained else None,
             )

@@ -10,19 +10,23 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 import torchinfo
+from matplotlib.figure import Figure
 from torch import nn
 
 from pipeline import history as histories
 from pipeline import plots
+from pipeline.batches import Examples
+from pipeline.cause_map import cause_maps
 from pipeline.data import ImageData
 from pipeline.recipe import Recipe
-from pipeline.records import Counts, EpochRecord, History, Score
+from pipeline.records import CauseMap, Counts, EpochRecord, History, Score
 from pipeline.report import Result, description
 from pipeline.stack import plain
 from pipeline.tracking import Run, log_model
 
 HISTORY = "history.safetensors"
 EXAMPLES = 4
+SHOWN = 60
 _BATCH = 1000
 
 
@@ -120,20 +124,37 @@ def _draw(
     data: ImageData,
     confusion: Counts,
 ) -> None:
-    """Every figure of one network, as files and, by epoch, as images."""
+    """Every figure of one network as a file, and the firing rates of every epoch as images."""
     title = recipe.name
-    validated = validation_name(recipe)
-    run.figure(
-        plots.draw_learning_curves(history, title, validation_name=validated),
-        "plots/learning_curves.png",
-    )
-    run.figure(plots.draw_causes(history, title), "plots/zero_causes.png")
-    run.figure(plots.draw_units(history, title), "plots/units.png")
-    run.figure(plots.draw_firing_rates(chosen, title), "plots/firing_rates.png")
-    run.figure(
-        plots.draw_confusion(confusion, data.classes, title=f"{title}, test images"),
-        "plots/confusion.png",
-    )
+    validated_on = validation_name(recipe)
+    figures = {
+        "learning_curves": plots.draw_learning_curves(history, title, validation_name=validated_on),
+        "zero_causes": plots.draw_causes(history, title),
+        "units": plots.draw_units(history, title),
+        "lives": plots.draw_lives(history, title),
+        "firing_rates": plots.draw_firing_rates(chosen, title),
+        "gradients": plots.draw_gradients(chosen, title),
+        "sample_map": plots.draw_sample_map(_cause_maps(recipe, chosen, data), title),
+        "confusion": plots.draw_confusion(confusion, data.classes, title=f"{title}, test images"),
+        "first_weights": _first_weights(chosen, data, title),
+    }
+    for name, figure in figures.items():
+        run.figure(figure, f"plots/{name}.png")
     for record in history:
         image = plots.to_image(plots.draw_firing_rates(record, title))
         run.image(image, "firing_rates", step=record.epoch)
+
+
+def _cause_maps(recipe: Recipe, chosen: EpochRecord, data: ImageData) -> list[CauseMap]:
+    """Why each activation is what it is, for a few training images with the chosen weights."""
+    images, labels = data.train_images[:SHOWN].flatten(1), data.train_labels[:SHOWN]
+    [batch] = Examples(images, labels).in_order()
+    return cause_maps(recipe, chosen, batch)
+
+
+def _first_weights(chosen: EpochRecord, data: ImageData, title: str) -> Figure:
+    """The first layer's weights, a picture a unit."""
+    height, width = data.train_images.shape[1:]
+    weights = (chosen.weights or {})["linear1.weight"]
+    states = chosen.layers[0].states
+    return plots.draw_first_weights(weights, (height, width), states=states, title=title)

@@ -5,7 +5,7 @@ It must not know where a trace is kept or how it is shown.
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from pipeline.masks import RandomMasks
 from pipeline.measure import Watch, evaluate
 from pipeline.probe import StateCount
 from pipeline.recipe import Recipe
-from pipeline.records import EpochRecord, Score
+from pipeline.records import EpochRecord, LayerRecord, Score
 from pipeline.stack import LayerPass, Stack
 from pipeline.train import Update, optimizer_of, updates
 
@@ -151,7 +151,7 @@ class _Recorder:
         for name, parameter in self._parameters():
             self._by_arm(f"gradient_{name}", parameter.grad)
         self._watch.add(update.layers)
-        self._watch.add_gradients()
+        self._watch.check()
         right = update.logits.argmax(-1) == update.batch.target
         self._stand(
             train=[
@@ -183,7 +183,7 @@ class _Recorder:
                 EpochRecord(
                     member=member,
                     epoch=len(self._records[member]),
-                    layers=layers[member],
+                    layers=tuple(self._judged(layer, arm) for layer in layers[member]),
                     train=train[member] if train else None,
                     train_eval=scores[member],
                 )
@@ -203,6 +203,15 @@ class _Recorder:
         masked: list[LayerPass] = []
         self._stack(x.repeat(1, len(masks), 1), [kept, None, None], trace=masked)
         self._by_arm("h2/mask_fired", (masked[1].z > 0).sum(1))
+
+    def _judged(self, layer: LayerRecord, arm: str) -> LayerRecord:
+        """The layer with the units that are dead under every mask: none is upstream of h1."""
+        if layer.states is None:
+            return layer
+        dead = layer.states.dead
+        if layer.name != "h1":
+            dead = dead & (self._rows[f"{arm}/{layer.name}/mask_fired"][-1] == 0)
+        return replace(layer, mask_dead=dead)
 
     def _parameters(self) -> list[tuple[str, Tensor]]:
         """Every parameter under the name it has in a plain network, networks first."""

@@ -133,6 +133,7 @@ def _epoch(
     seconds = (time.perf_counter() - started) / len(stack.recipes)
     if not epoch:
         _training_mode_pass(stack, training, watch)
+    watch.check()
     states = StateCount(len(stack.recipes), stack.recipes[0].widths, device)
     train_eval = evaluate(stack, training.in_order(), states=states)
     held_out = evaluate(stack, validation.in_order())
@@ -174,7 +175,6 @@ def _training_pass(
         total.add(update.logits, update.losses, update.batch.target)
         if update.layers:
             watch.add(update.layers)
-            watch.add_gradients()
     return total.scores()
 
 

@@ -2,11 +2,12 @@
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from pipeline.batches import Batch
 from pipeline.cause_map import cause_maps
 from pipeline.recipe import Recipe
-from pipeline.records import CAUSES, LayerRecord, UnitStates, ZeroCauses
+from pipeline.records import CAUSES, EpochRecord, LayerRecord, Score, UnitStates, ZeroCauses
 
 NONE = np.zeros(2, dtype=np.int64)
 
@@ -20,6 +21,17 @@ def layer(name: str, *, has_relu: bool) -> LayerRecord:
     )
 
 
+def record(weights: dict[str, NDArray[np.float32]]) -> EpochRecord:
+    return EpochRecord(
+        member=0,
+        epoch=1,
+        layers=(layer("h1", has_relu=True), layer("logits", has_relu=False)),
+        train=None,
+        train_eval=Score(0.0, 0.0),
+        weights=weights,
+    )
+
+
 def test_each_cell_says_what_relu_and_the_mask_did() -> None:
     """The first unit is open for every sample, the second closed; half of both are dropped."""
     recipe = Recipe(widths=(2,), drop_rate=0.5)
@@ -30,8 +42,7 @@ def test_each_cell_says_what_relu_and_the_mask_did() -> None:
         "linear2.bias": np.zeros(2, dtype=np.float32),
     }
     batch = Batch(torch.ones(1, 60, 1), torch.zeros(1, 60, dtype=torch.int64))
-    layers = (layer("h1", has_relu=True), layer("logits", has_relu=False))
-    [found] = cause_maps(recipe, weights, batch, layers)
+    [found] = cause_maps(recipe, record(weights), batch)
     assert found.layer == "h1"
     assert found.dead.tolist() == [False, True]
     assert found.causes.shape == (2, 60, 2)
@@ -52,8 +63,7 @@ def test_without_dropout_every_pass_is_the_same() -> None:
     }
     x = torch.randn(1, 20, 3, generator=torch.Generator().manual_seed(0))
     batch = Batch(x, torch.zeros(1, 20, dtype=torch.int64))
-    layers = (layer("h1", has_relu=True), layer("logits", has_relu=False))
-    [found] = cause_maps(recipe, weights, batch, layers)
+    [found] = cause_maps(recipe, record(weights), batch)
     is_open = x[0].numpy() @ weights["linear1.weight"].T > 0
     for causes in found.causes:
         np.testing.assert_array_equal(causes, np.where(is_open, 0, 2))

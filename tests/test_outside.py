@@ -37,7 +37,7 @@ def dead_shares(stack: Stack, batches: list[Batch]) -> list[list[float]]:
 
 
 def test_one_epoch_of_the_post_s_run_gives_the_post_s_numbers(mnist: ImageData) -> None:
-    """p = 0.5 after every layer, Adam, batch 200, validated on the test set, one seed.
+    """With p = 0.5 after every layer, Adam, batch 200, validated on the test set, one seed.
 
     The post printed train 0.297 / 93.2 %, validation 0.291 / 93.1 %; a re-run 0.293 / 93.3 % and
     0.283 / 93.5 %. Seeds differ by about 0.01 and 0.3 points, so five times that is allowed.

@@ -1,5 +1,7 @@
 """What the counts of a record mean, and under which names they go out."""
 
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,16 @@ import torch
 from pipeline import history as histories
 from pipeline.batches import Examples
 from pipeline.recipe import Recipe
-from pipeline.records import EpochRecord, LayerRecord, Score, UnitStates, ZeroCauses, metrics
+from pipeline.records import (
+    CauseMap,
+    EpochRecord,
+    LayerRecord,
+    Score,
+    UnitStates,
+    ZeroCauses,
+    metrics,
+    turnover,
+)
 from pipeline.stack import Stack
 from pipeline.train import epochs
 
@@ -75,6 +86,42 @@ def test_a_unit_is_dormant_at_or_below_a_fortieth_of_its_layer_s_mean() -> None:
     )
     assert found.dormant.tolist() == [True, False, False]
     assert states(0, 0).dormant.tolist() == [True, True]
+
+
+def moved(layer: LayerRecord, *norms: float) -> LayerRecord:
+    return replace(layer, update_norms=np.array(norms))
+
+
+def test_units_die_and_revive_between_two_records_by_own_weights_or_by_inputs_alone() -> None:
+    # One dies, one stays dead, one revives with weights that moved, one with weights that did not.
+    [before], [after] = record(0, 5, 0, 0, 0, 5).layers, record(1, 0, 0, 2, 2, 5).layers
+    found = turnover(before, moved(after, 0.1, 0.0, 1e-30, 0.0, 0.1))
+    assert found.died.tolist() == [True, False, False, False, False]
+    assert found.revived.tolist() == [False, False, True, True, False]
+    assert found.revived_by_weights.tolist() == [False, False, True, False, False]
+    assert found.revived_by_inputs.tolist() == [False, False, False, True, False]
+
+
+def test_weights_whose_change_is_unknown_are_not_said_to_have_stood_still() -> None:
+    [before], [after] = record(0, 0).layers, record(1, 2).layers
+    for unknown in (replace(after, update_norms=None), moved(after, math.nan)):
+        assert turnover(before, unknown).revived_by_weights.tolist() == [True]
+        assert turnover(before, unknown).revived_by_inputs.tolist() == [False]
+
+
+def test_only_units_of_a_relu_layer_die_or_revive() -> None:
+    [layer] = record(1, 2).layers
+    with pytest.raises(ValueError, match="h1: it has none"):
+        turnover(layer, replace(layer, states=None))
+
+
+def test_a_cause_map_tells_what_dropout_did_from_what_relu_did() -> None:
+    # One pass, one sample, a unit for each cause: active, dropped, inactive, both.
+    one = CauseMap(
+        layer="h1", causes=np.array([[[0, 1, 2, 3]]], dtype=np.uint8), dead=np.zeros(4, dtype=bool)
+    )
+    assert one.is_dropped.tolist() == [[[False, True, False, True]]]
+    assert one.is_closed.tolist() == [[[False, False, True, True]]]
 
 
 def test_metrics_put_the_measure_first_and_the_layer_last() -> None:

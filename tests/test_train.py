@@ -10,9 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pipeline import notebook
+from pipeline import masks as masks_module
+from pipeline import notebook, probe
 from pipeline.batches import Batch, Examples, batches, order
 from pipeline.masks import RandomMasks
+from pipeline.probe.counting import count_causes
 from pipeline.recipe import Recipe
 from pipeline.records import EpochRecord
 from pipeline.stack import Stack, plain
@@ -281,3 +283,49 @@ def test_the_mean_loss_is_that_of_guessing_where_a_network_knows_nothing() -> No
     assert born.train_eval.loss == pytest.approx(math.log(3), rel=1e-6)
     # z = 0 is not z > 0: every unit is dead.
     assert [float(layer.states.dead.mean()) for layer in born.layers[:-1] if layer.states] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("fault", "identity"),
+    [
+        ("mask inverted", 5),
+        ("scale missing", 5),
+        ("never drops", 3),
+        ("both folded away", 1),
+    ],
+)
+def test_a_measurement_that_contradicts_itself_stops_the_training(
+    fault: str, identity: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Planted faults: what the instrument is told of a pass is not what the pass did."""
+    forward = Stack.forward
+
+    def lying(self: Stack, x: Tensor, masks: object = None, *, trace: object = None) -> Tensor:
+        logits = forward(self, x, masks, trace=trace)  # type: ignore[arg-type]
+        if masks is not None and trace is not None:
+            for index, layer in enumerate(trace):  # type: ignore[var-annotated, arg-type]
+                if fault == "mask inverted":
+                    trace[index] = replace(layer, keep=~layer.keep)  # type: ignore[index]
+                if fault == "scale missing":
+                    trace[index] = replace(layer, scale=torch.ones_like(layer.scale))  # type: ignore[index]
+        return logits
+
+    def folding(z: Tensor, keep: Tensor, *, is_linear: Tensor) -> Tensor:
+        counts = count_causes(z, keep, is_linear=is_linear)
+        counts[3] = 0
+        return counts
+
+    if fault == "both folded away":
+        monkeypatch.setattr(probe, "count_causes", folding)
+    elif fault == "never drops":
+        monkeypatch.setattr(
+            masks_module,
+            "_thresholds",
+            lambda rates, _: torch.full((len(rates), 1, 1), -(2**31), dtype=torch.int32),
+        )
+    else:
+        monkeypatch.setattr(Stack, "forward", lying)
+    with pytest.raises(probe.BrokenIdentity) as caught:
+        train([SMALL])
+    assert caught.value.identity == identity
+    assert caught.value.layer == "h1"

@@ -7,10 +7,14 @@ from pipeline.plots.causes import draw_causes
 from pipeline.plots.confusion import draw_confusion
 from pipeline.plots.drop_rates import draw_drop_rates
 from pipeline.plots.firing import draw_firing_rates
+from pipeline.plots.gradients import draw_gradients
 from pipeline.plots.learning import draw_learning_curves
+from pipeline.plots.life import draw_lives
+from pipeline.plots.sample_map import draw_sample_map
 from pipeline.plots.samples import draw_class_means, draw_samples
 from pipeline.plots.style import to_image
 from pipeline.plots.units import draw_units
+from pipeline.plots.weights import draw_first_weights
 
 __all__ = [
     "draw_causes",
@@ -18,7 +22,11 @@ __all__ = [
     "draw_confusion",
     "draw_drop_rates",
     "draw_firing_rates",
+    "draw_first_weights",
+    "draw_gradients",
     "draw_learning_curves",
+    "draw_lives",
+    "draw_sample_map",
     "draw_samples",
     "draw_units",
     "to_image",

@@ -83,10 +83,21 @@ SERIES = (
     Series("#222222", "-", "o"),
 )
 DEAD = "#A50026"
+# A dead unit in a pass that dropped it as well.
+DEAD_DROPPED = "#7E0020"
+# A unit that ReLU closed in one of two passes over the same sample.
+CHANGED = "#CC79A7"
+# A dead unit whose weights moved all the same; a unit that is not dead.
+DEAD_MOVING = "#EBA9A0"
+ALIVE = "#EDF3F2"
 ALWAYS_ON = "#04494D"
 FIRING = "#12898F"
 # Ends lighter than DEAD, so that a dead unit stands out without colours too.
 FIRING_RATES = LinearSegmentedColormap.from_list("firing_rates", ["#EDF7F5", "#7CC4C0", FIRING])
+# Of weights, from negative to positive; no end is near DEAD, which frames them.
+WEIGHTS = LinearSegmentedColormap.from_list(
+    "weights", ["#4B2178", "#A98FCB", "#F7F7F7", "#5FB3B0", "#0B5F63"]
+)
 INK = "#222222"
 PALE = "#666666"
 

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from pipeline.probe.identities import check_counts
 from pipeline.records import UnitStates, ZeroCauses
 
 
@@ -42,21 +43,20 @@ def count_causes(
     )
 
 
-def causes_of(counts: Int[Tensor, "4 units"], watched: int) -> ZeroCauses:
+def causes_of(
+    counts: Int[Tensor, "4 units"], watched: int, *, layer: str = "of the stack"
+) -> ZeroCauses:
     """The record of one network's layer.
 
     Args:
         counts: sums of what `count_causes` gave.
         watched: the samples that were watched.
+        layer: its name, for the error.
 
     Raises:
-        RuntimeError: the causes do not add up to the samples, so the count itself is wrong.
+        BrokenIdentity: the causes do not add up to the samples, so the count itself is wrong.
     """
-    if not bool((counts.sum(0) == watched).all()):
-        raise RuntimeError(
-            f"active + dropped + inactive + both must be {watched} for every unit, "
-            f"got {counts.sum(0).tolist()}"
-        )
+    check_counts(layer, counts, watched)
     return ZeroCauses(*counts.cpu().numpy())
 
 
@@ -96,5 +96,5 @@ class StateCount:
             samples=self._samples,
             fired=self._fired[layer][member].cpu().numpy(),
             reached=self._reached[layer][member].cpu().numpy(),
-            magnitude=self._magnitude[layer][member].double().cpu().numpy() / self._samples,
+            magnitude=self._magnitude[layer][member].cpu().double().numpy() / self._samples,
         )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from safetensors.numpy import save_file
 
-from pipeline import toy
+from pipeline import explorer, toy
 from pipeline.console import Console
 from pipeline.fingerprint import fingerprint
 from pipeline.options import ToySettings
@@ -18,6 +18,7 @@ from pipeline.unit_table import COLUMNS, LEGEND, unit_rows
 
 TRACE = "trace.safetensors"
 UNITS = "units.md"
+PAGE = "toy.html"
 
 
 def run(settings: ToySettings, console: Console, *, pipeline: str | None = None) -> None:
@@ -52,6 +53,16 @@ def run(settings: ToySettings, console: Console, *, pipeline: str | None = None)
             for arm, recipe in zip(toy.ARMS, arms, strict=True)
         ]
         _log_trace(step, trace, pages)
+        step.text(
+            explorer.page(
+                trace,
+                drop_rate=settings.drop_rate,
+                learning_rate=settings.learning_rate,
+                init=settings.init,
+                seed=settings.seed,
+            ),
+            PAGE,
+        )
         step.tags({"fingerprint": mark})
         console.table("What every hidden unit was", COLUMNS, unit_rows(trace))
         console.line(LEGEND)
@@ -85,4 +96,5 @@ def _log_trace(step: Run, trace: toy.Trace, pages: list[str]) -> None:
         step.file(path)
     page = "\n\n".join(["## What every hidden unit was", table(COLUMNS, rows), LEGEND])
     step.text(page + "\n", UNITS)
-    step.describe(f"Networks: {', '.join(pages)}.\n\n{page}")
+    walk = f"Walk through every update in the artifact `{PAGE}`."
+    step.describe(f"Networks: {', '.join(pages)}.\n\n{walk}\n\n{page}")

@@ -90,7 +90,17 @@ def test_a_network_s_run_holds_all_that_it_should(
     }
     assert artifacts(store, network, "plots") == {
         f"plots/{name}.png"
-        for name in ("confusion", "firing_rates", "learning_curves", "units", "zero_causes")
+        for name in (
+            "confusion",
+            "firing_rates",
+            "first_weights",
+            "gradients",
+            "learning_curves",
+            "lives",
+            "sample_map",
+            "units",
+            "zero_causes",
+        )
     }
     [dataset] = network.inputs.dataset_inputs
     assert dataset.dataset.digest == network.data.params["dataset_digest"]

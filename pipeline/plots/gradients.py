@@ -1,0 +1,139 @@
+"""The figure of who learns: each unit's gradient and update against how often it fires.
+
+It must not know how gradients are measured.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from pipeline.plots.scales import STRIP, LogScale, power_of_ten, scale_of
+from pipeline.plots.sheet import LEFT, RIGHT, WIDTH, blank, head, key, place, sheet, table
+from pipeline.plots.style import DEAD, FIRING, NORMAL
+from pipeline.records import EpochRecord, Floats, UnitStates
+
+# Inches: a panel, the heads above the upper and the lower one, the axis below.
+PANEL, UPPER_HEAD, LOWER_HEAD, FOOT = 1.9, 0.55, 0.3, 0.55
+BLOCK = 2 * PANEL + UPPER_HEAD + LOWER_HEAD + FOOT
+GAP = 0.2
+STRIP_COLOUR = "#EEEEEE"
+_LIVE: dict[str, Any] = {
+    "linestyle": "", "marker": "o", "markersize": 3.5, "markerfacecolor": FIRING,
+    "markeredgecolor": "none", "alpha": 0.5,
+}  # fmt: skip
+_DEAD: dict[str, Any] = {
+    "linestyle": "", "marker": "X", "markersize": 5.5, "markerfacecolor": DEAD,
+    "markeredgecolor": "white", "markeredgewidth": 0.4,
+}  # fmt: skip
+
+
+Scales = tuple[LogScale, LogScale]
+
+
+@dataclass(frozen=True)
+class _Layer:
+    name: str
+    states: UnitStates
+    gradients: Floats
+    updates: Floats
+
+
+def draw_gradients(record: EpochRecord, title: str) -> Figure:
+    """A point a unit, a column a ReLU layer: gradient norm and update size by firing rate.
+
+    Exact zeros stand in grey strips beside the logarithmic axes.
+
+    Args:
+        record: one epoch; before training there is neither gradient nor update.
+        title: whose it is.
+    """
+    layers = _layers(record)
+    if not layers:
+        return blank(_nothing(record), title)
+    blocks, columns = table(len(layers))
+    figure = sheet(
+        _finding(layers, record.epoch),
+        f"{title} · a point is a unit · gradient: of its incoming weights, mean over the watched "
+        "updates; update: how far weights and bias moved in the epoch; firing rate: at its end",
+        body=blocks * BLOCK + 0.3,
+    )
+    looks = {"fires": _LIVE, "dead: never fires": _DEAD}
+    entries = [Line2D([], [], label=label, **look) for label, look in looks.items()]
+    key(figure, entries, top=blocks * BLOCK + 0.2)
+    rates = scale_of(np.array([1 / layers[0].states.samples, 1.0]))
+    gradients = scale_of(np.concatenate([layer.gradients for layer in layers]))
+    updates = scale_of(np.concatenate([layer.updates for layer in layers]))
+    step = (WIDTH - LEFT - RIGHT + GAP) / columns
+    for i, layer in enumerate(layers):
+        row, column = divmod(i, columns)
+        left, low = LEFT + column * step, (blocks - 1 - row) * BLOCK + FOOT
+        upper = place(figure, (left, low + PANEL + LOWER_HEAD, step - GAP, PANEL))
+        lower = place(figure, (left, low, step - GAP, PANEL))
+        _draw_units(upper, layer, layer.gradients, scales=(rates, gradients))
+        _draw_units(lower, layer, layer.updates, scales=(rates, updates))
+        dead = layer.states.dead
+        count = f"{layer.name}: {dead.sum():,} of {dead.size:,} dead"
+        head(upper, f"{count}\ndead, no gradient: {(layer.gradients[dead] == 0).sum():,}")
+        head(lower, f"dead, not moved: {(layer.updates[dead] == 0).sum():,}")
+        upper.set_xticklabels(())
+        lower.set_xlabel("firing rate (% of images)", fontsize=NORMAL)
+        if not column:
+            _label_sizes(upper, gradients, "gradient norm")
+            _label_sizes(lower, updates, "update size")
+    return figure
+
+
+def _layers(record: EpochRecord) -> list[_Layer]:
+    return [
+        _Layer(layer.name, layer.states, layer.gradient_norms, layer.update_norms)
+        for layer in record.layers
+        if layer.states is not None
+        and layer.gradient_norms is not None
+        and layer.update_norms is not None
+    ]
+
+
+def _draw_units(axes: Axes, layer: _Layer, sizes: Floats, *, scales: Scales) -> None:
+    axes.axvspan(0, STRIP, color=STRIP_COLOUR, linewidth=0)
+    axes.axhspan(0, STRIP, color=STRIP_COLOUR, linewidth=0)
+    # The R2 sequence (Roberts 2018) fills the corner where both are 0 evenly, drawing nothing.
+    spread = np.outer((0.7548776662, 0.5698402910), np.arange(sizes.size)) % 1
+    x = scales[0].positions(layer.states.firing_rate, spread[0])
+    y = scales[1].positions(sizes, spread[1])
+    dead = layer.states.dead
+    axes.plot(x[~dead], y[~dead], **_LIVE)
+    axes.plot(x[dead], y[dead], **_DEAD)
+    axes.set_xlim(0, 1.02)
+    axes.set_ylim(0, 1.02)
+    rates = scales[0].ticks(4)
+    labels = [f"{100 * 10.0**power:g}" for power in rates.values()]
+    axes.set_xticks([STRIP / 2, *rates], ["0", *labels])
+    axes.set_yticks([STRIP / 2, *scales[1].ticks(6)], ())
+
+
+def _label_sizes(axes: Axes, scale: LogScale, label: str) -> None:
+    axes.set_yticklabels(["0", *(power_of_ten(power) for power in scale.ticks(6).values())])
+    axes.set_ylabel(label, fontsize=NORMAL)
+
+
+def _nothing(record: EpochRecord) -> str:
+    if all(layer.states is None for layer in record.layers):
+        return "No ReLU, so no unit is ever without gradient for being closed"
+    if not record.epoch:
+        return "Before training there is no gradient"
+    return "No update was watched, so no gradient is known"
+
+
+def _finding(layers: Sequence[_Layer], epoch: int) -> str:
+    dead = np.concatenate([layer.states.dead for layer in layers])
+    silent = np.concatenate([layer.gradients for layer in layers]) == 0
+    others = f"{silent[~dead].sum():,} of {(~dead).sum():,}"
+    if not dead.any():
+        return f"After epoch {epoch} no unit is dead; {others} got no gradient in it"
+    none = f"{silent[dead].sum():,} of {dead.sum():,} dead units got no gradient"
+    return f"In epoch {epoch}, {none}" + ("" if dead.all() else f", nor did {others} that fire")

@@ -1,0 +1,135 @@
+"""The map of units by samples in two passes: speckle, pattern and stripe.
+
+It must not know how a pass is made.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from numpy.typing import NDArray
+
+from pipeline.plots import style
+from pipeline.plots.choice import evenly
+from pipeline.plots.sheet import RIGHT, WIDTH, blank, head, key, place, sheet
+from pipeline.plots.style import CHANGED, DEAD, DEAD_DROPPED, NORMAL, percent
+from pipeline.records import CAUSES, CauseMap
+
+MOST_UNITS = 40
+MOST_SAMPLES = 60
+# Inches: of a unit's row, of a layer's least height, of its title, between and beside panels.
+ROW = 0.04
+LEAST = 0.45
+TITLE = 0.32
+GAP = 0.2
+MARGIN = 0.4
+
+# In the order of `CAUSES`; then what replaces the closed cells of a dead unit: two reds, so near
+# each other that its row is one stripe, and yet dropout's part of it is not lost; then what ReLU
+# did in one pass only.
+_COLOURS = (*(style.CAUSES[cause].colour for cause in CAUSES), DEAD, DEAD_DROPPED, CHANGED)
+_PALETTE = np.array([[round(255 * part) for part in to_rgb(c)] for c in _COLOURS], dtype=np.uint8)
+_ACTIVE, _DROPPED, _INACTIVE, _, _DEAD, _DEAD_DROPPED, _CHANGED = range(len(_COLOURS))
+_IN_A_DEAD_UNIT = np.array([_ACTIVE, _DROPPED, _DEAD, _DEAD_DROPPED])
+
+
+def draw_sample_map(maps: Sequence[CauseMap], title: str) -> Figure:
+    """Three panels a layer, a row a unit, a column a sample: two passes, and what ReLU did in both.
+
+    Rows are sorted from below: first the dead, then by how often a unit was open in both passes.
+
+    Args:
+        maps: one for each ReLU layer, of two passes over the same samples; more are not drawn.
+        title: whose they are.
+    """
+    if not maps:
+        return blank("No ReLU, so no unit is ever closed", title)
+    samples = min(maps[0].causes.shape[1], MOST_SAMPLES)
+    heights = [max(ROW * min(one.dead.size, MOST_UNITS), LEAST) for one in maps]
+    body = sum(heights) + TITLE * len(maps) + 0.8
+    figure = sheet(
+        _finding(maps),
+        f"{title} · a row is a unit, lowest the dead; a column is an image · between passes only "
+        "dropout's masks change · right: what ReLU did in both, dropout left out",
+        body=body,
+    )
+    _explain(figure, body)
+    wide = (WIDTH - MARGIN - RIGHT - 2 * GAP) / 3
+    low = body - 0.52
+    for one, height in zip(maps, heights, strict=True):
+        low -= TITLE + height
+        for i, (cells, text) in enumerate(zip(_cells(one), _heads(one), strict=True)):
+            axes = place(figure, (MARGIN + i * (wide + GAP), low, wide, height))
+            _draw_cells(axes, cells[:, :samples])
+            head(axes, text)
+    for axes in figure.axes[-3:]:
+        axes.set_xlabel(f"{samples} images", fontsize=NORMAL)
+    for axes, one in zip(figure.axes[::3], maps, strict=True):
+        axes.set_ylabel(_count(one), fontsize=NORMAL)
+    return figure
+
+
+def _explain(figure: Figure, body: float) -> None:
+    looks = list(style.CAUSES.values())
+    key(figure, [Patch(facecolor=x.colour, label=x.label) for x in looks], top=body, left=MARGIN)
+    others = [
+        Patch(facecolor=DEAD, label="closed in a dead unit"),
+        Patch(facecolor=DEAD_DROPPED, label="the same, and dropped"),
+        Patch(facecolor=CHANGED, label="ReLU closed it in one pass only"),
+    ]
+    key(figure, others, top=body - 0.24, left=MARGIN)
+
+
+def _cells(one: CauseMap) -> NDArray[np.intp]:
+    """Rows of the palette, shape (3, units drawn, samples), the lowest unit first."""
+    is_closed = one.is_closed[:2]
+    order = np.lexsort(((~is_closed).sum(axis=(0, 1)), ~one.dead))
+    chosen = order[evenly(order.size, MOST_UNITS)]
+    first, second = one.causes[:2].astype(np.intp)
+    both = np.where(is_closed[0], _INACTIVE, _ACTIVE)
+    both[is_closed[0] != is_closed[1]] = _CHANGED
+    cells = np.stack([first, second, both])[:, :, chosen]
+    in_a_dead_unit = np.where(cells < len(_IN_A_DEAD_UNIT), _IN_A_DEAD_UNIT[cells % 4], cells)
+    return np.where(one.dead[chosen], in_a_dead_unit, cells).swapaxes(1, 2)
+
+
+def _draw_cells(axes: Axes, cells: NDArray[np.intp]) -> None:
+    axes.imshow(_PALETTE[cells], origin="lower", aspect="auto", interpolation="nearest")
+    axes.set_xticks(())
+    axes.set_yticks(())
+    axes.spines[:].set_visible(False)
+
+
+def _count(one: CauseMap) -> str:
+    units = one.dead.size
+    if units > MOST_UNITS:
+        return f"{MOST_UNITS} of {units:,} units"
+    return f"{units} unit{'s' * (units > 1)}"
+
+
+def _heads(one: CauseMap) -> tuple[str, str, str]:
+    return (
+        f"{one.layer}, first pass: {one.dead.sum():,} of {one.dead.size:,} dead",
+        f"second pass: dropout differs in {percent(_changed(one.is_dropped))}",
+        f"both passes: ReLU differs in {percent(_changed(one.is_closed))}",
+    )
+
+
+def _changed(cells: NDArray[np.bool_]) -> float:
+    return float((cells[0] != cells[1]).mean())
+
+
+def _finding(maps: Sequence[CauseMap]) -> str:
+    pairs = [one.causes[0].size for one in maps]
+    dropped = float(np.average([_changed(one.is_dropped) for one in maps], weights=pairs))
+    closed = float(np.average([_changed(one.is_closed) for one in maps], weights=pairs))
+    dead = sum(int(one.dead.sum()) for one in maps)
+    fired = sum(int((one.dead & ~one.is_closed[:2].all(axis=(0, 1))).sum()) for one in maps)
+    stripes = f"{fired:,} of {dead:,} dead units fire" if dead else "no unit is dead"
+    return (
+        f"Same images twice: dropout differs in {percent(dropped)} of cells, "
+        f"ReLU in {percent(closed)}; {stripes}"
+    )

@@ -1,0 +1,118 @@
+"""The figure of what the first layer looks for: its units' weights as images.
+
+It must not know where the weights come from.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch, Rectangle
+from numpy.typing import NDArray
+
+from pipeline.plots.choice import evenly
+from pipeline.plots.paper import Paper, ratio
+from pipeline.plots.sheet import RIGHT, WIDTH, key, place, sheet
+from pipeline.plots.style import DEAD, INK, SMALL, WEIGHTS, percent
+from pipeline.records import Floats, UnitStates
+
+COLUMNS = 12
+LEAST_PIXELS = 28
+# Inches: left of the tiles, between them, and of all rows at most.
+MARGIN, GAP, MOST = 1.15, 0.07, 5.8
+# The scale ends where only one weight in 200 is beyond: a few large ones would pale the rest.
+QUANTILE = 0.995
+FRAME: dict[str, Any] = {"facecolor": "none", "edgecolor": DEAD, "linewidth": 2.5}
+
+
+def draw_first_weights(
+    weights: NDArray[np.floating],
+    image_shape: tuple[int, int],
+    *,
+    states: UnitStates | None,
+    title: str,
+) -> Figure:
+    """A tile a unit: its weights, each where the pixel is that it multiplies.
+
+    Tiles are sorted by firing rate, the dead first and in frames. Where units have no states they
+    stand in the network's order.
+
+    Args:
+        weights: of the first layer, shape (units, height * width).
+        image_shape: height and width of the images in pixels.
+        states: of the first layer's units; None where it has no ReLU.
+        title: whose they are.
+    """
+    units = len(weights)
+    wide = (WIDTH - MARGIN - RIGHT) / COLUMNS
+    high = (wide - GAP) * ratio(image_shape) + GAP
+    most = COLUMNS * max(int(MOST / high), 1)
+    order = np.arange(units) if states is None else np.argsort(states.fired, kind="stable")
+    chosen = order[evenly(units, most)]
+    rows = math.ceil(chosen.size / COLUMNS)
+    few = f"{most} of {units:,} units, evenly chosen" if units > most else "all units"
+    how = " by firing rate" if states is not None else ""
+    figure = sheet(
+        _finding(weights, states),
+        f"{title} · {few}{how} · a tile shows what a unit multiplies each pixel by",
+        body=rows * high + 0.75,
+    )
+    axes = place(figure, (MARGIN, 0.1, WIDTH - MARGIN - RIGHT, rows * high))
+    gap = (GAP / high, GAP / wide)
+    # Paper has whole pixels: beside an image of a few, the thinnest gap would be a wide one.
+    larger = np.ones((math.ceil(LEAST_PIXELS / max(image_shape)),) * 2, dtype=np.float32)
+    tiles = [np.kron(weights[unit].reshape(image_shape), larger) for unit in chosen]
+    paper = Paper(tiles[0].shape, (rows, COLUMNS), gap=gap, white=np.float32(math.nan))
+    for i, tile in enumerate(tiles):
+        paper.put(tile, *divmod(i, COLUMNS))
+    _hang(figure, axes, paper, weights=weights)
+    if states is not None:
+        _frame(axes, paper, np.flatnonzero(states.dead[chosen]))
+        _label_rows(axes, states.firing_rate[chosen])
+        dead = Patch(label="dead: never fires", **FRAME)
+        key(figure, [dead], top=rows * high + 0.65, left=MARGIN + GAP)
+    return figure
+
+
+def _hang(figure: Figure, axes: Axes, paper: Paper, *, weights: NDArray[np.floating]) -> None:
+    """The paper and, above its right end, the scale of its colours."""
+    sizes = np.abs(weights[np.isfinite(weights)])
+    end = float(np.quantile(sizes, QUANTILE) or sizes.max()) if sizes.any() else 1.0
+    image = paper.show(axes, colours=WEIGHTS, limits=(-end, end))
+    top = figure.get_figheight() * axes.get_position().y1
+    scale = place(figure, (WIDTH - RIGHT - 2.3, top + 0.4, 2.0, 0.14))
+    figure.colorbar(image, cax=scale, orientation="horizontal")
+    labels = [f"\u2212{end:.2g} or less", "0", f"{end:.2g} or more"]
+    scale.set_xticks([-end, 0, end], labels, fontsize=SMALL)
+
+
+def _frame(axes: Axes, paper: Paper, places: NDArray[np.intp]) -> None:
+    for place_ in places:
+        left, top, width, height = paper.frame(*divmod(int(place_), COLUMNS))
+        axes.add_patch(Rectangle((left, top), width, height, clip_on=False, **FRAME))
+
+
+def _label_rows(axes: Axes, rates: Floats) -> None:
+    for row, start in enumerate(range(0, rates.size, COLUMNS)):
+        ends = [percent(rate) for rate in rates[start : start + COLUMNS][[0, -1]]]
+        text = " – ".join(dict.fromkeys(ends))
+        axes.text(-0.05, row + 0.5, text, ha="right", va="center", fontsize=SMALL, color=INK)
+    axes.text(-0.05, 0, "fires for", ha="right", va="bottom", fontsize=SMALL, color=INK)
+
+
+def _finding(weights: NDArray[np.floating], states: UnitStates | None) -> str:
+    measure = f"weights {_root_mean_square(weights)} in root mean square"
+    if states is None:
+        return f"{len(weights):,} first-layer units without ReLU: {measure}"
+    dead = states.dead
+    count = f"{dead.sum():,} of {dead.size:,} first-layer units are dead"
+    if dead.any() and not dead.all():
+        silent, others = (_root_mean_square(weights[which]) for which in (dead, ~dead))
+        measure = f"weights {silent} in root mean square, the others' {others}"
+    return f"{count}: {measure}"
+
+
+def _root_mean_square(weights: NDArray[np.floating]) -> str:
+    return f"{np.sqrt(np.square(weights, dtype=np.float64).mean()):#.2g}"

@@ -1,0 +1,78 @@
+"""Traces of real toy runs, and the page of each on disk, made once."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pipeline import toy
+from pipeline.explorer import page
+
+Trace = toy.Trace
+# No service of the browser's own calls anybody.
+QUIET = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+@pytest.fixture(scope="session")
+def trace() -> Trace:
+    """The notebook's start, ten updates, p = 0.5."""
+    arms = toy.recipes(drop_rate=0.5, learning_rate=0.01, epochs=1, seed=0)
+    return toy.run(arms, "notebook")
+
+
+@pytest.fixture(scope="session")
+def born() -> Trace:
+    """The notebook's networks before any update."""
+    arms = toy.recipes(drop_rate=0.5, learning_rate=0.01, epochs=0, seed=0)
+    return toy.run(arms, "notebook")
+
+
+@pytest.fixture(scope="session")
+def long(trace: Trace) -> Trace:
+    """A trace of 250 updates: the ten of `trace`, 25 times over."""
+    arrays = {}
+    for name, array in trace.arrays.items():
+        is_between = len(array) == 11
+        again = np.concatenate([array[:10]] * 25)
+        arrays[name] = np.concatenate([again, array[10:]]) if is_between else again
+        if name.startswith("samples/"):
+            arrays[name] = array
+    histories = {arm: (*(h[:10] * 25), h[10]) for arm, h in trace.histories.items()}
+    return Trace(arrays, histories)
+
+
+@pytest.fixture(scope="session")
+def make_page(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Writes the page of a trace to a folder of its own and returns its path."""
+
+    def make(trace: Trace, *, drop_rate: float = 0.5) -> Path:
+        path = tmp_path_factory.mktemp("page") / "toy.html"
+        text = page(trace, drop_rate=drop_rate, learning_rate=0.01, init="notebook", seed=0)
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Debian's Chromium, driven by playwright."""
+    api = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install .[test]")
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("needs Chromium: apt-get install chromium")
+    with api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=list(QUIET))
+        yield browser
+        browser.close()

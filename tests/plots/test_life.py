@@ -1,0 +1,124 @@
+"""The life chart of units."""
+
+from collections.abc import Callable, Mapping
+from itertools import pairwise
+
+import pytest
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+
+from pipeline import plots
+from pipeline.plots.style import ALIVE, DEAD, DEAD_MOVING
+from pipeline.records import EpochRecord, LayerRecord
+
+TITLE = "relu+dropout p=0.5 seed 0"
+# By unit, over three epochs: never dead; born dead and woken by its inputs; dead for an epoch;
+# dead from epoch 1 on; born dead for good.
+FIRED = [(5, 0, 4, 4, 0), (5, 3, 0, 0, 0), (5, 3, 2, 0, 0)]
+MOVED = [None, (0.1, 0.0, 0.5, 0.5, 0.1), (0.1, 0.1, 0.2, 0.0, 0.0)]
+
+
+@pytest.fixture
+def lives(
+    layer: Callable[..., LayerRecord], epoch: Callable[..., EpochRecord]
+) -> list[EpochRecord]:
+    return [
+        epoch(i, layer("h1", (1, 0, 0, 0), fired, updates=moved))
+        for i, (fired, moved) in enumerate(zip(FIRED, MOVED, strict=True))
+    ]
+
+
+def test_only_units_that_were_ever_dead_are_drawn_those_dead_at_last_below(
+    lives: list[EpochRecord],
+) -> None:
+    [axes] = plots.draw_lives(lives, TITLE).axes
+    pixels = axes.images[0].get_array()
+    assert [[to_hex(pixel).upper() for pixel in row] for row in pixels] == [
+        [DEAD, DEAD_MOVING, DEAD],
+        [ALIVE, DEAD_MOVING, DEAD],
+        [DEAD, ALIVE, ALIVE],
+        [ALIVE, DEAD_MOVING, ALIVE],
+    ]
+    assert axes.images[0].get_extent() == [-0.5, 2.5, 0, 4]
+
+
+def test_events_stand_between_the_epochs_and_revivals_are_told_apart(
+    lives: list[EpochRecord],
+) -> None:
+    figure = plots.draw_lives(lives, TITLE)
+    born, died, by_weights, by_inputs = figure.axes[0].lines
+    assert born.get_xydata().tolist() == [[-0.5, 0.5], [-0.5, 2.5]]
+    assert died.get_xydata().tolist() == [[0.5, 1.5], [0.5, 3.5]]
+    assert by_weights.get_xydata().tolist() == [[1.5, 3.5]]
+    assert by_inputs.get_xydata().tolist() == [[0.5, 2.5]]
+    entries = {
+        text.get_text(): handle
+        for key in figure.legends
+        for text, handle in zip(key.get_texts(), key.legend_handles, strict=True)
+    }
+    for label, events in {
+        "born dead": born,
+        "died": died,
+        "revived, own weights moved": by_weights,
+        "revived, only its inputs moved": by_inputs,
+    }.items():
+        look = entries[label].get_marker(), entries[label].get_markerfacecolor()
+        assert look == (events.get_marker(), events.get_markerfacecolor())
+
+
+def test_headings_count_births_deaths_and_revivals(
+    lives: list[EpochRecord],
+    heads: Callable[[Figure], list[str]],
+    finding: Callable[[Figure], str],
+) -> None:
+    figure = plots.draw_lives(lives, TITLE)
+    assert heads(figure) == ["h1: 4 of 5 units\n2 born dead, 2 died\nrevived: 1 ▲ 1 △"]
+    assert finding(figure) == (
+        "2 units born dead, 2 deaths and 2 revivals in 2 epochs; 1 of these by inputs alone"
+    )
+    assert finding(plots.draw_lives(lives[:1], TITLE)) == "2 units born dead"
+
+
+def test_all_events_are_counted_where_not_all_units_can_be_drawn(
+    histories: Mapping[str, list[EpochRecord]],
+    heads: Callable[[Figure], list[str]],
+    words: Callable[[Figure], str],
+) -> None:
+    history = histories["units that come and go"]
+    states = [record.layers[0].states for record in history]
+    lives = list(zip(*[state.fired.tolist() for state in states if state], strict=True))
+    ever = sum(0 in life for life in lives)
+    deaths = sum(a > 0 and b == 0 for life in lives for a, b in pairwise(life))
+    assert ever > 60
+    figure = plots.draw_lives(history, TITLE)
+    first = heads(figure)[0].split("\n")
+    assert first[0] == f"h1: {ever} of 80 units"
+    assert first[1].endswith(f", {deaths} died")
+    assert figure.axes[0].images[0].get_array().shape[0] == 60
+    assert "(60 of them, evenly)" in words(figure)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("no ReLU", "No ReLU, so no unit can be dead"),
+        ("nothing watched", "No unit was born dead"),
+        ("all always on", "No unit was born dead, and none died in 2 epochs"),
+    ],
+)
+def test_where_no_unit_was_ever_dead_the_figure_says_so(
+    name: str,
+    expected: str,
+    histories: Mapping[str, list[EpochRecord]],
+    finding: Callable[[Figure], str],
+) -> None:
+    assert finding(plots.draw_lives(histories[name], TITLE)) == expected
+
+
+def test_a_layer_without_dead_units_says_so_beside_others(
+    layer: Callable[..., LayerRecord],
+    epoch: Callable[..., EpochRecord],
+    words: Callable[[Figure], str],
+) -> None:
+    record = epoch(0, layer("h1", (1, 0, 0, 0), (1, 2)), layer("h2", (1, 0, 0, 0), (0, 2)))
+    assert "none was ever dead" in words(plots.draw_lives([record], TITLE))

@@ -1,0 +1,180 @@
+"""Colours, shares and pixels that all figures have in common."""
+
+import math
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import combinations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from matplotlib.colors import to_hex, to_rgb
+from matplotlib.figure import Figure
+from matplotlib.typing import ColorType
+from numpy.typing import NDArray
+
+from pipeline import plots
+from pipeline.plots import style
+from pipeline.recipe import Recipe
+from pipeline.records import EpochRecord
+
+TITLE = "relu+dropout p=0.5 seed 0"
+
+# Machado, Oliveira and Fernandes 2009, "A Physiologically-based Model for Simulation of Color
+# Vision Deficiency", severity 1.0, for linear RGB.
+VISIONS = {
+    "normal": np.eye(3),
+    "protanopia": [
+        [0.152286, 1.052583, -0.204868],
+        [0.114503, 0.786281, 0.099216],
+        [-0.003882, -0.048116, 1.051998],
+    ],
+    "deuteranopia": [
+        [0.367322, 0.860646, -0.227968],
+        [0.280085, 0.672501, 0.047413],
+        [-0.011820, 0.042940, 0.968881],
+    ],
+    "tritanopia": [
+        [1.255528, -0.076749, -0.178779],
+        [-0.078411, 0.930809, 0.147602],
+        [0.004733, 0.691367, 0.303900],
+    ],
+}
+
+
+def lab(colour: ColorType, vision: str = "normal") -> NDArray[np.float64]:
+    """CIE L*a*b* (D65) of an sRGB colour as somebody sees it."""
+    rgb = np.array(to_rgb(colour))
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    seen = np.clip(np.array(VISIONS[vision]) @ linear, 0, 1)
+    to_xyz = [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
+    xyz = np.array(to_xyz) @ seen / (0.9505, 1.0, 1.089)
+    f = np.where(xyz > (6 / 29) ** 3, np.cbrt(xyz), xyz * (29 / 6) ** 2 / 3 + 4 / 29)
+    return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+
+def test_the_colour_measure_agrees_with_published_values() -> None:
+    # Lab of sRGB red, green and blue under D65, as Bruce Lindbloom's calculator gives them.
+    assert lab("#FF0000") == pytest.approx((53.24, 80.09, 67.20), abs=0.05)
+    assert lab("#00FF00") == pytest.approx((87.73, -86.18, 83.18), abs=0.05)
+    assert lab("#0000FF") == pytest.approx((32.30, 79.19, -107.86), abs=0.05)
+
+
+@pytest.mark.parametrize("vision", VISIONS)
+@pytest.mark.parametrize(
+    "colours",
+    [
+        [look.colour for look in style.CAUSES.values()],
+        [series.colour for series in style.SERIES],
+        [style.FIRING, style.DEAD, style.ALWAYS_ON],
+        [style.ALIVE, style.DEAD, style.DEAD_MOVING],
+        [*(look.colour for look in style.CAUSES.values()), style.DEAD],
+        [*(style.CAUSES[c].colour for c in ("active", "inactive")), style.CHANGED, style.DEAD],
+        [style.WEIGHTS(0.0), style.WEIGHTS(0.5), style.WEIGHTS(1.0), style.DEAD],
+    ],
+    ids=["causes", "curves", "firing", "lives", "passes", "both passes", "weights"],
+)
+def test_colours_of_one_figure_differ_for_every_kind_of_sight(
+    colours: list[ColorType], vision: str
+) -> None:
+    # A difference of about 2 can just be seen (Mahy et al. 1994).
+    for one, other in combinations(colours, 2):
+        assert np.linalg.norm(lab(one, vision) - lab(other, vision)) > 20
+
+
+@pytest.mark.parametrize("vision", VISIONS)
+def test_a_dead_unit_differs_from_every_firing_rate_by_colour_and_by_lightness(vision: str) -> None:
+    dead = lab(style.DEAD, vision)
+    for rate in np.linspace(0, 1, 33):
+        firing = lab(style.FIRING_RATES(rate), vision)
+        assert np.linalg.norm(dead - firing) > 30
+        assert firing[0] - dead[0] > 10
+
+
+def test_causes_and_curves_differ_by_lightness_and_by_hatch_or_marker() -> None:
+    for looks in (list(style.CAUSES.values()), list(style.SERIES)):
+        lightness = sorted(lab(look.colour)[0] for look in looks)
+        assert np.diff(lightness).min() > 15
+    assert len({look.hatch for look in style.CAUSES.values()}) == 4
+    assert len({series.marker for series in style.SERIES}) == 3
+
+
+def test_what_lies_side_by_side_in_a_map_differs_by_lightness() -> None:
+    for colours in (
+        [style.ALIVE, style.DEAD_MOVING, style.DEAD],
+        [style.CAUSES["active"].colour, style.CHANGED, style.CAUSES["inactive"].colour],
+    ):
+        assert min(-np.diff([lab(colour)[0] for colour in colours])) > 14
+
+
+def test_a_dead_unit_s_two_reds_differ_by_far_less_than_the_causes_do() -> None:
+    closed, dropped = lab(style.DEAD), lab(style.DEAD_DROPPED)
+    others = [lab(look.colour) for look in style.CAUSES.values()]
+    apart = min(np.linalg.norm(one - other) for one, other in combinations(others, 2))
+    assert 5 < np.linalg.norm(closed - dropped) < apart / 2
+
+
+def test_a_cause_has_the_same_colour_in_every_figure(
+    two_epochs: list[EpochRecord], heads: Callable[[Figure], list[str]]
+) -> None:
+    figures = [
+        plots.draw_causes(two_epochs, TITLE),
+        plots.draw_drop_rates([(Recipe(widths=(3,)), two_epochs[-1])], TITLE),
+    ]
+    expected = [look.colour for look in style.CAUSES.values()]
+    for figure in figures:
+        patches = next(axes for axes in figure.axes if heads(figure) and axes.patches).patches
+        assert [to_hex(patch.get_facecolor()).upper() for patch in patches] == expected
+
+
+@given(st.floats(min_value=1e-6, max_value=1 - 1e-6))
+def test_a_share_is_never_rounded_to_none_or_all(share: float) -> None:
+    number = float(style.percent(share).removesuffix("\u00a0%"))
+    assert 0 < number < 100
+    assert number == pytest.approx(100 * share, abs=0.5)
+
+
+@pytest.mark.parametrize(
+    ("share", "digits", "expected"),
+    [
+        (0.0, 0, "0"), (1.0, 0, "100"), (0.334, 0, "33"), (0.9741, 1, "97.4"), (0.996, 0, "99.6"),
+        (0.003, 0, "0.3"),
+    ],
+)  # fmt: skip
+def test_shares_are_written_as_people_read_them(share: float, digits: int, expected: str) -> None:
+    assert style.percent(share, digits) == f"{expected}\u00a0%"
+    assert style.percent(math.nan) == "unknown"
+
+
+def test_an_image_has_the_sheet_s_pixels_in_three_colours(two_epochs: list[EpochRecord]) -> None:
+    figure = plots.draw_causes(two_epochs, TITLE)
+    image = plots.to_image(figure)
+    assert image.dtype == np.uint8
+    assert image.shape == (int(figure.bbox.height), 960, 3)
+    assert image[0, 0].tolist() == [255, 255, 255]
+    colours = {tuple(pixel) for pixel in image.reshape(-1, 3)}
+    assert (0x00, 0x72, 0xB2) in colours
+
+
+def test_figures_drawn_in_threads_are_the_same_as_drawn_alone(
+    random_history: Callable[..., list[EpochRecord]],
+) -> None:
+    records = random_history((8, 4), 5)
+    alone = [plots.to_image(plots.draw_firing_rates(record, TITLE)) for record in records]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(
+            pool.map(lambda record: plots.to_image(plots.draw_firing_rates(record, TITLE)), records)
+        )
+    assert all(np.array_equal(one, other) for one, other in zip(alone, together, strict=True))
+
+
+def test_pyplot_torch_and_mlflow_stay_unimported() -> None:
+    code = (
+        "import sys, pipeline.plots;"
+        "print(sorted({'matplotlib.pyplot', 'torch', 'mlflow'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
