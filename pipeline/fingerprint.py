@@ -8,6 +8,8 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
+_SOURCES = frozenset({".py", ".html", ".css", ".js", ".json"})
+
 
 def fingerprint(*parts: str) -> str:
     """A digest of the package's code, torch's version and these parts, 32 hexadecimal digits.
@@ -22,7 +24,7 @@ def fingerprint(*parts: str) -> str:
 def _code() -> str:
     """A digest of the package's source files, their names included."""
     root = Path(__file__).parent
-    paths = sorted(path for path in root.rglob("*") if path.suffix in {".py", ".html"})
+    paths = sorted(path for path in root.rglob("*") if path.suffix in _SOURCES)
     return _digest([f"{path.relative_to(root)}\n{path.read_text('utf-8')}" for path in paths])
 
 

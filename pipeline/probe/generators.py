@@ -16,7 +16,7 @@ def state_of(device: torch.device) -> Tensor:
     """The state of the device's default generator, a copy."""
     if device.type == "cpu":
         return torch.get_rng_state()
-    state: Tensor = torch.get_device_module(device).get_rng_state(device)
+    state: Tensor = torch.get_device_module(device).get_rng_state(*_which(device))
     return state
 
 
@@ -25,7 +25,12 @@ def put_back(device: torch.device, state: Tensor) -> None:
     if device.type == "cpu":
         torch.set_rng_state(state)
     else:
-        torch.get_device_module(device).set_rng_state(state, device)
+        torch.get_device_module(device).set_rng_state(state, *_which(device))
+
+
+def _which(device: torch.device) -> tuple[torch.device, ...]:
+    # Apple's module knows one device and takes no argument for it.
+    return () if device.type == "mps" else (device,)
 
 
 @contextmanager

@@ -21,6 +21,7 @@ IDENTITIES = {
     3: "dropped among z > 0, and both among z <= 0, are Binomial(count, p)",
     4: "y / h = 1 / (1 - p) for survivors, y = 0 for dropped units",
     5: "relu(dropout(z)) = dropout(relu(z)) for the same mask",
+    6: "the mean output of a linear network over all masks is its evaluation output",
     7: "dy/dh = m / (1 - p)",
     8: "the gradients of a unit that is closed for every sample are exactly 0",
 }

@@ -35,6 +35,9 @@ from pipeline.probe.tally import Tally
 from pipeline.probe.unseen import unseen
 
 
+_NO_MEMORY = "the tensor has no units or no memory of its own (torch.func, nested): not counted"
+
+
 @dataclass(frozen=True)
 class Hidden:
     """A ReLU's output in a census, with what later calls could overwrite.
@@ -121,10 +124,13 @@ class Recorder(TorchFunctionMode):
         arguments = Arguments(args, kwargs)
         if not self.tally.is_finite:
             return lambda _: None
-        if (dropout := dropout_of(name, arguments)) and _is_plain(dropout.x):
+        dropout, activation = dropout_of(name, arguments), activation_of(name, arguments)
+        if dropout is not None and _is_plain(dropout.x):
             return self._dropout(dropout, lambda ones: _call(func, ones, args, kwargs))
-        if (activation := activation_of(name, arguments)) and _is_plain(activation.z):
+        if activation is not None and _is_plain(activation.z):
             return self._activation(activation)
+        if dropout is not None or activation is not None:
+            self.notes[self._call_name(name)] = _NO_MEMORY
         return lambda result: self._follow(name, arguments, result)
 
     def _activation(self, activation: Activation) -> Callable[[Tensor], None]:
@@ -206,8 +212,13 @@ def _hidden(layer: Seen, h: Tensor, module: nn.Module | None) -> Hidden:
 
 def _is_plain(tensor: Tensor) -> bool:
     """Whether the tensor has units and lies in a storage that can be looked up."""
-    is_dense = tensor.layout is torch.strided and not tensor.is_nested and not tensor.is_meta
-    return is_dense and tensor.dim() > 0
+    if tensor.layout is not torch.strided or tensor.is_nested or not tensor.dim():
+        return False
+    try:
+        tensor.untyped_storage()
+    except NotImplementedError:  # inside torch.func's transforms
+        return False
+    return not tensor.is_meta
 
 
 def _call(

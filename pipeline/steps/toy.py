@@ -3,12 +3,15 @@
 import tempfile
 from pathlib import Path
 
+import numpy as np
 from safetensors.numpy import save_file
 
-from pipeline import explorer, toy
+from pipeline import explorer, notebook, toy
 from pipeline.console import Console
 from pipeline.fingerprint import fingerprint
+from pipeline.mask_mean import mask_mean_gap
 from pipeline.options import ToySettings
+from pipeline.probe import BrokenIdentity
 from pipeline.recipe import Recipe
 from pipeline.records import History, metrics
 from pipeline.report import table
@@ -17,6 +20,7 @@ from pipeline.tracking import Run, Tracker, connect
 from pipeline.unit_table import COLUMNS, LEGEND, unit_rows
 
 TRACE = "trace.safetensors"
+ROUNDING = 1e-9
 UNITS = "units.md"
 PAGE = "toy.html"
 
@@ -52,7 +56,8 @@ def run(settings: ToySettings, console: Console, *, pipeline: str | None = None)
             _log_arm(tracker, recipe, arm, trace.histories[arm], step=step, init=settings.init)
             for arm, recipe in zip(toy.ARMS, arms, strict=True)
         ]
-        _log_trace(step, trace, pages)
+        masks = _mask_means(arms, trace)
+        _log_trace(step, trace, pages, masks=masks)
         step.text(
             explorer.page(
                 trace,
@@ -66,6 +71,7 @@ def run(settings: ToySettings, console: Console, *, pipeline: str | None = None)
         step.tags({"fingerprint": mark})
         console.table("What every hidden unit was", COLUMNS, unit_rows(trace))
         console.line(LEGEND)
+        console.line(masks)
 
 
 def _log_arm(
@@ -86,7 +92,28 @@ def _log_arm(
         return f"[{arm}]({run.page})"
 
 
-def _log_trace(step: Run, trace: toy.Trace, pages: list[str]) -> None:
+def _mask_means(arms: list[Recipe], trace: toy.Trace) -> str:
+    """How far the mean over all masks is from evaluation mode, in words.
+
+    Raises:
+        BrokenIdentity: it is not equal for the linear network.
+    """
+    gaps = {}
+    for arm, recipe in zip(toy.ARMS, arms, strict=True):
+        weights = {name: trace.arrays[f"{arm}/{name}"][-1] for name in notebook.WEIGHTS}
+        gaps[arm] = mask_mean_gap(recipe, weights, trace.arrays["samples/x"].astype(np.float64))
+    if gaps["dropout"] > ROUNDING:
+        raise BrokenIdentity(
+            "logits", 6, expected=f"no difference above {ROUNDING:g}", observed=gaps["dropout"]
+        )
+    return (
+        "The mean of the logits over all 64 masks differs from evaluation mode by up to "
+        f"{gaps['relu+dropout']:.4f} with ReLU + Dropout, and by {gaps['dropout']:.0e} with "
+        "Dropout alone, where the two are equal but for rounding."
+    )
+
+
+def _log_trace(step: Run, trace: toy.Trace, pages: list[str], *, masks: str) -> None:
     """Log the trace, and what every unit was as the description."""
     rows = unit_rows(trace)
     header = {"format": "why-zero trace 1", "arms": ",".join(toy.ARMS), "about": toy.__doc__ or ""}
@@ -94,7 +121,7 @@ def _log_trace(step: Run, trace: toy.Trace, pages: list[str]) -> None:
         path = Path(folder) / TRACE
         save_file(dict(trace.arrays), path, metadata=header)
         step.file(path)
-    page = "\n\n".join(["## What every hidden unit was", table(COLUMNS, rows), LEGEND])
+    page = "\n\n".join(["## What every hidden unit was", table(COLUMNS, rows), LEGEND, masks])
     step.text(page + "\n", UNITS)
     walk = f"Walk through every update in the artifact `{PAGE}`."
     step.describe(f"Networks: {', '.join(pages)}.\n\n{walk}\n\n{page}")

@@ -606,6 +606,15 @@ def test_what_cannot_be_explained_is_noted() -> None:
     assert probe.layers == {}
 
 
+def test_transforms_of_torch_func_are_noted_and_functional_calls_watched() -> None:
+    module = nn.Sequential(linear(5, 7), nn.ReLU(), nn.Dropout(0.5))
+    with ZeroProbe(module) as probe:
+        torch.func.functional_call(module, dict(module.named_parameters()), (X,))
+        torch.func.vmap(module, randomness="different")(X.view(3, 4, 5))
+    assert probe.layers["1"].passes == 1
+    assert set(probe.notes) == {"1", "2"}
+
+
 def test_memory_does_not_grow_with_the_samples() -> None:
     module = nn.Sequential(linear(5, 7), nn.ReLU(), nn.Dropout(0.5), linear(7, 4), nn.Dropout())
     seen: list[int] = []

@@ -62,6 +62,7 @@ def test_the_toy_logs_three_networks_by_update_and_one_trace(
     assert pipeline("toy", "--epochs", 2) == 0
     shown = capsys.readouterr().out
     assert "dead, born dead" in shown
+    assert "mean of the logits over all 64 masks differs from evaluation mode" in shown
     networks = runs(kind="network", step="toy")
     assert [run.data.tags["arm"] for run in networks] == ["relu", "relu+dropout", "dropout"]
     client = MlflowClient(store)
@@ -69,6 +70,8 @@ def test_the_toy_logs_three_networks_by_update_and_one_trace(
         points = client.get_metric_history(run.info.run_id, "train/loss")
         assert [point.step for point in points] == list(range(1, 21))
     [step] = runs(kind="step", step="toy")
+    logged = {item.path for item in client.list_artifacts(step.info.run_id)}
+    assert logged == {"toy.html", "trace.safetensors", "units.md"}
     path = client.download_artifacts(step.info.run_id, "trace.safetensors")
     with safe_open(path, framework="numpy") as trace:
         assert trace.metadata()["arms"] == "relu,relu+dropout,dropout"
