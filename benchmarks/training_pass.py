@@ -43,7 +43,7 @@ def main() -> None:
         ),
     ):
         contestants[name] = (len(recipes), _training(recipes, data))
-    seconds = medians({name: run for name, (_, run) in contestants.items()}, rounds=15)
+    seconds = medians({name: run for name, (_, run) in contestants.items()}, rounds=9)
     base = seconds["products"]
     threads = torch.get_num_threads()
     print(f"{threads} threads; an update of the bare products: {1e3 * base / BLOCK:.2f} ms")

@@ -8,15 +8,14 @@ from pipeline.probe.identities import (
     BrokenIdentity,
     check_counts,
     check_dead,
-    check_dropped,
     check_gradients,
     check_order,
     check_pass,
     check_survivors,
     check_zero_count,
-    check_zero_rate,
 )
 from pipeline.probe.layers import WatchedLayer
+from pipeline.probe.rates import check_dropped, check_zero_rate
 from pipeline.probe.watching import ZeroProbe
 
 __all__ = [

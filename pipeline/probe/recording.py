@@ -32,8 +32,7 @@ from pipeline.probe.generators import put_back, state_of
 from pipeline.probe.lineage import Place
 from pipeline.probe.seen import Seen
 from pipeline.probe.tally import Tally
-from pipeline.probe.unseen import unseen
-
+from pipeline.probe.unseen import uncompiled, unseen
 
 _NO_MEMORY = "the tensor has no units or no memory of its own (torch.func, nested): not counted"
 
@@ -89,6 +88,9 @@ class Recorder(TorchFunctionMode):
         self._is_census = is_census
         self._paths = {module: path for path, module in root.named_modules()}
         self._calling = [root]
+        # Each frame that torch.compile gives up on is left to run, and those below it are tried.
+        self._look = uncompiled(self._look_at)
+        self._see = uncompiled(self._see_result)
 
     def enter_module(self, module: nn.Module, _: object) -> None:
         """Take note that this module's forward begins: a hook."""
@@ -108,18 +110,27 @@ class Recorder(TorchFunctionMode):
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:  # noqa: ANN401
         """Let the call happen, and see what it does."""
+        refuse_compiling()
         kwargs = kwargs or {}
-        with unseen():
-            finish = self._begin(func, args, kwargs)
+        finish = self._look(func, args, kwargs)
         result = func(*args, **kwargs)
-        with unseen():
-            finish(result)
+        self._see(finish, result)
         return result
 
-    def _begin(
+    def _look_at(
         self, func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
     ) -> Callable[[Any], None]:
         """Look at a call that is about to happen; what is returned takes its result."""
+        with unseen():
+            return self._before(func, args, kwargs)
+
+    def _see_result(self, finish: Callable[[Any], None], result: Any) -> None:  # noqa: ANN401
+        with unseen():
+            finish(result)
+
+    def _before(
+        self, func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> Callable[[Any], None]:
         name = getattr(func, "__name__", "")
         arguments = Arguments(args, kwargs)
         if not self.tally.is_finite:
@@ -190,6 +201,19 @@ class Recorder(TorchFunctionMode):
         return ".".join(filter(None, [path, function if has_parts or not path else ""]))
 
 
+def refuse_compiling() -> None:
+    """Refuse to be compiled: torch.compile then runs what it was about to compile as it stands.
+
+    Raises:
+        PipelineError: torch.compile is reading this code; with `fullgraph=True` the user sees it.
+    """
+    if torch.compiler.is_compiling():
+        raise PipelineError(
+            "a probe must watch uncompiled code, got a call from inside torch.compile: "
+            "run this step without compiling it"
+        )
+
+
 @contextmanager
 def watched_modules(recorder: Recorder) -> Iterator[None]:
     """A block in which the recorder knows whose forward is under way."""
@@ -212,13 +236,14 @@ def _hidden(layer: Seen, h: Tensor, module: nn.Module | None) -> Hidden:
 
 def _is_plain(tensor: Tensor) -> bool:
     """Whether the tensor has units and lies in a storage that can be looked up."""
-    if tensor.layout is not torch.strided or tensor.is_nested or not tensor.dim():
+    # Subclasses (fake, distributed, nested tensors) need not have what their type promises.
+    if type(tensor) not in {Tensor, nn.Parameter} or tensor.layout is not torch.strided:
         return False
     try:
         tensor.untyped_storage()
     except NotImplementedError:  # inside torch.func's transforms
         return False
-    return not tensor.is_meta
+    return tensor.dim() > 0 and not tensor.is_nested and not tensor.is_meta
 
 
 def _call(

@@ -7,8 +7,9 @@ import numpy as np
 import torch
 
 from pipeline.errors import PipelineError
-from pipeline.probe.identities import check_counts, check_dropped, check_zero_rate
+from pipeline.probe.identities import check_counts
 from pipeline.probe.layers import WatchedLayer
+from pipeline.probe.rates import check_dropped, check_zero_rate
 from pipeline.probe.seen import Seen
 from pipeline.records import ZeroCauses
 

@@ -76,7 +76,9 @@ class Tally:
         zeros = by_unit(result == 0, seen.axis)
         if activation.is_relu:
             is_open = before.values > 0
-            seen.counts = causes_by_unit(is_open, torch.zeros_like(is_open), seen.axis)
+            seen.counts[0], seen.counts[2] = (
+                by_unit(flags, seen.axis) for flags in (is_open, ~is_open)
+            )
             if not torch.equal(zeros, seen.counts[2]):
                 self._explain(seen, 1, seen.counts[2].sum(), zeros.sum(), values=before.values)
         else:

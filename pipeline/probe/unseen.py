@@ -1,9 +1,14 @@
-"""The instrument's own calls of torch, kept from everybody else's modes and graphs."""
+"""The instrument's own code, kept from everybody else's modes, graphs and compilers."""
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import ParamSpec, TypeVar
 
 import torch
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 @contextmanager
@@ -12,3 +17,12 @@ def unseen() -> Iterator[None]:
     # torch documents no public name for this; it is the one that its own modes use.
     with torch._C.DisableTorchFunction(), torch.no_grad():  # noqa: SLF001
         yield
+
+
+def uncompiled(function: Callable[P, R]) -> Callable[P, R]:
+    """The function as torch.compile must leave it: with all that it calls."""
+    # Nothing can compile before this module is there, and it takes more than a second to import.
+    if "torch._dynamo" not in sys.modules:
+        return function
+    left_alone: Callable[P, R] = torch.compiler.disable(function)
+    return left_alone

@@ -17,11 +17,11 @@ from pipeline.errors import PipelineError, UsageError
 from pipeline.probe.backward import MaskWatch
 from pipeline.probe.census import Census
 from pipeline.probe.layers import WatchedLayer, table
-from pipeline.probe.recording import Recorder, watched_modules
+from pipeline.probe.recording import Recorder, refuse_compiling, watched_modules
 from pipeline.probe.seen import Names
 from pipeline.probe.sums import LayerSum
 from pipeline.probe.tally import Tally
-from pipeline.probe.unseen import unseen
+from pipeline.probe.unseen import uncompiled, unseen
 from pipeline.records import UnitStates, ZeroCauses
 
 
@@ -87,9 +87,11 @@ class ZeroProbe:
             raise PipelineError("a probe must be left before it is entered again: use another one")
         # Hooks rather than another forward(): a copy made inside the block stays independent.
         self._hooks = [
-            self._module.register_forward_pre_hook(self._begin),
+            self._module.register_forward_pre_hook(uncompiled(self._begin)),
             # First, so that nested probes end in the reverse order of their beginning.
-            self._module.register_forward_hook(self._end, prepend=True, always_call=True),
+            self._module.register_forward_hook(
+                uncompiled(self._end), prepend=True, always_call=True
+            ),
         ]
         return self
 
@@ -156,13 +158,9 @@ class ZeroProbe:
 
     def _begin(self, module: nn.Module, _: object) -> None:
         """The module's pass begins: a hook."""
+        refuse_compiling()
         if module is not self._module or self._is_census or _is_recomputing():
             return
-        if torch.compiler.is_compiling():
-            raise PipelineError(
-                "a probe must watch uncompiled code, got a call from inside torch.compile: "
-                "run this step without compiling it"
-            )
         if self._pass is not None:
             self._pass.depth += 1
             return

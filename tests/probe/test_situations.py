@@ -666,6 +666,22 @@ def test_compiled_modules_are_refused_and_silence_is_reported() -> None:
         probe.causes()
 
 
+# torch.compile warns of what it reads itself: gradients that are not there, these tests' own type
+# checks around the probe.
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_code_that_is_compiled_around_or_inside_a_pass_is_watched_as_it_stands() -> None:
+    part = linear(5, 7)
+    act = torch.compile(lambda z: F.dropout(F.relu(z), 0.5), backend="eager")
+    module = Calls(lambda self, x: act(self.part(x)), part=part)
+    step = torch.compile(lambda x: module(x).sum(), backend="eager")
+    torch.manual_seed(9)
+    with ZeroProbe(module) as probe:
+        module(X)
+        step(X)
+    keeps = masks(((12, 7), 0.5), ((12, 7), 0.5))
+    assert found(probe.layers["relu"]) == by_hand(torch.cat([part(X)] * 2), torch.cat(keeps))
+
+
 @pytest.mark.filterwarnings("ignore:.*torch.jit.script.* is (deprecated|not supported)")
 def test_a_scripted_module_is_refused_in_words() -> None:
     scripted = torch.jit.script(nn.Sequential(nn.Linear(2, 2), nn.ReLU()))
