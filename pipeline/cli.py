@@ -10,12 +10,13 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from types import FrameType
 from typing import Any, NoReturn
 
 import click
 
-from pipeline.errors import Interrupted, PipelineError
+from pipeline.errors import Interrupted, PipelineError, UsageError
 from pipeline.options import STEPS
 from pipeline.settings import canonical, declared, parsed
 
@@ -46,6 +47,16 @@ def run(arguments: Sequence[str]) -> int:
         code = cause.exit_code if isinstance(cause, Interrupted) else 128 + signal.SIGINT
         return _fail("stopped; unfinished runs are marked as killed", code)
     return 0
+
+
+def _leave_reason(step: str, error: UsageError) -> None:
+    """End the run that `mlflow run` has opened for this step, if it did, with the reason."""
+    if "MLFLOW_RUN_ID" not in os.environ:
+        return
+    from pipeline.tracking import connect
+
+    with suppress(PipelineError), connect().start_step(step, step, parameters={}):
+        raise error
 
 
 def _fail(message: str, exit_code: int) -> int:
@@ -80,7 +91,11 @@ def _command(step: str, settings: type) -> click.Command:
     """One step's command. Options stay text until all of them are read, then are parsed at once."""
 
     def callback(**texts: Any) -> None:  # noqa: ANN401 - click passes what the options gave
-        chosen: object = parsed(settings, texts)
+        try:
+            chosen: object = parsed(settings, texts)
+        except UsageError as error:
+            _leave_reason(step, error)
+            raise
         from pipeline.console import Console
 
         importlib.import_module(f"pipeline.steps.{step}").run(chosen, Console())

@@ -7,6 +7,8 @@ import hashlib
 import platform
 import resource
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -79,6 +81,26 @@ def fill_with_random_bits(words: Tensor, source: torch.Generator) -> None:
     of every mask; the lower bound asks for the full range.
     """
     words.random_(-(2**63), None, generator=source)
+
+
+@contextmanager
+def explaining_lack_of_memory(device: torch.device) -> Iterator[None]:
+    """Turn an allocation that fails inside the block into one line.
+
+    Raises:
+        PipelineError: the device has not enough memory.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        # The CPU's allocator raises a plain RuntimeError: "… DefaultCPUAllocator: can't allocate".
+        is_lack = isinstance(error, MemoryError | torch.OutOfMemoryError)
+        if not is_lack and "can't allocate memory" not in str(error):
+            raise
+        raise PipelineError(
+            f"networks and batches must fit into the memory of {device}, got too little: "
+            "give smaller widths, a smaller batch_size or fewer networks at once"
+        ) from error
 
 
 def synchronize(device: torch.device) -> None:

@@ -4,11 +4,13 @@ Every step that trains goes through it. It must not know which step that is.
 """
 
 import itertools
+import logging
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass, fields
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, fields, replace
 
 import torch
+from safetensors import SafetensorError
 
 from pipeline import device as devices
 from pipeline import history as histories
@@ -28,6 +30,8 @@ from pipeline.train import epochs
 
 # Okabe and Ito's palette: the UI itself may give two networks of one stack the same colour.
 COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#222222", "#999999")
+
+_logger = logging.getLogger(__name__)
 
 # What may differ between the members of a stack; everything else is shared.
 VARYING = frozenset({"activation", "drop_rate", "output_dropout", "seed"})
@@ -69,7 +73,9 @@ def fit(recipes: Sequence[Recipe], place: Workplace) -> list[Result]:
         if found:
             results[recipe] = found
     for group in groups([recipe for recipe in dict.fromkeys(recipes) if recipe not in results]):
-        for recipe, ended in _train(group, place).items():
+        with devices.explaining_lack_of_memory(place.device):
+            ends = _train(group, place)
+        for recipe, ended in ends.items():
             if isinstance(ended, Result):
                 results[recipe] = ended
             else:
@@ -103,8 +109,12 @@ def _finished(recipe: Recipe, place: Workplace) -> Result | None:
     run = place.tracker.finished(_fingerprint(recipe, place))
     if run is None:
         return None
+    try:
+        history = histories.load(place.tracker.artifact(run.id, HISTORY))
+    except SafetensorError as error:
+        _logger.warning("%s: run %s holds no readable history (%s)", recipe.name, run.id, error)
+        return None
     place.console.line(f"{recipe.name}: trained before (run {run.id}); force=true trains it again")
-    history = histories.load(place.tracker.artifact(run.id, HISTORY))
     chosen = next(r for r in history if str(r.epoch) == run.tags["chosen_epoch"])
     return Result(
         recipe=recipe,
@@ -128,7 +138,7 @@ class _Member:
     def log(self, record: EpochRecord) -> None:
         """Take in an epoch."""
         before = self.history[-1] if self.history else None
-        self.history.append(record)
+        self.history.append(replace(record, weights=None))
         self.run.metrics(metrics(record, before, self.history[0]), step=record.epoch)
         if record.weights is not None:
             self.chosen = record
@@ -143,9 +153,17 @@ class _Member:
             )
             self.run.end("failed", reason)
             return reason
-        self.run.tags({"chosen_epoch": str(self.chosen.epoch)})
-        result = publish(self.run, self.recipe, history=self.history, chosen=self.chosen, data=data)
-        self.run.end("finished")
+        try:
+            self.run.tags({"chosen_epoch": str(self.chosen.epoch)})
+            result = publish(
+                self.run, self.recipe, history=self.history, chosen=self.chosen, data=data
+            )
+            self.run.end("finished")
+        except PipelineError as error:
+            # The other networks of the stack are trained as well, and have their runs to end.
+            with suppress(PipelineError):
+                self.run.end("failed", str(error))
+            return str(error)
         return result
 
 

@@ -17,8 +17,11 @@ from pipeline.records import Floats, Weights
 MOST_UNITS = 12
 
 
-def mask_mean_gap(recipe: Recipe, weights: Weights, x: Floats) -> float:
+def mask_mean_gap(recipe: Recipe, weights: Weights, x: Floats) -> tuple[float, float]:
     """The largest difference, over samples and logits, of the mean over masks from evaluation.
+
+    Beside it the size of what was summed, the largest |logit| under any mask but at least 1: a
+    difference is rounding only as measured by that.
 
     Args:
         recipe: of a small network whose logits are not dropped.
@@ -32,11 +35,13 @@ def mask_mean_gap(recipe: Recipe, weights: Weights, x: Floats) -> float:
         raise ValueError(f"at most {MOST_UNITS} hidden units, got {sum(recipe.widths)}")
     ones = [np.ones(width) for width in recipe.widths]
     evaluation = _logits(recipe, weights, x, factors=ones)
-    mean = np.zeros_like(evaluation)
+    mean, size = np.zeros_like(evaluation), max(1.0, float(np.abs(evaluation).max()))
     for keep, probability in _masks(recipe):
         factors = [kept / (1 - recipe.drop_rate) for kept in keep]
-        mean += probability * _logits(recipe, weights, x, factors=factors)
-    return float(np.abs(mean - evaluation).max())
+        logits = _logits(recipe, weights, x, factors=factors)
+        mean += probability * logits
+        size = max(size, float(np.abs(logits).max()))
+    return float(np.abs(mean - evaluation).max()), size
 
 
 def _masks(recipe: Recipe) -> Iterator[tuple[list[NDArray[np.float64]], float]]:

@@ -81,7 +81,7 @@ class Watch:
         self._samples = 0
         self._batches = 0
         self._before = [_incoming(stack, layer) for layer in range(len(stack.weights))]
-        rows = [weight.shape[:2] for weight in stack.weights]
+        rows = [(weight.shape[0], weight.shape[2]) for weight in stack.weights]
         device = stack.scales.device
         self._causes = [torch.zeros(4, *row, dtype=torch.int64, device=device) for row in rows]
         self._row_norms = [torch.zeros(row, device=device) for row in rows]
@@ -113,13 +113,17 @@ class Watch:
 
     def _add_gradients(self, index: int, *, is_silent: Bool[Tensor, "networks units"]) -> None:
         """Add the gradient norms of one layer, whose silent units must have none."""
-        gradient = self._stack.weights[index].grad
-        if gradient is None:
+        stack = self._stack
+        gradient, bias = stack.weights[index].grad, stack.biases[index].grad
+        if gradient is None or bias is None:
             return
-        norms = torch.linalg.vector_norm(gradient, dim=2)
+        norms = torch.linalg.vector_norm(gradient, dim=1)
+        claimed = [norms, bias[:, 0]]
+        if index + 1 < len(stack.weights) and (after := stack.weights[index + 1].grad) is not None:
+            claimed.append(torch.linalg.vector_norm(after, dim=2))
         # A network whose loss is no longer finite is not the instrument's fault.
-        name = self._stack.layer_names[index]
-        probe.check_dead(name, is_silent & norms.isfinite(), norms)
+        is_finite = torch.stack(claimed).isfinite().all(0)
+        probe.check_dead(stack.layer_names[index], is_silent & is_finite, *claimed)
         self._row_norms[index] += norms
         self._norms[index] += torch.linalg.vector_norm(norms, dim=1)
 
@@ -163,9 +167,9 @@ class Watch:
         """One layer's records, one for each network."""
         stack, name = self._stack, self._stack.layer_names[index]
         before, after = self._before[index], _incoming(stack, index)
-        update_norms = torch.linalg.vector_norm(after - before, dim=2).cpu().double().numpy()
-        weight_change = (after - before)[:, :, :-1].flatten(1)
-        ratio = weight_change.norm(dim=1) / before[:, :, :-1].flatten(1).norm(dim=1)
+        update_norms = torch.linalg.vector_norm(after - before, dim=1).cpu().double().numpy()
+        weight_change = (after - before)[:, :-1].flatten(1)
+        ratio = weight_change.norm(dim=1) / before[:, :-1].flatten(1).norm(dim=1)
         ratios = ratio.tolist()
         has_gradients = is_trained and self._batches > 0
         row_norms = self._row_norms[index].cpu().double().numpy() / max(self._batches, 1)
@@ -185,7 +189,7 @@ class Watch:
         ]
 
 
-def _incoming(stack: Stack, layer: int) -> Float[Tensor, "networks units inputs_and_bias"]:
+def _incoming(stack: Stack, layer: int) -> Float[Tensor, "networks inputs_and_bias units"]:
     """Each unit's incoming row with its bias behind it, a copy."""
     weight, bias = stack.weights[layer].detach(), stack.biases[layer].detach()
-    return torch.cat([weight, bias.transpose(1, 2)], dim=2)
+    return torch.cat([weight, bias], dim=1)

@@ -47,7 +47,10 @@ def publish(
     network = plain(recipe, chosen.weights).eval()
     test, confusion = score(network, data)
     run.metrics({"test/loss": test.loss, "test/accuracy": test.accuracy}, step=chosen.epoch)
-    example = _inputs(data.test_images[:EXAMPLES]).numpy()
+    # A single image would become the only batch size that the exported graph takes.
+    example = _inputs(
+        data.test_images[:EXAMPLES].expand(max(2, len(data.test_images[:EXAMPLES])), -1, -1)
+    ).numpy()
     log_model(run, network, example=example, step=chosen.epoch)
     run.text(_summary(network, recipe.batch_size, data), "summary.txt")
     with tempfile.TemporaryDirectory() as folder:
@@ -111,8 +114,8 @@ def _inputs(images: torch.Tensor) -> torch.Tensor:
 
 
 def _summary(network: nn.Module, batch_size: int, data: ImageData) -> str:
-    shape = (batch_size, 1, *data.test_images.shape[1:])
-    return str(torchinfo.summary(network, shape, verbose=0, device="cpu"))
+    images = _inputs(data.train_images[: min(batch_size, _BATCH)])
+    return str(torchinfo.summary(network, input_data=images, verbose=0, device="cpu"))
 
 
 def _draw(

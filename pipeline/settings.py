@@ -114,7 +114,9 @@ def _one_of(choices: tuple[str, ...]) -> Callable[[str], str]:
 
 def _device(text: str) -> str:
     kind, colon, index = text.partition(":")
-    if text in {"auto", "cpu", "cuda", "mps"} or (kind == "cuda" and colon and index.isdecimal()):
+    if text in {"auto", "cpu", "cuda", "mps"}:
+        return text
+    if kind == "cuda" and colon and str(int(index)) == index and 0 <= int(index) < 128:
         return text
     raise ValueError(text)
 

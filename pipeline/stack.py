@@ -65,8 +65,9 @@ class Stack(nn.Module):
         sizes = (inputs, *self.units)
         drawn = [_initial_weights(sizes, recipe.seed) for recipe in recipes]
         layers = range(len(sizes) - 1)
+        # (networks, inputs, units): so laid out, a gradient comes as its weight lies, uncopied.
         self.weights = nn.ParameterList(
-            torch.stack([member[layer][0] for member in drawn]) for layer in layers
+            torch.stack([member[layer][0].T for member in drawn]) for layer in layers
         )
         self.biases = nn.ParameterList(
             torch.stack([member[layer][1] for member in drawn])[:, None] for layer in layers
@@ -100,7 +101,7 @@ class Stack(nn.Module):
         y = x.expand(len(self.recipes), -1, -1)
         last = len(self.weights) - 1
         for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-            z = torch.baddbmm(bias, y, weight.transpose(1, 2))
+            z = torch.baddbmm(bias, y, weight)
             h = z if layer == last else self._activate(z)
             keep = masks[layer] if masks is not None else None
             scale = self.scales[layer]
@@ -127,7 +128,7 @@ class Stack(nn.Module):
         return {
             f"{_linear_name(number)}.{kind}": tensor[member].detach().cpu().numpy().copy()
             for number, (weight, bias) in numbered
-            for kind, tensor in (("weight", weight), ("bias", bias[:, 0]))
+            for kind, tensor in (("weight", weight.transpose(1, 2)), ("bias", bias[:, 0]))
         }
 
     def load(self, member: int, weights: Weights) -> None:
@@ -137,7 +138,7 @@ class Stack(nn.Module):
                 zip(self.weights, self.biases, strict=True), start=1
             ):
                 name = _linear_name(number)
-                weight[member].copy_(torch.from_numpy(weights[f"{name}.weight"].copy()))
+                weight[member].copy_(torch.from_numpy(weights[f"{name}.weight"].T.copy()))
                 bias[member, 0].copy_(torch.from_numpy(weights[f"{name}.bias"].copy()))
 
 

@@ -19,7 +19,7 @@ from pipeline import notebook
 from pipeline.batches import Batch, order
 from pipeline.masks import RandomMasks
 from pipeline.measure import Watch, evaluate
-from pipeline.probe import StateCount
+from pipeline.probe import StateCount, check_gradients
 from pipeline.recipe import Recipe
 from pipeline.records import EpochRecord, LayerRecord, Score
 from pipeline.stack import LayerPass, Stack
@@ -69,6 +69,7 @@ def recipes(*, drop_rate: float, learning_rate: float, epochs: int, seed: int) -
             seed=seed,
             holdout=0,
             probe_every=1,
+            mask_passes=0,  # all masks are tried instead
         )
         for arm in ARMS
     ]
@@ -147,9 +148,12 @@ class _Recorder:
                 ("gradient_y", layer.y.grad),
             ):
                 self._by_arm(f"{name}/{quantity}", values)
+            h_gradient, y_gradient = layer.h.grad, layer.y.grad
+            if layer.keep is not None and h_gradient is not None and y_gradient is not None:
+                check_gradients(name, h_gradient, y_gradient, keep=kept, scale=layer.scale)
         self._by_arm("loss", update.losses[:, 0])
-        for name, parameter in self._parameters():
-            self._by_arm(f"gradient_{name}", parameter.grad)
+        for name, _, gradient in self._parameters():
+            self._by_arm(f"gradient_{name}", gradient)
         self._watch.add(update.layers)
         self._watch.check()
         right = update.logits.argmax(-1) == update.batch.target
@@ -170,8 +174,8 @@ class _Recorder:
 
     def _stand(self, train: Sequence[Score] | None) -> None:
         """Record parameters and units as they stand now, between two updates."""
-        for name, parameter in self._parameters():
-            self._by_arm(name, parameter.detach())
+        for name, parameter, _ in self._parameters():
+            self._by_arm(name, parameter)
         self._look()
         states = StateCount(len(ARMS), WIDTHS, CPU)
         scores = evaluate(self._stack, [self._reference], states=states)
@@ -213,12 +217,14 @@ class _Recorder:
             dead = dead & (self._rows[f"{arm}/{layer.name}/mask_fired"][-1] == 0)
         return replace(layer, mask_dead=dead)
 
-    def _parameters(self) -> list[tuple[str, Tensor]]:
-        """Every parameter under the name it has in a plain network, networks first."""
+    def _parameters(self) -> list[tuple[str, Tensor, Tensor | None]]:
+        """Every parameter and its gradient, as a plain network has them, networks first."""
         pairs = zip(self._stack.weights, self._stack.biases, strict=True)
-        named: list[tuple[str, Tensor]] = []
+        named: list[tuple[str, Tensor, Tensor | None]] = []
         for number, (weight, bias) in enumerate(pairs, start=1):
-            named += [(f"linear{number}.weight", weight), (f"linear{number}.bias", bias)]
+            gradient = None if weight.grad is None else weight.grad.transpose(1, 2)
+            named.append((f"linear{number}.weight", weight.transpose(1, 2), gradient))
+            named.append((f"linear{number}.bias", bias, bias.grad))
         return named
 
     def _by_arm(self, name: str, values: Tensor | None) -> None:

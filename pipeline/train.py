@@ -61,13 +61,9 @@ def updates(
         is_watched: whether the update with this index keeps what its layers did.
         keep_gradients: watched updates also keep the gradients of z, h and y.
     """
-    device = stack.scales.device.type
-    is_bfloat16 = stack.recipes[0].precision == "bfloat16"
     for index, batch in enumerate(batches):
         trace: list[LayerPass] | None = [] if is_watched(index) else None
-        drawn = masks.draw(batch.target.shape[1])
-        with torch.autocast(device, torch.bfloat16, enabled=is_bfloat16):
-            logits = stack(batch.x, drawn, trace=trace)
+        logits = _forward(stack, batch, masks, trace)
         if keep_gradients and trace:
             for tensor in (t for layer in trace for t in (layer.z, layer.h, layer.y)):
                 tensor.retain_grad()
@@ -78,14 +74,25 @@ def updates(
         yield Update(batch, logits.detach(), losses.detach(), trace or ())
 
 
+def _forward(
+    stack: Stack, batch: Batch, masks: MaskSource, trace: list[LayerPass] | None
+) -> Float[Tensor, "networks batch classes"]:
+    """The logits of a training-mode pass, in the precision that the recipes name."""
+    is_bfloat16 = stack.recipes[0].precision == "bfloat16"
+    drawn = masks.draw(batch.target.shape[1])
+    with torch.autocast(stack.scales.device.type, torch.bfloat16, enabled=is_bfloat16):
+        logits: Tensor = stack(batch.x, drawn, trace=trace)
+    return logits
+
+
 def epochs(
     stack: Stack, *, training: Examples, validation: Examples
 ) -> Iterator[tuple[EpochRecord, ...]]:
     """Train a stack and yield a record for each network that is still going, epoch by epoch.
 
     Epoch 0 is the stack as born. A network ends by itself: after its last epoch, by its
-    patience, or when its loss is no longer finite; the others do not notice. Leaving the loop
-    ends all.
+    patience, or when its loss is no longer finite; the others do not notice. It is computed on
+    with them, unseen, until the last one ends. Leaving the loop ends all.
 
     Args:
         stack: the networks; their recipes agree in all but activation, drop rate, output
@@ -187,7 +194,7 @@ def _training_mode_pass(stack: Stack, training: Examples, watch: Watch) -> None:
     masks = _masks(stack, epoch=0)
     for batch in batches(stack.recipes, training, epoch=0, every=every):
         trace: list[LayerPass] = []
-        stack(batch.x, masks.draw(batch.target.shape[1]), trace=trace)
+        _forward(stack, batch, masks, trace)
         watch.add(trace)
 
 

@@ -5,7 +5,7 @@ from dataclasses import fields
 from pipeline import device as devices
 from pipeline import plots
 from pipeline.console import Console
-from pipeline.data import KNOWN_NAMES, prepared
+from pipeline.data import KNOWN_NAMES, prepared, split
 from pipeline.fit import Workplace, fit
 from pipeline.options import MainSettings, PrepareSettings, ToySettings
 from pipeline.publish import validation_name
@@ -23,19 +23,22 @@ def run(settings: MainSettings, console: Console) -> None:
         PipelineError: the device or the data are not there, or a network failed.
     """
     tracker = connect()
-    device = devices.resolve(settings.device)
     shared = {item.name: getattr(settings, item.name) for item in fields(Training)}
-    recipes = [Recipe(drop_rate=rate, **shared) for rate in settings.drop_rates]
+    rates = dict.fromkeys(settings.drop_rates)
+    recipes = [Recipe(drop_rate=rate, **shared) for rate in rates]
     with tracker.start_step("main", "main", parameters=texts(settings)) as step:
+        device = devices.resolve(settings.device)
         if settings.data in KNOWN_NAMES:
             prepare.run(
                 PrepareSettings(dataset=settings.data, force=settings.force),
                 console,
                 pipeline=step.id,
             )
+        data = prepared(settings.data)
+        split(len(data.train_labels), settings.holdout)  # refused now, not after the toy
         toy.run(ToySettings(seed=settings.seed, force=settings.force), console, pipeline=step.id)
         place = Workplace(
-            data=prepared(settings.data),
+            data=data,
             device=device,
             tracker=tracker,
             console=console,

@@ -19,9 +19,9 @@ def run(settings: MnistSettings, console: Console) -> None:
         PipelineError: the device or the data are not there, or the network failed.
     """
     tracker = connect()
-    device = devices.resolve(settings.device)
     recipe = Recipe(**{item.name: getattr(settings, item.name) for item in fields(Recipe)})
     with tracker.start_step("mnist", f"mnist {recipe.name}", parameters=texts(settings)) as step:
+        device = devices.resolve(settings.device)
         data = prepared(settings.data)
         place = Workplace(
             data=data,

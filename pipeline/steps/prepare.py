@@ -31,8 +31,9 @@ def run(settings: PrepareSettings, console: Console, *, pipeline: str | None = N
         parameters=texts(settings),
         tags={"pipeline": pipeline} if pipeline else {},
     ) as step:
-        data = load(settings.dataset, settings.source, cache=Path(settings.out) / "downloads")
-        path = write_prepared(data, Path(settings.out).expanduser())
+        folder = Path(settings.out).expanduser()
+        data = load(settings.dataset, settings.source, cache=folder / "downloads")
+        path = write_prepared(data, folder)
         log_dataset(step, data, context="prepared")
         mark = fingerprint("prepare", data.name, data.digest)
         found = None if settings.force else tracker.finished(mark, kind="step")

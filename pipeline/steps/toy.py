@@ -1,5 +1,6 @@
 """The step `toy`: three small networks from one start, and what every unit was at every update."""
 
+import hashlib
 import tempfile
 from pathlib import Path
 
@@ -8,19 +9,20 @@ from safetensors.numpy import save_file
 
 from pipeline import explorer, notebook, toy
 from pipeline.console import Console
+from pipeline.errors import PipelineError
 from pipeline.fingerprint import fingerprint
 from pipeline.mask_mean import mask_mean_gap
 from pipeline.options import ToySettings
 from pipeline.probe import BrokenIdentity
 from pipeline.recipe import Recipe
-from pipeline.records import History, metrics
+from pipeline.records import metrics
 from pipeline.report import table
 from pipeline.settings import texts
 from pipeline.tracking import Run, Tracker, connect
 from pipeline.unit_table import COLUMNS, LEGEND, unit_rows
 
 TRACE = "trace.safetensors"
-ROUNDING = 1e-9
+ROUNDING = 1e-12
 UNITS = "units.md"
 PAGE = "toy.html"
 
@@ -52,8 +54,9 @@ def run(settings: ToySettings, console: Console, *, pipeline: str | None = None)
             seed=settings.seed,
         )
         trace = toy.run(arms, settings.init)
+        _check_finite(trace)
         pages = [
-            _log_arm(tracker, recipe, arm, trace.histories[arm], step=step, init=settings.init)
+            _log_arm(tracker, recipe, arm, trace, step=step, init=settings.init)
             for arm, recipe in zip(toy.ARMS, arms, strict=True)
         ]
         masks = _mask_means(arms, trace)
@@ -74,13 +77,39 @@ def run(settings: ToySettings, console: Console, *, pipeline: str | None = None)
         console.line(masks)
 
 
+def _check_finite(trace: toy.Trace) -> None:
+    """Refuse a toy that has diverged.
+
+    Raises:
+        PipelineError: a loss is NaN or infinite.
+    """
+    for arm, history in trace.histories.items():
+        for record in history:
+            losses = [score.loss for score in (record.train, record.train_eval) if score]
+            if not np.isfinite(losses).all():
+                raise PipelineError(
+                    f"loss must stay finite, got NaN or infinity in the {arm} network at update "
+                    f"{record.epoch}: give a smaller learning_rate"
+                )
+
+
 def _log_arm(
-    tracker: Tracker, recipe: Recipe, arm: str, history: History, *, step: Run, init: str
+    tracker: Tracker,
+    recipe: Recipe,
+    arm: str,
+    trace: toy.Trace,
+    *,
+    step: Run,
+    init: str,
 ) -> str:
     """Log one network by update, in a run of its own, and return the link to it."""
+    history = trace.histories[arm]
+    content = trace.arrays["samples/x"].tobytes() + trace.arrays["samples/target"].tobytes()
+    digest = hashlib.blake2b(content, digest_size=16).hexdigest()
     with tracker.start_network(
         f"toy {recipe.name}",
-        recipe.parameters | {"device": "cpu", "dataset": f"toy {init}", "init": init},
+        recipe.parameters
+        | {"device": "cpu", "dataset": f"toy {init}", "dataset_digest": digest, "init": init},
         step="toy",
         tags={"pipeline": step.id, "arm": arm, "stack_size": str(len(toy.ARMS))},
     ) as run:
@@ -98,13 +127,15 @@ def _mask_means(arms: list[Recipe], trace: toy.Trace) -> str:
     Raises:
         BrokenIdentity: it is not equal for the linear network.
     """
-    gaps = {}
+    gaps, sizes = {}, {}
     for arm, recipe in zip(toy.ARMS, arms, strict=True):
         weights = {name: trace.arrays[f"{arm}/{name}"][-1] for name in notebook.WEIGHTS}
-        gaps[arm] = mask_mean_gap(recipe, weights, trace.arrays["samples/x"].astype(np.float64))
-    if gaps["dropout"] > ROUNDING:
+        x = trace.arrays["samples/x"].astype(np.float64)
+        gaps[arm], sizes[arm] = mask_mean_gap(recipe, weights, x)
+    limit = ROUNDING * sizes["dropout"]
+    if not gaps["dropout"] <= limit:
         raise BrokenIdentity(
-            "logits", 6, expected=f"no difference above {ROUNDING:g}", observed=gaps["dropout"]
+            "logits", 6, expected=f"no difference above {limit:g}", observed=gaps["dropout"]
         )
     return (
         "The mean of the logits over all 64 masks differs from evaluation mode by up to "

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient, get_tracking_uri
 from requests import RequestException
+from safetensors import SafetensorError
 from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline.errors import PipelineError
 from pipeline.tracking import environment, reach
 
 DEFAULT_EXPERIMENT = "why-zero"
-REFUSALS = (MlflowException, RequestException, SQLAlchemyError, OSError)
+REFUSALS = (MlflowException, RequestException, SQLAlchemyError, SafetensorError, OSError)
 
 
 @dataclass

@@ -15,12 +15,28 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from safetensors.numpy import load_file
 
+from pipeline import fit
+from pipeline.errors import PipelineError
+from pipeline.recipe import Recipe
 from pipeline.tracking import load_model
 
 Runs = Callable[..., list[Run]]
 Pipeline = Callable[..., int]
 ROOT = Path(__file__).parent.parent.parent
-QUICK = ("--epochs", 2, "--widths", "12,8", "--batch-size", 20, "--holdout", 50, "--probe-every", 1)
+QUICK = (
+    "--device",
+    "cpu",
+    "--epochs",
+    2,
+    "--widths",
+    "12,8",
+    "--batch-size",
+    20,
+    "--holdout",
+    50,
+    "--probe-every",
+    1,
+)
 
 
 def artifacts(store: str, run: Run, folder: str = "") -> set[str]:
@@ -147,6 +163,34 @@ def test_what_has_finished_is_not_trained_again_unless_forced(
     assert len(runs(kind="network", outcome="finished")) == 3
 
 
+def test_a_batch_of_everything_is_allowed(quick: Pipeline, runs: Runs) -> None:
+    assert quick("--batch-size", 10**9) == 0
+    [network] = runs(kind="network")
+    assert network.data.tags["outcome"] == "finished"
+
+
+def test_one_network_that_cannot_be_published_does_not_fail_the_others(
+    pipeline: Pipeline,
+    runs: Runs,
+    small: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    publish = fit.publish
+
+    def refuse(run: object, recipe: Recipe, **rest: object) -> object:
+        if recipe.drop_rate == 0.25:
+            raise PipelineError("the disk must have room, got none: make room")
+        return publish(run, recipe, **rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(fit, "publish", refuse)
+    arguments = ("--data", small, "--epochs", 0, "--holdout", 50, "--drop-rates", "0,0.25,0.5")
+    assert pipeline("main", *arguments) == 1
+    assert "1 of 3 networks failed: relu+dropout p=0.25" in capsys.readouterr().err
+    outcomes = [run.data.tags["outcome"] for run in runs(kind="network", step="main")]
+    assert outcomes == ["finished", "failed", "finished"]
+
+
 def test_no_epochs_make_a_census_of_the_network_as_born(quick: Pipeline, runs: Runs) -> None:
     assert quick("--epochs", 0) == 0
     [network] = runs(kind="network")
@@ -180,12 +224,14 @@ def test_a_loss_that_is_no_longer_finite_fails_the_run_and_names_the_epoch(
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
-def test_cuda_asked_for_and_not_there_is_an_error_and_starts_no_run(
+def test_cuda_asked_for_and_not_there_is_an_error_and_trains_nothing(
     quick: Pipeline, runs: Runs, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert quick("--device", "cuda") == 1
     assert "device must be on this machine, got cuda" in capsys.readouterr().err
-    assert runs() == []
+    assert runs(kind="network") == []
+    [step] = runs()
+    assert step.data.tags["outcome"] == "failed"
 
 
 def test_more_held_out_than_there_is_fails_with_the_rule(

@@ -78,6 +78,23 @@ def test_the_toy_logs_three_networks_by_update_and_one_trace(
         assert trace.get_tensor("relu+dropout/h1/mask").shape == (20, 3)
 
 
+def test_a_toy_that_diverges_fails_with_arm_and_update(
+    pipeline: Pipeline, runs: Runs, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert pipeline("toy", "--learning-rate", "1e30") == 1
+    shown = capsys.readouterr().err
+    assert shown.count("\n") == 1
+    assert "got NaN or infinity in the" in shown
+    [step] = runs()
+    assert step.data.tags["outcome"] == "failed"
+    assert "at update" in step.data.tags["reason"]
+
+
+def test_a_toy_with_huge_weights_is_no_broken_identity(pipeline: Pipeline, runs: Runs) -> None:
+    assert pipeline("toy", "--learning-rate", "0.05", "--epochs", 3, "--init", "random") == 0
+    assert runs(step="toy", kind="step")[0].data.tags["outcome"] == "finished"
+
+
 def test_the_same_toy_is_not_run_again(
     pipeline: Pipeline, runs: Runs, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -104,6 +121,31 @@ def test_main_compares_its_drop_rates_and_says_where_to_look(
     assert pipeline("main", *arguments) == 0
     assert len(runs(kind="network", step="main")) == 3
     assert networks[0].info.run_id in capsys.readouterr().out.splitlines()[-1]
+
+
+def test_a_rate_given_twice_is_one_network(pipeline: Pipeline, runs: Runs, small: Path) -> None:
+    arguments = ("--epochs", 0, "--holdout", 50, "--drop-rates", "0.5,0.50")
+    assert pipeline("main", "--data", small, *arguments) == 0
+    assert len(runs(kind="network", step="main")) == 1
+
+
+def test_more_held_out_than_there_is_stops_main_before_the_toy(
+    pipeline: Pipeline, runs: Runs, small: Path
+) -> None:
+    assert pipeline("main", "--data", small, "--holdout", 300) == 2
+    assert [run.data.tags["step"] for run in runs()] == ["main"]
+
+
+def test_a_bad_setting_under_mlflow_run_leaves_its_reason_in_the_run(
+    pipeline: Pipeline, runs: Runs, store: str, experiment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = MlflowClient(store)
+    opened = client.create_run(client.create_experiment(experiment))
+    monkeypatch.setenv("MLFLOW_RUN_ID", opened.info.run_id)
+    assert pipeline("mnist", "--drop-rate", "1.5") == 2
+    [run] = runs()
+    assert run.info.status == "FAILED"
+    assert run.data.tags["reason"] == "drop_rate must be a number in [0, 1), got '1.5'"
 
 
 def test_a_server_that_does_not_answer_fails_at_once_and_writes_nothing(
