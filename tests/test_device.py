@@ -41,7 +41,7 @@ def test_a_stream_depends_on_seed_and_name_and_on_nothing_else() -> None:
 
 
 def test_random_bits_are_fair_in_each_of_their_64_places() -> None:
-    """n = 100,000 words, 64 binomials, six standard deviations: a false alarm in 1e7 runs."""
+    """With 100,000 words, 64 binomials, six standard deviations: a false alarm in 1e7 runs."""
     words = torch.empty(100_000, dtype=torch.int64)
     devices.fill_with_random_bits(words, devices.generator(CPU, 0, "bits"))
     places = np.unpackbits(words.numpy().view(np.uint8)).reshape(-1, 64).mean(0)
@@ -53,7 +53,7 @@ def test_auto_is_a_device_that_is_there() -> None:
 
 
 def test_more_gpus_than_there_are_is_an_error() -> None:
-    with pytest.raises(PipelineError, match="got cuda:99, but torch .* finds"):
+    with pytest.raises(PipelineError, match=r"got cuda:99, but torch .* finds"):
         devices.resolve("cuda:99")
 
 
@@ -72,7 +72,7 @@ def test_a_lack_of_memory_becomes_one_line() -> None:
 
 @pytest.mark.parametrize("name", ACCELERATORS)
 def test_masks_on_an_accelerator_drop_both_halves_of_their_words_alike(name: str) -> None:
-    """n = 1,000,000 each half, six standard deviations."""
+    """With 1,000,000 units in each half, six standard deviations."""
     device = devices.resolve(name)
     mask, _ = RandomMasks(
         [Recipe(drop_rate=0.5, widths=(1000,))], (1000, 10), stream="epoch 1", device=device
