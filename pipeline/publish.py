@@ -18,6 +18,7 @@ from pipeline import plots
 from pipeline.batches import Examples
 from pipeline.cause_map import cause_maps
 from pipeline.data import ImageData
+from pipeline.plots.choice import evenly
 from pipeline.recipe import Recipe
 from pipeline.records import CauseMap, Counts, EpochRecord, History, Score
 from pipeline.report import Result, description
@@ -27,6 +28,7 @@ from pipeline.tracking import Run, log_model
 HISTORY = "history.safetensors"
 EXAMPLES = 4
 SHOWN = 60
+MOST_IMAGES = 25  # each costs 0.15 s
 _BATCH = 1000
 
 
@@ -127,7 +129,7 @@ def _draw(
     data: ImageData,
     confusion: Counts,
 ) -> None:
-    """Every figure of one network as a file, and the firing rates of every epoch as images."""
+    """Every figure of one network as a file, and the firing rates of the epochs as images."""
     title = recipe.name
     validated_on = validation_name(recipe)
     figures = {
@@ -143,7 +145,8 @@ def _draw(
     }
     for name, figure in figures.items():
         run.figure(figure, f"plots/{name}.png")
-    for record in history:
+    for index in evenly(len(history), MOST_IMAGES):
+        record = history[index]
         image = plots.to_image(plots.draw_firing_rates(record, title))
         run.image(image, "firing_rates", step=record.epoch)
 
