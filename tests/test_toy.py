@@ -1,10 +1,14 @@
 """The toy: three arms from one start, everything recorded, every unit named."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from pipeline import notebook, toy
+from pipeline.probe import BrokenIdentity
 from pipeline.records import metrics
+from pipeline.steps.toy import check_the_first_layer
 from pipeline.unit_table import COLUMNS, unit_rows
 
 DROPOUT_ARMS = ("relu+dropout", "dropout")
@@ -132,6 +136,16 @@ def test_the_table_says_what_every_hidden_unit_was() -> None:
     assert set(linear["updates"]) == {"A", "D"}
     for row in rows.values():
         assert sum(int(row[cause]) for cause in ("active", "dropped", "inactive", "both")) == 10
+
+
+def test_a_first_layer_unit_that_comes_back_is_a_broken_identity() -> None:
+    """A planted fault: the trace says that the notebook's dead second unit fires in the end."""
+    good = trace()
+    check_the_first_layer(good)
+    fired = good.arrays["relu/h1/fired"].copy()
+    fired[-1, 1] = 4
+    with pytest.raises(BrokenIdentity, match="firing again after update 10"):
+        check_the_first_layer(replace(good, arrays={**good.arrays, "relu/h1/fired": fired}))
 
 
 def test_a_toy_without_updates_is_a_census_of_what_was_born() -> None:

@@ -21,6 +21,7 @@ IDENTITIES = {
     6: "the mean output of a linear network over all masks is its evaluation output",
     7: "dy/dh = m / (1 - p)",
     8: "the gradients of a unit that is closed for every sample are exactly 0",
+    9: "under plain SGD on fixed samples a dead unit of the first layer stays dead",
 }
 
 # Two roundings (the scale's, the product's) on either side, in units of the coarser number type.

@@ -55,6 +55,7 @@ def run(settings: ToySettings, console: Console, *, pipeline: str | None = None)
         )
         trace = toy.run(arms, settings.init)
         _check_finite(trace)
+        check_the_first_layer(trace)
         pages = [
             _log_arm(tracker, recipe, arm, trace, step=step, init=settings.init)
             for arm, recipe in zip(toy.ARMS, arms, strict=True)
@@ -91,6 +92,25 @@ def _check_finite(trace: toy.Trace) -> None:
                     f"loss must stay finite, got NaN or infinity in the {arm} network at update "
                     f"{record.epoch}: give a smaller learning_rate"
                 )
+
+
+def check_the_first_layer(trace: toy.Trace) -> None:
+    """Check identity 9: no dead unit of h1 comes back.
+
+    Raises:
+        BrokenIdentity: one does.
+    """
+    for arm in toy.ARMS:
+        is_dead = trace.arrays[f"{arm}/h1/fired"] == 0
+        revived = np.argwhere(is_dead[:-1] & ~is_dead[1:])
+        if "relu" in arm and len(revived):
+            update, unit = revived[0]
+            raise BrokenIdentity(
+                "h1",
+                9,
+                expected=f"unit {unit} of the {arm} network dead for good",
+                observed=f"firing again after update {update + 1}",
+            )
 
 
 def _log_arm(
