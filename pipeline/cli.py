@@ -18,8 +18,8 @@ from typing import Any, NoReturn
 import click
 
 from pipeline.errors import Interrupted, PipelineError, UsageError
-from pipeline.options import STEPS
-from pipeline.settings import canonical, declared, parsed
+from pipeline.options import STEPS, module_of
+from pipeline.settings import canonical, declared, name_of, parsed
 
 DEBUG_VARIABLE = "WHY_ZERO_DEBUG"
 
@@ -103,14 +103,14 @@ def _command(step: str, settings: type) -> click.Command:
             from pipeline.console import Console
 
             console = Console()
-            module = importlib.import_module(f"pipeline.steps.{step}")
+            module = importlib.import_module(f"pipeline.steps.{module_of(step)}")
         finally:
             gc.enable()
         module.run(chosen, console)
 
     options = [
         click.Option(
-            [f"--{item.name.replace('_', '-')}"],
+            [f"--{name_of(item).replace('_', '-')}"],
             default=canonical(item.default),
             show_default=True,
             metavar=kind.metavar,

@@ -10,19 +10,17 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, fields, replace
 
 import torch
-from safetensors import SafetensorError
 
 from pipeline import device as devices
-from pipeline import history as histories
 from pipeline.batches import Examples
 from pipeline.console import Console
 from pipeline.data import ImageData, split
 from pipeline.errors import PipelineError
 from pipeline.fingerprint import fingerprint
-from pipeline.publish import HISTORY, log_dataset, publish, validation_name
+from pipeline.publish import log_dataset, publish, validation_name
+from pipeline.recall import recall
 from pipeline.recipe import Recipe
-from pipeline.records import EpochRecord, Score, metrics
-from pipeline.report import Result
+from pipeline.records import EpochRecord, Result, metrics
 from pipeline.settings import canonical
 from pipeline.stack import Stack
 from pipeline.tracking import Run, Tracker, watching_system
@@ -110,20 +108,12 @@ def _finished(recipe: Recipe, place: Workplace) -> Result | None:
     if run is None:
         return None
     try:
-        history = histories.load(place.tracker.artifact(run.id, HISTORY))
-    except SafetensorError as error:
-        _logger.warning("%s: run %s holds no readable history (%s)", recipe.name, run.id, error)
+        result = recall(run, place.tracker)
+    except PipelineError as error:
+        _logger.warning("%s", error)
         return None
     place.console.line(f"{recipe.name}: trained before (run {run.id}); force=true trains it again")
-    chosen = next(r for r in history if str(r.epoch) == run.tags["chosen_epoch"])
-    return Result(
-        recipe=recipe,
-        history=history,
-        chosen=chosen,
-        test=Score(run.metrics["test/loss"], run.metrics["test/accuracy"]),
-        run_id=run.id,
-        page=place.tracker.link(run.id),
-    )
+    return result
 
 
 class _Member:
@@ -143,7 +133,7 @@ class _Member:
         if record.weights is not None:
             self.chosen = record
 
-    def finish(self, data: ImageData) -> Result | str:
+    def finish(self, place: Workplace, *, stack_size: int) -> Result | str:
         """End the run with everything it is to show, or with the reason why it failed."""
         last = self.history[-1]
         if self.chosen is None or last.ending == "diverged":
@@ -156,7 +146,13 @@ class _Member:
         try:
             self.run.tags({"chosen_epoch": str(self.chosen.epoch)})
             result = publish(
-                self.run, self.recipe, history=self.history, chosen=self.chosen, data=data
+                self.run,
+                self.recipe,
+                history=self.history,
+                chosen=self.chosen,
+                data=place.data,
+                device=place.device,
+                stack_size=stack_size,
             )
             self.run.end("finished")
         except PipelineError as error:
@@ -186,7 +182,7 @@ def _train(recipes: Sequence[Recipe], place: Workplace) -> dict[Recipe, Result |
                     members[record.member].log(record)
                     place.console.line(_line(recipes[record.member], record))
                 advance()
-        return {member.recipe: member.finish(place.data) for member in members}
+        return {member.recipe: member.finish(place, stack_size=len(members)) for member in members}
 
 
 def _open(recipes: Sequence[Recipe], place: Workplace) -> Iterator[Run]:
@@ -204,6 +200,7 @@ def _open(recipes: Sequence[Recipe], place: Workplace) -> Iterator[Run]:
             tags={
                 **place.tags,
                 "arm": recipe.arm,
+                "device_name": devices.describe(place.device),
                 "fingerprint": _fingerprint(recipe, place),
                 "stack_size": str(len(recipes)),
                 "validated_on": validation_name(recipe),

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from pipeline.options import STEPS
-from pipeline.settings import canonical, declared
+from pipeline.settings import canonical, declared, name_of
 
 HEADER = """\
 # Made by `python -m pipeline.mlproject` from the steps' settings: change those, then run it again.
@@ -23,9 +23,9 @@ def render() -> str:
 
 
 def _entry_point(step: str, settings: type) -> str:
-    names = [item.name for item, _, _ in declared(settings)]
+    names = [name_of(item) for item, _, _ in declared(settings)]
     parameters = "".join(
-        f"      {item.name}: {{type: string, default: {json.dumps(canonical(item.default))}}}\n"
+        f"      {name_of(item)}: {{type: string, default: {json.dumps(canonical(item.default))}}}\n"
         for item, _, _ in declared(settings)
     )
     options = "".join(f"\n      --{name.replace('_', '-')} {{{name}}}" for name in names)

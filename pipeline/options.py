@@ -3,19 +3,28 @@
 It must not know what a step does with them, nor torch or MLflow: `--help` reads this file.
 """
 
+import keyword
 from dataclasses import dataclass
 from typing import Literal
 
-from pipeline.recipe import Recipe, Training
+from pipeline.recipe import Activation, Optimizer, Recipe, Schedule, Training
 from pipeline.settings import (
     COUNT,
+    COUNTS,
     DEVICE,
+    DEVICES,
+    NOT_NEGATIVE,
     POSITIVE,
+    POSITIVES,
     RATE,
     RATES,
+    SHAPES,
     TEXT,
+    TEXTS,
+    YES_AND_NO,
     YES_OR_NO,
     choice,
+    choices,
     setting,
 )
 
@@ -93,9 +102,137 @@ class MainSettings(Training):
     force: bool = setting(False, YES_OR_NO, FORCE)
 
 
+@dataclass(frozen=True, kw_only=True)
+class SweepSettings(Schedule):
+    """Train one network for every combination of the axes, many at once, and compare them.
+
+    Axes are lists with commas; numbers also as a range START:STOP:STEP, seeds also as FIRST-LAST.
+    What a killed sweep has finished is not trained again: start it with the same line, and it
+    goes on where it was.
+
+    Example: sweep --drop-rates 0:0.8:0.1 --seeds 0-4
+    """
+
+    drop_rates: tuple[float, ...] = setting(
+        (0.0, 0.1, 0.2, 0.3, 0.4, 0.5), RATES, "probabilities of dropping a unit for one pass"
+    )
+    seeds: tuple[int, ...] = setting(
+        (0, 1, 2), COUNTS, "of initial weights, batch order and masks; intervals need several"
+    )
+    activations: tuple[Activation, ...] = setting(
+        ("relu",), choices("relu", "none"), "what follows each hidden layer; none: linear"
+    )
+    output_dropout: tuple[bool, ...] = setting(
+        (True,), YES_AND_NO, "drop the logits too, as the post does; false: hidden layers alone"
+    )
+    widths: tuple[tuple[int, ...], ...] = setting(
+        ((256, 256, 128, 128),), SHAPES, "units of each hidden layer, networks separated by /"
+    )
+    optimizers: tuple[Optimizer, ...] = setting(
+        ("adam",), choices("adam", "sgd"), "how weights move; momentum goes to sgd alone"
+    )
+    learning_rates: tuple[float, ...] = setting((0.001,), POSITIVES, "step sizes of the optimizer")
+    devices: tuple[str, ...] = setting(
+        ("auto",), DEVICES, "where to train, side by side: auto, cpu, cuda, cuda:N or mps"
+    )
+    data: tuple[str, ...] = setting(
+        ("mnist",), TEXTS, "data sets' names, prepared files, or folders of IDX files"
+    )
+    stack_memory_gb: float = setting(
+        0.0,
+        NOT_NEGATIVE,
+        "memory that the networks trained at once on one device may take; 0: half of what is free",
+    )
+    force: bool = setting(False, YES_OR_NO, FORCE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareSettings:
+    """Compare trained networks: means with intervals, paired differences, a verdict in words.
+
+    Takes the networks of a sweep, or all that a search filter finds. The report is the run's
+    description, one HTML page and a CSV file.
+
+    Example: compare --search "params.drop_rate = '0.5'"
+    """
+
+    sweep: str = setting("latest", TEXT, "latest, or the id of a sweep's run")
+    search: str = setting(
+        "none", TEXT, "instead of a sweep: a filter over runs as MLflow's search takes it"
+    )
+    experiments: tuple[str, ...] = setting(
+        ("auto",), TEXTS, "the names of the experiments to search; auto: the one of this run"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegisterSettings:
+    """Put a trained network into the model registry, if it passes every gate.
+
+    Takes the best network of a sweep by a validation metric, or one run. A gate that fails leaves
+    the registry as it was.
+
+    Example: register --from sweep:latest --name dropout-mnist --alias champion
+    """
+
+    from_: str = setting(
+        "sweep:latest", TEXT, "sweep:latest, sweep:RUN_ID of a sweep, or run:RUN_ID of a network"
+    )
+    metric: str = setting("val/accuracy", TEXT, "the validation metric that chooses")
+    name: str = setting("dropout-mnist", TEXT, "of the registered model")
+    alias: str = setting("champion", TEXT, "that moves to the new version")
+    margin: float = setting(
+        0.002, NOT_NEGATIVE, "how much worse than the alias's present holder it may be"
+    )
+    isolation: Literal["process", "env"] = setting(
+        "process",
+        choice("process", "env"),
+        "where the model must load: a fresh process without this package, or an environment "
+        "built from the model's own requirements (gigabytes)",
+    )
+    force: bool = setting(False, YES_OR_NO, "move the alias even to a worse model; a tag says so")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportSettings:
+    """Write a registered model, with all that is known of it, as one folder or .zip.
+
+    Example: export --model models:/dropout-mnist@champion --out champion.zip
+    """
+
+    model: str = setting(
+        "models:/dropout-mnist@champion", TEXT, "models:/NAME@ALIAS or models:/NAME/VERSION"
+    )
+    out: str = setting("bundle", TEXT, "the folder to write, or a file whose name ends in .zip")
+    force: bool = setting(False, YES_OR_NO, "write over what is there")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportSettings:
+    """Bring an exported bundle into a store: experiment, run, metrics, model, version, aliases.
+
+    Every digest is verified before anything is written; importing again changes nothing.
+
+    Example: import --bundle champion.zip --to http://127.0.0.1:5000
+    """
+
+    bundle: str = setting("bundle", TEXT, "the folder or .zip that export wrote")
+    to: str = setting("auto", TEXT, "the tracking URI of the store; auto: the one in use")
+
+
 STEPS: dict[str, type] = {
     "main": MainSettings,
     "prepare": PrepareSettings,
     "toy": ToySettings,
     "mnist": MnistSettings,
+    "sweep": SweepSettings,
+    "compare": CompareSettings,
+    "register": RegisterSettings,
+    "export": ExportSettings,
+    "import": ImportSettings,
 }
+
+
+def module_of(step: str) -> str:
+    """The name of the step's module: `import_` for `import`, which Python keeps for itself."""
+    return f"{step}_" if keyword.iskeyword(step) else step

@@ -13,19 +13,20 @@ import torchinfo
 from matplotlib.figure import Figure
 from torch import nn
 
+from pipeline import device as devices
 from pipeline import history as histories
 from pipeline import plots
 from pipeline.batches import Examples
 from pipeline.cause_map import cause_maps
 from pipeline.data import ImageData
 from pipeline.plots.choice import evenly
+from pipeline.recall import HISTORY
 from pipeline.recipe import Recipe
-from pipeline.records import CauseMap, Counts, EpochRecord, History, Score
-from pipeline.report import Result, description
+from pipeline.records import CauseMap, Counts, EpochRecord, History, Result, Score
+from pipeline.report import description
 from pipeline.stack import plain
 from pipeline.tracking import Run, log_model
 
-HISTORY = "history.safetensors"
 EXAMPLES = 4
 SHOWN = 60
 MOST_IMAGES = 25  # each costs 0.15 s
@@ -33,7 +34,14 @@ _BATCH = 1000
 
 
 def publish(
-    run: Run, recipe: Recipe, *, history: History, chosen: EpochRecord, data: ImageData
+    run: Run,
+    recipe: Recipe,
+    *,
+    history: History,
+    chosen: EpochRecord,
+    data: ImageData,
+    device: torch.device,
+    stack_size: int,
 ) -> Result:
     """Log everything about a trained network, and score it once on the test set.
 
@@ -43,6 +51,8 @@ def publish(
         history: its records, from epoch 0 on.
         chosen: the record whose weights were kept.
         data: what it was trained on.
+        device: where it was trained.
+        stack_size: how many networks were trained together with it, itself included.
     """
     if chosen.weights is None:
         raise ValueError("the chosen record must hold its weights")
@@ -61,7 +71,17 @@ def publish(
         run.file(path)
     _draw(run, recipe, history=history, chosen=chosen, data=data, confusion=confusion)
     result = Result(
-        recipe=recipe, history=history, chosen=chosen, test=test, run_id=run.id, page=run.page
+        recipe=recipe,
+        history=history,
+        chosen=chosen,
+        test=test,
+        run_id=run.id,
+        page=run.page,
+        device=str(device),
+        device_name=devices.describe(device),
+        dataset=data.name,
+        dataset_digest=data.digest,
+        stack_size=stack_size,
     )
     run.describe(description(result, validation_name=validation_name(recipe)))
     return result

@@ -27,25 +27,15 @@ Precision = Literal["float32", "bfloat16"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Training:
-    """The settings of a training run in all but the drop rate; their help says what they are."""
+class Schedule:
+    """The settings that all networks of a sweep share; their help says what they are."""
 
-    activation: Activation = setting(
-        "relu", choice("relu", "none"), "what follows each hidden layer; none: a linear network"
-    )
-    output_dropout: bool = setting(
-        True, YES_OR_NO, "drop the logits too, as the post does; false: hidden layers alone"
-    )
-    widths: tuple[int, ...] = setting((256, 256, 128, 128), WIDTHS, "units of each hidden layer")
     epochs: int = setting(
         10, COUNT, "passes over the training images; 0: a census of the network as born"
     )
     batch_size: int = setting(200, POSITIVE_COUNT, "images an update")
-    optimizer: Optimizer = setting("adam", choice("adam", "sgd"), "how weights move")
-    learning_rate: float = setting(0.001, POSITIVE, "step size of the optimizer")
     momentum: float = setting(0.0, RATE, "of SGD")
     weight_decay: float = setting(0.0, NOT_NEGATIVE, "L2 penalty of the optimizer")
-    seed: int = setting(0, COUNT, "of initial weights, batch order and masks")
     holdout: int = setting(
         5000, COUNT, "training images kept for validation; 0: validate on the test set"
     )
@@ -69,10 +59,10 @@ class Training:
     )
 
     def __post_init__(self) -> None:
-        """Check the rules that two settings make together.
+        """Check the rule that holdout, patience and select make together.
 
         Raises:
-            UsageError: something would be chosen by the test set, or momentum goes nowhere.
+            UsageError: something would be chosen by the test set.
         """
         if self.holdout == 0 and (self.patience or self.select == "best"):
             chooser = f"patience={self.patience}" if self.patience else "select=best"
@@ -80,6 +70,30 @@ class Training:
                 f"holdout must be at least 1 with {chooser}, got 0: it would choose by the test "
                 "set; hold images out, or leave patience and select at their defaults"
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training(Schedule):
+    """The settings of a training run in all but the drop rate; their help says what they are."""
+
+    activation: Activation = setting(
+        "relu", choice("relu", "none"), "what follows each hidden layer; none: a linear network"
+    )
+    output_dropout: bool = setting(
+        True, YES_OR_NO, "drop the logits too, as the post does; false: hidden layers alone"
+    )
+    widths: tuple[int, ...] = setting((256, 256, 128, 128), WIDTHS, "units of each hidden layer")
+    optimizer: Optimizer = setting("adam", choice("adam", "sgd"), "how weights move")
+    learning_rate: float = setting(0.001, POSITIVE, "step size of the optimizer")
+    seed: int = setting(0, COUNT, "of initial weights, batch order and masks")
+
+    def __post_init__(self) -> None:
+        """Check the rules that two settings make together.
+
+        Raises:
+            UsageError: something would be chosen by the test set, or momentum goes nowhere.
+        """
+        super().__post_init__()
         if self.momentum and self.optimizer != "sgd":
             raise UsageError(
                 f"momentum must be 0 with optimizer={self.optimizer}, got {self.momentum:g}; "

@@ -4,10 +4,8 @@ It must not know MLflow or figures, and measures nothing.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from pipeline.recipe import Recipe
-from pipeline.records import EpochRecord, History, Score
+from pipeline.records import EpochRecord, Result
 
 Row = tuple[str, ...]
 
@@ -21,27 +19,6 @@ COMPARISON_COLUMNS: Row = (
     "both",
     "dead units",
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Result:
-    """A trained network, as a report needs it.
-
-    Attributes:
-        recipe: what it was made from.
-        history: its records, from epoch 0 on.
-        chosen: the epoch whose weights were kept.
-        test: its score on the test set.
-        run_id: MLflow's id of its run.
-        page: a link to its run that works inside MLflow's UI.
-    """
-
-    recipe: Recipe
-    history: History
-    chosen: EpochRecord
-    test: Score
-    run_id: str
-    page: str
 
 
 def comparison_rows(results: Sequence[Result]) -> list[Row]:

@@ -4,14 +4,17 @@ Command line, MLproject and README are derived from these declarations. It must 
 numpy or MLflow: `--help` has to answer at once.
 """
 
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import Field, dataclass, field, fields
+from decimal import Decimal
 from typing import Any, TypeVar
 
 from pipeline.errors import UsageError
 
 T = TypeVar("T")
+MOST_VALUES = 10_000  # of one range: more is a slip of the pen, and would fill the memory
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,11 @@ def setting(default: T, kind: Kind, text: str) -> T:
     return made
 
 
+def name_of(item: Field[Any]) -> str:
+    """The setting's name for people: `from` for `from_`, since Python keeps the bare word."""
+    return item.name.removesuffix("_")
+
+
 def declared(settings: type) -> list[tuple[Field[Any], Kind, str]]:
     """Every setting of a settings class with its kind and help, in order."""
     return [
@@ -52,29 +60,35 @@ def parsed(settings: type[T], texts: dict[str, str]) -> T:
     """
     values = {}
     for item, kind, _ in declared(settings):
-        if item.name not in texts:
+        name = name_of(item)
+        if name not in texts:
             continue
-        text = texts[item.name]
+        text = texts[name]
         try:
             values[item.name] = kind.parse(text.strip())
         except ValueError:
-            raise UsageError(f"{item.name} must be {kind.rule}, got {text!r}") from None
+            raise UsageError(f"{name} must be {kind.rule}, got {text!r}") from None
     return settings(**values)
 
 
 def texts(settings: object) -> dict[str, str]:
     """Every declared setting of these settings as canonical text."""
     kinds = declared(type(settings))
-    return {item.name: canonical(getattr(settings, item.name)) for item, _, _ in kinds}
+    return {name_of(item): canonical(getattr(settings, item.name)) for item, _, _ in kinds}
 
 
 def canonical(value: object) -> str:
-    """One text for each value: 0.5 for 0.50, `true`/`false`, sequences with commas."""
+    """One text for each value: 0.5 for 0.50, `true`/`false`, sequences with commas.
+
+    Sequences of sequences, such as the widths of several networks, are joined by `/`.
+    """
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):
         return repr(value).removesuffix(".0")
     if isinstance(value, tuple):
+        if value and isinstance(value[0], tuple):
+            return "/".join(canonical(item) for item in value)
         return ",".join(canonical(item) for item in value)
     return str(value)
 
@@ -99,8 +113,51 @@ def _integer(least: int, most: int = 2**63 - 1) -> Callable[[str], int]:
     return parse
 
 
-def _list_of(parse: Callable[[str], T]) -> Callable[[str], tuple[T, ...]]:
-    return lambda text: tuple(parse(part.strip()) for part in text.split(","))
+def _list_of(parse: Callable[[str], T], *, separator: str = ",") -> Callable[[str], tuple[T, ...]]:
+    return lambda text: tuple(parse(part.strip()) for part in text.split(separator))
+
+
+def _axis_of(parse: Callable[[str], tuple[T, ...]]) -> Callable[[str], tuple[T, ...]]:
+    """Lists whose every part may stand for several values; each value once, in order."""
+    parts = _list_of(parse)
+    return lambda text: tuple(dict.fromkeys(itertools.chain.from_iterable(parts(text))))
+
+
+def _one(parse: Callable[[str], T]) -> Callable[[str], tuple[T, ...]]:
+    return lambda text: (parse(text),)
+
+
+def _numbers(parse: Callable[[str], float]) -> Callable[[str], tuple[float, ...]]:
+    """A number, or START:STOP:STEP with the stop included, in decimal arithmetic."""
+
+    def several(text: str) -> tuple[float, ...]:
+        if ":" not in text:
+            return (parse(text),)
+        try:
+            start, stop, step = (Decimal(part.strip()) for part in text.split(":"))
+            count = int((stop - start) / step) + 1
+        except ArithmeticError:
+            raise ValueError(text) from None
+        if step <= 0 or not 1 <= count <= MOST_VALUES:
+            raise ValueError(text)
+        return tuple(parse(str(start + index * step)) for index in range(count))
+
+    return several
+
+
+def _integers(parse: Callable[[str], int]) -> Callable[[str], tuple[int, ...]]:
+    """A whole number, or FIRST-LAST with both included."""
+
+    def several(text: str) -> tuple[int, ...]:
+        first, dash, last = text.partition("-")
+        if not dash:
+            return (parse(text),)
+        ends = parse(first.strip()), parse(last.strip())
+        if not 0 <= ends[1] - ends[0] < MOST_VALUES:
+            raise ValueError(text)
+        return tuple(range(ends[0], ends[1] + 1))
+
+    return several
 
 
 def _one_of(choices: tuple[str, ...]) -> Callable[[str], str]:
@@ -132,18 +189,48 @@ def choice(*choices: str) -> Kind:
     return Kind("|".join(choices), f"one of {', '.join(choices)}", _one_of(choices))
 
 
+def choices(*words: str) -> Kind:
+    """Some of these words."""
+    rule = f"words out of {', '.join(words)} with commas between them"
+    return Kind(f"{'|'.join(words)},…", rule, _axis_of(_one(_one_of(words))))
+
+
 _is_rate = _number(lambda value: 0 <= value < 1)
+_is_positive = _number(lambda value: value > 0)
+_is_width = _integer(1)
+_yes_or_no = dict(zip(("true", "false"), (True, False), strict=True))
+_RANGE = "with commas between them, or START:STOP:STEP"
 RATE = Kind("RATE", "a number in [0, 1)", _is_rate)
-RATES = Kind("RATE,…", "numbers in [0, 1) with commas between them", _list_of(_is_rate))
-POSITIVE = Kind("NUMBER", "a number above 0", _number(lambda value: value > 0))
+RATES = Kind("RATE,…", f"numbers in [0, 1) {_RANGE}", _axis_of(_numbers(_is_rate)))
+POSITIVE = Kind("NUMBER", "a number above 0", _is_positive)
+POSITIVES = Kind("NUMBER,…", f"numbers above 0 {_RANGE}", _axis_of(_numbers(_is_positive)))
 NOT_NEGATIVE = Kind("NUMBER", "a number of at least 0", _number(lambda value: value >= 0))
 COUNT = Kind("N", "a whole number of at least 0", _integer(0))
+COUNTS = Kind(
+    "N,…",
+    "whole numbers of at least 0 with commas between them, or FIRST-LAST",
+    _axis_of(_integers(_integer(0))),
+)
 POSITIVE_COUNT = Kind("N", "a whole number of at least 1", _integer(1))
-WIDTHS = Kind("N,…", "whole numbers of at least 1 with commas between them", _list_of(_integer(1)))
+WIDTHS = Kind("N,…", "whole numbers of at least 1 with commas between them", _list_of(_is_width))
+SHAPES = Kind(
+    "N,…/N,…",
+    "whole numbers of at least 1 with commas between a network's layers and / between networks",
+    lambda text: tuple(dict.fromkeys(_list_of(_list_of(_is_width), separator="/")(text))),
+)
 DEVICE = Kind("DEVICE", "auto, cpu, cuda, cuda:N or mps", _device)
+DEVICES = Kind(
+    "DEVICE,…",
+    "auto, cpu, cuda, cuda:N or mps with commas between them",
+    _axis_of(_one(_device)),
+)
 TEXT = Kind("TEXT", "a text that is not empty", _text)
+TEXTS = Kind("TEXT,…", "texts that are not empty, with commas between them", _axis_of(_one(_text)))
 YES_OR_NO = Kind(
-    "true|false",
-    "true or false",
-    lambda text: {"true": True, "false": False}[_one_of(("true", "false"))(text.lower())],
+    "true|false", "true or false", lambda text: _yes_or_no[_one_of(tuple(_yes_or_no))(text.lower())]
+)
+YES_AND_NO = Kind(
+    "true|false,…",
+    "true or false, or both with a comma between them",
+    _axis_of(_one(YES_OR_NO.parse)),
 )

@@ -9,7 +9,7 @@ import pytest
 
 from pipeline import cli, mlproject
 from pipeline.options import STEPS
-from pipeline.settings import declared
+from pipeline.settings import declared, name_of
 
 ROOT = Path(__file__).parent.parent
 
@@ -22,7 +22,7 @@ def test_every_step_has_help_an_example_and_each_of_its_settings(
     shown = capsys.readouterr().out
     assert f"Example: {step} " in shown
     for item, _, _ in declared(STEPS[step]):
-        assert f"--{item.name.replace('_', '-')} " in shown
+        assert f"--{name_of(item).replace('_', '-')} " in shown
 
 
 def test_help_imports_neither_torch_nor_mlflow_nor_numpy() -> None:

@@ -10,7 +10,8 @@ from pipeline.fit import Workplace, fit
 from pipeline.options import MainSettings, PrepareSettings, ToySettings
 from pipeline.publish import validation_name
 from pipeline.recipe import Recipe, Training
-from pipeline.report import COMPARISON_COLUMNS, Result, comparison, comparison_rows
+from pipeline.records import Result
+from pipeline.report import COMPARISON_COLUMNS, comparison, comparison_rows
 from pipeline.settings import canonical, texts
 from pipeline.steps import prepare, toy
 from pipeline.tracking import Run, Tracker, any_of, connect

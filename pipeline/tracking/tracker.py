@@ -5,7 +5,7 @@ It must not know what a step or a network does.
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -128,6 +128,35 @@ class Tracker:
                 [self.experiment_id], search, order_by=["attributes.start_time DESC"]
             )
         return next((found(run) for run in runs if has_artifacts(run)), None)
+
+    def search(self, search: str, *, experiments: Sequence[str] = ()) -> list[FoundRun]:
+        """The ended runs that a search finds, newest first; those that are deleted are left out.
+
+        Args:
+            search: as `tagged` or `any_of` say it, or as a person typed it.
+            experiments: the names of those to search; none for this tracker's own.
+
+        Raises:
+            PipelineError: the store does not understand the search, or has no such experiment.
+        """
+        with self._store.writing():
+            known = {name: self._store.client.get_experiment_by_name(name) for name in experiments}
+        missing = [name for name, found_one in known.items() if found_one is None]
+        if missing:
+            raise PipelineError(
+                f"an experiment must exist, got {missing[0]!r}: see their names in MLflow's UI"
+            )
+        ids = [one.experiment_id for one in known.values() if one] or [self.experiment_id]
+        runs: list[FoundRun] = []
+        token: str | None = ""
+        with self._store.writing():
+            while token is not None:
+                page = self._store.client.search_runs(
+                    ids, search, order_by=["attributes.start_time DESC"], page_token=token or None
+                )
+                runs += [found(run) for run in page if run.info.status != "RUNNING"]
+                token = page.token or None
+        return runs
 
     def history(self, run_id: str, key: str) -> list[tuple[int, float]]:
         """All points of one metric of a run: (step, value), by step."""
