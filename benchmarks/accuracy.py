@@ -15,7 +15,7 @@ from pipeline.batches import Examples
 from pipeline.data import load
 from pipeline.recipe import Recipe
 from pipeline.stack import Stack
-from pipeline.train import epochs
+from pipeline.train import epochs, optimizer_of
 
 SEEDS = range(5)
 
@@ -43,7 +43,7 @@ def _ours() -> list[float]:
         )
     )
     stack = Stack([Recipe(seed=seed, holdout=0) for seed in SEEDS], inputs=784, classes=10)
-    last = list(epochs(stack, training=training, validation=test))[-1]
+    last = list(epochs(stack, optimizer_of(stack), training=training, validation=test))[-1]
     return [100 * record.validation.accuracy for record in last if record.validation]
 
 

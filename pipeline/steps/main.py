@@ -6,7 +6,7 @@ from pipeline import device as devices
 from pipeline import plots
 from pipeline.console import Console
 from pipeline.data import KNOWN_NAMES, prepared, split
-from pipeline.fit import Workplace, fit
+from pipeline.fit import Task, Workplace, fit
 from pipeline.options import MainSettings, PrepareSettings, ToySettings
 from pipeline.publish import validation_name
 from pipeline.recipe import Recipe, Training
@@ -39,15 +39,14 @@ def run(settings: MainSettings, console: Console) -> None:
         split(len(data.train_labels), settings.holdout)  # refused now, not after the toy
         toy.run(ToySettings(seed=settings.seed, force=settings.force), console, pipeline=step.id)
         place = Workplace(
-            data=data,
-            device=device,
             tracker=tracker,
             console=console,
             step="main",
             tags={"pipeline": step.id},
             is_forced=settings.force,
         )
-        results = fit(recipes, place)
+        tasks = [Task(recipe=recipe, data=data, device=device) for recipe in recipes]
+        results = fit(tasks, place).complete()
         _report(step, results, settings, console)
     console.elapsed("done")
     _point_to_the_comparison(tracker, results, console)

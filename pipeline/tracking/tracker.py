@@ -9,9 +9,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
 from pipeline.errors import PipelineError
 from pipeline.tracking.address import comparison_page, run_page, ui_base, ui_command
 from pipeline.tracking.found import FoundRun, found, has_artifacts, local_artifacts
+from pipeline.tracking.processes import TAG, host, is_dead, this_process
 from pipeline.tracking.runs import Run
 from pipeline.tracking.source import commit_tags, source_tags
 from pipeline.tracking.store import Store, open_store
@@ -107,7 +110,8 @@ class Tracker:
                 name = before.info.run_name
         run = Run(self._store, opened, name)
         with run.ending_unless_done():
-            run.tags(commit_tags() | {**(tags or {}), "kind": "step", "step": step})
+            owner = {TAG: this_process()}
+            run.tags(commit_tags() | {**(tags or {}), **owner, "kind": "step", "step": step})
             typed = before.data.params
             run.parameters({key: value for key, value in parameters.items() if key not in typed})
         return run
@@ -158,6 +162,44 @@ class Tracker:
                 token = page.token or None
         return runs
 
+    def end_abandoned(self) -> None:
+        """End the runs as killed that processes of this machine left open when they died."""
+        search = f"attributes.status = 'RUNNING' and tags.{TAG} LIKE '{host()}/%'"
+        with self._store.writing():
+            left = self._store.client.search_runs([self.experiment_id], search)
+        for stored in left:
+            if is_dead(stored.data.tags[TAG]):
+                run = Run(self._store, stored.info.run_id, stored.info.run_name)
+                run.end("killed", "the process that it belonged to has died")
+
+    def runs_of(self, stack: str) -> dict[str, str]:
+        """The ids of the runs of one stack of networks, by the networks' fingerprints.
+
+        Args:
+            stack: the value of their tag `stack`.
+        """
+        with self._store.writing():
+            runs = self._store.client.search_runs([self.experiment_id], f"tags.stack = '{stack}'")
+        return {run.data.tags["fingerprint"]: run.info.run_id for run in runs}
+
+    def reopen(self, run_id: str) -> Run:
+        """Open a network's run that was cut short, to go on with it.
+
+        What its end had begun to write, artifacts and models, is removed: the end comes again.
+        """
+        client = self._store.client
+        with self._store.writing():
+            stored = client.get_run(run_id)
+            for output in stored.outputs.model_outputs if stored.outputs else []:
+                client.delete_logged_model(output.model_id)
+            for artifact in client.list_artifacts(run_id):
+                get_artifact_repository(stored.info.artifact_uri).delete_artifacts(artifact.path)
+            client.update_run(run_id, status="RUNNING")
+            for tag in {"outcome", "reason"} & set(stored.data.tags):
+                client.delete_tag(run_id, tag)
+            client.set_tag(run_id, TAG, this_process())
+        return Run(self._store, run_id, stored.info.run_name)
+
     def history(self, run_id: str, key: str) -> list[tuple[int, float]]:
         """All points of one metric of a run: (step, value), by step."""
         with self._store.writing():
@@ -194,7 +236,7 @@ class Tracker:
         with self._store.writing():
             made = self._store.client.create_run(
                 self.experiment_id,
-                tags={**source_tags(), **tags, "kind": kind, "step": step},
+                tags={**source_tags(), **tags, TAG: this_process(), "kind": kind, "step": step},
                 run_name=name,
             )
         run = Run(self._store, made.info.run_id, name)
@@ -206,6 +248,7 @@ class Tracker:
 def connect(*, experiment: str | None = None) -> Tracker:
     """Return a tracker on the store of `MLFLOW_TRACKING_URI`, else on `mlflow.db` in this folder.
 
+    Runs that a process of this machine left open when it died are ended as killed.
     The store is asked once, before anything starts, and answers or fails within ten seconds.
 
     Args:
@@ -216,4 +259,6 @@ def connect(*, experiment: str | None = None) -> Tracker:
         PipelineError: there is no such store, it does not answer, it cannot be written, or the
             experiment was deleted.
     """
-    return Tracker(open_store(experiment))
+    tracker = Tracker(open_store(experiment))
+    tracker.end_abandoned()
+    return tracker
