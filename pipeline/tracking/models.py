@@ -11,6 +11,7 @@ from pathlib import Path
 import mlflow.pytorch
 import numpy as np
 import torch
+from mlflow.entities import LoggedModelStatus
 from mlflow.environment_variables import MLFLOW_ALLOW_PICKLE_DESERIALIZATION
 from mlflow.models import Model, infer_signature
 from numpy.typing import NDArray
@@ -37,7 +38,8 @@ def log_model(
 
     It is written as a graph (pt2) that takes batches of any size, and beside the run's artifacts
     as `state_dict.safetensors`, for whoever wants to rebuild the network and look inside. The
-    network given is left as it is. The run's metrics of that step become the model's.
+    network given is left as it is. The run's metrics of that step become the model's. A model that
+    a process had begun to log for this run, and was killed, is written to its end.
 
     Args:
         run: an open run.
@@ -60,13 +62,21 @@ def log_model(
         weights = Path(folder) / STATE_DICT
         save_file({key: value.contiguous() for key, value in still.state_dict().items()}, weights)
         client.log_artifact(run.id, str(weights))
+        stored = client.get_run(run.id)
+        begun = stored.outputs.model_outputs if stored.outputs else []
         # Made here, because MLflow would look for the experiment in the environment.
-        logged = client.create_logged_model(
-            run.experiment_id,
-            name=name,
-            source_run_id=run.id,
-            params=client.get_run(run.id).data.params,
+        logged = (
+            client.get_logged_model(begun[0].model_id)
+            if begun
+            else client.create_logged_model(
+                run.experiment_id,
+                name=name,
+                source_run_id=run.id,
+                params=stored.data.params,
+            )
         )
+        if logged.status == LoggedModelStatus.READY:
+            return str(logged.model_uri)
         # `mlflow.pytorch.log_model` logs to the active run and has no other way to say which.
         info = Model.log(
             artifact_path=None,

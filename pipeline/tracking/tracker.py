@@ -185,13 +185,12 @@ class Tracker:
     def reopen(self, run_id: str) -> Run:
         """Open a network's run that was cut short, to go on with it.
 
-        What its end had begun to write, artifacts and models, is removed: the end comes again.
+        The artifacts that its end had begun to write are removed: the end comes again. A model that
+        it had logged stays, for `log_model` to find.
         """
         client = self._store.client
         with self._store.writing():
             stored = client.get_run(run_id)
-            for output in stored.outputs.model_outputs if stored.outputs else []:
-                client.delete_logged_model(output.model_id)
             for artifact in client.list_artifacts(run_id):
                 get_artifact_repository(stored.info.artifact_uri).delete_artifacts(artifact.path)
             client.update_run(run_id, status="RUNNING")
