@@ -23,7 +23,7 @@ TRAITS = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Group:
     """Networks that differ in their seed alone.
 
@@ -57,7 +57,7 @@ class Group:
         return np.array([measure(result) for result in self.results], dtype=np.float64)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Contest:
     """Groups that the same images judge, so that their scores can be compared.
 

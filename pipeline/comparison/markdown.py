@@ -37,7 +37,7 @@ def markdown(every: Sequence[Standings], failures: Mapping[str, str], *, page: s
     for most in (60, 40, 25, 15, 10, 6, 3, 1):
         text = "\n\n".join(_parts(every, failures, page=page, most=most))
         if len(text) <= ROOM:
-            return text
+            return f"{text}\n\n{_links(every, ROOM - len(text))}".rstrip()
     return text[: text.rindex("\n", 0, ROOM)]
 
 
@@ -48,10 +48,10 @@ def _parts(
     for standings in every:
         contest = standings.contest
         parts += [f"## {heading(contest, is_one_of_several=len(every) > 1)}"]
-        parts += [f"**{sentence}**" for sentence in verdict(standings)]
-        parts += [test_of_the_chosen(standings), f"[The page with figures]({page}). {METHOD}."]
+        parts += [f"**{' '.join(verdict(standings))}**"]
+        parts += [f"{test_of_the_chosen(standings)} [The page with figures]({page})."]
         parts += [_cut(groups_table(standings), most)]
-        parts += [f"Alike in all: {common(contest)}.", *left_out(contest)]
+        parts += [f"{METHOD}. Alike in all: {common(contest)}.", *left_out(contest)]
         if standings.against:
             parts += ["### Paired differences by seed", _cut(pairs_table(standings.against), most)]
         if standings.neighbours and len(contest.groups) > 2:
@@ -73,6 +73,19 @@ def _parts(
         more = len(lines) - most
         parts += ["\n".join([*lines[:most], *([f"- … and {more} more"] if more > 0 else [])])]
     return parts
+
+
+def _links(every: Sequence[Standings], room: int) -> str:
+    """The networks' runs, a line a group, as many as there is room for."""
+    text, more = "### Networks\n", "\n\n… and more in networks.csv."
+    for standings in every:
+        for group in standings.contest.groups:
+            links = [f"[seed {result.recipe.seed}]({result.page})" for result in group.results]
+            line = f"\n- {group.label}: {', '.join(links)}"
+            if len(text) + len(line) + len(more) > room - 2:
+                return text + more if "- " in text else ""
+            text += line
+    return text
 
 
 def _cut(table: Table, most: int) -> str:

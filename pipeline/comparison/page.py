@@ -21,9 +21,19 @@ from pipeline.comparison.figures import (
     state_panels,
     zero_panels,
 )
+from pipeline.comparison.html import (
+    EXPECTED,
+    MEASURED,
+    folded,
+    key,
+    line,
+    prose,
+    section,
+    shown,
+    swatch,
+)
 from pipeline.comparison.standings import Pair, Standings
 from pipeline.comparison.tables import (
-    Table,
     causes_table,
     cost_table,
     dead_table,
@@ -36,12 +46,6 @@ from pipeline.comparison.tables import (
 )
 from pipeline.comparison.verdict import test_of_the_chosen, verdict
 from pipeline.comparison.words import count
-from pipeline.records import Cause
-
-# A longer table is folded up.
-_LONG = 12
-_EXPECTED = "<span class='swatch line'></span>expected: s + p - s p"
-_MEASURED = "<span class='swatch dot'></span>all zeros, as measured"
 
 
 def page(every: Sequence[Standings], failures: Mapping[str, str]) -> str:
@@ -87,9 +91,9 @@ class _Writer:
             self._differences(standings),
             self._zeros(standings),
             self._states(standings),
-            _section("What did it cost?", _table(cost_table(contest)), _prose(text.COST)),
+            section("What did it cost?", shown(cost_table(contest)), prose(text.COST)),
             _devices(standings),
-            _section("All networks", _folded("Show the networks", networks_table(contest))),
+            section("All networks", folded("Show the networks", networks_table(contest))),
         ]
         return "\n".join(part for part in parts if part)
 
@@ -109,12 +113,12 @@ class _Writer:
             notes.append(f"The figure shows the {MOST_ROWS} most accurate groups.")
         notes += text.left_out(contest)
         judges = contest.validated_on
-        return _section(
+        return section(
             f"How accurate are they, on the {judges}?",
             self._figures(panels),
-            _prose("Dots: means with their intervals; rings: single networks. " + " ".join(notes)),
-            _table(groups_table(standings)),
-            _prose(text.SEEDS),
+            prose("Dots: means with their intervals; rings: single networks. " + " ".join(notes)),
+            shown(groups_table(standings)),
+            prose(text.SEEDS),
         )
 
     def _differences(self, standings: Standings) -> str:
@@ -129,14 +133,14 @@ class _Writer:
             title = "Each drop rate against the next smaller one"
             parts.append(self._pairs(title, standings.neighbours, is_common=False))
         notes = [text.PAIRS, text.corrected(standings)]
-        return _section("Which differences are more than chance?", *parts, _prose(" ".join(notes)))
+        return section("Which differences are more than chance?", *parts, prose(" ".join(notes)))
 
     def _pairs(self, title: str, pairs: Sequence[Pair], *, is_common: bool) -> str:
         panel = difference_panel(pairs, is_common=is_common)
-        drawn = self._figures([panel]) if panel else _prose("No two groups share a seed.")
+        drawn = self._figures([panel]) if panel else prose("No two groups share a seed.")
         many = f"The figure shows the {MOST_ROWS} smallest differences of {len(pairs)}."
-        note = _prose(many) if len(pairs) > MOST_ROWS else ""
-        return f"<h3>{escape(title)}</h3>{drawn}{note}{_table(pairs_table(pairs))}"
+        note = prose(many) if len(pairs) > MOST_ROWS else ""
+        return f"<h3>{escape(title)}</h3>{drawn}{note}{shown(pairs_table(pairs))}"
 
     def _zeros(self, standings: Standings) -> str:
         contest = standings.contest
@@ -146,15 +150,15 @@ class _Writer:
             if panels:
                 parts += [f"<h3>{escape(label)}</h3>" if label else "", self._figures(panels)]
         if not parts:
-            return _section("Why are zeros zero?", _prose(text.identity(contest)))
-        return _section(
+            return section("Why are zeros zero?", prose(text.identity(contest)))
+        return section(
             "Why are zeros zero?",
-            _key([_swatch(cause) for cause in plots.CAUSES] + [_EXPECTED, _MEASURED]),
+            key([swatch(cause) for cause in plots.CAUSES] + [EXPECTED, MEASURED]),
             *parts,
             _combinations(standings),
-            _prose(f"{text.identity(contest)} {text.ZEROS}"),
-            _table(zeros_table(contest)),
-            _folded("Show every cause, layer by layer", causes_table(contest)),
+            prose(f"{text.identity(contest)} {text.ZEROS}"),
+            shown(zeros_table(contest)),
+            folded("Show every cause, layer by layer", causes_table(contest)),
         )
 
     def _states(self, standings: Standings) -> str:
@@ -165,17 +169,17 @@ class _Writer:
             if panels:
                 parts += [f"<h3>{escape(label)}</h3>" if label else "", self._figures(panels)]
         if not parts:
-            return _section(
-                "Which units are dead?", _prose("No layer has a ReLU, so no unit can die.")
+            return section(
+                "Which units are dead?", prose("No layer has a ReLU, so no unit can die.")
             )
-        return _section(
+        return section(
             "Which units are dead?",
-            _key([_line(name) for name in plots.STATES]),
+            key([line(name) for name in plots.STATES]),
             *parts,
             _combinations(standings),
-            _prose(f"{text.STATES} Intervals end at 0 % in the figures."),
-            _table(dead_table(contest)),
-            _folded("Show dead, dormant and born dead units by layer", states_table(contest)),
+            prose(f"{text.STATES} Intervals end at 0 % in the figures."),
+            shown(dead_table(contest)),
+            folded("Show dead, dormant and born dead units by layer", states_table(contest)),
         )
 
     def _figures(self, panels: Panels) -> str:
@@ -190,76 +194,23 @@ class _Writer:
 
 def _devices(standings: Standings) -> str:
     parts = [
-        f"<p>{escape(text.device_sentence(pair))}</p>{_table(devices_table(pair))}"
+        f"<p>{escape(text.device_sentence(pair))}</p>{shown(devices_table(pair))}"
         for pair in device_pairs(standings.contest)
     ]
-    return _section("Device against device", *parts, _prose(text.DEVICES)) if parts else ""
+    return section("Device against device", *parts, prose(text.DEVICES)) if parts else ""
 
 
 def _failures(failures: Mapping[str, str]) -> str:
     items = [f"<li><b>{escape(name)}</b>: {escape(why)}</li>" for name, why in failures.items()]
     title = f"{count(len(failures), 'network').capitalize()} failed"
-    return _section(title, f"<ul>{''.join(items)}</ul>")
+    return section(title, f"<ul>{''.join(items)}</ul>")
 
 
 def _combinations(standings: Standings) -> str:
     contest = standings.contest
     shown, there = len(by_layer(contest)), len(contest.combinations)
     if contest.has_rates and there > shown:
-        return _prose(f"Drawn for the {MOST_COMBINATIONS} most accurate of {there} combinations.")
+        return prose(f"Drawn for the {MOST_COMBINATIONS} most accurate of {there} combinations.")
     if not contest.has_rates and len(contest.groups) > len(by_layer(contest)[""]):
-        return _prose("Drawn for the most accurate groups.")
+        return prose("Drawn for the most accurate groups.")
     return ""
-
-
-def _section(title: str, *parts: str) -> str:
-    return f"<section><h2>{escape(title)}</h2>{''.join(parts)}</section>"
-
-
-def _prose(words: str) -> str:
-    return f"<p class='note'>{escape(words)}</p>"
-
-
-def _table(table: Table) -> str:
-    if len(table.rows) <= _LONG:
-        return _grid(table)
-    return _folded(f"Show the {len(table.rows)} rows", table)
-
-
-def _folded(title: str, table: Table) -> str:
-    return f"<details><summary>{escape(title)}</summary>{_grid(table)}</details>"
-
-
-def _grid(table: Table) -> str:
-    head = "".join(f"<th scope='col'>{escape(name)}</th>" for name in table.columns)
-    rows = "".join(
-        f"<tr><th scope='row'>{escape(first)}</th>"
-        + "".join(f"<td>{escape(cell)}</td>" for cell in others)
-        + "</tr>"
-        for first, *others in table.rows
-    )
-    body = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
-    return f"<div class='scroll' tabindex='0'>{body}</div>"
-
-
-def _key(entries: Sequence[str]) -> str:
-    return f"<ul class='key'>{''.join(f'<li>{entry}</li>' for entry in entries)}</ul>"
-
-
-def _swatch(cause: Cause) -> str:
-    return f"<span class='swatch {cause}'></span>{escape(plots.CAUSES[cause].label)}"
-
-
-def _line(name: str) -> str:
-    look = plots.STATES[name]
-    dashes = {"-": "none", "--": "6 3", "-.": "6 3 2 3"}[look.dashes]
-    shape = {
-        "o": "<circle cx='17' cy='6' r='4'/>",
-        "s": "<rect x='13.5' y='2.5' width='7' height='7'/>",
-        "^": "<path d='M17 1.5 21.5 10h-9z'/>",
-    }[look.marker]
-    line = (
-        f"<path d='M0 6h34' stroke='{look.colour}' stroke-width='2' stroke-dasharray='{dashes}'/>"
-    )
-    sample = f"<svg viewBox='0 0 34 12' fill='{look.colour}' aria-hidden='true'>{line}{shape}</svg>"
-    return f"{sample}{escape(name)}"

@@ -53,5 +53,6 @@ def publish(
     step.text(networks_csv(results), NETWORKS)
     step.text(groups_csv(every), GROUPS)
     step.text(page(every, failures), PAGE)
-    link = f"{step.page.partition('?')[0]}/artifacts/{PAGE}"
+    address, _, query = step.page.partition("?")
+    link = f"{address}/artifacts/{PAGE}?{query}"
     step.describe(markdown(every, failures, page=link))

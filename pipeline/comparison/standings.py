@@ -16,7 +16,7 @@ from pipeline.comparison.statistics import LEVEL, Difference, difference, holm, 
 from pipeline.records import Floats
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Pair:
     """Two groups, compared by the seeds that both have.
 
@@ -43,7 +43,7 @@ class Pair:
         return self.difference.p_value < 1 - LEVEL
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Standings:
     """The groups of one contest, compared.
 

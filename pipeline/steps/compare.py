@@ -29,6 +29,11 @@ def run(settings: CompareSettings, console: Console) -> None:
             source, found = _of_a_sweep(settings, tracker)
         else:
             source, found = settings.search, _search(settings.search, settings, tracker)
+            if "metric" in settings.search.lower():
+                _logger.warning(
+                    "a search by a metric picks networks by their results: the intervals do not "
+                    "know that the others are missing"
+                )
         results = _recalled(found, tracker, source=source)
         console.line(f"{len(results)} networks of {source}")
         comparison.publish(step, results, console)
@@ -49,14 +54,15 @@ def _search(search: str, settings: CompareSettings, tracker: Tracker) -> list[Fo
 
 def _of_a_sweep(settings: CompareSettings, tracker: Tracker) -> tuple[str, list[FoundRun]]:
     """The sweep in words, and the runs of its networks."""
-    experiments = ", ".join(settings.experiments)
+    own = {"auto": "that this run is in"}
+    experiments = ", ".join(own.get(name, name) for name in settings.experiments)
     if settings.sweep == "latest":
         steps = _search(tagged({"kind": "step", "step": "sweep"}), settings, tracker)
         # A killed sweep goes on when it is started again, and compares when it is through.
         ended = [one for one in steps if one.tags.get("outcome") in {"finished", "failed"}]
         if not ended:
             raise PipelineError(
-                f"sweep=latest must find a sweep, got none in the experiments {experiments}: run "
+                f"sweep=latest must find a sweep, got none in the experiment {experiments}: run "
                 "sweep first, name its experiment with experiments=NAME, or give a search"
             )
     else:
@@ -64,7 +70,7 @@ def _of_a_sweep(settings: CompareSettings, tracker: Tracker) -> tuple[str, list[
         if not ended:
             raise PipelineError(
                 f"sweep must be latest or the id of a run, got {settings.sweep!r}, which is not in "
-                f"the experiments {experiments}: copy the id from the run's page, or name its "
+                f"the experiment {experiments}: copy the id from the run's page, or name its "
                 "experiment with experiments=NAME"
             )
     sweep = ended[0]

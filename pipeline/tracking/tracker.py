@@ -9,15 +9,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, ErrorCode
+
 from pipeline.errors import PipelineError
 from pipeline.tracking.address import comparison_page, run_page, ui_base, ui_command
 from pipeline.tracking.found import FoundRun, found, has_artifacts, local_artifacts
 from pipeline.tracking.runs import Run
 from pipeline.tracking.source import commit_tags, source_tags
-from pipeline.tracking.store import Store, open_store
+from pipeline.tracking.store import Store, one_line, open_store
 
 Kind = Literal["network", "step"]
 
+_NEWEST_FIRST = "attributes.start_time DESC"
+_NOT_UNDERSTOOD = ErrorCode.Name(INVALID_PARAMETER_VALUE)
 _COLOR_TAG = "mlflow.runColor"  # written by the UI where a person picks a colour
 # MLflow calls a run that nobody has named after an animal: `skillful-hog-212`.
 _NAMELESS = re.compile(r"[a-z]+-[a-z]+-\d+")
@@ -125,7 +130,7 @@ class Tracker:
         )
         with self._store.writing():
             runs = self._store.client.search_runs(
-                [self.experiment_id], search, order_by=["attributes.start_time DESC"]
+                [self.experiment_id], search, order_by=[_NEWEST_FIRST]
             )
         return next((found(run) for run in runs if has_artifacts(run)), None)
 
@@ -151,9 +156,18 @@ class Tracker:
         token: str | None = ""
         with self._store.writing():
             while token is not None:
-                page = self._store.client.search_runs(
-                    ids, search, order_by=["attributes.start_time DESC"], page_token=token or None
-                )
+                try:
+                    page = self._store.client.search_runs(
+                        ids, search, order_by=[_NEWEST_FIRST], page_token=token or None
+                    )
+                except MlflowException as refusal:
+                    if refusal.error_code != _NOT_UNDERSTOOD:
+                        raise
+                    raise PipelineError(
+                        f"a search must be a filter that MLflow understands, got {search!r} "
+                        f"({one_line(refusal)}): such as params.drop_rate = '0.5' and "
+                        "metrics.`val/accuracy` > 0.9"
+                    ) from refusal
                 runs += [found(run) for run in page if run.info.status != "RUNNING"]
                 token = page.token or None
         return runs
