@@ -2,16 +2,14 @@
 
 from dataclasses import fields
 
+from pipeline import comparison, plots
 from pipeline import device as devices
-from pipeline import plots
 from pipeline.console import Console
 from pipeline.data import KNOWN_NAMES, prepared, split
 from pipeline.fit import Task, Workplace, fit
 from pipeline.options import MainSettings, PrepareSettings, ToySettings
-from pipeline.publish import validation_name
 from pipeline.recipe import Recipe, Training
 from pipeline.records import Result
-from pipeline.report import COMPARISON_COLUMNS, comparison, comparison_rows
 from pipeline.settings import canonical, texts
 from pipeline.steps import prepare, toy
 from pipeline.tracking import Run, Tracker, any_of, connect
@@ -47,20 +45,17 @@ def run(settings: MainSettings, console: Console) -> None:
         )
         tasks = [Task(recipe=recipe, data=data, device=device) for recipe in recipes]
         results = fit(tasks, place).complete()
-        _report(step, results, settings, console)
+        comparison.publish(step, results, console)
+        _draw(step, results, settings)
     console.elapsed("done")
     _point_to_the_comparison(tracker, results, console)
 
 
-def _report(step: Run, results: list[Result], settings: MainSettings, console: Console) -> None:
-    """Show and log the comparison."""
-    validated_on = validation_name(results[0].recipe)
-    console.table(
-        f"Drop rates compared, on the {validated_on}", COMPARISON_COLUMNS, comparison_rows(results)
-    )
-    step.describe(comparison(results, validation_name=validated_on))
+def _draw(step: Run, results: list[Result], settings: MainSettings) -> None:
+    """Log all drop rates in one picture."""
     pairs = [(result.recipe, result.chosen) for result in results]
     title = f"{settings.data}, hidden layers {canonical(settings.widths)}, seed {settings.seed}"
+    validated_on = results[0].recipe.validated_on
     figure = plots.draw_drop_rates(pairs, title, validation_name=validated_on)
     step.figure(figure, "plots/drop_rates.png")
 

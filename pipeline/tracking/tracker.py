@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, ErrorCode
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from pipeline.errors import PipelineError
@@ -17,10 +19,12 @@ from pipeline.tracking.found import FoundRun, found, has_artifacts, local_artifa
 from pipeline.tracking.processes import TAG, host, is_dead, this_process
 from pipeline.tracking.runs import Run
 from pipeline.tracking.source import commit_tags, source_tags
-from pipeline.tracking.store import Store, open_store
+from pipeline.tracking.store import Store, one_line, open_store
 
 Kind = Literal["network", "step"]
 
+_NEWEST_FIRST = "attributes.start_time DESC"
+_NOT_UNDERSTOOD = ErrorCode.Name(INVALID_PARAMETER_VALUE)
 _COLOR_TAG = "mlflow.runColor"  # written by the UI where a person picks a colour
 # MLflow calls a run that nobody has named after an animal: `skillful-hog-212`.
 _NAMELESS = re.compile(r"[a-z]+-[a-z]+-\d+")
@@ -129,7 +133,7 @@ class Tracker:
         )
         with self._store.writing():
             runs = self._store.client.search_runs(
-                [self.experiment_id], search, order_by=["attributes.start_time DESC"]
+                [self.experiment_id], search, order_by=[_NEWEST_FIRST]
             )
         return next((found(run) for run in runs if has_artifacts(run)), None)
 
@@ -155,9 +159,18 @@ class Tracker:
         token: str | None = ""
         with self._store.writing():
             while token is not None:
-                page = self._store.client.search_runs(
-                    ids, search, order_by=["attributes.start_time DESC"], page_token=token or None
-                )
+                try:
+                    page = self._store.client.search_runs(
+                        ids, search, order_by=[_NEWEST_FIRST], page_token=token or None
+                    )
+                except MlflowException as refusal:
+                    if refusal.error_code != _NOT_UNDERSTOOD:
+                        raise
+                    raise PipelineError(
+                        f"a search must be a filter that MLflow understands, got {search!r} "
+                        f"({one_line(refusal)}): such as params.drop_rate = '0.5' and "
+                        "metrics.`val/accuracy` > 0.9"
+                    ) from refusal
                 runs += [found(run) for run in page if run.info.status != "RUNNING"]
                 token = page.token or None
         return runs
