@@ -9,12 +9,28 @@ from pipeline.tracking.models import load_model, log_model
 from pipeline.tracking.runs import Outcome, Run
 from pipeline.tracking.system import watching_system
 from pipeline.tracking.tracker import Tracker, connect
+from pipeline.tracking.view import (
+    BarChart,
+    ImageGrid,
+    LineChart,
+    ParallelCoordinates,
+    Scatter,
+    Section,
+    View,
+)
 
 __all__ = [
+    "BarChart",
     "FoundRun",
+    "ImageGrid",
+    "LineChart",
     "Outcome",
+    "ParallelCoordinates",
     "Run",
+    "Scatter",
+    "Section",
     "Tracker",
+    "View",
     "any_of",
     "connect",
     "load_model",
