@@ -17,47 +17,45 @@ from pipeline.tracking import (
     View,
 )
 
-FIRING_RATES = "firing_rates"
-_ORDER = "drop_rate"
+DROP_RATES = "Drop rates"
+
+_SCORES = ("val/accuracy", "val/loss", "train_eval/loss")
+_SPEEDS = ("speed/epoch_seconds", "speed/samples_per_second", "speed/peak_memory_mb")
+_MACHINE = (
+    "system/cpu_utilization_percentage",
+    "system/system_memory_usage_megabytes",
+    "system/gpu_0_utilization_percentage",
+    "system/gpu_0_memory_usage_megabytes",
+)
 
 
 def ready_views(recipes: Sequence[Recipe], *, search: str) -> tuple[View, ...]:
-    """The views of these networks, in the order of the menu; the first one says which rate is best.
+    """The views of these networks, in the order of the menu; `DROP_RATES` is the one to begin with.
 
-    None of them shows the test set, by which nothing may be chosen.
+    None shows the test set, by which nothing may be chosen. Without a ReLU no unit can be dead, so
+    there is no view of dead units.
 
     Args:
-        recipes: what the networks were made from; at least one.
+        recipes: what the networks were made from, at least one; where they differ in depth, the
+            views show the layers of the deepest.
         search: which runs are theirs, as `any_of` says it.
     """
-    layers = max((recipe.layers for recipe in recipes), key=len)[:-1]
-    has_relu = any(recipe.activation == "relu" for recipe in recipes)
-    views = [
-        _drop_rates(layers, search),
-        _why_zeros(layers, search),
-        _dead_units(layers, search),
-        _devices(layers, search),
-        _cost(search),
-    ]
-    return tuple(view for view in views if has_relu or view.name != "Dead units")
+    layers = max((recipe.layers[:-1] for recipe in recipes), key=len)
+    views = [_drop_rates(layers, search), _why_zeros(layers, search)]
+    if any(recipe.activation == "relu" for recipe in recipes):
+        views.append(_dead_units(layers, search))
+    return (*views, _devices(layers, search), _cost(search))
 
 
-def _drop_rates(layers, search) -> View:
-    return View(
-        name="Drop rates",
-        search=search,
-        order_by=_ORDER,
+def _drop_rates(layers: Sequence[str], search: str) -> View:
+    together = ParallelCoordinates(("drop_rate",), (*_each("zero", layers), "val/accuracy"))
+    return _view(
+        DROP_RATES,
+        search,
         parameters=("drop_rate", "seed", "activation", "learning_rate"),
-        metrics=("val/accuracy", "val/loss", "train_eval/accuracy", "train_eval/loss"),
+        metrics=("val/accuracy", "train_eval/accuracy", "val/loss", "train_eval/loss"),
         sections=(
-            Section(
-                "Which drop rate validates best?",
-                (
-                    Scatter("drop_rate", "val/accuracy"),
-                    Scatter("drop_rate", "val/loss"),
-                    Scatter("drop_rate", "train_eval/loss"),
-                ),
-            ),
+            Section("Which drop rate validates best?", _scatters("drop_rate", _SCORES)),
             Section(
                 "Does it learn and generalise?",
                 (
@@ -66,88 +64,94 @@ def _drop_rates(layers, search) -> View:
                     LineChart(("train_eval/loss",), is_log=True),
                 ),
             ),
-            Section(
-                "How does each network end?",
-                (BarChart(("val/accuracy",)), BarChart(("val/loss",)), BarChart(("train_eval/loss",))),
-            ),
-            Section(
-                "How do rate, zeros and accuracy go together?",
-                (
-                    ParallelCoordinates(
-                        ("drop_rate",),
-                        (*_each("zero", layers), "val/accuracy"),
-                    ),
-                ),
-                columns=1,
-            ),
+            Section("How does each network end?", _bars(_SCORES)),
+            Section("Do more zeros mean fewer errors?", (together,), columns=1),
         ),
     )
 
 
-def _why_zeros(layers, search) -> View:
-    return View(
-        name="Why zeros are zero",
-        search=search,
-        order_by=_ORDER,
-        parameters=("drop_rate", "seed", "activation"),
+def _why_zeros(layers: Sequence[str], search: str) -> View:
+    causes = [f"zero_{cause}/{layer}" for layer in layers for cause in ZERO_CAUSES]
+    return _view(
+        "Why zeros are zero",
+        search,
+        parameters=("drop_rate", "seed"),
         metrics=_each("zero", layers),
         sections=(
-            Section("How many activations are zero?", _lines("zero", layers), columns=len(layers)),
-            Section("Why are activations zero?", tuple(
-                BarChart(tuple(f"zero_{cause}/{layer}" for cause in ZERO_CAUSES)) for layer in layers
-            ), columns=len(layers)),
-            Section("Zero because dropout took it?", _lines("zero_dropped", layers), columns=len(layers)),
-            Section("Zero because ReLU closed it?", _lines("zero_inactive", layers), columns=len(layers)),
-            Section("Zero for both reasons?", _lines("zero_both", layers), columns=len(layers)),
+            _by_layer("How many activations are zero?", _lines(_each("zero", layers))),
+            Section("Why are activations zero?", _bars(causes), columns=len(ZERO_CAUSES)),
+            _by_layer("Because dropout took them?", _lines(_each("zero_dropped", layers))),
+            _by_layer("Because ReLU closed?", _lines(_each("zero_inactive", layers))),
+            _by_layer("Or for both reasons?", _lines(_each("zero_both", layers))),
         ),
     )
 
 
-def _dead_units(layers, search) -> View:
-    return View(
-        name="Dead units",
-        search=search,
-        order_by=_ORDER,
+def _dead_units(layers: Sequence[str], search: str) -> View:
+    return _view(
+        "Dead units",
+        search,
         parameters=("drop_rate", "seed"),
-        metrics=(*_each("dead", layers), *_each("born_dead", layers), *_each("mask_dead", layers)),
+        metrics=(*_each("dead", layers), *_each("born_dead", layers)),
         sections=(
-            Section("Which units are dead?", _lines("dead", layers), columns=len(layers)),
-            Section("Were they born dead?", tuple(BarChart((f"born_dead/{x}",f"dead/{x}",)) for x in layers), columns=len(layers)),
-            Section("Does any mask wake them?", tuple(BarChart((f"dead/{x}",f"mask_dead/{x}",)) for x in layers), columns=len(layers)),
-            Section("How often does each unit fire?", (ImageGrid(FIRING_RATES),), columns=1, height=640),
-            Section("Which come back?", _lines("revived", layers), columns=len(layers)),
-            Section("Which are nearly dead?", _lines("dormant", layers), columns=len(layers)),
+            _by_layer("How many units are dead?", _lines(_each("dead", layers))),
+            _by_layer("How many were born dead?", _bars(_each("born_dead", layers))),
+            _by_layer("How many are dead at the end?", _bars(_each("dead", layers))),
+            _by_layer("And under every dropout mask?", _bars(_each("mask_dead", layers))),
+            Section("Which units fire how often?", (ImageGrid("firing_rates"),), columns=1),
+            _by_layer("Do dead units come back?", _lines(_each("revived", layers))),
+            _by_layer("How many are nearly dead?", _lines(_each("dormant", layers))),
         ),
     )
 
 
-def _devices(layers, search) -> View:
-    return View(
-        name="Devices",
-        search=search,
-        order_by=_ORDER,
+def _devices(layers: Sequence[str], search: str) -> View:
+    return _view(
+        "Devices",
+        search,
         parameters=("device", "precision", "drop_rate", "seed"),
-        metrics=("speed/epoch_seconds", "speed/samples_per_second", "val/loss", "val/accuracy"),
+        metrics=(*_SPEEDS, "val/accuracy", "val/loss"),
         sections=(
-            Section("Which device is fastest?", tuple(Scatter("device", f"speed/{x}") for x in ("epoch_seconds","samples_per_second","peak_memory_mb"))),
-            Section("Do devices agree on the results?", tuple(Scatter("device", x) for x in ("val/accuracy", "val/loss","train_eval/loss"))),
-            Section("Do devices agree on zeros?", tuple(Scatter("device", f"zero/{x}") for x in layers), columns=len(layers)),
+            Section("Which device is faster?", _scatters("device", _SPEEDS)),
+            Section("Do devices reach the same?", _scatters("device", _SCORES)),
+            _by_layer("Do they see the same zeros?", _scatters("device", _each("zero", layers))),
         ),
     )
 
 
-def _cost(search) -> View:
-    return View(
-        name="Cost",
-        search=search,
-        order_by=_ORDER,
+def _cost(search: str) -> View:
+    return _view(
+        "Cost",
+        search,
         parameters=("drop_rate", "seed", "widths", "batch_size", "device"),
-        metrics=("speed/epoch_seconds", "speed/samples_per_second", "speed/peak_memory_mb"),
+        metrics=_SPEEDS,
         sections=(
-            Section("What does an epoch cost?", tuple(BarChart((f"speed/{x}",)) for x in ("epoch_seconds","samples_per_second","peak_memory_mb"))),
-            Section("Does the cost stay the same?", tuple(LineChart((f"speed/{x}",)) for x in ("epoch_seconds","samples_per_second","peak_memory_mb"))),
-            Section("How busy is the machine?", tuple(LineChart((f"system/{x}",), by_time=True) for x in ("cpu_utilization_percentage","system_memory_usage_megabytes", "gpu_0_utilization_percentage", "gpu_0_memory_usage_megabytes"))),
+            Section("What does a network cost?", _bars(_SPEEDS)),
+            Section("Does the cost stay the same?", _lines(_SPEEDS)),
+            Section(
+                "How busy is the machine?",
+                tuple(LineChart((name,), by_time=True) for name in _MACHINE),
+                columns=2,
+            ),
         ),
+    )
+
+
+def _view(
+    name: str,
+    search: str,
+    *,
+    parameters: tuple[str, ...],
+    metrics: tuple[str, ...],
+    sections: tuple[Section, ...],
+) -> View:
+    return View(
+        name=name,
+        search=search,
+        order_by="drop_rate",
+        parameters=parameters,
+        metrics=metrics,
+        sections=sections,
     )
 
 
@@ -155,5 +159,18 @@ def _each(measure: str, layers: Sequence[str]) -> tuple[str, ...]:
     return tuple(f"{measure}/{layer}" for layer in layers)
 
 
-def _lines(measure: str, layers: Sequence[str]) -> tuple[LineChart, ...]:
-    return tuple(LineChart((f"{measure}/{layer}",)) for layer in layers)
+def _by_layer(title: str, charts: tuple[LineChart | BarChart | Scatter, ...]) -> Section:
+    """The layers side by side."""
+    return Section(title, charts, columns=min(len(charts), 4))
+
+
+def _lines(metrics: Sequence[str]) -> tuple[LineChart, ...]:
+    return tuple(LineChart((metric,)) for metric in metrics)
+
+
+def _bars(metrics: Sequence[str]) -> tuple[BarChart, ...]:
+    return tuple(BarChart((metric,)) for metric in metrics)
+
+
+def _scatters(parameter: str, metrics: Sequence[str]) -> tuple[Scatter, ...]:
+    return tuple(Scatter(parameter, metric) for metric in metrics)

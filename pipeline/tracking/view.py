@@ -15,6 +15,8 @@ from dataclasses import dataclass
 TAG_PREFIX = "mlflow.sharedViewState."
 _DEFLATED = "deflate;"
 
+_FIRST_COLUMNS = ("attributes.`Run Name`", "runDateAndNestInfo")
+
 Json = dict[str, object]
 
 
@@ -157,6 +159,7 @@ class View:
         parameters: columns of the table.
         metrics: columns of the table, right of the parameters.
         sections: from top to bottom.
+        tags: columns of the table, right of the metrics.
     """
 
     name: str
@@ -165,6 +168,7 @@ class View:
     parameters: tuple[str, ...]
     metrics: tuple[str, ...]
     sections: tuple[Section, ...]
+    tags: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
@@ -234,6 +238,11 @@ def _state(view: View, metrics: Iterable[str], images: Iterable[str]) -> Json:
             _card(f"{place}-{j}", chart.state(), place) for j, chart in enumerate(section.charts)
         ]
     charts += _removed(charts, metrics, images)
+    columns = [
+        *(f"params.`{name}`" for name in view.parameters),
+        *(f"metrics.`{name}`" for name in view.metrics),
+        *(f"tags.`{name}`" for name in view.tags),
+    ]
     return {
         "searchFilter": view.search,
         "orderByKey": f"params.`{view.order_by}`",
@@ -242,11 +251,8 @@ def _state(view: View, metrics: Iterable[str], images: Iterable[str]) -> Json:
         "lifecycleFilter": "Active",
         "modelVersionFilter": "All Runs",
         "datasetsFilter": [],
-        "selectedColumns": [
-            *(f"params.`{name}`" for name in view.parameters),
-            *(f"metrics.`{name}`" for name in view.metrics),
-        ],
-        "columnOrder": [],
+        "selectedColumns": columns,
+        "columnOrder": [*_FIRST_COLUMNS, *columns],
         "columnWidths": {},
         "runsHiddenMode": "SHOW_ALL",
         "compareRunCharts": charts,
