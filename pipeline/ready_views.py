@@ -59,13 +59,13 @@ def _drop_rates(layers: Sequence[str], search: str) -> View:
             Section(
                 "Does it learn and generalise?",
                 (
-                    LineChart(("val/accuracy",)),
-                    LineChart(("val/loss",), is_log=True),
-                    LineChart(("train_eval/loss",), is_log=True),
+                    LineChart("val/accuracy"),
+                    LineChart("val/loss", is_log=True),
+                    LineChart("train_eval/loss", is_log=True),
                 ),
             ),
             Section("How does each network end?", _bars(_SCORES)),
-            Section("Do more zeros mean fewer errors?", (together,), columns=1),
+            Section("Do more zeros cost accuracy?", (together,), columns=1),
         ),
     )
 
@@ -98,7 +98,12 @@ def _dead_units(layers: Sequence[str], search: str) -> View:
             _by_layer("How many were born dead?", _bars(_each("born_dead", layers))),
             _by_layer("How many are dead at the end?", _bars(_each("dead", layers))),
             _by_layer("And under every dropout mask?", _bars(_each("mask_dead", layers))),
-            Section("Which units fire how often?", (ImageGrid("firing_rates"),), columns=1),
+            Section(
+                "How often does each unit fire?",
+                (ImageGrid("firing_rates"),),
+                columns=1,
+                height=900,
+            ),
             _by_layer("Do dead units come back?", _lines(_each("revived", layers))),
             _by_layer("How many are nearly dead?", _lines(_each("dormant", layers))),
         ),
@@ -111,6 +116,7 @@ def _devices(layers: Sequence[str], search: str) -> View:
         search,
         parameters=("device", "precision", "drop_rate", "seed"),
         metrics=(*_SPEEDS, "val/accuracy", "val/loss"),
+        tags=("device_name",),
         sections=(
             Section("Which device is faster?", _scatters("device", _SPEEDS)),
             Section("Do devices reach the same?", _scatters("device", _SCORES)),
@@ -125,12 +131,13 @@ def _cost(search: str) -> View:
         search,
         parameters=("drop_rate", "seed", "widths", "batch_size", "device"),
         metrics=_SPEEDS,
+        tags=("stack_size",),
         sections=(
             Section("What does a network cost?", _bars(_SPEEDS)),
             Section("Does the cost stay the same?", _lines(_SPEEDS)),
             Section(
                 "How busy is the machine?",
-                tuple(LineChart((name,), by_time=True) for name in _MACHINE),
+                tuple(LineChart(name, by_time=True) for name in _MACHINE),
                 columns=2,
             ),
         ),
@@ -144,6 +151,7 @@ def _view(
     parameters: tuple[str, ...],
     metrics: tuple[str, ...],
     sections: tuple[Section, ...],
+    tags: tuple[str, ...] = (),
 ) -> View:
     return View(
         name=name,
@@ -152,6 +160,7 @@ def _view(
         parameters=parameters,
         metrics=metrics,
         sections=sections,
+        tags=tags,
     )
 
 
@@ -165,11 +174,11 @@ def _by_layer(title: str, charts: tuple[LineChart | BarChart | Scatter, ...]) ->
 
 
 def _lines(metrics: Sequence[str]) -> tuple[LineChart, ...]:
-    return tuple(LineChart((metric,)) for metric in metrics)
+    return tuple(LineChart(metric) for metric in metrics)
 
 
 def _bars(metrics: Sequence[str]) -> tuple[BarChart, ...]:
-    return tuple(BarChart((metric,)) for metric in metrics)
+    return tuple(BarChart(metric) for metric in metrics)
 
 
 def _scatters(parameter: str, metrics: Sequence[str]) -> tuple[Scatter, ...]:

@@ -1,7 +1,7 @@
 """What a saved view of MLflow's runs page shows, and the text in which the page keeps it.
 
-The format is MLflow's own and not documented: it is the page's state as MLflow 3.17 writes it when
-a person saves a view. It stands here alone. It must not know the store, nor what a metric means.
+The format is MLflow's own and not documented: it is the page's state, as MLflow 3.17 writes it when
+a person saves a view. It must not know the store, nor what a metric means.
 """
 
 import base64
@@ -12,124 +12,29 @@ import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from pipeline.tracking.charts import Chart, Json
+
 TAG_PREFIX = "mlflow.sharedViewState."
+# What a UI that reads this format has in its code.
+WORDS = (
+    TAG_PREFIX,
+    "viewStateShareKey",
+    "createdAt",
+    "searchFilter",
+    "orderByKey",
+    "selectedColumns",
+    "columnOrder",
+    "runsHiddenMode",
+    "compareRunCharts",
+    "compareRunSections",
+    "isAccordionReordered",
+    "metricSectionId",
+    "selectedMetricKeys",
+    "imageKeys",
+)
 _DEFLATED = "deflate;"
 
 _FIRST_COLUMNS = ("attributes.`Run Name`", "runDateAndNestInfo")
-
-Json = dict[str, object]
-
-
-@dataclass(frozen=True)
-class LineChart:
-    """Metrics by step: a line a run, and where there are several metrics a dash for each.
-
-    Attributes:
-        metrics: their names; the page makes the chart's title of them.
-        is_log: whether the y axis is logarithmic.
-        by_time: whether the x axis is the time since the run's start instead of the step.
-    """
-
-    metrics: tuple[str, ...]
-    is_log: bool = False
-    by_time: bool = False
-
-    def state(self) -> Json:
-        """The chart as the page keeps it."""
-        return {
-            "type": "LINE",
-            "metricKey": self.metrics[0],
-            "selectedMetricKeys": list(self.metrics),
-            "xAxisKey": "time-relative" if self.by_time else "step",
-            "useGlobalXaxisKey": False,
-            "xAxisScaleType": "linear",
-            "scaleType": "log" if self.is_log else "linear",
-            "yAxisKey": "metric",
-            "range": {},
-            "lineSmoothness": 0,
-            "useGlobalLineSmoothing": False,
-        }
-
-
-@dataclass(frozen=True)
-class BarChart:
-    """The last values of metrics: a bar a run, in the order of the runs.
-
-    Attributes:
-        metrics: their names; several stand side by side.
-    """
-
-    metrics: tuple[str, ...]
-
-    def state(self) -> Json:
-        """The chart as the page keeps it."""
-        return {
-            "type": "BAR",
-            "metricKey": self.metrics[0],
-            "selectedMetricKeys": list(self.metrics),
-        }
-
-
-@dataclass(frozen=True)
-class Scatter:
-    """The last value of a metric against a parameter: a point a run.
-
-    Attributes:
-        parameter: along the x axis.
-        metric: along the y axis.
-    """
-
-    parameter: str
-    metric: str
-
-    def state(self) -> Json:
-        """The chart as the page keeps it."""
-        return {
-            "type": "SCATTER",
-            "xaxis": {"key": self.parameter, "type": "PARAM"},
-            "yaxis": {"key": self.metric, "type": "METRIC"},
-        }
-
-
-@dataclass(frozen=True)
-class ParallelCoordinates:
-    """Parameters and last values of metrics side by side: a line a run through all of them.
-
-    Attributes:
-        parameters: the axes on the left.
-        metrics: the axes on the right; the last one colours the lines.
-    """
-
-    parameters: tuple[str, ...]
-    metrics: tuple[str, ...]
-
-    def state(self) -> Json:
-        """The chart as the page keeps it."""
-        return {
-            "type": "PARALLEL",
-            "selectedParams": list(self.parameters),
-            "selectedMetrics": list(self.metrics),
-            "showAllRuns": False,
-        }
-
-
-@dataclass(frozen=True)
-class ImageGrid:
-    """The images logged under one key, of ten runs at most, with a slider over their steps.
-
-    Attributes:
-        key: of the images.
-    """
-
-    key: str
-
-    def state(self) -> Json:
-        """The grid as the page keeps it."""
-        return {"type": "IMAGE", "imageKeys": [self.key], "step": 0, "showRunParams": False}
-
-
-Chart = LineChart | BarChart | Scatter | ParallelCoordinates | ImageGrid
-
 
 @dataclass(frozen=True)
 class Section:
@@ -177,7 +82,7 @@ class View:
 
 
 def text_of(
-    view: View, *, metrics: Iterable[str], images: Iterable[str], created: int, updated: int
+    view: View, *, metrics: Iterable[str], images: Iterable[str], made: int, updated: int
 ) -> str:
     """The value of the view's tag.
 
@@ -186,35 +91,37 @@ def text_of(
         metrics: all that its runs have: the page adds a chart for each of them that is neither in
             the view nor noted there as removed.
         images: the keys of all images that its runs have; likewise.
-        created: milliseconds since 1970; the menu lists the youngest view first.
+        made: milliseconds since 1970; the menu lists the youngest view first.
         updated: the same, of this writing.
     """
     state = json.dumps(_state(view, metrics, images), separators=(",", ":"))
     packed = _DEFLATED + base64.b64encode(zlib.compress(state.encode(), 9)).decode()
     written: Json = {
         "name": view.name,
-        "createdAt": created,
+        "createdAt": made,
         "updatedAt": updated,
         "state": packed,
     }
+    # In the value itself, so that no kill between two writes leaves one without the other.
     return json.dumps(written | {"digest": _digest(written)})
 
 
 def is_untouched(text: str) -> bool:
-    """Whether a tag's value is what `text_of` made: the page drops the digest, edits break it."""
-    kept = _read(text)
-    return "digest" in kept and kept.pop("digest") == _digest(kept)
-
-
-def shows_the_same(one: str, other: str) -> bool:
-    """Whether two values of a tag differ in nothing but their times."""
-    return all(_read(one).get(key) == _read(other).get(key) for key in ("name", "state"))
+    """Whether a tag's value is just as `text_of` made it; the page knows nothing of the digest."""
+    read = _read(text)
+    return read.pop("digest", None) == _digest(read)
 
 
 def name_in(text: str) -> str | None:
     """The name of the view in a tag's value, whoever wrote it; None where it holds none."""
     name = _read(text).get("name")
     return name if isinstance(name, str) else None
+
+
+def created(text: str) -> int | None:
+    """When the view in a tag's value was made, in milliseconds since 1970; None where unknown."""
+    made = _read(text).get("createdAt")
+    return made if isinstance(made, int) else None
 
 
 def _state(view: View, metrics: Iterable[str], images: Iterable[str]) -> Json:
@@ -292,9 +199,7 @@ def _removed(charts: Sequence[Json], metrics: Iterable[str], images: Iterable[st
     left: list[Json] = [
         {"type": "LINE", "metricKey": name} for name in sorted(metrics) if name not in shown
     ]
-    left += [
-        {"type": "IMAGE", "imageKeys": [key]} for key in sorted(images) if (key,) not in grids
-    ]
+    left += [{"type": "IMAGE", "imageKeys": [key]} for key in sorted(images) if (key,) not in grids]
     return [
         {"uuid": f"removed-{i}", "metricSectionId": "", "deleted": True, "isGenerated": True, **one}
         for i, one in enumerate(left)

@@ -9,9 +9,18 @@ import time
 from collections.abc import Mapping, Sequence
 
 from pipeline.errors import PipelineError
-from pipeline.tracking import view as views_of_mlflow
+from pipeline.tracking import ui
+from pipeline.tracking.charts import ImageGrid
 from pipeline.tracking.store import Store
-from pipeline.tracking.view import TAG_PREFIX, ImageGrid, View
+from pipeline.tracking.view import (
+    TAG_PREFIX,
+    WORDS,
+    View,
+    created,
+    is_untouched,
+    name_in,
+    text_of,
+)
 
 # Tags of the experiment that stay when a person deletes a view, and so tell that it was there.
 _WRITTEN = "why-zero.view."
@@ -22,7 +31,7 @@ _logger = logging.getLogger(__name__)
 def keep(store: Store, views: Sequence[View]) -> dict[str, str]:
     """Write the views that nobody has changed, and return the ids of all that are there, by name.
 
-    A view that a person deleted stays deleted; where a person's own view has its name, that one
+    A view that a person deleted stays deleted; where a person has saved one of its name, that one
     is returned. Whatever goes wrong is one warning: a view is never worth a run.
 
     Args:
@@ -31,54 +40,69 @@ def keep(store: Store, views: Sequence[View]) -> dict[str, str]:
     """
     try:
         return _keep(store, views)
-    except PipelineError as refusal:
-        _logger.warning("The views in MLflow's UI could not be written: %s", refusal)
+    except PipelineError as problem:
+        _logger.warning("The views in MLflow's UI are left as they are: %s", problem)
         return {}
 
 
 def _keep(store: Store, views: Sequence[View]) -> dict[str, str]:
+    if missing := ui.words_it_lacks(store.uri, WORDS):
+        raise PipelineError(
+            f"the UI must read views as MLflow 3.17 does, got one that knows no {missing[0]!r}: "
+            "compare the runs in its chart view, or install MLflow 3.17"
+        )
     before = _tags(store)
-    now = time.time_ns() // 1_000_000
-    images = {
-        chart.key
-        for view in views
-        for section in view.sections
-        for chart in section.charts
-        if isinstance(chart, ImageGrid)
+    written = {
+        TAG_PREFIX + view.id: text
+        for view, text in zip(views, _texts(store, views, before), strict=True)
+        if not _is_a_persons(view, before)
     }
+    for key, text in written.items():
+        with store.writing():
+            store.client.set_experiment_tag(store.experiment_id, key, text)
+            mark = _WRITTEN + key.removeprefix(TAG_PREFIX)
+            store.client.set_experiment_tag(store.experiment_id, mark, "written")
+    after = _tags(store)
+    if changed := [key for key, text in written.items() if after.get(key) != text]:
+        raise PipelineError(
+            f"a store must keep a view as it is written, got another text under {changed[0]!r}: "
+            "compare the runs in its chart view"
+        )
+    ids = _ids(after)
+    return {view.name: ids[view.name] for view in views if view.name in ids}
+
+
+def _texts(store: Store, views: Sequence[View], before: Mapping[str, str]) -> list[str]:
+    """The values of the views' tags."""
+    charts = [chart for view in views for section in view.sections for chart in section.charts]
+    images = {chart.key for chart in charts if isinstance(chart, ImageGrid)}
     metrics = {search: _metrics(store, search) for search in {view.search for view in views}}
-    for place, view in enumerate(views):
-        if _is_a_persons(view, before):
-            continue
-        text = views_of_mlflow.text_of(
+    now = time.time_ns() // 1_000_000
+    return [
+        text_of(
             view,
             metrics=metrics[view.search],
             images=images,
-            created=now - place,
+            # A view that is renewed keeps its place in the menu.
+            made=created(before.get(TAG_PREFIX + view.id, "")) or now - place,
             updated=now,
         )
-        with store.writing():
-            store.client.set_experiment_tag(store.experiment_id, TAG_PREFIX + view.id, text)
-            store.client.set_experiment_tag(store.experiment_id, _WRITTEN + view.id, "written")
-    names = _names(_tags(store))
-    return {view.name: names[view.name] for view in views if view.name in names}
+        for place, view in enumerate(views)
+    ]
 
 
 def _is_a_persons(view: View, tags: Mapping[str, str]) -> bool:
-    """Whether a person changed or deleted the view, or saved another one of this name."""
+    """Whether a person has changed or deleted the view, or saved another one of its name."""
     text = tags.get(TAG_PREFIX + view.id)
     if text is not None:
-        return not views_of_mlflow.is_untouched(text)
-    return _WRITTEN + view.id in tags or view.name in _names(tags)
+        return not is_untouched(text)
+    return _WRITTEN + view.id in tags or view.name in _ids(tags)
 
 
-def _names(tags: Mapping[str, str]) -> dict[str, str]:
-    """The ids of the views that the menu lists, by name."""
-    names = {}
-    for key, text in tags.items():
-        if key.startswith(TAG_PREFIX) and (name := views_of_mlflow.name_in(text)):
-            names[name] = key.removeprefix(TAG_PREFIX)
-    return names
+def _ids(tags: Mapping[str, str]) -> dict[str, str]:
+    """The ids of the views in the menu, by name."""
+    names = {key: name_in(text) for key, text in tags.items() if key.startswith(TAG_PREFIX)}
+    return {name: key.removeprefix(TAG_PREFIX) for key, name in names.items() if name}
 
 
 def _tags(store: Store) -> dict[str, str]:
