@@ -34,7 +34,9 @@ WORDS = (
 )
 _DEFLATED = "deflate;"
 
+# The run and when it was made: what is not named comes after what is.
 _FIRST_COLUMNS = ("attributes.`Run Name`", "runDateAndNestInfo")
+
 
 @dataclass(frozen=True)
 class Section:
