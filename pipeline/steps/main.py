@@ -12,7 +12,8 @@ from pipeline.recipe import Recipe, Training
 from pipeline.records import Result
 from pipeline.settings import canonical, texts
 from pipeline.steps import prepare, toy
-from pipeline.tracking import Run, Tracker, any_of, connect
+from pipeline.tracking import Run, connect
+from pipeline.where_to_look import where_to_look
 
 
 def run(settings: MainSettings, console: Console) -> None:
@@ -48,7 +49,7 @@ def run(settings: MainSettings, console: Console) -> None:
         comparison.publish(step, results, console)
         _draw(step, results, settings)
     console.elapsed("done")
-    _point_to_the_comparison(tracker, results, console)
+    where_to_look(results, tracker, console, report=step.id)
 
 
 def _draw(step: Run, results: list[Result], settings: MainSettings) -> None:
@@ -58,11 +59,3 @@ def _draw(step: Run, results: list[Result], settings: MainSettings) -> None:
     validated_on = results[0].recipe.validated_on
     figure = plots.draw_drop_rates(pairs, title, validation_name=validated_on)
     step.figure(figure, "plots/drop_rates.png")
-
-
-def _point_to_the_comparison(tracker: Tracker, results: list[Result], console: Console) -> None:
-    """Say how to open MLflow's UI, and where it shows the comparison."""
-    if tracker.ui_command:
-        console.line(f"open the UI:  {tracker.ui_command}")
-    runs = any_of([result.run_id for result in results])
-    console.line(f"compare:      {tracker.comparison_page(runs, order_by='drop_rate')}")

@@ -6,6 +6,7 @@ from dataclasses import fields
 
 import torch
 
+from pipeline import comparison
 from pipeline import device as devices
 from pipeline.console import Console
 from pipeline.data import ImageData, prepared
@@ -15,6 +16,7 @@ from pipeline.options import SweepSettings
 from pipeline.recipe import Recipe, Schedule
 from pipeline.settings import canonical, texts
 from pipeline.tracking import connect
+from pipeline.where_to_look import where_to_look
 
 
 def run(settings: SweepSettings, console: Console) -> None:
@@ -40,8 +42,11 @@ def run(settings: SweepSettings, console: Console) -> None:
         )
         fitted = fit(_tasks(settings, recipes, sets=sets, places=places), place)
         _show_failures(fitted, console)
+        if fitted.results:
+            comparison.publish(step, fitted.results, console, failures=fitted.failures)
+            console.elapsed("done")
+            where_to_look(fitted.results, tracker, console, report=step.id)
         fitted.complete()
-    console.elapsed("done")
 
 
 def recipes_of(settings: SweepSettings) -> list[Recipe]:

@@ -14,12 +14,20 @@ from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, ErrorCode
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from pipeline.errors import PipelineError
-from pipeline.tracking.address import comparison_page, run_page, ui_base, ui_command
+from pipeline.tracking.address import (
+    comparison_page,
+    run_page,
+    ui_base,
+    ui_command,
+    view_page,
+)
 from pipeline.tracking.found import FoundRun, found, has_artifacts, local_artifacts
 from pipeline.tracking.processes import TAG, host, is_dead, this_process
 from pipeline.tracking.runs import Run
 from pipeline.tracking.source import commit_tags, source_tags
 from pipeline.tracking.store import Store, one_line, open_store
+from pipeline.tracking.view import View
+from pipeline.tracking.views import keep
 
 Kind = Literal["network", "step"]
 
@@ -52,6 +60,19 @@ class Tracker:
     def comparison_page(self, search: str, *, order_by: str | None = None) -> str:
         """The address of the charts that compare the runs a search finds: see `address`."""
         return comparison_page(ui_base(self.uri), self.experiment_id, search, order_by=order_by)
+
+    def keep_views(self, views: Sequence[View]) -> dict[str, str]:
+        """Keep views in the UI's "Views" menu, and return the addresses that open them, by name.
+
+        A view that a person changed or deleted is left as it is; one that is not there, for
+        whatever reason, is not in the mapping. Never raises what the store refuses: it warns.
+
+        Args:
+            views: in the order of the menu.
+        """
+        kept = keep(self._store, views)
+        base = ui_base(self.uri)
+        return {name: view_page(base, self.experiment_id, id_) for name, id_ in kept.items()}
 
     def run_page(self, run_id: str) -> str:
         """The address of a run's page."""
