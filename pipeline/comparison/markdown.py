@@ -17,7 +17,7 @@ from pipeline.comparison.tables import (
     zeros_table,
 )
 from pipeline.comparison.text import METHOD, common, device_sentence, heading, left_out
-from pipeline.comparison.verdict import test_of_the_chosen, verdict
+from pipeline.comparison.verdict import chosen_on_the_test_set, verdict
 from pipeline.comparison.words import count
 from pipeline.report import table as markdown_table
 
@@ -33,45 +33,44 @@ def markdown(every: Sequence[Standings], failures: Mapping[str, str], *, page: s
         failures: networks that failed, by name, and why.
         page: a link to the page with figures.
     """
+    parts = _parts(every, failures, page=page)
     text = ""
     for most in (60, 40, 25, 15, 10, 6, 3, 1):
-        text = "\n\n".join(_parts(every, failures, page=page, most=most))
+        text = "\n\n".join(part if isinstance(part, str) else _cut(part, most) for part in parts)
         if len(text) <= ROOM:
             return f"{text}\n\n{_links(every, ROOM - len(text))}".rstrip()
     return text[: text.rindex("\n", 0, ROOM)]
 
 
 def _parts(
-    every: Sequence[Standings], failures: Mapping[str, str], *, page: str, most: int
-) -> list[str]:
-    parts = []
+    every: Sequence[Standings], failures: Mapping[str, str], *, page: str
+) -> list[str | Table]:
+    parts: list[str | Table] = []
     for standings in every:
         contest = standings.contest
         parts += [f"## {heading(contest, is_one_of_several=len(every) > 1)}"]
         parts += [f"**{' '.join(verdict(standings))}**"]
-        parts += [f"{test_of_the_chosen(standings)} [The page with figures]({page})."]
-        parts += [_cut(groups_table(standings), most)]
+        parts += [f"{chosen_on_the_test_set(standings)} [The page with figures]({page})."]
+        parts += [groups_table(standings)]
         parts += [f"{METHOD}. Alike in all: {common(contest)}.", *left_out(contest)]
         if standings.against:
-            parts += ["### Paired differences by seed", _cut(pairs_table(standings.against), most)]
+            parts += ["### Paired differences by seed", pairs_table(standings.against)]
         if standings.neighbours and len(contest.groups) > 2:
             parts += ["### Each drop rate against the next smaller one"]
-            parts += [_cut(pairs_table(standings.neighbours), most)]
+            parts += [pairs_table(standings.neighbours)]
         for title, table in (
             ("Zeros by layer", zeros_table(contest)),
             ("Dead units by layer", dead_table(contest)),
             ("Cost", cost_table(contest)),
         ):
             if len(table.columns) > 1:
-                parts += [f"### {title}", _cut(table, most)]
+                parts += [f"### {title}", table]
         for pair in device_pairs(contest):
-            parts += ["### Device against device", device_sentence(pair)]
-            parts += [_cut(devices_table(pair), most)]
+            parts += ["### Device against device", device_sentence(pair), devices_table(pair)]
     if failures:
+        rows = tuple((name, " ".join(why.split())) for name, why in failures.items())
         parts += [f"### {count(len(failures), 'network').capitalize()} failed"]
-        lines = [f"- {name}: {' '.join(why.split())}" for name, why in failures.items()]
-        more = len(lines) - most
-        parts += ["\n".join([*lines[:most], *([f"- … and {more} more"] if more > 0 else [])])]
+        parts += [Table(("network", "why"), rows)]
     return parts
 
 

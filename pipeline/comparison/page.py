@@ -44,7 +44,7 @@ from pipeline.comparison.tables import (
     states_table,
     zeros_table,
 )
-from pipeline.comparison.verdict import test_of_the_chosen, verdict
+from pipeline.comparison.verdict import chosen_on_the_test_set, verdict
 from pipeline.comparison.words import count
 
 
@@ -99,7 +99,7 @@ class _Writer:
 
     def _verdict(self, standings: Standings) -> str:
         sentences = [f"<p>{escape(sentence)}</p>" for sentence in verdict(standings)]
-        tested = f"<p class='test'>{escape(test_of_the_chosen(standings))}</p>"
+        tested = f"<p class='test'>{escape(chosen_on_the_test_set(standings))}</p>"
         return f"<section class='verdict'>{''.join(sentences)}{tested}</section>"
 
     def _accuracies(self, standings: Standings) -> str:

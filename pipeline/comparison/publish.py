@@ -14,7 +14,7 @@ from pipeline.comparison.page import page
 from pipeline.comparison.standings import standings
 from pipeline.comparison.tables import groups_table
 from pipeline.comparison.text import heading
-from pipeline.comparison.verdict import test_of_the_chosen, verdict
+from pipeline.comparison.verdict import chosen_on_the_test_set, verdict
 from pipeline.console import Console
 from pipeline.records import Result
 from pipeline.tracking import Run
@@ -46,7 +46,7 @@ def publish(
         table = groups_table(one)
         title = heading(one.contest, is_one_of_several=len(every) > 1)
         console.table(title, table.columns, [[escape(cell) for cell in row] for row in table.rows])
-        for sentence in [*verdict(one), test_of_the_chosen(one)]:
+        for sentence in [*verdict(one), chosen_on_the_test_set(one)]:
             console.line(sentence)
     for name, why in failures.items():
         console.line(f"{name} failed: {why}")

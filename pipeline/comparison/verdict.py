@@ -32,7 +32,7 @@ def verdict(standings: Standings) -> list[str]:
     return [lead, *_sentences(_judged(standings.against, standings.judged))]
 
 
-def test_of_the_chosen(standings: Standings) -> str:
+def chosen_on_the_test_set(standings: Standings) -> str:
     """The one sentence about the test set."""
     chosen, contest = standings.chosen, standings.contest
     if chosen is None:

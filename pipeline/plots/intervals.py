@@ -10,7 +10,7 @@ from typing import cast
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from pipeline.plots.panels import HEIGHT, LINE, NARROW, panel
 from pipeline.plots.style import CURVES, INK, NORMAL, SMALL, Series
@@ -18,6 +18,7 @@ from pipeline.records import Floats
 
 # Digits at the ticks of a logarithmic axis: the first that give three ticks are taken.
 _DIGITS = ((1,), (1, 2, 5), (1, 2, 3, 5, 7), (1, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9))
+_LEAST = 1e-4  # one wrong image of ten thousand: where an axis of nothing but zeros ends
 # So many curves hide each other's single values.
 _CROWD = 4
 
@@ -96,7 +97,7 @@ def draw_means(
         # Side by side, so that no interval hides another.
         shift = 0.011 * reach * (index - (len(curves) - 1) / 2)
         _draw(axes, curve, series, scale, shift=shift)
-        for place, values in zip(curve.places, curve.singles, strict=True):
+        for place, values in zip(curve.places, curve.singles, strict=False):
             if len(values) > 1 and len(curves) < _CROWD:
                 axes.plot([place + shift] * len(values), values, **series.rings | {"alpha": 0.5})
     scale.set_on(axes)
@@ -175,16 +176,19 @@ def _spread(axes: Axes, curves: Sequence[Curve]) -> None:
     ]
     values = np.concatenate(ends)
     known = values[np.isfinite(values) & (values > 0)]
-    low, high = known.min(initial=0.5) / 1.08, min(known.max(initial=0.01) * 1.08, 1)
+    low, high = known.min(initial=1), min(known.max(initial=_LEAST) * 1.08, 1)
     # An interval that reaches 0 would stretch the axis without end.
     means = np.concatenate([curve.means for curve in curves])
-    low = max(low, means[means > 0].min(initial=0.5) / 4)
-    axes.set_yscale("log", nonpositive="clip")
+    low = max(min(low, high) / 1.08, np.where(means > 0, means, 0).min() / 4)
+    # In this order: a scale that changes fits its limits anew, and warns where all values agree.
     axes.set_ylim(low, high)
+    axes.set_yscale("log", nonpositive="clip")
     for digits in _DIGITS:
         ticks = [digit * 10.0**power for power in range(-7, 1) for digit in digits]
         shown = [tick for tick in ticks if low <= tick <= high]
         if len(shown) > 2:
             break
+    else:
+        shown = [tick for tick in MaxNLocator(4).tick_values(low, high) if low <= tick <= high]
     axes.yaxis.set_major_locator(FixedLocator(shown))
     axes.yaxis.set_minor_locator(NullLocator())

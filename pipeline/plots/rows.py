@@ -15,7 +15,7 @@ from pipeline.plots.style import INK, NORMAL, SMALL, shorten
 from pipeline.records import Floats
 
 # Labels longer than this stand above their row, not beside it.
-_LONG, _LONGEST = 22, 62
+_LONG, _LONGEST = 22, 56
 
 
 def draw_rows(

@@ -74,9 +74,13 @@ def _of_a_sweep(settings: CompareSettings, tracker: Tracker) -> tuple[str, list[
                 "experiment with experiments=NAME"
             )
     sweep = ended[0]
-    listed = tracker.artifact(sweep.id, comparison.NETWORKS).read_text(encoding="utf-8")
-    runs = _search(any_of(comparison.run_ids(listed)), settings, tracker)
-    return f"{sweep.name!r} (run {sweep.id})", runs
+    file = tracker.artifact(sweep.id, comparison.NETWORKS)
+    ids = comparison.run_ids(file.read_text(encoding="utf-8"))
+    runs = {one.id: one for one in _search(any_of(ids), settings, tracker)}
+    gone = len(ids) - len(runs)
+    if gone:
+        _logger.warning("%d of the sweep's %d networks are no longer there", gone, len(ids))
+    return f"{sweep.name!r} (run {sweep.id})", [runs[one] for one in ids if one in runs]
 
 
 def _recalled(found: Sequence[FoundRun], tracker: Tracker, *, source: str) -> list[Result]:

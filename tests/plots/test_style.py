@@ -69,13 +69,25 @@ def test_the_colour_measure_agrees_with_published_values() -> None:
     [
         [look.colour for look in style.CAUSES.values()],
         [series.colour for series in style.SERIES],
+        [series.colour for series in style.CURVES],
+        [series.colour for series in style.STATES.values()],
         [style.FIRING, style.DEAD, style.ALWAYS_ON],
         [style.ALIVE, style.DEAD, style.DEAD_MOVING],
         [*(look.colour for look in style.CAUSES.values()), style.DEAD],
         [*(style.CAUSES[c].colour for c in ("active", "inactive")), style.CHANGED, style.DEAD],
         [style.WEIGHTS(0.0), style.WEIGHTS(0.5), style.WEIGHTS(1.0), style.DEAD],
     ],
-    ids=["causes", "curves", "firing", "lives", "passes", "both passes", "weights"],
+    ids=[
+        "causes",
+        "curves",
+        "more curves",
+        "states",
+        "firing",
+        "lives",
+        "passes",
+        "both passes",
+        "weights",
+    ],
 )
 def test_colours_of_one_figure_differ_for_every_kind_of_sight(
     colours: list[ColorType], vision: str
@@ -100,6 +112,7 @@ def test_causes_and_curves_differ_by_lightness_and_by_hatch_or_marker() -> None:
         assert np.diff(lightness).min() > 15
     assert len({look.hatch for look in style.CAUSES.values()}) == 4
     assert len({series.marker for series in style.SERIES}) == 3
+    assert len({series.marker for series in style.CURVES}) == 6
 
 
 def test_what_lies_side_by_side_in_a_map_differs_by_lightness() -> None:

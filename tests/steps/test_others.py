@@ -114,7 +114,9 @@ def test_main_compares_its_drop_rates_and_says_where_to_look(
     assert [run.data.params["drop_rate"] for run in networks] == ["0", "0.25", "0.5"]
     assert {run.data.tags["stack_size"] for run in networks} == {"3"}
     [step] = runs(step="main", kind="step")
-    assert step.data.tags["mlflow.note.content"].count("relu+dropout p=") == 2
+    described = step.data.tags["mlflow.note.content"]
+    assert "one seed cannot tell" in described
+    assert all(run.info.run_id in described for run in networks)
     assert "mlflow ui" in shown
     for run in networks:
         assert run.info.run_id in shown.splitlines()[-1]

@@ -1,0 +1,192 @@
+"""The forms of a comparison: page, description and CSV files."""
+
+import csv
+import io
+import re
+from collections.abc import Callable, Mapping
+from html.parser import HTMLParser
+
+import pytest
+
+from pipeline.comparison.files import groups_csv, networks_csv, run_ids
+from pipeline.comparison.groups import contests
+from pipeline.comparison.markdown import ROOM, markdown
+from pipeline.comparison.page import page
+from pipeline.comparison.standings import Standings, standings
+from pipeline.records import Result
+
+Network = Callable[..., Result]
+Sweep = Callable[..., list[Result]]
+
+ACCURACIES = {
+    0.0: (0.90, 0.91, 0.89, 0.90),
+    0.2: (0.95, 0.96, 0.93, 0.95),
+    0.5: (0.94, 0.97, 0.93, 0.94),
+}
+
+
+def compare(results: list[Result]) -> list[Standings]:
+    return [standings(contest) for contest in contests(results)]
+
+
+class Reader(HTMLParser):
+    """Reads a page's words, ids and addresses, and whether what was opened is closed."""
+
+    VOID = frozenset({"meta", "br"})
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.words, self.ids, self.addresses = "", list[str](), list[str]()
+        self.open = list[str]()
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        if tag not in self.VOID:
+            self.open.append(tag)
+        self._take(attributes)
+
+    def handle_startendtag(self, _tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self._take(attributes)
+
+    def _take(self, attributes: list[tuple[str, str | None]]) -> None:
+        for name, value in attributes:
+            self.ids += [value or ""] if name == "id" else []
+            self.addresses += [value or ""] if name in {"src", "href", "xlink:href"} else []
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if "style" not in self.open:
+            self.words += data.replace("\u00a0", " ")
+
+
+def test_the_page_is_whole_and_fetches_nothing(sweep: Sweep) -> None:
+    text = page(compare(sweep(ACCURACIES)), {})
+    reader = Reader(text)
+    assert reader.open == []
+    assert len(reader.ids) == len(set(reader.ids))
+    assert reader.addresses != []
+    assert all(address.startswith("#") for address in reader.addresses)
+    assert {address[1:] for address in reader.addresses} <= set(reader.ids)
+    assert not re.search(r"url\((?!#)|@import|<script|<link", text)
+    # Accuracy, error, two rows of differences, zeros of two layers, states of one.
+    assert text.count("<figure") == 7
+
+
+def test_the_page_shows_the_test_accuracy_of_the_chosen_group_alone(sweep: Sweep) -> None:
+    results = [
+        *sweep({0.2: ACCURACIES[0.2]}, test=0.6321),
+        *sweep({0.5: ACCURACIES[0.5], 0.0: ACCURACIES[0.0]}, test=0.1234),
+    ]
+    for text in (page(compare(results), {}), markdown(compare(results), {}, page="#")):
+        assert text.count("63.21") == 1
+        assert "12.34" not in text
+    assert "0.1234" not in networks_csv(results) + groups_csv(compare(results))
+
+
+def test_what_anybody_wrote_cannot_break_the_page(network: Network) -> None:
+    bad = '<script>alert("1")</script>'
+    results = [
+        network(0.9, device_name=bad, seed=seed, drop_rate=rate)
+        for seed in (0, 1)
+        for rate in (0.0, 0.5)
+    ]
+    results += [network(0.9, device_name="$\\frac{", drop_rate=0.0)]
+    text = page(compare(results), {bad: bad})
+    assert "<script" not in text
+    assert bad in Reader(text).words
+    assert "| a\\|b&emsp; | one two&emsp; |" in markdown(
+        compare(results), {"a|b": "one\ntwo"}, page="#"
+    )
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"fired": None, "born": None, "activation": "none"},
+        {"counts": (0, 0, 0, 0), "probe_every": 0},
+        {"seconds": None},
+        {"holdout": 0},
+        {"layers": ("h1", "h2", "h3"), "widths": (4, 4, 4)},
+    ],
+    ids=["linear", "nothing watched", "untrained", "nothing held out", "three layers"],
+)
+def test_every_kind_of_network_can_be_reported(
+    changes: dict[str, object], sweep: Sweep, network: Network
+) -> None:
+    rows = {0.0: (0.9, 0.91), 0.5: (0.8, 0.85)}
+    for results in (
+        [network(0.9, **changes)],
+        [*sweep(rows), *sweep(rows, **changes, learning_rate=0.1)],
+    ):
+        every = compare(results)
+        reader = Reader(page(every, {}))
+        assert reader.open == []
+        assert "nan" not in re.split(r"\W+", reader.words)
+        text = markdown(every, {}, page="#")
+        assert "nan" not in re.split(r"\W+", text)
+
+
+def test_what_cannot_be_said_is_said(sweep: Sweep) -> None:
+    def words(**changes: object) -> str:
+        return Reader(page(compare(sweep(ACCURACIES, **changes)), {})).words
+
+    assert "No training pass was watched (probe_every=0)" in words(counts=(0, 0, 0, 0))
+    assert "no unit can die" in words(fired=None, born=None)
+    assert "nothing is chosen" in words(holdout=0)
+
+
+def test_data_sets_have_sections_of_their_own(sweep: Sweep) -> None:
+    every = compare([*sweep(ACCURACIES), *sweep(ACCURACIES, digest="other", holdout=100)])
+    words = Reader(page(every, {})).words
+    assert "Two comparisons: data or held-out images differ" in words
+    assert "validated on 100 held-out training images" in words
+
+
+def test_networks_that_failed_are_named_with_their_reason(sweep: Sweep) -> None:
+    failures = {"relu p=0.9 seed 3": "loss must stay finite"}
+    every = compare(sweep(ACCURACIES))
+    assert "relu p=0.9 seed 3: loss must stay finite" in Reader(page(every, failures)).words
+    assert "| relu p=0.9 seed 3&emsp; | loss must" in markdown(every, failures, page="#")
+
+
+def test_a_description_fits_however_many_networks_there_are(sweep: Sweep) -> None:
+    few = markdown(compare(sweep(ACCURACIES)), {}, page="#page")
+    assert "[The page with figures](#page)" in few
+    assert few.count("](#/a-page)") == 12
+    rates = {index / 500: (0.9, 0.8 + index / 5000) for index in range(250)}
+    failures: Mapping[str, str] = {f"network {index}": "failed " * 20 for index in range(250)}
+    many = markdown(compare(sweep(rates)), failures, page="#page")
+    assert len(many) <= ROOM
+    assert "more rows in the page" in many
+
+
+def test_a_row_a_network_holds_what_the_run_holds(sweep: Sweep) -> None:
+    results = sweep({0.5: (0.9, 0.8)}, widths=(4,))
+    text = networks_csv(results)
+    first, second = csv.DictReader(io.StringIO(text))
+    assert run_ids(text) == [result.run_id for result in results]
+    assert (first["drop_rate"], first["seed"], second["seed"]) == ("0.5", "0", "1")
+    assert first["dataset_digest"] == "abc"
+    assert (first["val/accuracy"], first["zero/h1"], first["dead/h1"]) == ("0.9", "0.6", "0.25")
+    assert (first["speed/epoch_seconds"], first["stack_size"]) == ("2.0", "1")
+
+
+def test_a_row_a_group_holds_mean_and_interval(sweep: Sweep) -> None:
+    none, chosen, half = csv.DictReader(io.StringIO(groups_csv(compare(sweep(ACCURACIES)))))
+    assert (chosen["drop_rate"], chosen["is_chosen"], half["is_chosen"]) == ("0.2", "true", "false")
+    assert (chosen["networks"], chosen["seeds"]) == ("4", "0,1,2,3")
+    # s = 0.012583, t(0.975; 3) = 3.1824: half width 0.020022.
+    assert float(chosen["val/accuracy_mean"]) == pytest.approx(0.9475)
+    assert float(chosen["val/accuracy_low"]) == pytest.approx(0.9475 - 0.020022, abs=1e-6)
+    assert float(chosen["val/error_high"]) == pytest.approx(0.0525 + 0.020022, abs=1e-6)
+    assert float(none["behind_chosen_mean"]) == pytest.approx(0.0475)
+    assert chosen["behind_chosen_mean"] == ""
+    # Shares of one and the same network in every seed: no spread, and s + p - s p at p = 0.2.
+    assert float(chosen["zero_expected/h1_mean"]) == pytest.approx(0.5 + 0.2 - 0.5 * 0.2)
+
+
+def test_one_network_has_no_interval_in_the_file(network: Network) -> None:
+    [row] = csv.DictReader(io.StringIO(groups_csv(compare([network(0.9)]))))
+    assert (row["val/accuracy_mean"], row["val/accuracy_low"]) == ("0.9", "")

@@ -1,0 +1,101 @@
+"""The verdict in words: what it claims follows from the numbers, and it says when they fail."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from pipeline.comparison.groups import contests
+from pipeline.comparison.standings import standings
+from pipeline.comparison.verdict import chosen_on_the_test_set, verdict
+from pipeline.records import Result
+
+Network = Callable[..., Result]
+Sweep = Callable[..., list[Result]]
+
+
+def read(results: list[Result]) -> str:
+    [contest] = contests(results)
+    return " ".join(verdict(standings(contest))).replace("\u00a0", " ")
+
+
+def test_it_says_who_is_better_by_how_much_and_who_cannot_be_told_apart(sweep: Sweep) -> None:
+    accuracies = {
+        0.0: (0.90, 0.91, 0.89, 0.90),
+        0.2: (0.95, 0.96, 0.93, 0.95),
+        0.5: (0.94, 0.97, 0.93, 0.94),
+    }
+    # 0.2 less 0: mean 4.75 points, half width 3.1824 x 0.5 / 2 = 0.80; 0.2 less 0.5: 1, -1, 0, 1
+    # points, mean 0.25, s = 0.957, half width 1.52. 0.2 alone: s = 1.2583, 3.1824 x 0.6291 = 2.00.
+    assert read(sweep(accuracies)) == (
+        "Drop rate 0.2 has the highest accuracy on the held-out images: 94.75 ± 2.00 % over 4 "
+        "seeds. "
+        "0.2 is better than 0 by 4.75 ± 0.80 points over 4 seeds; between 0.5 and 0.2 four seeds "
+        "cannot tell (0.25 ± 1.52 points)."
+    )
+
+
+def test_what_many_pairs_make_by_chance_is_not_called_better(sweep: Sweep) -> None:
+    # 0.2 less 0: 2, 3, 4 points; p = 0.035 alone, 0.10 among three pairs.
+    accuracies = {0.0: (0.90, 0.90, 0.90), 0.2: (0.92, 0.93, 0.94), 0.5: (0.93, 0.90, 0.92)}
+    text = read(sweep(accuracies))
+    assert (
+        "0.2 looks better than 0 by 3.00 ± 2.48 points over 3 seeds, but not beyond what chance "
+        "does among 3 pairs" in text
+    )
+    assert "is better" not in text
+
+
+def test_one_seed_gives_no_interval_and_no_claim(sweep: Sweep) -> None:
+    assert read(sweep({0.0: (0.9,), 0.5: (0.8,)})) == (
+        "Drop rate 0 has the highest accuracy on the held-out images: 90.00 % with one seed. "
+        "Between 0.5 and 0 one seed cannot tell, since it gives no interval: 0 is ahead of 0.5 by "
+        "10.00 points, which may be chance; several seeds, such as 0-4, can."
+    )
+
+
+def test_one_network_alone_is_compared_with_nothing(network: Network) -> None:
+    assert read([network(0.9)]) == (
+        "relu+dropout p=0.5: 90.00 % of the held-out images right with one seed; there is nothing "
+        "to compare it with. One seed gives no interval."
+    )
+
+
+def test_groups_without_a_common_seed_are_not_paired(network: Network) -> None:
+    text = read([network(0.9, drop_rate=0.0, seed=1), network(0.8, seed=2)])
+    assert "between 0.5 and 0 there is no seed in common, so no paired difference" in text.replace(
+        "Between", "between"
+    )
+
+
+def test_differences_that_are_all_alike_are_no_proof(sweep: Sweep) -> None:
+    text = read(sweep({0.0: (0.90, 0.92), 0.5: (0.88, 0.90)}))
+    assert "two seeds cannot tell (2.00 points)" in text
+
+
+def test_without_held_out_images_nothing_is_chosen_and_it_says_why(sweep: Sweep) -> None:
+    results = sweep({0.0: (0.90, 0.91), 0.5: (0.95, 0.97)}, holdout=0)
+    text = read(results)
+    assert "Nothing was held out (holdout=0)" in text
+    assert "nothing is chosen" in text
+    assert "highest" not in text
+    [contest] = contests(results)
+    assert "Nothing is chosen" in chosen_on_the_test_set(standings(contest))
+
+
+def test_the_test_accuracy_is_that_of_the_chosen_group_alone(sweep: Sweep) -> None:
+    best = sweep({0.2: (0.95, 0.96)}, test=0.625)
+    [contest] = contests([*best, *sweep({0.5: (0.90, 0.91)}, test=0.125)])
+    said = chosen_on_the_test_set(standings(contest)).replace("\u00a0", " ")
+    assert said == (
+        "Test accuracy of the chosen group, 0.2: 62.50 ± 0.00 % (mean of two networks)."
+    )
+
+
+def test_of_many_groups_a_few_are_named_and_the_others_counted(sweep: Sweep) -> None:
+    source = np.random.default_rng(0)
+    rates = [round(index / 100, 2) for index in range(60)]
+    accuracies = {rate: source.normal(0.9 - rate, 0.0001, 5) for rate in rates}
+    text = read(sweep(accuracies))
+    assert "0 is better than 0.01 by" in text
+    assert "54 others by more" in text
+    assert len(text) < 900
