@@ -10,12 +10,12 @@ from pipeline.run_color import run_color
     ("drop_rate", "color"),
     [
         (0.0, "#222222"),
-        (0.2, "#6a00a8"),
-        (0.4, "#b12a90"),
-        # Half way between #6a00a8 and #b12a90: (106 + 177) / 2, 42 / 2, (168 + 144) / 2.
-        (0.3, "#8e159c"),
-        (0.8, "#fca636"),
-        (0.95, "#fca636"),
+        (0.2, "#12a0a8"),
+        (0.4, "#c9a000"),
+        # Half way between #c9a000 and #e7700a: (201 + 231) / 2, (160 + 112) / 2, (0 + 10) / 2.
+        (0.45, "#d88805"),
+        (0.8, "#7a0f4f"),
+        (0.95, "#7a0f4f"),
     ],
 )
 def test_the_hue_tells_the_drop_rate(drop_rate: float, color: str) -> None:

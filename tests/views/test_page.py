@@ -24,11 +24,8 @@ from pipeline.tracking.charts import Chart
 
 api = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install .[test]")
 
-PATIENCE = 60
-RECIPES = [
-    Recipe(widths=(8, 6), epochs=1, drop_rate=drop_rate, seed=seed)
-    for drop_rate, seed in ((0.5, 1), (0.0, 0), (0.2, 0), (0.5, 0), (0.0, 1))
-]
+PATIENCE = 180
+RECIPES = [Recipe(widths=(8, 6), epochs=1, drop_rate=drop_rate) for drop_rate in (0.5, 0.0, 0.2)]
 NAMES = ("Drop rates", "Why zeros are zero", "Dead units", "Devices", "Cost")
 # By this machine, which has no GPU; a chart without data is not shown.
 NOT_LOGGED = {
@@ -155,7 +152,7 @@ def test_its_address_opens_a_view_with_its_networks_by_drop_rate_and_every_chart
     view = place.views[name]
     page.goto(place.addresses[name])
     until(lambda: titles(page), [section.title for section in view.sections])
-    until(lambda: rates_of_runs(page), ["0", "0", "0.2", "0.5", "0.5"])
+    until(lambda: rates_of_runs(page), ["0", "0.2", "0.5"])
     charts = [title_of(chart) for section in view.sections for chart in section.charts]
     there = [title for title in charts if title not in NOT_LOGGED]
     until(lambda: drawn(page), [(title, True) for title in there])
