@@ -7,15 +7,24 @@ from itertools import pairwise
 
 from pipeline.recipe import Recipe
 
-# Matplotlib's plasma at 0, 0.2 … 0.8: what comes after is too pale on white.
-_SCALE = {0.0: 0x0D0887, 0.2: 0x6A00A8, 0.4: 0xB12A90, 0.6: 0xE16462, 0.8: 0xFCA636}
+# Blue to red, all dark enough to be seen as a thin line on white; common rates are far apart.
+_SCALE = {
+    0.0: 0x2C3E9E,
+    0.1: 0x2F6FD0,
+    0.2: 0x12A0A8,
+    0.3: 0x4DA32F,
+    0.4: 0xC9A000,
+    0.5: 0xE7700A,
+    0.6: 0xD0202E,
+    0.8: 0x7A0F4F,
+}
 _WITHOUT_DROPOUT = 0x222222
 _SHADES = 4  # seeds of one drop rate
-_PALEST = 0.45
+_PALEST = 0.45  # the way to white
 
 
 def run_color(recipe: Recipe) -> str:
-    """The colour as `#rrggbb`: black without dropout, from blue to orange as more is dropped.
+    """The colour as `#rrggbb`: black without dropout, from blue to red as more is dropped.
 
     Four seeds in a row differ in how pale they are.
     """

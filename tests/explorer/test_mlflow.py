@@ -1,14 +1,7 @@
 """The toy's page inside MLflow's own artifact view: a sandboxed frame without an address."""
 
-import os
-import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -22,46 +15,20 @@ PATIENCE = 60
 
 
 @pytest.fixture
-def address(tmp_path: Path, trace: Trace, make_page: Callable[..., Path]) -> Iterator[str]:
+def address(
+    tmp_path: Path,
+    trace: Trace,
+    make_page: Callable[..., Path],
+    serving: Callable[[str, Path], AbstractContextManager[str]],
+) -> Iterator[str]:
     """The artifact's address on a server of its own, over a run that holds the page."""
     store = f"sqlite:///{tmp_path}/mlflow.db"
     client = MlflowClient(tracking_uri=store)
     experiment = client.create_experiment("toy", artifact_location=str(tmp_path / "artifacts"))
     run = client.create_run(experiment).info.run_id
     client.log_artifact(run, str(make_page(trace)))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", store]
-    command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    server = subprocess.Popen(
-        command,
-        cwd=tmp_path,
-        env=os.environ | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        # A group of its own: the server's worker ends with it.
-        start_new_session=True,
-    )
-    try:
-        wait_for(f"http://127.0.0.1:{port}/health", server)
-        yield f"http://127.0.0.1:{port}/#/experiments/{experiment}/runs/{run}/artifacts/toy.html"
-    finally:
-        os.killpg(server.pid, signal.SIGTERM)
-        server.wait(PATIENCE)
-
-
-def wait_for(url: str, server: "subprocess.Popen[bytes]") -> None:
-    """Return when the server answers."""
-    until = time.monotonic() + PATIENCE
-    while time.monotonic() < until:
-        assert server.poll() is None, "the server ended"
-        try:
-            with urllib.request.urlopen(url, timeout=5):  # noqa: S310
-                return
-        except (urllib.error.URLError, ConnectionError, TimeoutError):
-            time.sleep(0.1)
-    pytest.fail(f"the server did not answer within {PATIENCE} s")
+    with serving(store, tmp_path) as server:
+        yield f"{server}/#/experiments/{experiment}/runs/{run}/artifacts/toy.html"
 
 
 def test_it_can_be_walked_through_inside_the_artifact_view(
