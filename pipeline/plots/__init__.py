@@ -7,6 +7,7 @@ from pipeline.plots.causes import draw_causes
 from pipeline.plots.confusion import draw_confusion
 from pipeline.plots.drop_rates import draw_drop_rates
 from pipeline.plots.firing import draw_firing_rates
+from pipeline.plots.firing_film import film_firing_rates
 from pipeline.plots.gradients import draw_gradients
 from pipeline.plots.learning import draw_learning_curves
 from pipeline.plots.life import draw_lives
@@ -29,5 +30,6 @@ __all__ = [
     "draw_sample_map",
     "draw_samples",
     "draw_units",
+    "film_firing_rates",
     "to_image",
 ]
