@@ -11,14 +11,12 @@ from pathlib import Path
 from scipy import stats
 
 from benchmarks import processes
-from benchmarks.blocks import stack_of
+from benchmarks.blocks import stack_of, trained
 from benchmarks.conditions import Conditions
 from benchmarks.raw_mnist import lay_out
 from benchmarks.results import Row
 from pipeline.batches import Examples
 from pipeline.data import load
-from pipeline.stack import Stack
-from pipeline.train import epochs
 
 
 def measure(conditions: Conditions) -> Iterator[Row]:
@@ -57,8 +55,7 @@ def _ours(seeds: Sequence[int], count: int, conditions: Conditions) -> list[floa
         )
     )
     recipes = stack_of(len(seeds), epochs=count, holdout=0)
-    stack = Stack(recipes, inputs=784, classes=10).to(device)
-    last = list(epochs(stack, training=training, validation=test))[-1]
+    last = list(trained(recipes, training=training, validation=test))[-1]
     return [100 * record.validation.accuracy for record in last if record.validation]
 
 

@@ -1,4 +1,4 @@
-"""Blocks of updates to put a clock on: the training loop's own, as an epoch takes them.
+"""What clocks are put on: blocks of the training loop's updates, and whole trainings.
 
 It must not know what they are compared with.
 """
@@ -13,8 +13,9 @@ from pipeline.batches import Batch, Examples, batches
 from pipeline.masks import RandomMasks
 from pipeline.measure import ScoreSum, Watch
 from pipeline.recipe import Recipe
+from pipeline.records import EpochRecord
 from pipeline.stack import Stack
-from pipeline.train import optimizer_of, updates
+from pipeline.train import epochs, optimizer_of, updates
 
 BLOCK = 20
 IMAGES = 60_000
@@ -55,6 +56,16 @@ def training(
         devices.synchronize(device)
 
     return run
+
+
+def trained(
+    recipes: Sequence[Recipe], *, training: Examples, validation: Examples
+) -> Iterator[tuple[EpochRecord, ...]]:
+    """The records of training these networks, epoch by epoch."""
+    device = training.images.device
+    stack = Stack(recipes, inputs=training.images.shape[1], classes=10).to(device)
+    yield from epochs(stack, optimizer_of(stack), training=training, validation=validation)
+    devices.synchronize(device)
 
 
 def stack_of(networks: int, **settings: object) -> list[Recipe]:

@@ -9,11 +9,9 @@ import sys
 
 import torch
 
+from benchmarks.blocks import stack_of, trained
 from pipeline.batches import Examples
 from pipeline.data import load
-from pipeline.recipe import Recipe
-from pipeline.stack import Stack
-from pipeline.train import epochs
 
 
 def main(device: torch.device, count: int, networks: int) -> None:
@@ -26,12 +24,8 @@ def main(device: torch.device, count: int, networks: int) -> None:
             (data.test_images, data.test_labels),
         )
     )
-    recipes = [
-        Recipe(seed=seed, epochs=count, holdout=0, probe_every=0, mask_passes=0)
-        for seed in range(networks)
-    ]
-    stack = Stack(recipes, inputs=784, classes=10).to(device)
-    for records in epochs(stack, training=training, validation=test):
+    recipes = stack_of(networks, epochs=count, holdout=0, probe_every=0, mask_passes=0)
+    for records in trained(recipes, training=training, validation=test):
         scores = [
             (record.train_eval.loss, record.train_eval.accuracy, held.loss, held.accuracy)
             for record in records

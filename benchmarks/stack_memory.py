@@ -14,14 +14,13 @@ from pathlib import Path
 import torch
 
 from benchmarks import processes
+from benchmarks.blocks import trained
 from benchmarks.conditions import Conditions, UnavailableError
 from benchmarks.results import Bound, Row
 from pipeline import device as devices
 from pipeline.batches import Examples
 from pipeline.footprint import stack_bytes
 from pipeline.recipe import Recipe
-from pipeline.stack import Stack
-from pipeline.train import epochs
 
 INPUTS, CLASSES = 784, 10
 # Linux alone forgets a peak: proc(5), clear_refs.
@@ -95,8 +94,7 @@ def peak_bytes(case: Case, device: torch.device) -> int:
 
 def _train(recipes: list[Recipe], data: Examples) -> None:
     few = Examples(data.images[:1000], data.labels[:1000])
-    stack = Stack(recipes, inputs=INPUTS, classes=CLASSES).to(data.images.device)
-    for _ in epochs(stack, training=data, validation=few):
+    for _ in trained(recipes, training=data, validation=few):
         pass
 
 

@@ -7,16 +7,11 @@ are on the device, and nothing is logged or drawn.
 from collections.abc import Iterator
 from functools import partial
 
-import torch
-
-from benchmarks.blocks import IMAGES, noise, stack_of
+from benchmarks.blocks import IMAGES, noise, stack_of, trained
 from benchmarks.conditions import Conditions
 from benchmarks.interleaved import seconds_of
 from benchmarks.results import Bound, Row
-from pipeline import device as devices
 from pipeline.batches import Examples
-from pipeline.stack import Stack
-from pipeline.train import epochs
 
 ON_CUDA = {1: Bound(limit=1), 64: Bound(limit=4)}
 
@@ -28,9 +23,9 @@ def measure(conditions: Conditions) -> Iterator[Row]:
     test = Examples(data.images[:10_000], data.labels[:10_000])
     sizes = (1, 12, 64) if is_cuda else (1, 12)
     for networks in conditions.pick(smoke=(1, 2), usual=sizes, full=(1, 12, 64)):
-        _train(networks, 1, data, test=test, device=conditions.device)
+        _train(networks, 1, training=data, test=test)
         count = conditions.pick(smoke=1, usual=10)
-        train = partial(_train, networks, count, data, test=test, device=conditions.device)
+        train = partial(_train, networks, count, training=data, test=test)
         seconds = seconds_of(train)
         yield Row(
             name=f"{count} epochs, {networks} at once",
@@ -40,11 +35,8 @@ def measure(conditions: Conditions) -> Iterator[Row]:
         )
 
 
-def _train(
-    networks: int, count: int, data: Examples, *, test: Examples, device: torch.device
-) -> None:
-    recipes = stack_of(networks, epochs=count, holdout=0)
-    stack = Stack(recipes, inputs=data.images.shape[1], classes=10).to(device)
-    for _ in epochs(stack, training=data, validation=test):
+def _train(networks: int, count: int, *, training: Examples, test: Examples) -> None:
+    for _ in trained(
+        stack_of(networks, epochs=count, holdout=0), training=training, validation=test
+    ):
         pass
-    devices.synchronize(device)

@@ -3,6 +3,7 @@
 It must not import torch or mlflow: a step's own imports happen when the step starts.
 """
 
+import atexit
 import gc
 import importlib
 import inspect
@@ -26,8 +27,13 @@ DEBUG_VARIABLE = "WHY_ZERO_DEBUG"
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and leave with its exit code: 2 for usage, 1 for other failures."""
-    arguments = sys.argv[1:] if arguments is None else arguments
-    sys.exit(run(arguments))
+    code = run(sys.argv[1:] if arguments is None else arguments)
+    # Python would take torch and mlflow apart object by object, for nearly two seconds.
+    atexit._run_exitfuncs()  # noqa: SLF001 - has no public name
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):  # such as a pipe that nobody reads any longer
+            stream.flush()
+    os._exit(code)
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -4,9 +4,9 @@ Where the output is not a terminal there are plain lines alone. It must not know
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import IO
+from typing import IO, Protocol, runtime_checkable
 
 import rich.box
 import rich.console
@@ -14,6 +14,14 @@ import rich.progress
 import rich.table
 
 _WIDEST = 1000
+
+
+@runtime_checkable
+class Advance(Protocol):
+    """Moves a bar on."""
+
+    def __call__(self, parts: int, note: str | None = None) -> None:
+        """Count parts as done, and show a note behind the bar if one is given."""
 
 
 class Console:
@@ -47,22 +55,29 @@ class Console:
         self.line(f"{what} in {time.perf_counter() - self._started:.1f} s")
 
     @contextmanager
-    def progress(self, what: str, total: int) -> Iterator[Callable[[], None]]:
+    def progress(self, what: str, total: int) -> Iterator[Advance]:
         """Show a bar with the time left while the block runs; on a terminal only.
 
         Args:
             what: is under way.
-            total: how often the function that the block gets will be called, once a part done.
+            total: how many parts there are to be done.
         """
         bar = rich.progress.Progress(
             rich.progress.TextColumn("{task.description}"),
             rich.progress.BarColumn(),
             rich.progress.MofNCompleteColumn(),
             rich.progress.TimeRemainingColumn(),
+            rich.progress.TextColumn("{task.fields[note]}"),
             console=self._console,
             transient=True,
             disable=not self._console.is_terminal,
         )
         with bar:
-            task = bar.add_task(what, total=total)
-            yield lambda: bar.advance(task)
+            task = bar.add_task(what, total=total, note="")
+
+            def advance(parts: int, note: str | None = None) -> None:
+                bar.advance(task, parts)
+                if note is not None:
+                    bar.update(task, note=note)
+
+            yield advance

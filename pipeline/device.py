@@ -4,17 +4,20 @@ The only room that says cuda or mps. It must not know what is computed there.
 """
 
 import hashlib
+import math
 import platform
 import resource
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
+import psutil
 import torch
 from torch import Tensor
 
-from pipeline.errors import PipelineError
+from pipeline.errors import OutOfMemoryError, PipelineError
 
 
 def resolve(name: str) -> torch.device:
@@ -55,6 +58,7 @@ def describe(device: torch.device) -> str:
     return f"{device} ({_processor()})"
 
 
+@cache
 def _processor() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
@@ -88,7 +92,7 @@ def explaining_lack_of_memory(device: torch.device) -> Iterator[None]:
     """Turn an allocation that fails inside the block into one line.
 
     Raises:
-        PipelineError: the device has not enough memory.
+        OutOfMemoryError: the device has not enough.
     """
     try:
         yield
@@ -97,10 +101,28 @@ def explaining_lack_of_memory(device: torch.device) -> Iterator[None]:
         is_lack = isinstance(error, MemoryError | torch.OutOfMemoryError)
         if not is_lack and "can't allocate memory" not in str(error):
             raise
-        raise PipelineError(
+        raise OutOfMemoryError(
             f"networks and batches must fit into the memory of {device}, got too little: "
             "give smaller widths, a smaller batch_size or fewer networks at once"
         ) from error
+
+
+def memory_to_use(device: torch.device) -> float:
+    """Bytes that training may take on a device: 80 % of a GPU's own, else half of the machine's.
+
+    Not of what is free at the moment: a stack that is put together again has to be the same.
+    """
+    if device.type == "cuda":
+        return 0.8 * torch.cuda.get_device_properties(device).total_memory
+    return 0.5 * min(psutil.virtual_memory().total, _memory_limit())
+
+
+def _memory_limit() -> float:
+    """What the container that this process runs in may take, in bytes; infinity outside of one."""
+    try:
+        return float(Path("/sys/fs/cgroup/memory.max").read_text())
+    except (OSError, ValueError):  # no such file, or "max"
+        return math.inf
 
 
 def synchronize(device: torch.device) -> None:

@@ -13,6 +13,10 @@ class UsageError(PipelineError):
     exit_code = 2
 
 
+class OutOfMemoryError(PipelineError):
+    """The device has not enough memory for what was asked of it."""
+
+
 class Interrupted(KeyboardInterrupt):
     """SIGINT or SIGTERM: whoever holds a run open ends it as killed and passes this on."""
 

@@ -6,7 +6,8 @@ The file is safetensors. By layer L (h1 … logits), along the first axis the ep
 with ReLU; `L/gradient_norms`, `L/update_norms` (epochs, units); `L/gradient_norm`,
 `L/update_ratio` (epochs,); `L/mask_dead` (epochs, units), 1 or 0, 255 where it was not judged.
 By split: `train/loss`, `train/accuracy`, … (epochs,). A number that
-an epoch does not have is NaN. The header holds `samples`, the size of D, and `ending`.
+an epoch does not have is NaN. The header holds `samples`, the size of D, `first`, the first epoch,
+and `ending`.
 
 It must not know where the file goes.
 """
@@ -44,6 +45,19 @@ _NORMS = ("gradient_norm", "update_ratio")
 
 def save(history: History, path: Path) -> None:
     """Write a network's history, from epoch 0 on."""
+    arrays, header = packed(history)
+    save_file(arrays, path, metadata=header)
+
+
+def load(path: Path) -> tuple[EpochRecord, ...]:
+    """The history that `save` wrote; weights are not part of it."""
+    with safe_open(path, framework="numpy") as file:
+        arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        return unpacked(arrays, file.metadata())
+
+
+def packed(history: History) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+    """Some consecutive records of one network as arrays and a header: see the module."""
     arrays: dict[str, NDArray[Any]] = {}
     for kind in _SCORES:
         scores = [getattr(record, kind) for record in history]
@@ -76,22 +90,29 @@ def save(history: History, path: Path) -> None:
         "format": FORMAT,
         "layers": ",".join(layer.name for layer in history[0].layers),
         "samples": str(samples),
+        "first": str(history[0].epoch),
         "ending": history[-1].ending or "",
     }
-    save_file(arrays, path, metadata=header)
+    return arrays, header
 
 
-def load(path: Path) -> tuple[EpochRecord, ...]:
-    """The history that `save` wrote; weights are not part of it."""
-    with safe_open(path, framework="numpy") as file:
-        header = file.metadata()
-        arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+def unpacked(
+    arrays: Arrays, header: Mapping[str, str], *, member: int = 0
+) -> tuple[EpochRecord, ...]:
+    """The records that `packed` took; weights are not part of them.
+
+    Args:
+        arrays: what it returned.
+        header: likewise.
+        member: the network's place in its stack.
+    """
+    first = int(header["first"])
     epochs = len(arrays["train/loss"])
     names = header["layers"].split(",")
     return tuple(
         EpochRecord(
-            member=0,
-            epoch=epoch,
+            member=member,
+            epoch=first + epoch,
             layers=tuple(
                 _layer(arrays, name, epoch, samples=int(header["samples"])) for name in names
             ),

@@ -7,6 +7,7 @@ import keyword
 from dataclasses import dataclass
 from typing import Literal
 
+from pipeline.errors import UsageError
 from pipeline.recipe import Activation, Optimizer, Recipe, Schedule, Training
 from pipeline.settings import (
     COUNT,
@@ -150,19 +151,34 @@ class SweepSettings(Schedule):
 class CompareSettings:
     """Compare trained networks: means with intervals, paired differences, a verdict in words.
 
-    Takes the networks of a sweep, or all that a search filter finds. The report is the run's
-    description, one HTML page and a CSV file.
+    Takes the networks of a sweep, or all finished networks that a search filter finds; they are
+    grouped by whatever differs among them, and their seeds are the replicates. The report is the
+    run's description, an HTML page and two CSV files.
 
-    Example: compare --search "params.drop_rate = '0.5'"
+    Example: compare --search "params.epochs = '10'" --experiments mine,yours
     """
 
     sweep: str = setting("latest", TEXT, "latest, or the id of a sweep's run")
     search: str = setting(
-        "none", TEXT, "instead of a sweep: a filter over runs as MLflow's search takes it"
+        "none",
+        TEXT,
+        "instead of a sweep: a filter over runs as MLflow's search takes it; parameters are "
+        "texts, such as params.drop_rate = '0.5'",
     )
     experiments: tuple[str, ...] = setting(
         ("auto",), TEXTS, "the names of the experiments to search; auto: the one of this run"
     )
+
+    def __post_init__(self) -> None:
+        """Check that one source of networks is named.
+
+        Raises:
+            UsageError: both a sweep and a search are given.
+        """
+        if self.search != "none" and self.sweep != "latest":
+            raise UsageError(
+                f"sweep must stay at latest with a search, got {self.sweep!r}: leave one out"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

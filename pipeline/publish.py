@@ -58,7 +58,8 @@ def publish(
         raise ValueError("the chosen record must hold its weights")
     network = plain(recipe, chosen.weights).eval()
     test, confusion = score(network, data)
-    run.metrics({"test/loss": test.loss, "test/accuracy": test.accuracy}, step=chosen.epoch)
+    # Once: a process that died while it published has logged them.
+    run.metrics_once({"test/loss": test.loss, "test/accuracy": test.accuracy}, step=chosen.epoch)
     # A single image would become the only batch size that the exported graph takes.
     example = _inputs(
         data.test_images[:EXAMPLES].expand(max(2, len(data.test_images[:EXAMPLES])), -1, -1)

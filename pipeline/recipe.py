@@ -135,6 +135,11 @@ class Recipe(Training):
         return self.activation == "relu" and layer != "logits"
 
     @property
+    def validated_on(self) -> str:
+        """What validates this network, in words."""
+        return "held-out images" if self.holdout else "test set"
+
+    @property
     def parameters(self) -> dict[str, str]:
         """Every setting as canonical text, so that 0.5 and 0.50 are one value in MLflow."""
         return {item.name: canonical(getattr(self, item.name)) for item in fields(Recipe)}

@@ -19,7 +19,7 @@ from pipeline.masks import MaskSource, RandomMasks
 from pipeline.measure import ScoreSum, Watch, cross_entropy, evaluate
 from pipeline.probe import StateCount
 from pipeline.recipe import Recipe
-from pipeline.records import Ending, EpochRecord, Score
+from pipeline.records import Ending, EpochRecord, History, Score
 from pipeline.stack import LayerPass, Stack
 
 
@@ -86,7 +86,13 @@ def _forward(
 
 
 def epochs(
-    stack: Stack, *, training: Examples, validation: Examples
+    stack: Stack,
+    optimizer: torch.optim.Optimizer,
+    *,
+    training: Examples,
+    validation: Examples,
+    so_far: Sequence[History] = (),
+    heartbeat: Callable[[], None] = lambda: None,
 ) -> Iterator[tuple[EpochRecord, ...]]:
     """Train a stack and yield a record for each network that is still going, epoch by epoch.
 
@@ -94,21 +100,37 @@ def epochs(
     patience, or when its loss is no longer finite; the others do not notice. It is computed on
     with them, unseen, until the last one ends. Leaving the loop ends all.
 
+    No random stream outlives an epoch, so the weights and the optimizer's state at an epoch's end
+    are all that going on from there takes: the next records are the same to the last bit.
+
     Args:
         stack: the networks; their recipes agree in all but activation, drop rate, output
             dropout and seed.
+        optimizer: over the stack's parameters, as `optimizer_of` makes it.
         training: the images trained on, also the reference set of the units' states.
         validation: what patience and the best epoch are judged by.
+        so_far: each network's records, where the stack and the optimizer are those of a later
+            epoch's end; training goes on behind the last of them.
+        heartbeat: called with every update; whatever it raises ends the loop.
     """
-    optimizer = optimizer_of(stack)
     members = [_Member(recipe) for recipe in stack.recipes]
-    for epoch in range(stack.recipes[0].epochs + 1):
-        records = _epoch(stack, optimizer, epoch, training=training, validation=validation)
+    for member, history in zip(members, so_far, strict=False):
+        member.replay(history)
+    begun = max((len(history) for history in so_far), default=0)
+    for epoch in range(begun, stack.recipes[0].epochs + 1):
+        if all(member.ending for member in members):
+            return
+        records = _epoch(
+            stack,
+            optimizer,
+            epoch,
+            training=training,
+            validation=validation,
+            heartbeat=heartbeat,
+        )
         going = [record for record in records if members[record.member].ending is None]
         judged = [members[record.member].judge(record, stack) for record in going]
         yield tuple(_with_mask_dead(judged, stack, training))
-        if all(member.ending for member in members):
-            return
 
 
 def optimizer_of(stack: Stack) -> torch.optim.Optimizer:
@@ -129,13 +151,18 @@ def _epoch(
     *,
     training: Examples,
     validation: Examples,
+    heartbeat: Callable[[], None],
 ) -> list[EpochRecord]:
     """One epoch of every network: the training pass, the evaluations, the records."""
     device = training.images.device
     watch = Watch(stack)
     devices.synchronize(device)
     started = time.perf_counter()
-    train = _training_pass(stack, optimizer, epoch, training, watch) if epoch else None
+    train = (
+        _training_pass(stack, optimizer, epoch, training=training, watch=watch, heartbeat=heartbeat)
+        if epoch
+        else None
+    )
     devices.synchronize(device)
     seconds = (time.perf_counter() - started) / len(stack.recipes)
     if not epoch:
@@ -166,8 +193,10 @@ def _training_pass(
     stack: Stack,
     optimizer: torch.optim.Optimizer,
     epoch: int,
+    *,
     training: Examples,
     watch: Watch,
+    heartbeat: Callable[[], None],
 ) -> list[Score]:
     """Every batch once, with an optimizer step each."""
     every = stack.recipes[0].probe_every
@@ -182,6 +211,7 @@ def _training_pass(
         total.add(update.logits, update.losses, update.batch.target)
         if update.layers:
             watch.add(update.layers)
+        heartbeat()
     return total.scores()
 
 
@@ -226,12 +256,23 @@ class _Member:
         self._best_epoch = 0
         self.ending: Ending | None = None
 
-    def judge(self, record: EpochRecord, stack: Stack) -> EpochRecord:
-        """The record with its ending, and with the weights if they are to be kept so far."""
+    def replay(self, history: History) -> None:
+        """Take in records that were judged before."""
+        for record in history:
+            self._take(record)
+        self.ending = history[-1].ending if history else None
+
+    def _take(self, record: EpochRecord) -> bool:
+        """Whether this is the best epoch so far."""
         loss = record.validation.loss if record.validation else math.inf
         is_best = loss < self._best_loss
         if is_best:
             self._best_loss, self._best_epoch = loss, record.epoch
+        return is_best
+
+    def judge(self, record: EpochRecord, stack: Stack) -> EpochRecord:
+        """The record with its ending, and with the weights if they are to be kept so far."""
+        is_best = self._take(record)
         self.ending = self._ending(record)
         is_end = self.ending in {"finished", "patience"}
         is_kept = is_best if self._recipe.select == "best" else is_end

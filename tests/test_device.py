@@ -10,7 +10,7 @@ from pipeline.errors import PipelineError
 from pipeline.masks import RandomMasks
 from pipeline.recipe import Recipe
 from pipeline.stack import Stack
-from pipeline.train import epochs
+from pipeline.train import epochs, optimizer_of
 
 CPU = torch.device("cpu")
 ACCELERATORS = [
@@ -107,7 +107,7 @@ def test_training_on_an_accelerator_starts_as_on_the_cpu_and_learns(
     stack = Stack(recipes, inputs=9, classes=3).to(device)
     for key, values in Stack(recipes, inputs=9, classes=3).state(1).items():
         np.testing.assert_array_equal(stack.state(1)[key], values)
-    *_, last = epochs(stack, training=data, validation=data)
+    *_, last = epochs(stack, optimizer_of(stack), training=data, validation=data)
     for record in last:
         assert record.train_eval.accuracy > 0.9
         assert record.layers[0].causes.pairs == 200 * 16

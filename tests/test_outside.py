@@ -12,7 +12,7 @@ from pipeline.measure import evaluate
 from pipeline.probe import StateCount
 from pipeline.recipe import Recipe
 from pipeline.stack import Stack
-from pipeline.train import epochs
+from pipeline.train import epochs, optimizer_of
 
 CPU = torch.device("cpu")
 
@@ -45,6 +45,7 @@ def test_one_epoch_of_the_post_s_run_gives_the_post_s_numbers(mnist: ImageData) 
     stack = Stack([Recipe(drop_rate=0.5, epochs=1, holdout=0)], inputs=784, classes=10)
     *_, (record,) = epochs(
         stack,
+        optimizer_of(stack),
         training=examples(mnist.train_images, mnist.train_labels),
         validation=examples(mnist.test_images, mnist.test_labels),
     )

@@ -22,7 +22,7 @@ from pipeline.records import (
     turnover,
 )
 from pipeline.stack import Stack
-from pipeline.train import epochs
+from pipeline.train import epochs, optimizer_of
 
 
 def counts(*values: int) -> np.ndarray:
@@ -162,7 +162,9 @@ def test_a_history_survives_the_way_through_its_file(tmp_path: Path) -> None:
     images = torch.randint(0, 256, (40, 6), dtype=torch.uint8)
     data = Examples(images, images[:, 0].long() % 3)
     stack = Stack([recipe], inputs=6, classes=3)
-    written = [records[0] for records in epochs(stack, training=data, validation=data)]
+    written = [
+        records[0] for records in epochs(stack, optimizer_of(stack), training=data, validation=data)
+    ]
     histories.save(written, tmp_path / "history.safetensors")
     read = histories.load(tmp_path / "history.safetensors")
     assert [r.epoch for r in read] == [0, 1, 2]

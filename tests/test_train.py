@@ -34,7 +34,9 @@ def examples(count: int, seed: int = 0) -> Examples:
 def train(recipes: Sequence[Recipe]) -> list[list[EpochRecord]]:
     stack = Stack(recipes, inputs=9, classes=3)
     histories: list[list[EpochRecord]] = [[] for _ in recipes]
-    for records in epochs(stack, training=examples(130), validation=examples(50, seed=1)):
+    for records in epochs(
+        stack, optimizer_of(stack), training=examples(130), validation=examples(50, seed=1)
+    ):
         for record in records:
             histories[record.member].append(record)
     return histories
@@ -279,7 +281,9 @@ def test_the_mean_loss_is_that_of_guessing_where_a_network_knows_nothing() -> No
     stack = Stack([SMALL], inputs=9, classes=3)
     zeros = {name: np.zeros_like(values) for name, values in stack.state(0).items()}
     stack.load(0, zeros)
-    [born] = next(epochs(stack, training=examples(130), validation=examples(50, seed=1)))
+    [born] = next(
+        epochs(stack, optimizer_of(stack), training=examples(130), validation=examples(50, seed=1))
+    )
     assert born.train_eval.loss == pytest.approx(math.log(3), rel=1e-6)
     # z = 0 is not z > 0: every unit is dead.
     assert [float(layer.states.dead.mean()) for layer in born.layers[:-1] if layer.states] == [1, 1]

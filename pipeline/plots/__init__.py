@@ -9,15 +9,24 @@ from pipeline.plots.drop_rates import draw_drop_rates
 from pipeline.plots.firing import draw_firing_rates
 from pipeline.plots.firing_film import film_firing_rates
 from pipeline.plots.gradients import draw_gradients
+from pipeline.plots.intervals import Curve, Scale, draw_means, draw_shares
 from pipeline.plots.learning import draw_learning_curves
 from pipeline.plots.life import draw_lives
+from pipeline.plots.panels import to_svg
+from pipeline.plots.rows import draw_rows
 from pipeline.plots.sample_map import draw_sample_map
 from pipeline.plots.samples import draw_class_means, draw_samples
-from pipeline.plots.style import to_image
+from pipeline.plots.style import CAUSES, CURVES, STATES, to_image
 from pipeline.plots.units import draw_units
 from pipeline.plots.weights import draw_first_weights
+from pipeline.plots.zero_rates import draw_zero_rates
 
 __all__ = [
+    "CAUSES",
+    "CURVES",
+    "STATES",
+    "Curve",
+    "Scale",
     "draw_causes",
     "draw_class_means",
     "draw_confusion",
@@ -27,9 +36,14 @@ __all__ = [
     "draw_gradients",
     "draw_learning_curves",
     "draw_lives",
+    "draw_means",
+    "draw_rows",
     "draw_sample_map",
     "draw_samples",
+    "draw_shares",
     "draw_units",
+    "draw_zero_rates",
     "film_firing_rates",
     "to_image",
+    "to_svg",
 ]

@@ -82,6 +82,13 @@ SERIES = (
     Series("#0B7A5E", "-", "^"),
     Series("#222222", "-", "o"),
 )
+# For figures of more curves than three, in this order.
+CURVES = (
+    *reversed(SERIES),
+    Series("#5B3FA0", "--", "D"),
+    Series("#D05810", "-.", "v"),
+    Series("#9FD0F0", "-", "P"),
+)
 DEAD = "#A50026"
 # A dead unit in a pass that dropped it as well.
 DEAD_DROPPED = "#7E0020"
@@ -98,6 +105,12 @@ FIRING_RATES = LinearSegmentedColormap.from_list("firing_rates", ["#EDF7F5", "#7
 WEIGHTS = LinearSegmentedColormap.from_list(
     "weights", ["#4B2178", "#A98FCB", "#F7F7F7", "#5FB3B0", "#0B5F63"]
 )
+# States of units, as curves.
+STATES = {
+    "dead": Series(DEAD, "-", "o"),
+    "dormant": Series("#56B4E9", "-.", "^"),
+    "born dead": Series("#777777", "--", "s"),
+}
 INK = "#222222"
 PALE = "#666666"
 

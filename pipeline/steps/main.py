@@ -2,19 +2,18 @@
 
 from dataclasses import fields
 
+from pipeline import comparison, plots
 from pipeline import device as devices
-from pipeline import plots
 from pipeline.console import Console
 from pipeline.data import KNOWN_NAMES, prepared, split
-from pipeline.fit import Workplace, fit
+from pipeline.fit import Task, Workplace, fit
 from pipeline.options import MainSettings, PrepareSettings, ToySettings
-from pipeline.publish import validation_name
 from pipeline.recipe import Recipe, Training
 from pipeline.records import Result
-from pipeline.report import COMPARISON_COLUMNS, comparison, comparison_rows
 from pipeline.settings import canonical, texts
 from pipeline.steps import prepare, toy
-from pipeline.tracking import Run, Tracker, any_of, connect
+from pipeline.tracking import Run, connect
+from pipeline.where_to_look import where_to_look
 
 
 def run(settings: MainSettings, console: Console) -> None:
@@ -39,36 +38,24 @@ def run(settings: MainSettings, console: Console) -> None:
         split(len(data.train_labels), settings.holdout)  # refused now, not after the toy
         toy.run(ToySettings(seed=settings.seed, force=settings.force), console, pipeline=step.id)
         place = Workplace(
-            data=data,
-            device=device,
             tracker=tracker,
             console=console,
             step="main",
             tags={"pipeline": step.id},
             is_forced=settings.force,
         )
-        results = fit(recipes, place)
-        _report(step, results, settings, console)
+        tasks = [Task(recipe=recipe, data=data, device=device) for recipe in recipes]
+        results = fit(tasks, place).complete()
+        comparison.publish(step, results, console)
+        _draw(step, results, settings)
     console.elapsed("done")
-    _point_to_the_comparison(tracker, results, console)
+    where_to_look(results, tracker, console, report=step.id)
 
 
-def _report(step: Run, results: list[Result], settings: MainSettings, console: Console) -> None:
-    """Show and log the comparison."""
-    validated_on = validation_name(results[0].recipe)
-    console.table(
-        f"Drop rates compared, on the {validated_on}", COMPARISON_COLUMNS, comparison_rows(results)
-    )
-    step.describe(comparison(results, validation_name=validated_on))
+def _draw(step: Run, results: list[Result], settings: MainSettings) -> None:
+    """Log all drop rates in one picture."""
     pairs = [(result.recipe, result.chosen) for result in results]
     title = f"{settings.data}, hidden layers {canonical(settings.widths)}, seed {settings.seed}"
+    validated_on = results[0].recipe.validated_on
     figure = plots.draw_drop_rates(pairs, title, validation_name=validated_on)
     step.figure(figure, "plots/drop_rates.png")
-
-
-def _point_to_the_comparison(tracker: Tracker, results: list[Result], console: Console) -> None:
-    """Say how to open MLflow's UI, and where it shows the comparison."""
-    if tracker.ui_command:
-        console.line(f"open the UI:  {tracker.ui_command}")
-    runs = any_of([result.run_id for result in results])
-    console.line(f"compare:      {tracker.comparison_page(runs, order_by='drop_rate')}")

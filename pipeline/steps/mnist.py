@@ -5,7 +5,7 @@ from dataclasses import fields
 from pipeline import device as devices
 from pipeline.console import Console
 from pipeline.data import prepared
-from pipeline.fit import Workplace, fit
+from pipeline.fit import Task, Workplace, fit
 from pipeline.options import MnistSettings
 from pipeline.recipe import Recipe
 from pipeline.settings import texts
@@ -24,14 +24,13 @@ def run(settings: MnistSettings, console: Console) -> None:
         device = devices.resolve(settings.device)
         data = prepared(settings.data)
         place = Workplace(
-            data=data,
-            device=device,
             tracker=tracker,
             console=console,
             step="mnist",
             tags={"pipeline": step.id},
             is_forced=settings.force,
         )
-        [result] = fit([recipe], place)
+        task = Task(recipe=recipe, data=data, device=device)
+        [result] = fit([task], place).complete()
         step.describe(f"Trained [{recipe.name}]({result.page}).")
     console.elapsed("done")

@@ -4,17 +4,32 @@ The only room that imports mlflow. It must not know how anything is trained, mea
 """
 
 from pipeline.tracking.address import any_of, tagged
+from pipeline.tracking.charts import (
+    BarChart,
+    ImageGrid,
+    LineChart,
+    ParallelCoordinates,
+    Scatter,
+)
 from pipeline.tracking.found import FoundRun
 from pipeline.tracking.models import load_model, log_model
 from pipeline.tracking.runs import Outcome, Run
 from pipeline.tracking.system import watching_system
 from pipeline.tracking.tracker import Tracker, connect
+from pipeline.tracking.view import Section, View
 
 __all__ = [
+    "BarChart",
     "FoundRun",
+    "ImageGrid",
+    "LineChart",
     "Outcome",
+    "ParallelCoordinates",
     "Run",
+    "Scatter",
+    "Section",
     "Tracker",
+    "View",
     "any_of",
     "connect",
     "load_model",

@@ -56,6 +56,15 @@ def comparison_page(
     return f"{base}/#/experiments/{experiment_id}/runs?{urlencode(query, quote_via=quote)}"
 
 
+def view_page(base: str, experiment_id: str, view_id: str) -> str:
+    """The address that opens a saved view with its charts.
+
+    The page takes nothing from the view once its address holds a search or an order as well.
+    """
+    query = {"viewStateShareKey": view_id, "compareRunsMode": "CHART", **_TRAINING}
+    return f"{base}/#/experiments/{experiment_id}/runs?{urlencode(query)}"
+
+
 def tagged(tags: Mapping[str, str]) -> str:
     """The search for the runs that have all these tags."""
     return " and ".join(f"tags.`{key}` = '{value}'" for key, value in tags.items())

@@ -54,6 +54,16 @@ class Log:
         """Log one point of each metric; see `series`."""
         self.series([(step, values)])
 
+    def metrics_once(self, values: Mapping[str, float], step: int) -> None:
+        """Log those of the metrics that have no point at this step yet; see `series`."""
+        with self.store.writing():
+            missing = {
+                key: value
+                for key, value in values.items()
+                if all(p.step != step for p in self.store.client.get_metric_history(self.id, key))
+            }
+        self.metrics(missing, step)
+
     def series(self, points: Iterable[tuple[int, Mapping[str, float]]]) -> None:
         """Log many points in one call, which MLflow splits where a store takes fewer.
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import mlflow.pytorch
 import numpy as np
 import torch
+from mlflow.entities import LoggedModel, LoggedModelOutput, LoggedModelStatus, Metric
 from mlflow.environment_variables import MLFLOW_ALLOW_PICKLE_DESERIALIZATION
 from mlflow.models import Model, infer_signature
 from numpy.typing import NDArray
@@ -37,7 +38,8 @@ def log_model(
 
     It is written as a graph (pt2) that takes batches of any size, and beside the run's artifacts
     as `state_dict.safetensors`, for whoever wants to rebuild the network and look inside. The
-    network given is left as it is. The run's metrics of that step become the model's.
+    network given is left as it is. The run's metrics of that step become the model's. A model that
+    a process had begun to log for this run, and was killed, is written to its end.
 
     Args:
         run: an open run.
@@ -60,30 +62,61 @@ def log_model(
         weights = Path(folder) / STATE_DICT
         save_file({key: value.contiguous() for key, value in still.state_dict().items()}, weights)
         client.log_artifact(run.id, str(weights))
-        # Made here, because MLflow would look for the experiment in the environment.
-        logged = client.create_logged_model(
-            run.experiment_id,
-            name=name,
-            source_run_id=run.id,
-            params=client.get_run(run.id).data.params,
-        )
+        logged = _begin(run, name=name, step=step)
+        if logged.status == LoggedModelStatus.READY:
+            return str(logged.model_uri)
         # `mlflow.pytorch.log_model` logs to the active run and has no other way to say which.
-        info = Model.log(
-            artifact_path=None,
-            flavor=mlflow.pytorch,
-            run_id=run.id,
-            model_id=logged.model_id,
-            step=step,
-            pytorch_model=still,
+        path = Path(folder) / "model"
+        mlflow.pytorch.save_model(
+            still,
+            path,
+            mlflow_model=Model(
+                artifact_path=logged.artifact_location,
+                model_uuid=logged.model_id,
+                run_id=run.id,
+                model_id=logged.model_id,
+            ),
             serialization_format="pt2",
             input_example=example,
             signature=infer_signature(example, output),
             # Named, for MLflow would load the model in a process of its own to infer them (5 s).
             pip_requirements=[f"{package}=={version(package)}" for package in _REQUIREMENTS],
-            # Loading it once more to try the example: the tests do that.
-            validate_serving_input=False,
         )
-    return str(info.model_uri)
+        client.log_model_artifacts(logged.model_id, str(path))
+        client.finalize_logged_model(logged.model_id, LoggedModelStatus.READY)
+    return str(logged.model_uri)
+
+
+def _begin(run: Run, *, name: str, step: int) -> LoggedModel:
+    """The run's logged model: the one that a process had begun and was killed, or a new one."""
+    client = run.store.client
+    stored = client.get_run(run.id)
+    begun = client.search_logged_models([run.experiment_id], f"source_run_id = '{run.id}'")
+    logged: LoggedModel = (
+        begun[0]
+        if begun
+        else client.create_logged_model(
+            run.experiment_id, name=name, source_run_id=run.id, params=stored.data.params
+        )
+    )
+    outputs = stored.outputs.model_outputs if stored.outputs else []
+    if logged.model_id not in {output.model_id for output in outputs}:
+        client.log_outputs(run.id, [LoggedModelOutput(logged.model_id, step=step)])
+        points = [
+            Metric(
+                point.key,
+                point.value,
+                point.timestamp,  # the same, else the run would get a second point
+                point.step,
+                model_id=logged.model_id,
+                run_id=run.id,
+            )
+            for key in stored.data.metrics
+            for point in client.get_metric_history(run.id, key)
+            if point.step == step and point.model_id is None
+        ]
+        client.log_batch(run.id, metrics=points)
+    return logged
 
 
 def load_model(address: str) -> nn.Module:

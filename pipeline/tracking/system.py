@@ -15,6 +15,7 @@ from pipeline.tracking.runs import Run
 
 INTERVAL_SECONDS = 2.0
 _STOP_SECONDS = 0.5
+_ALWAYS_SAMPLED = "cpu_utilization_percentage"
 _logger = logging.getLogger(__name__)
 
 
@@ -54,7 +55,7 @@ class _Watch(threading.Thread):
             runs[0].id, sampling_interval=interval_seconds, tracking_uri=runs[0].store.uri
         )
         self._seconds = self._source.sampling_interval * len(runs)
-        self._step = 0
+        self._step = _first_step(runs)
         self._is_over = threading.Event()
 
     def sample(self) -> None:
@@ -86,3 +87,13 @@ class _Watch(threading.Thread):
         self.join(_STOP_SECONDS)
         if not was_over and not self.is_alive():
             self.sample()
+
+
+def _first_step(runs: Sequence[Run]) -> int:
+    """The step behind the last sample of runs that go on; 0 for new ones."""
+    last = -1
+    for run in runs:
+        with run.store.writing():
+            points = run.store.client.get_metric_history(run.id, f"system/{_ALWAYS_SAMPLED}")
+        last = max([last, *(point.step for point in points)])
+    return last + 1

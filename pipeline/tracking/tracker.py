@@ -9,15 +9,30 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, ErrorCode
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
 from pipeline.errors import PipelineError
-from pipeline.tracking.address import comparison_page, run_page, ui_base, ui_command
+from pipeline.tracking.address import (
+    comparison_page,
+    run_page,
+    ui_base,
+    ui_command,
+    view_page,
+)
 from pipeline.tracking.found import FoundRun, found, has_artifacts, local_artifacts
+from pipeline.tracking.processes import TAG, host, is_dead, this_process
 from pipeline.tracking.runs import Run
 from pipeline.tracking.source import commit_tags, source_tags
-from pipeline.tracking.store import Store, open_store
+from pipeline.tracking.store import Store, one_line, open_store
+from pipeline.tracking.view import View
+from pipeline.tracking.views import keep
 
 Kind = Literal["network", "step"]
 
+_NEWEST_FIRST = "attributes.start_time DESC"
+_NOT_UNDERSTOOD = ErrorCode.Name(INVALID_PARAMETER_VALUE)
 _COLOR_TAG = "mlflow.runColor"  # written by the UI where a person picks a colour
 # MLflow calls a run that nobody has named after an animal: `skillful-hog-212`.
 _NAMELESS = re.compile(r"[a-z]+-[a-z]+-\d+")
@@ -45,6 +60,19 @@ class Tracker:
     def comparison_page(self, search: str, *, order_by: str | None = None) -> str:
         """The address of the charts that compare the runs a search finds: see `address`."""
         return comparison_page(ui_base(self.uri), self.experiment_id, search, order_by=order_by)
+
+    def keep_views(self, views: Sequence[View]) -> dict[str, str]:
+        """Keep views in the UI's "Views" menu, and return the addresses that open them, by name.
+
+        A view that a person changed or deleted is left as it is; one that is not there, for
+        whatever reason, is not in the mapping. Never raises what the store refuses: it warns.
+
+        Args:
+            views: in the order of the menu.
+        """
+        kept = keep(self._store, views)
+        base = ui_base(self.uri)
+        return {name: view_page(base, self.experiment_id, id_) for name, id_ in kept.items()}
 
     def run_page(self, run_id: str) -> str:
         """The address of a run's page."""
@@ -107,7 +135,8 @@ class Tracker:
                 name = before.info.run_name
         run = Run(self._store, opened, name)
         with run.ending_unless_done():
-            run.tags(commit_tags() | {**(tags or {}), "kind": "step", "step": step})
+            owner = {TAG: this_process()}
+            run.tags(commit_tags() | {**(tags or {}), **owner, "kind": "step", "step": step})
             typed = before.data.params
             run.parameters({key: value for key, value in parameters.items() if key not in typed})
         return run
@@ -125,7 +154,7 @@ class Tracker:
         )
         with self._store.writing():
             runs = self._store.client.search_runs(
-                [self.experiment_id], search, order_by=["attributes.start_time DESC"]
+                [self.experiment_id], search, order_by=[_NEWEST_FIRST]
             )
         return next((found(run) for run in runs if has_artifacts(run)), None)
 
@@ -151,12 +180,58 @@ class Tracker:
         token: str | None = ""
         with self._store.writing():
             while token is not None:
-                page = self._store.client.search_runs(
-                    ids, search, order_by=["attributes.start_time DESC"], page_token=token or None
-                )
+                try:
+                    page = self._store.client.search_runs(
+                        ids, search, order_by=[_NEWEST_FIRST], page_token=token or None
+                    )
+                except MlflowException as refusal:
+                    if refusal.error_code != _NOT_UNDERSTOOD:
+                        raise
+                    raise PipelineError(
+                        f"a search must be a filter that MLflow understands, got {search!r} "
+                        f"({one_line(refusal)}): such as params.drop_rate = '0.5' and "
+                        "metrics.`val/accuracy` > 0.9"
+                    ) from refusal
                 runs += [found(run) for run in page if run.info.status != "RUNNING"]
                 token = page.token or None
         return runs
+
+    def end_abandoned(self) -> None:
+        """End the runs as killed that processes of this machine left open when they died."""
+        search = f"attributes.status = 'RUNNING' and tags.{TAG} LIKE '{host()}/%'"
+        with self._store.writing():
+            left = self._store.client.search_runs([self.experiment_id], search)
+        for stored in left:
+            if is_dead(stored.data.tags[TAG]):
+                run = Run(self._store, stored.info.run_id, stored.info.run_name)
+                run.end("killed", "the process that it belonged to has died")
+
+    def runs_of(self, stack: str) -> dict[str, str]:
+        """The ids of the runs of one stack of networks, by the networks' fingerprints.
+
+        Args:
+            stack: the value of their tag `stack`.
+        """
+        with self._store.writing():
+            runs = self._store.client.search_runs([self.experiment_id], f"tags.stack = '{stack}'")
+        return {run.data.tags["fingerprint"]: run.info.run_id for run in runs}
+
+    def reopen(self, run_id: str) -> Run:
+        """Open a network's run that was cut short, to go on with it.
+
+        The artifacts that its end had begun to write are removed: the end comes again. A model that
+        it had logged stays, for `log_model` to find.
+        """
+        client = self._store.client
+        with self._store.writing():
+            stored = client.get_run(run_id)
+            for artifact in client.list_artifacts(run_id):
+                get_artifact_repository(stored.info.artifact_uri).delete_artifacts(artifact.path)
+            client.update_run(run_id, status="RUNNING")
+            for tag in {"outcome", "reason"} & set(stored.data.tags):
+                client.delete_tag(run_id, tag)
+            client.set_tag(run_id, TAG, this_process())
+        return Run(self._store, run_id, stored.info.run_name)
 
     def history(self, run_id: str, key: str) -> list[tuple[int, float]]:
         """All points of one metric of a run: (step, value), by step."""
@@ -194,7 +269,7 @@ class Tracker:
         with self._store.writing():
             made = self._store.client.create_run(
                 self.experiment_id,
-                tags={**source_tags(), **tags, "kind": kind, "step": step},
+                tags={**source_tags(), **tags, TAG: this_process(), "kind": kind, "step": step},
                 run_name=name,
             )
         run = Run(self._store, made.info.run_id, name)
@@ -206,6 +281,7 @@ class Tracker:
 def connect(*, experiment: str | None = None) -> Tracker:
     """Return a tracker on the store of `MLFLOW_TRACKING_URI`, else on `mlflow.db` in this folder.
 
+    Runs that a process of this machine left open when it died are ended as killed.
     The store is asked once, before anything starts, and answers or fails within ten seconds.
 
     Args:
@@ -216,4 +292,6 @@ def connect(*, experiment: str | None = None) -> Tracker:
         PipelineError: there is no such store, it does not answer, it cannot be written, or the
             experiment was deleted.
     """
-    return Tracker(open_store(experiment))
+    tracker = Tracker(open_store(experiment))
+    tracker.end_abandoned()
+    return tracker

@@ -15,8 +15,8 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from safetensors.numpy import load_file
 
-from pipeline import fit
 from pipeline.errors import PipelineError
+from pipeline.fit import members
 from pipeline.recipe import Recipe
 from pipeline.tracking import load_model
 
@@ -176,14 +176,14 @@ def test_one_network_that_cannot_be_published_does_not_fail_the_others(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    publish = fit.publish
+    publish = members.publish
 
     def refuse(run: object, recipe: Recipe, **rest: object) -> object:
         if recipe.drop_rate == 0.25:
             raise PipelineError("the disk must have room, got none: make room")
         return publish(run, recipe, **rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(fit, "publish", refuse)
+    monkeypatch.setattr(members, "publish", refuse)
     arguments = ("--data", small, "--epochs", 0, "--holdout", 50, "--drop-rates", "0,0.25,0.5")
     assert pipeline("main", *arguments) == 1
     assert "1 of 3 networks failed: relu+dropout p=0.25" in capsys.readouterr().err

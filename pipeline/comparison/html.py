@@ -1,0 +1,76 @@
+"""The parts of a page: sections, notes, tables, keys, as HTML that holds any text safely.
+
+It must not know what the page is about.
+"""
+
+from collections.abc import Sequence
+from html import escape
+
+from pipeline import plots
+from pipeline.comparison.tables import Table
+from pipeline.records import Cause
+
+# A longer table is folded up.
+_LONG = 12
+EXPECTED = "<span class='swatch line'></span>expected: s + p - s p"
+MEASURED = "<span class='swatch dot'></span>all zeros, as measured"
+
+
+def section(title: str, *parts: str) -> str:
+    """A section under its heading."""
+    return f"<section><h2>{escape(title)}</h2>{''.join(parts)}</section>"
+
+
+def prose(words: str) -> str:
+    """A note in small letters."""
+    return f"<p class='note'>{escape(words)}</p>"
+
+
+def shown(table: Table) -> str:
+    """A table, folded up where it is long."""
+    if len(table.rows) <= _LONG:
+        return _grid(table)
+    return folded(f"Show the {len(table.rows)} rows", table)
+
+
+def folded(title: str, table: Table) -> str:
+    """A table behind a line that opens it."""
+    return f"<details><summary>{escape(title)}</summary>{_grid(table)}</details>"
+
+
+def _grid(table: Table) -> str:
+    head = "".join(f"<th scope='col'>{escape(name)}</th>" for name in table.columns)
+    rows = "".join(
+        f"<tr><th scope='row'>{escape(first)}</th>"
+        + "".join(f"<td>{escape(cell)}</td>" for cell in others)
+        + "</tr>"
+        for first, *others in table.rows
+    )
+    body = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+    return f"<div class='scroll' tabindex='0'>{body}</div>"
+
+
+def key(entries: Sequence[str]) -> str:
+    """A key to figures."""
+    return f"<ul class='key'>{''.join(f'<li>{entry}</li>' for entry in entries)}</ul>"
+
+
+def swatch(cause: Cause) -> str:
+    """The entry of a cause in a key."""
+    return f"<span class='swatch {cause}'></span>{escape(plots.CAUSES[cause].label)}"
+
+
+def line(name: str) -> str:
+    """The entry of a state of units in a key."""
+    look = plots.STATES[name]
+    dashes = {"-": "none", "--": "6 3", "-.": "6 3 2 3"}[look.dashes]
+    shape = {
+        "o": "<circle cx='17' cy='6' r='4'/>",
+        "s": "<rect x='13.5' y='2.5' width='7' height='7'/>",
+        "^": "<path d='M17 1.5 21.5 10h-9z'/>",
+    }[look.marker]
+    line = (
+        f"<path d='M0 6h34' stroke='{look.colour}' stroke-width='2' stroke-dasharray='{dashes}'/>"
+    )
+    sample = f"<svg viewBox='0 0 34 12' fill='{look.colour}' aria-hidden='true'>{line}{shape}</svg>"
+    return f"{sample}{escape(name)}"

@@ -1,0 +1,111 @@
+"""How the groups of a contest stand: the best one, and paired differences of accuracy by seed.
+
+It must not know how standings are worded or drawn.
+"""
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.comparison import measures
+from pipeline.comparison.groups import Contest, Group
+from pipeline.comparison.statistics import LEVEL, Difference, difference, holm, p_values
+from pipeline.records import Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """Two groups, compared by the seeds that both have.
+
+    Attributes:
+        one: the group whose accuracy is counted positive.
+        other: the group whose accuracy is taken away.
+        difference: of accuracy, as a share.
+        corrected: the p value, corrected for all pairs of the contest; NaN where there is none.
+    """
+
+    one: Group
+    other: Group
+    difference: Difference
+    corrected: float
+
+    @property
+    def is_told(self) -> bool:
+        """Whether the two can be told apart, all pairs of the contest reckoned with."""
+        return self.corrected < 1 - LEVEL
+
+    @property
+    def is_told_alone(self) -> bool:
+        """Whether they could be told apart if nobody had looked at other pairs."""
+        return self.difference.p_value < 1 - LEVEL
+
+
+@dataclass(frozen=True, eq=False)
+class Standings:
+    """The groups of one contest, compared.
+
+    Attributes:
+        contest: who takes part.
+        chosen: the group with the highest mean validation accuracy; None where nothing was held
+            out, since it would be chosen by the test set.
+        against: the chosen group, or else the first, against each other group.
+        neighbours: each drop rate against the next smaller one of its combination.
+        judged: how many pairs of groups have a p value; each was corrected for all of them.
+    """
+
+    contest: Contest
+    chosen: Group | None
+    against: tuple[Pair, ...]
+    neighbours: tuple[Pair, ...]
+    judged: int
+
+
+def standings(contest: Contest) -> Standings:
+    """Compare every group of the contest with every other."""
+    groups = contest.groups
+    chosen = max(groups, key=_merit) if contest.holdout else None
+    accuracies = _by_seed(groups)
+    pairs = list(itertools.combinations(range(len(groups)), 2))
+    ones, others = np.array(pairs, dtype=np.intp).reshape(-1, 2).T
+    corrected = holm(p_values(accuracies[ones] - accuracies[others]))
+    known = dict(zip(pairs, corrected.tolist(), strict=True))
+
+    def pair(one: int, other: int) -> Pair:
+        gaps = accuracies[one] - accuracies[other]
+        return Pair(
+            one=groups[one],
+            other=groups[other],
+            difference=difference(gaps[np.isfinite(gaps)]),
+            corrected=known[min(one, other), max(one, other)],
+        )
+
+    reference = groups.index(chosen) if chosen else 0
+    steps = [
+        (index, index - 1)
+        for index in range(1, len(groups))
+        if contest.has_rates and groups[index].combination == groups[index - 1].combination
+    ]
+    return Standings(
+        contest=contest,
+        chosen=chosen,
+        against=tuple(pair(reference, i) for i in range(len(groups)) if i != reference),
+        neighbours=tuple(pair(*step) for step in steps),
+        judged=int(np.isfinite(corrected).sum()),
+    )
+
+
+def _merit(group: Group) -> tuple[float, float]:
+    loss = float(group.values(measures.loss).mean())
+    return float(group.values(measures.accuracy).mean()), -loss
+
+
+def _by_seed(groups: Sequence[Group]) -> Floats:
+    """Accuracies, NaN where a group lacks a seed, shape (groups, seeds)."""
+    seeds = sorted({seed for group in groups for seed in group.seeds})
+    table = np.full((len(groups), len(seeds)), math.nan)
+    for row, group in zip(table, groups, strict=True):
+        row[np.searchsorted(seeds, group.seeds)] = group.values(measures.accuracy)
+    return table

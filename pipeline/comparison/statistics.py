@@ -1,0 +1,147 @@
+"""Means with intervals, paired differences, and what many comparisons cost: numbers in and out.
+
+It must not know what is compared, nor in which unit.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+from scipy.special import gammaln
+
+from pipeline.records import Floats
+
+LEVEL = 0.95
+# Differences of shares that are equal on paper differ by rounding.
+_ROUNDING = 1e-12
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean and the half width of its interval.
+
+    Attributes:
+        mean: NaN where there is no value.
+        half_width: of the two-sided interval that holds the expectation in 95 of 100 such
+            samples, if the values are normal; NaN with fewer than two values.
+        count: how many values there are.
+    """
+
+    mean: float
+    half_width: float
+    count: int
+
+    @property
+    def low(self) -> float:
+        """The interval's lower end."""
+        return self.mean - self.half_width
+
+    @property
+    def high(self) -> float:
+        """The interval's upper end."""
+        return self.mean + self.half_width
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How much one group is above another, seed by seed.
+
+    Attributes:
+        estimate: of the mean difference; without an interval where all differences are alike,
+            since values that come in steps are alike by chance.
+        effect_size: the mean difference over the standard deviation of the differences, for
+            small samples: see `difference`; NaN with fewer than three.
+        p_value: two-sided, of the paired t test; NaN with fewer than two, or all alike.
+    """
+
+    estimate: Estimate
+    effect_size: float
+    p_value: float
+
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether the interval, taken alone, leaves out 0."""
+        return abs(self.estimate.mean) > self.estimate.half_width
+
+
+def estimate(values: Sequence[float] | Floats) -> Estimate:
+    """The mean of the values that are numbers, with its 95 % interval.
+
+    The interval is mean ± t s / √n, with s the standard deviation (n - 1 below) and t the 0.975
+    quantile of Student's distribution with n - 1 degrees of freedom (Student 1908).
+
+    Args:
+        values: one a replicate, shape (n,); what is not finite is left out.
+    """
+    array = np.asarray(values, dtype=np.float64)
+    known = array[np.isfinite(array)]
+    count = len(known)
+    if not count:
+        return Estimate(math.nan, math.nan, 0)
+    mean = float(known.mean())
+    if count == 1:
+        return Estimate(mean, math.nan, 1)
+    quantile = float(stats.t.ppf((1 + LEVEL) / 2, count - 1))
+    return Estimate(mean, quantile * float(known.std(ddof=1)) / math.sqrt(count), count)
+
+
+def difference(differences: Sequence[float] | Floats) -> Difference:
+    """What paired differences say: their mean with interval, effect size and p value.
+
+    The effect size is Cohen's d_z, mean over standard deviation of the differences, times
+    Hedges' correction Γ(f/2) / (√(f/2) Γ((f - 1)/2)) with f = n - 1, which takes out what small
+    samples add (Hedges 1981, Lakens 2013).
+
+    Args:
+        differences: one a seed that both groups have, shape (n,).
+    """
+    array = np.asarray(differences, dtype=np.float64)
+    mean = estimate(array)
+    spread = float(array.std(ddof=1)) if len(array) > 1 else math.nan
+    [p_value] = p_values(array[None]).tolist()
+    if not spread > _ROUNDING:
+        return Difference(Estimate(mean.mean, math.nan, mean.count), math.nan, p_value)
+    freedom = len(array) - 1
+    effect = math.nan
+    if freedom > 1:
+        log = gammaln(freedom / 2) - gammaln((freedom - 1) / 2) - math.log(freedom / 2) / 2
+        effect = mean.mean / spread * math.exp(log)
+    return Difference(mean, effect, p_value)
+
+
+def p_values(differences: Floats) -> Floats:
+    """Two-sided p values of paired t tests, shape (pairs,); NaN where there is no spread.
+
+    Args:
+        differences: NaN where a pair lacks a seed, shape (pairs, seeds).
+    """
+    known = np.isfinite(differences)
+    counts = known.sum(axis=1)
+    divisors = np.maximum(counts, 1)
+    means = np.where(known, differences, 0).sum(axis=1) / divisors
+    squares = (np.where(known, differences - means[:, None], 0) ** 2).sum(axis=1)
+    spreads = np.sqrt(squares / np.maximum(counts - 1, 1))
+    is_judged = (counts > 1) & (spreads > _ROUNDING)
+    errors = np.where(is_judged, spreads, 1) / np.sqrt(divisors)
+    tails = 2 * stats.t.sf(np.abs(means) / errors, np.maximum(counts - 1, 1))
+    return np.where(is_judged, tails, math.nan)
+
+
+def holm(values: Floats) -> Floats:
+    """P values corrected for their number: below 0.05 for all but one of 20 such families.
+
+    Holm's step-down method (1979): the i-th smallest of m is multiplied by m - i + 1, and none is
+    smaller than one before it. It needs no independence, and holds for whichever pairs a person
+    picks after having seen them all.
+
+    Args:
+        values: NaN is no comparison and stays NaN, shape (m,).
+    """
+    adjusted = np.full_like(values, math.nan)
+    [known] = np.nonzero(np.isfinite(values))
+    order = known[np.argsort(values[known])]
+    factors = np.arange(len(order), 0, -1)
+    adjusted[order] = np.minimum(np.maximum.accumulate(values[order] * factors), 1)
+    return adjusted

@@ -1,0 +1,149 @@
+"""What the report says besides the verdict: how it was computed, and what networks share.
+
+It must not know whether it is read as Markdown or on a page.
+"""
+
+import math
+
+from pipeline.comparison import measures
+from pipeline.comparison.devices import DevicePair
+from pipeline.comparison.groups import TRAITS, Contest, traits
+from pipeline.comparison.standings import Standings
+from pipeline.comparison.tables import heading as column
+from pipeline.comparison.words import count, listed, trait
+
+METHOD = (
+    "Mean ± half width of a 95 % interval over seeds (Student's t, n - 1 degrees of freedom); "
+    "one seed gives none"
+)
+SEEDS = (
+    "Seeds are the replicates: another seed means other initial weights, another order of the "
+    "batches and other dropout masks, on the same data. The intervals tell what another seed "
+    "would give, not what other images would."
+)
+PAIRS = (
+    "Networks of one seed start from the same weights and see the same batches, so groups are "
+    "compared seed by seed: the difference of two accuracies for each seed that both groups have, "
+    "then its mean and 95 % interval (paired t). The effect size is Cohen's d_z, the mean "
+    "difference over the standard deviation of the differences, with Hedges' correction for small "
+    "samples; it takes three seeds."
+)
+ZEROS = (
+    "Shares of all (sample, unit) pairs in the training passes that were watched, in the epoch "
+    "whose weights were kept. If dropout is independent of what ReLU closes, the share of zeros "
+    "is s + p - s p, with s the share that ReLU closed in the same passes and p the drop rate."
+)
+STATES = (
+    "Over all images trained on, in evaluation mode, with the kept weights. Dead: z <= 0 for every "
+    "image. Dormant: its mean activation is at most 0.025 of its layer's mean, so a dead unit is "
+    "dormant as well. Born dead: dead before the first update."
+)
+COST = (
+    "Of each network the median epoch, then the mean over the networks of a group. Networks that "
+    "were trained together share their stack's time in equal parts; the memory is that of the "
+    "whole process, or of the GPU."
+)
+DEVICES = (
+    "Networks of one recipe and one seed start from the same weights and see the same batches on "
+    "every device, so before training they differ by rounding alone. Masks are drawn on the "
+    "device: where its generator gives other numbers, training differs by more than rounding."
+)
+
+
+def corrected(standings: Standings) -> str:
+    """How many comparisons were reckoned with, and what that means."""
+    if not standings.judged:
+        return ""
+    pairs = "its only pair" if standings.judged == 1 else f"all {standings.judged} pairs of groups"
+    return (
+        "Each interval holds 95 % taken alone. The more pairs one looks at, the more of them "
+        f"differ by chance, so the p values are corrected for {pairs} (Holm 1979), whichever are "
+        "shown: with at least 95 % certainty no pair that is told apart "
+        "owes it to chance. Filled dots: told apart; hollow dots: not."
+    )
+
+
+def heading(contest: Contest, *, is_one_of_several: bool) -> str:
+    """The question that a contest answers."""
+    question = "Which networks are better?"
+    if len(contest.groups) == 1:
+        question = "What does this network do?"
+    elif contest.differing == ("drop_rate",):
+        question = "Which drop rate, and what does it do to the units?"
+    elif len(contest.differing) == 1:
+        question = f"Which {column(contest)}?"
+    elif contest.has_rates:
+        others = [name for name in contest.differing if name != "drop_rate"]
+        question = f"Which drop rate, and which {listed(_names(others))}?"
+    if not is_one_of_several:
+        return question
+    return f"{contest.dataset}, validated on {_images(contest)}: {question}"
+
+
+def summary(contest: Contest) -> str:
+    """How many networks and groups there are, on which data."""
+    seeds = sorted({len(group.results) for group in contest.groups})
+    each = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
+    seed = "seed" if seeds[-1] == 1 else "seeds"
+    networks, groups = count(len(contest.results), "network"), count(len(contest.groups), "group")
+    return (
+        f"{networks} in {groups} of {each} {seed}, data set {contest.dataset}, "
+        f"judged by {_images(contest)}"
+    )
+
+
+def common(contest: Contest) -> str:
+    """The settings in which all groups agree, in words."""
+    values = traits(contest.groups[0].first)
+    alike = [
+        trait(name, values[name])
+        for name in TRAITS
+        if name not in {*contest.differing, "device"}
+        and len({traits(group.first)[name] for group in contest.groups}) == 1
+    ]
+    return f"data set {contest.dataset}, holdout {contest.holdout}, {', '.join(alike)}"
+
+
+def left_out(contest: Contest) -> list[str]:
+    """A sentence about networks that were there more than once, if there were any."""
+    if not contest.repeated:
+        return []
+    were = "was" if contest.repeated == 1 else "were"
+    many = f"{count(contest.repeated, 'network').capitalize()} {were} left out"
+    return [f"{many}: another one has the same recipe, data and device, and the newest counts."]
+
+
+def identity(contest: Contest) -> str:
+    """How well s + p - s p holds."""
+    gaps = [measures.zero_gap(result) for result in contest.results]
+    greatest = max((gap for gap in gaps if not math.isnan(gap)), default=math.nan)
+    if math.isnan(greatest):
+        return "No training pass was watched (probe_every=0), so the causes of zeros are not known."
+    return (
+        "The line is s + p - s p. No layer of any network is further from it than "
+        f"{100 * greatest:.2f} points: masks are random, so zeros scatter about it, and a network "
+        "whose zeros break it fails in training."
+    )
+
+
+def device_sentence(pair: DevicePair) -> str:
+    """How fast, by how many networks."""
+    ours, theirs = (listed([str(size) for size in sizes]) for sizes in pair.stack_sizes)
+    stacks = f"stacks of {ours} against {theirs}" if ours != theirs else f"stacks of {ours}"
+    many = f"{count(pair.networks, 'network')} of equal recipes ({stacks})"
+    if math.isnan(pair.speed_ratio):
+        return f"{pair.one} and {pair.other}: {many}; nothing was trained, so no speed."
+    fast, slow, ratio = pair.other, pair.one, pair.speed_ratio
+    if ratio < 1:
+        fast, slow, ratio = slow, fast, 1 / ratio
+    return f"{fast} trains {ratio:.3g} times as fast as {slow}: {many}."
+
+
+def _images(contest: Contest) -> str:
+    if contest.holdout:
+        return f"{contest.holdout:,} held-out training images"
+    return "the test set (nothing was held out)"
+
+
+def _names(names: list[str]) -> list[str]:
+    return [name.replace("_", " ").removesuffix(" name") for name in names]

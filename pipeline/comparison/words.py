@@ -1,0 +1,96 @@
+"""Settings and numbers as people read them, in every form of the report.
+
+It must not know which networks there are.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from pipeline.comparison.statistics import Estimate
+from pipeline.settings import canonical
+
+MINUS, DASH, SPACE, JOINER = "\u2212", "–", "\u00a0", " · "
+_NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+_PHRASES = {
+    "drop_rate": "p={}",
+    "activation": "{}",
+    "widths": "widths {}",
+    "optimizer": "{}",
+    "select": "{} weights",
+    "precision": "{}",
+    "device": "on {}",
+    "device_name": "on {}",
+}
+_WORDS = {
+    ("activation", "relu"): "ReLU",
+    ("activation", "none"): "linear",
+    ("output_dropout", "true"): "logits dropped",
+    ("output_dropout", "false"): "logits kept",
+}
+
+
+def trait(name: str, value: Any) -> str:  # noqa: ANN401 - a setting's value
+    """A setting that sets a group apart: `p=0.2`, `learning rate 0.01`, `widths 64-64-32`."""
+    text = canonical(value)
+    if name == "widths":
+        text = text.replace(",", "-")
+    phrase = _PHRASES.get(name, f"{title(name)} {{}}")
+    return _WORDS.get((name, text)) or phrase.format(text)
+
+
+def title(name: str) -> str:
+    """A setting's name as a person writes it."""
+    return name.replace("_", " ")
+
+
+def percent(share: float, digits: int = 2) -> str:
+    """A share in per cent; a dash where it is not known."""
+    return DASH if math.isnan(share) else f"{100 * share:.{digits}f}{SPACE}%"
+
+
+def percent_interval(value: Estimate, digits: int = 2) -> str:
+    """A mean share and the half width of its interval: `97.61 ± 0.14 %`."""
+    if math.isnan(value.half_width):
+        return percent(value.mean, digits)
+    return f"{100 * value.mean:.{digits}f} ± {100 * value.half_width:.{digits}f}{SPACE}%"
+
+
+def points(value: Estimate) -> str:
+    """A difference of shares in points, with its sign: `+0.61 ± 0.14`."""
+    if math.isnan(value.mean):
+        return DASH
+    width = "" if math.isnan(value.half_width) else f" ± {100 * value.half_width:.2f}"
+    return f"{signed(100 * value.mean)}{width}"
+
+
+def number(value: float, digits: int = 2) -> str:
+    """A number; a dash where it is not known."""
+    return DASH if math.isnan(value) else f"{value:.{digits}f}"
+
+
+def signed(value: float, digits: int = 2) -> str:
+    """A number with its sign; a dash where it is not known."""
+    if math.isnan(value):
+        return DASH
+    return f"{value:+.{digits}f}".replace("-", MINUS)
+
+
+def probability(value: float) -> str:
+    """A p value; a dash where there is none."""
+    if math.isnan(value):
+        return DASH
+    return "< 0.0001" if value < 0.0001 else f"{value:.2g}"
+
+
+def count(many: int, one: str, several: str | None = None) -> str:
+    """A number of things in words up to ten: `five seeds`, `one network`, `30 networks`."""
+    spelled = _NUMBERS[many] if many < len(_NUMBERS) else str(many)
+    return f"{spelled} {one if many == 1 else several or f'{one}s'}"
+
+
+def listed(items: Sequence[str], word: str = "and") -> str:
+    """Items with commas and a word before the last one."""
+    if len(items) < 2:
+        return "".join(items)
+    return f"{', '.join(items[:-1])} {word} {items[-1]}"

@@ -1,0 +1,9 @@
+"""Recipes in, finished runs out: reuse what exists, group into stacks, train, log.
+
+Every step that trains goes through it. It must not know which step that is.
+"""
+
+from pipeline.fit.fitting import fit
+from pipeline.fit.tasks import CHECKPOINTS, Fitted, Task, Workplace
+
+__all__ = ["CHECKPOINTS", "Fitted", "Task", "Workplace", "fit"]

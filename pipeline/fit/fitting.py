@@ -1,0 +1,169 @@
+"""Finds what is finished and what a killed process has begun, and trains the rest.
+
+It must not know what happens inside a stack.
+"""
+
+import logging
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+from pipeline import checkpoint as checkpoints
+from pipeline.checkpoint import Checkpoint, Planned
+from pipeline.data import split
+from pipeline.errors import Interrupted, OutOfMemoryError, PipelineError
+from pipeline.fit import plan
+from pipeline.fit.board import Board, board
+from pipeline.fit.stack_run import StackRun, train
+from pipeline.fit.tasks import Fitted, Task, Workplace
+from pipeline.recall import recall
+from pipeline.recipe import Recipe
+from pipeline.records import Result
+from pipeline.settings import parsed
+
+_logger = logging.getLogger(__name__)
+Ends = dict[str, Result | str]
+
+
+def fit(tasks: Sequence[Task], place: Workplace) -> Fitted:
+    """Train every task that has no finished run yet; tasks on several devices side by side.
+
+    What a process has begun that was killed goes on where it was. A network that fails does not
+    stop the others.
+
+    Raises:
+        UsageError: a task holds out more images than there are; then nothing is trained.
+    """
+    for task in tasks:
+        split(len(task.data.train_labels), task.recipe.holdout)
+    todo = {task.fingerprint: task for task in tasks}
+    ends: Ends = {}
+    for task in [] if place.is_forced else todo.values():
+        if found := _finished(task, place):
+            ends[task.fingerprint] = found
+    stack_runs = _stack_runs([task for key, task in todo.items() if key not in ends], place)
+    with board(place.console, [task.recipe for run in stack_runs for task in run.waiting]) as shown:
+        ends |= _on_their_devices(stack_runs, place, shown)
+    reached = [(task, ends[key]) for key, task in todo.items()]
+    return Fitted(
+        results=[end for _, end in reached if isinstance(end, Result)],
+        failures={task.name: end for task, end in reached if isinstance(end, str)},
+    )
+
+
+def _finished(task: Task, place: Workplace) -> Result | None:
+    """The result of a finished run with this task's fingerprint."""
+    run = place.tracker.finished(task.fingerprint)
+    if run is None:
+        return None
+    try:
+        result = recall(run, place.tracker)
+    except PipelineError as error:
+        _logger.warning("%s", error)
+        return None
+    place.console.line(f"{task.name}: trained before (run {run.id}); force=true trains it again")
+    return result
+
+
+def _stack_runs(tasks: Sequence[Task], place: Workplace) -> list[StackRun]:
+    """The stacks that are under way, and new ones for the tasks in none of them."""
+    waiting = {task.fingerprint: task for task in tasks}
+    runs = [] if place.is_forced else _under_way(waiting, place)
+    for run in runs:
+        for task in run.tasks:
+            waiting.pop(task.fingerprint, None)
+    return runs + [
+        StackRun(checkpoint=_begin(stack, place), tasks=stack)
+        for stack in plan.stacks(list(waiting.values()), memory_bytes=place.memory_bytes)
+    ]
+
+
+def _begin(tasks: Sequence[Task], place: Workplace) -> Checkpoint:
+    members = [
+        Planned(fingerprint=task.fingerprint, parameters=task.recipe.parameters) for task in tasks
+    ]
+    return checkpoints.begin(place.checkpoints, store=_store(place), members=members)
+
+
+def _store(place: Workplace) -> str:
+    return f"{place.tracker.uri} {place.tracker.experiment_id}"
+
+
+def _under_way(waiting: Mapping[str, Task], place: Workplace) -> list[StackRun]:
+    """The stacks that a killed process has left, and whose missing networks are all asked for."""
+    claimed: set[str] = set()
+    runs = []
+    for left in checkpoints.unfinished(place.checkpoints, store=_store(place)):
+        keys = [member.fingerprint for member in left.members]
+        missing = [key for key in keys if key in waiting]
+        others = [key for key in keys if key not in waiting]
+        if any(place.tracker.finished(key) is None for key in others):
+            continue  # another line began it, and will go on with it
+        if not missing or claimed & set(missing):
+            left.remove()  # all are finished, or its halves go on
+            continue
+        claimed |= set(missing)
+        some = waiting[missing[0]]
+        tasks = [
+            waiting.get(member.fingerprint)
+            or replace(some, recipe=parsed(Recipe, dict(member.parameters)))
+            for member in left.members
+        ]
+        run = StackRun(checkpoint=left, tasks=tasks, finished=frozenset(others))
+        place.console.line(f"going on with {len(missing)} networks that were cut short")
+        runs.append(run)
+    return runs
+
+
+def _on_their_devices(stack_runs: Sequence[StackRun], place: Workplace, shown: Board) -> Ends:
+    """Train the stacks, those of one device one after another."""
+    queues: dict[str, deque[StackRun]] = {}
+    for run in stack_runs:
+        queues.setdefault(str(run.tasks[0].device), deque()).append(run)
+    if len(queues) < 2:
+        return _merged(
+            _one_by_one(q, place, shown, heartbeat=lambda: None) for q in queues.values()
+        )
+    stop = threading.Event()
+
+    def heartbeat() -> None:
+        if stop.is_set():
+            raise Interrupted(signal.SIGINT)
+
+    with ThreadPoolExecutor(len(queues)) as pool:
+        futures = [
+            pool.submit(_one_by_one, queue, place, shown, heartbeat=heartbeat)
+            for queue in queues.values()
+        ]
+        try:
+            return _merged(future.result() for future in futures)
+        finally:
+            stop.set()  # for whoever still trains when one of them or a signal ends this
+
+
+def _merged(ends: Iterable[Ends]) -> Ends:
+    return {key: end for some in ends for key, end in some.items()}
+
+
+def _one_by_one(
+    queue: deque[StackRun], place: Workplace, shown: Board, *, heartbeat: Callable[[], None]
+) -> Ends:
+    """Train the stacks of one device; one that does not fit into its memory as halves."""
+    ends: Ends = {}
+    while queue:
+        run = queue.popleft()
+        try:
+            reached = train(run, place, board=shown, heartbeat=heartbeat)
+            ends |= {task.fingerprint: end for task, end in reached.items()}
+        except OutOfMemoryError as lack:
+            if len(run.tasks) > 1:
+                place.console.line(f"{len(run.tasks)} networks do not fit at once: {lack}; halved")
+                queue.extendleft(reversed(run.halves(place)))
+            else:
+                ends |= dict.fromkeys((task.fingerprint for task in run.waiting), str(lack))
+        except PipelineError as error:
+            ends |= dict.fromkeys((task.fingerprint for task in run.waiting), str(error))
+    return ends

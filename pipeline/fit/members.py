@@ -1,0 +1,105 @@
+"""One network of a stack that is being trained: its open run, and what it has logged.
+
+It must not know the other networks.
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+
+from pipeline.errors import PipelineError
+from pipeline.fit.tasks import Task
+from pipeline.publish import publish
+from pipeline.records import EpochRecord, Result, metrics
+from pipeline.tracking import Run
+
+
+class Member:
+    """One network, its open run, and what has happened so far.
+
+    Attributes:
+        task: what it is.
+        run: its run.
+        kept: the record whose weights are kept so far, with these weights.
+    """
+
+    def __init__(self, task: Task, run: Run, *, is_new: bool) -> None:
+        """Start before epoch 0.
+
+        Args:
+            task: what it is.
+            run: its run.
+            is_new: whether nothing was logged to the run yet.
+        """
+        self.task = task
+        self.run = run
+        self._is_new = is_new
+        self.kept: EpochRecord | None = None
+        self._history: list[EpochRecord] = []
+        self._is_published = False
+
+    def log(self, record: EpochRecord) -> None:
+        """Log an epoch that `take` has taken."""
+        self.run.metrics(self._metrics(record), step=record.epoch)
+
+    def take(self, record: EpochRecord) -> None:
+        """Take in an epoch."""
+        self._history.append(replace(record, weights=None))
+        if record.weights is not None:
+            self.kept = record
+
+    def go_on(self, history: Sequence[EpochRecord], kept: EpochRecord | None) -> None:
+        """Take in what a process has done that was cut short, and log what it did not.
+
+        Args:
+            history: the records, from epoch 0 on.
+            kept: the one whose weights are kept so far, with these weights.
+        """
+        self._history = list(history)
+        self.kept = kept
+        if self._is_new:
+            self.run.series([(record.epoch, self._metrics(record)) for record in history])
+        else:
+            self.run.metrics_once(self._metrics(history[-1]), step=history[-1].epoch)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether there is nothing left to do: it is published, or its training has failed."""
+        return self._is_published or self._has_diverged
+
+    @property
+    def _has_diverged(self) -> bool:
+        return self.kept is None or self._history[-1].ending == "diverged"
+
+    def _metrics(self, record: EpochRecord) -> dict[str, float]:
+        before = self._history[record.epoch - 1] if record.epoch else None
+        return metrics(record, before, self._history[0])
+
+    def finish(self, *, stack_size: int) -> Result | str:
+        """End the run with everything it is to show, or with the reason why it failed."""
+        if self.kept is None or self._has_diverged:
+            reason = (
+                f"loss must stay finite, got NaN or infinity in epoch {self._history[-1].epoch}: "
+                "give a smaller learning_rate"
+            )
+            self.run.end("failed", reason)
+            return reason
+        try:
+            self.run.tags({"chosen_epoch": str(self.kept.epoch)})
+            result = publish(
+                self.run,
+                self.task.recipe,
+                history=self._history,
+                chosen=self.kept,
+                data=self.task.data,
+                device=self.task.device,
+                stack_size=stack_size,
+            )
+            self.run.end("finished")
+        except PipelineError as error:
+            # The other networks of the stack are trained as well, and have their runs to end.
+            with suppress(PipelineError):
+                self.run.end("failed", str(error))
+            return str(error)
+        self._is_published = True
+        return result

@@ -1,0 +1,207 @@
+"""Trains one stack from its checkpoint on, and ends the runs of its networks.
+
+It must not know which stacks there are beside it.
+"""
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+
+from pipeline import device as devices
+from pipeline.batches import Examples
+from pipeline.checkpoint import Checkpoint
+from pipeline.data import split
+from pipeline.fit.board import Board
+from pipeline.fit.members import Member
+from pipeline.fit.tasks import Task, Workplace
+from pipeline.publish import log_dataset, validation_name
+from pipeline.records import EpochRecord, Result
+from pipeline.stack import Stack
+from pipeline.tracking import Run, watching_system
+from pipeline.train import epochs, optimizer_of
+
+# Okabe and Ito's palette: the UI itself may give two networks of one stack the same colour.
+COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#222222", "#999999")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StackRun:
+    """A stack that is to be trained, or trained on.
+
+    Attributes:
+        checkpoint: its folder.
+        tasks: one for each network, in the order of the checkpoint.
+        finished: fingerprints of those that have their result already: they are computed on, for
+            the others' numbers to stay the same to the last bit, but not logged.
+        is_halved: it was part of a stack that did not fit into memory.
+    """
+
+    checkpoint: Checkpoint
+    tasks: Sequence[Task]
+    finished: frozenset[str] = frozenset()
+    is_halved: bool = False
+
+    @property
+    def waiting(self) -> list[Task]:
+        """The tasks that have no result yet."""
+        return [task for task in self.tasks if task.fingerprint not in self.finished]
+
+    def halves(self, place: Workplace) -> list["StackRun"]:
+        """The same networks in two stacks, where training had come to."""
+        known = _known_runs(self, place)
+        run_ids = [known.get(task.fingerprint) for task in self.tasks]
+        middle = len(self.tasks) // 2
+        parts = [self.tasks[:middle], self.tasks[middle:]]
+        return [
+            replace(self, checkpoint=checkpoint, tasks=part, is_halved=True)
+            for checkpoint, part in zip(self.checkpoint.halves(run_ids), parts, strict=True)
+        ]
+
+
+def train(
+    stack_run: StackRun, place: Workplace, *, board: Board, heartbeat: Callable[[], None]
+) -> dict[Task, Result | str]:
+    """Train one stack: each network's result, or why it failed.
+
+    Args:
+        stack_run: the stack.
+        place: where its runs are.
+        board: is told of every epoch.
+        heartbeat: called with every update; whatever it raises ends the runs.
+
+    Raises:
+        OutOfMemoryError: the stack does not fit; `StackRun.halves` may.
+        PipelineError: something that concerns all of its networks.
+    """
+    first = stack_run.tasks[0]
+    with stack_run.checkpoint.locked(), ExitStack() as context:
+        members = {
+            index: Member(stack_run.tasks[index], context.enter_context(run), is_new=is_new)
+            for index, run, is_new in _open(stack_run, place)
+        }
+        with devices.explaining_lack_of_memory(first.device):
+            _train(stack_run, members, board=board, heartbeat=heartbeat)
+        results: dict[Task, Result | str] = {}
+        for member in members.values():
+            results[member.task] = member.finish(stack_size=len(stack_run.tasks))
+            board.finished()
+        # What could not be published can be once more, without training.
+        if all(member.is_done for member in members.values()):
+            stack_run.checkpoint.remove()
+    return results
+
+
+def _train(
+    stack_run: StackRun,
+    members: Mapping[int, Member],
+    *,
+    board: Board,
+    heartbeat: Callable[[], None],
+) -> None:
+    """Train the stack to its end, and log what its members do; those are named by their places."""
+    checkpoint, first = stack_run.checkpoint, stack_run.tasks[0]
+    recipes = [task.recipe for task in stack_run.tasks]
+    training, validation = _examples(first)
+    pixels = training.images.shape[1]
+    stack = Stack(recipes, inputs=pixels, classes=len(first.data.classes)).to(first.device)
+    optimizer = optimizer_of(stack)
+    so_far: Sequence[Sequence[EpochRecord]] = ()
+    if checkpoint.has_state:
+        progress = checkpoint.restore(stack, optimizer)
+        so_far = progress.histories
+        for index, member in members.items():
+            member.go_on(so_far[index], progress.kept[index])
+            board.skip(len(so_far[index]))
+    with watching_system([member.run for member in members.values()]):
+        for records in epochs(
+            stack,
+            optimizer,
+            training=training,
+            validation=validation,
+            so_far=so_far,
+            heartbeat=heartbeat,
+        ):
+            own = [record for record in records if record.member in members]
+            for record in own:
+                members[record.member].take(record)
+            kept = [members[i].kept if i in members else None for i in range(len(recipes))]
+            checkpoint.save(stack, optimizer, records=records, kept=kept)
+            # Only now: an epoch that the checkpoint does not hold is trained and logged again.
+            for record in own:
+                members[record.member].log(record)
+            board.epoch(recipes, records)
+
+
+def _open(stack_run: StackRun, place: Workplace) -> Iterator[tuple[int, Run, bool]]:
+    """The runs of the networks that have no result yet, and whether each is a new one."""
+    known = _known_runs(stack_run, place)
+    size = {"stack_size": str(len(stack_run.tasks))}
+    if stack_run.is_halved:
+        size["stack_halved"] = "true"
+    for (index, task), color in zip(
+        enumerate(stack_run.tasks), itertools.cycle(COLORS), strict=False
+    ):
+        if task.fingerprint in stack_run.finished:
+            continue
+        run_id = known.get(task.fingerprint)
+        if run_id is None:
+            tags = {**size, "stack": stack_run.checkpoint.identity}
+            run = _start(task, place, tags=tags, color=color)
+        else:
+            run = place.tracker.reopen(run_id)
+        with run.ending_unless_done():
+            # Once more for a run that goes on: its process may have died before.
+            run.parameters(_parameters(task))
+            run.tags(size)
+            log_dataset(run, task.data, context="training")
+        yield index, run, run_id is None
+
+
+def _known_runs(stack_run: StackRun, place: Workplace) -> dict[str, str]:
+    """The ids of the runs that a stack's networks have already, by fingerprint."""
+    checkpoint = stack_run.checkpoint
+    planned = {member.fingerprint: member.run_id for member in checkpoint.members if member.run_id}
+    return planned | place.tracker.runs_of(checkpoint.identity)
+
+
+def _start(task: Task, place: Workplace, *, tags: dict[str, str], color: str) -> Run:
+    return place.tracker.start_network(
+        task.name,
+        _parameters(task),
+        step=place.step,
+        tags={
+            **place.tags,
+            **tags,
+            "arm": task.recipe.arm,
+            "device_name": devices.describe(task.device),
+            "fingerprint": task.fingerprint,
+            "validated_on": validation_name(task.recipe),
+        },
+        color=color,
+    )
+
+
+def _parameters(task: Task) -> dict[str, str]:
+    return task.recipe.parameters | {
+        "device": str(task.device),
+        "dataset": task.data.name,
+        "dataset_digest": task.data.digest,
+    }
+
+
+def _examples(task: Task) -> tuple[Examples, Examples]:
+    """What is trained on and what is validated on, on the device."""
+    data = task.data
+    kept, held_out = split(len(data.train_labels), task.recipe.holdout)
+    pairs = [
+        (data.train_images[kept], data.train_labels[kept]),
+        (data.train_images[held_out], data.train_labels[held_out])
+        if task.recipe.holdout
+        else (data.test_images, data.test_labels),
+    ]
+    training, validation = (
+        Examples(images.flatten(1).to(task.device), labels.to(task.device))
+        for images, labels in pairs
+    )
+    return training, validation

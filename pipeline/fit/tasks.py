@@ -1,0 +1,99 @@
+"""What is to be trained, where, and what comes of it.
+
+It must not know how.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+
+from pipeline import device as devices
+from pipeline.console import Console
+from pipeline.data import ImageData
+from pipeline.errors import PipelineError
+from pipeline.fingerprint import fingerprint
+from pipeline.recipe import Recipe
+from pipeline.records import Result
+from pipeline.tracking import Tracker
+
+CHECKPOINTS = Path("checkpoints")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Task:
+    """One network to be trained.
+
+    Attributes:
+        recipe: what it is made from.
+        data: the data set.
+        device: where to train it.
+        mark: what tells it from others with the same arm, drop rate and seed, such as `sgd`.
+    """
+
+    recipe: Recipe
+    data: ImageData
+    device: torch.device
+    mark: str = ""
+
+    @property
+    def name(self) -> str:
+        """What a person calls it."""
+        return f"{self.recipe.name} {self.mark}".strip()
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """What its numbers depend on: tasks with one fingerprint are one network."""
+        settings = [f"{name}={value}" for name, value in self.recipe.parameters.items()]
+        where = devices.describe(self.device)
+        return fingerprint("network", *settings, self.data.digest, where)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workplace:
+    """Where runs go and who watches.
+
+    Attributes:
+        tracker: the experiment.
+        console: where lines and progress are shown.
+        step: the name of the step that trains.
+        tags: tags of every new network's run, such as `pipeline`.
+        is_forced: train again what has a finished run with the same fingerprint.
+        memory_bytes: that networks trained at once on one device may take; None for
+            `device.memory_to_use`.
+        checkpoints: the folder of what a killed process goes on from.
+    """
+
+    tracker: Tracker
+    console: Console
+    step: str
+    tags: dict[str, str]
+    is_forced: bool = False
+    memory_bytes: float | None = None
+    checkpoints: Path = CHECKPOINTS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fitted:
+    """What came of the tasks.
+
+    Attributes:
+        results: of the networks that finished, in the order of the tasks.
+        failures: why the others failed, by their names.
+    """
+
+    results: list[Result]
+    failures: dict[str, str]
+
+    def complete(self) -> list[Result]:
+        """All results.
+
+        Raises:
+            PipelineError: a network failed.
+        """
+        if self.failures:
+            total = len(self.results) + len(self.failures)
+            lines = "; ".join(f"{name}: {reason}" for name, reason in self.failures.items())
+            raise PipelineError(f"{len(self.failures)} of {total} networks failed: {lines}")
+        return self.results

@@ -1,0 +1,190 @@
+"""Panels of means with their intervals, and the single values behind them.
+
+They must not know how an interval is computed, nor what is measured.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from pipeline.plots.panels import HEIGHT, LINE, NARROW, panel
+from pipeline.plots.style import CURVES, INK, NORMAL, SMALL, Series
+from pipeline.records import Floats
+
+# Digits at the ticks of a logarithmic axis: the first that give three ticks are taken.
+_DIGITS = ((1,), (1, 2, 5), (1, 2, 3, 5, 7), (1, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9))
+# So many curves hide each other's single values.
+_CROWD = 4
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Means along the horizontal axis.
+
+    Attributes:
+        label: whose they are; empty for the only curve.
+        places: where they stand, rising, shape (n,).
+        means: shares, shape (n,).
+        half_widths: of their intervals; NaN draws none, shape (n,).
+        singles: the values behind each mean, n arrays.
+    """
+
+    label: str
+    places: Floats
+    means: Floats
+    half_widths: Floats
+    singles: Sequence[Floats] = ()
+
+
+@dataclass(frozen=True)
+class Scale:
+    """The horizontal axis of panels that belong together.
+
+    Attributes:
+        label: what it is.
+        ticks: texts by place.
+        is_numeric: places are numbers, not names, so that lines between them mean something.
+    """
+
+    label: str
+    ticks: Mapping[float, str]
+    is_numeric: bool = True
+
+    def set_on(self, axes: Axes) -> None:
+        """Ticks and label; ticks that would run into each other are left out."""
+        places = sorted(self.ticks)
+        reach = max(places[-1] - places[0], 1e-9)
+        shown = [places[0]]
+        for place in places[1:]:
+            if (place - shown[-1]) / reach > 0.025 * (len(self.ticks[place]) + 1):
+                shown.append(place)
+        axes.set_xticks(shown, [self.ticks[place] for place in shown])
+        margin = 0.07 * reach if len(places) > 1 else 0.5
+        axes.set_xlim(places[0] - margin, places[-1] + margin)
+        axes.set_xlabel(self.label, fontsize=NORMAL, color=INK)
+
+
+def draw_means(
+    curves: Sequence[Curve],
+    scale: Scale,
+    *,
+    title: str,
+    is_logarithmic: bool = False,
+) -> Figure:
+    """Means in per cent with 95 % intervals; rings are the single values.
+
+    Args:
+        curves: at most as many as `CURVES` has looks.
+        scale: of the horizontal axis.
+        title: what is measured.
+        is_logarithmic: the vertical axis spreads small shares.
+    """
+    keys = len(curves) if len(curves) > 1 else 0
+    extra = LINE * keys
+    axes = panel(title, height=HEIGHT + extra)
+    figure = cast("Figure", axes.figure)
+    box = axes.get_position()
+    low = (box.y0 * (HEIGHT + extra) + extra) / (HEIGHT + extra)
+    axes.set_position((box.x0, low, box.width, box.y1 - low))
+    reach = max(scale.ticks) - min(scale.ticks)
+    for index, (curve, series) in enumerate(zip(curves, CURVES, strict=False)):
+        # Side by side, so that no interval hides another.
+        shift = 0.011 * reach * (index - (len(curves) - 1) / 2)
+        _draw(axes, curve, series, scale, shift=shift)
+        for place, values in zip(curve.places, curve.singles, strict=True):
+            if len(values) > 1 and len(curves) < _CROWD:
+                axes.plot([place + shift] * len(values), values, **series.rings | {"alpha": 0.5})
+    scale.set_on(axes)
+    if is_logarithmic:
+        _spread(axes, curves)
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.4g}"))
+    axes.grid(axis="y", color="#E5E5E5")
+    if keys:
+        figure.legend(
+            loc="lower left",
+            bbox_to_anchor=(0.02, 0.0),
+            frameon=False,
+            fontsize=SMALL,
+            labelspacing=0.25,
+            borderaxespad=0.2,
+        )
+    return figure
+
+
+def draw_shares(
+    curves: Mapping[str, Curve],
+    looks: Mapping[str, Series],
+    scale: Scale,
+    *,
+    title: str,
+    top: float,
+) -> Figure:
+    """A narrow panel of shares from 0 % to `top`, told apart by a key outside of it.
+
+    Args:
+        curves: by what they are.
+        looks: of each of them.
+        scale: of the horizontal axis.
+        title: whose shares.
+        top: of the vertical axis, the same for panels that are compared.
+    """
+    axes = panel(title, width=NARROW)
+    reach = max(scale.ticks) - min(scale.ticks)
+    for index, (name, curve) in enumerate(curves.items()):
+        _draw(axes, curve, looks[name], scale, shift=0.014 * reach * (index - 1))
+    scale.set_on(axes)
+    axes.set_ylim(0, top)
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.4g}"))
+    axes.set_ylabel("units (%)", fontsize=NORMAL, color=INK)
+    axes.grid(axis="y", color="#E5E5E5")
+    return cast("Figure", axes.figure)
+
+
+def _draw(axes: Axes, curve: Curve, series: Series, scale: Scale, *, shift: float = 0) -> None:
+    widths = np.nan_to_num(curve.half_widths)
+    look = series.line if scale.is_numeric else series.line | {"linestyle": ""}
+    # A share is in [0, 1], whatever the interval's formula says.
+    ends = np.minimum(widths, curve.means), np.minimum(widths, 1 - curve.means)
+    axes.errorbar(
+        curve.places + shift,
+        curve.means,
+        yerr=np.nan_to_num(ends),
+        label=curve.label,
+        capsize=3,
+        elinewidth=1.2,
+        **look,
+    )
+
+
+def _spread(axes: Axes, curves: Sequence[Curve]) -> None:
+    """A logarithmic vertical axis over all that is drawn, with ticks at round shares."""
+    ends = [
+        part
+        for curve in curves
+        for part in (
+            curve.means - np.nan_to_num(curve.half_widths),
+            curve.means + np.nan_to_num(curve.half_widths),
+            curve.means,
+            *curve.singles,
+        )
+    ]
+    values = np.concatenate(ends)
+    known = values[np.isfinite(values) & (values > 0)]
+    low, high = known.min(initial=0.5) / 1.08, min(known.max(initial=0.01) * 1.08, 1)
+    # An interval that reaches 0 would stretch the axis without end.
+    means = np.concatenate([curve.means for curve in curves])
+    low = max(low, means[means > 0].min(initial=0.5) / 4)
+    axes.set_yscale("log", nonpositive="clip")
+    axes.set_ylim(low, high)
+    for digits in _DIGITS:
+        ticks = [digit * 10.0**power for power in range(-7, 1) for digit in digits]
+        shown = [tick for tick in ticks if low <= tick <= high]
+        if len(shown) > 2:
+            break
+    axes.yaxis.set_major_locator(FixedLocator(shown))
+    axes.yaxis.set_minor_locator(NullLocator())

@@ -1,0 +1,109 @@
+"""The step `compare`: trained networks, read back and compared."""
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+
+from pipeline import comparison
+from pipeline.console import Console
+from pipeline.errors import PipelineError
+from pipeline.options import CompareSettings
+from pipeline.recall import recall
+from pipeline.records import Result
+from pipeline.settings import texts
+from pipeline.tracking import FoundRun, Tracker, any_of, connect, tagged
+
+_logger = logging.getLogger(__name__)
+
+
+def run(settings: CompareSettings, console: Console) -> None:
+    """Compare the networks of a sweep, or those that a search finds.
+
+    Raises:
+        PipelineError: there is no such sweep, or no finished network among what was found.
+    """
+    tracker = connect()
+    name = f"compare {settings.sweep if settings.search == 'none' else 'a search'}"
+    with tracker.start_step("compare", name, parameters=texts(settings)) as step:
+        if settings.search == "none":
+            source, found = _of_a_sweep(settings, tracker)
+        else:
+            source, found = settings.search, _search(settings.search, settings, tracker)
+            if "metric" in settings.search.lower():
+                _logger.warning(
+                    "a search by a metric picks networks by their results: the intervals do not "
+                    "know that the others are missing"
+                )
+        results = _recalled(found, tracker, source=source)
+        console.line(f"{len(results)} networks of {source}")
+        comparison.publish(step, results, console)
+    console.elapsed("done")
+    if tracker.ui_command:
+        console.line(f"open the UI:  {tracker.ui_command}")
+    console.line(f"report:       {tracker.run_page(step.id)}")
+
+
+def _search(search: str, settings: CompareSettings, tracker: Tracker) -> list[FoundRun]:
+    """The ended runs that a search finds in the experiments of the settings, newest first."""
+    names = [name for name in settings.experiments if name != "auto"]
+    found = tracker.search(search, experiments=names) if names else []
+    if "auto" in settings.experiments:
+        found = [*tracker.search(search), *found]
+    return list({one.id: one for one in found}.values())
+
+
+def _of_a_sweep(settings: CompareSettings, tracker: Tracker) -> tuple[str, list[FoundRun]]:
+    """The sweep in words, and the runs of its networks."""
+    own = {"auto": "that this run is in"}
+    experiments = ", ".join(own.get(name, name) for name in settings.experiments)
+    if settings.sweep == "latest":
+        steps = _search(tagged({"kind": "step", "step": "sweep"}), settings, tracker)
+        # A killed sweep goes on when it is started again, and compares when it is through.
+        ended = [one for one in steps if one.tags.get("outcome") in {"finished", "failed"}]
+        if not ended:
+            raise PipelineError(
+                f"sweep=latest must find a sweep, got none in the experiment {experiments}: run "
+                "sweep first, name its experiment with experiments=NAME, or give a search"
+            )
+    else:
+        ended = _search(any_of([settings.sweep]), settings, tracker)
+        if not ended:
+            raise PipelineError(
+                f"sweep must be latest or the id of a run, got {settings.sweep!r}, which is not in "
+                f"the experiment {experiments}: copy the id from the run's page, or name its "
+                "experiment with experiments=NAME"
+            )
+    sweep = ended[0]
+    listed = tracker.artifact(sweep.id, comparison.NETWORKS).read_text(encoding="utf-8")
+    runs = _search(any_of(comparison.run_ids(listed)), settings, tracker)
+    return f"{sweep.name!r} (run {sweep.id})", runs
+
+
+def _recalled(found: Sequence[FoundRun], tracker: Tracker, *, source: str) -> list[Result]:
+    """The networks among these runs; those that cannot be compared are counted in a warning."""
+    results: list[Result] = []
+    skipped: Counter[str] = Counter()
+    for one in found:
+        if one.tags.get("kind") != "network":
+            skipped["no network's"] += 1
+        elif one.tags.get("outcome") != "finished":
+            skipped[f"{one.tags.get('outcome', 'not finished')}"] += 1
+        elif one.tags.get("step") == "toy":
+            skipped["of the toy, which has no validation"] += 1
+        else:
+            try:
+                results.append(recall(one, tracker))
+            except PipelineError as error:
+                _logger.warning("%s", error)
+                skipped["unreadable"] += 1
+    reasons = ", ".join(f"{count} {reason}" for reason, count in skipped.items())
+    if not results:
+        raise PipelineError(
+            f"there must be finished networks to compare, got {len(found)} runs for {source}"
+            + (f" ({reasons})" if reasons else "")
+            + ": correct the search, or name other experiments; parameters are texts, such as "
+            "params.drop_rate = '0.5'"
+        )
+    if skipped:
+        _logger.warning("skipped %d of %d runs: %s", skipped.total(), len(found), reasons)
+    return results

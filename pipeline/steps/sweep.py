@@ -1,0 +1,129 @@
+"""The step `sweep`: one network for every combination of the axes, and their comparison."""
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import fields
+
+import torch
+
+from pipeline import comparison
+from pipeline import device as devices
+from pipeline.console import Console
+from pipeline.data import ImageData, prepared
+from pipeline.errors import UsageError
+from pipeline.fit import Fitted, Task, Workplace, fit
+from pipeline.options import SweepSettings
+from pipeline.recipe import Recipe, Schedule
+from pipeline.settings import canonical, texts
+from pipeline.tracking import connect
+from pipeline.where_to_look import where_to_look
+
+
+def run(settings: SweepSettings, console: Console) -> None:
+    """Train every network of the sweep that has no finished run yet, and compare all.
+
+    Raises:
+        PipelineError: a device or a data set is not there, or a network failed; the others are
+            finished and compared all the same.
+    """
+    recipes = recipes_of(settings)
+    tracker = connect()
+    name = f"sweep of {len(recipes) * len(settings.data) * len(settings.devices)} networks"
+    with tracker.start_step("sweep", name, parameters=texts(settings)) as step:
+        places = list(dict.fromkeys(devices.resolve(device) for device in settings.devices))
+        sets = [prepared(source) for source in settings.data]
+        place = Workplace(
+            tracker=tracker,
+            console=console,
+            step="sweep",
+            tags={"pipeline": step.id, "sweep": step.id},
+            is_forced=settings.force,
+            memory_bytes=settings.stack_memory_gb * 1e9 or None,
+        )
+        fitted = fit(_tasks(settings, recipes, sets=sets, places=places), place)
+        _show_failures(fitted, console)
+        if fitted.results:
+            comparison.publish(step, fitted.results, console, failures=fitted.failures)
+            console.elapsed("done")
+            where_to_look(fitted.results, tracker, console, report=step.id)
+        fitted.complete()
+
+
+def recipes_of(settings: SweepSettings) -> list[Recipe]:
+    """One recipe for each combination of the axes, data sets and devices aside.
+
+    Raises:
+        UsageError: momentum is given and no network would use it.
+    """
+    if settings.momentum and "sgd" not in settings.optimizers:
+        raise UsageError(
+            f"momentum must be 0 without sgd among the optimizers, got {settings.momentum:g}; "
+            "give optimizers=sgd"
+        )
+    shared = {item.name: getattr(settings, item.name) for item in fields(Schedule)}
+    combinations = itertools.product(
+        settings.activations,
+        settings.output_dropout,
+        settings.widths,
+        settings.optimizers,
+        settings.learning_rates,
+        settings.drop_rates,
+        settings.seeds,
+    )
+    return [
+        Recipe(
+            **shared | {"momentum": settings.momentum if optimizer == "sgd" else 0.0},
+            activation=activation,
+            output_dropout=output_dropout,
+            widths=widths,
+            optimizer=optimizer,
+            learning_rate=learning_rate,
+            drop_rate=drop_rate,
+            seed=seed,
+        )
+        for (
+            activation,
+            output_dropout,
+            widths,
+            optimizer,
+            learning_rate,
+            drop_rate,
+            seed,
+        ) in combinations
+    ]
+
+
+def _tasks(
+    settings: SweepSettings,
+    recipes: Sequence[Recipe],
+    *,
+    sets: Sequence[ImageData],
+    places: Sequence[torch.device],
+) -> list[Task]:
+    """Every recipe on every data set and device, marked by what else varies in this sweep."""
+
+    def mark(recipe: Recipe, data: ImageData, device: torch.device) -> str:
+        dropped = "logits dropped" if recipe.output_dropout else "logits kept"
+        varying = (
+            (settings.output_dropout, dropped),
+            (settings.widths, canonical(recipe.widths)),
+            (settings.optimizers, recipe.optimizer),
+            (settings.learning_rates, f"lr={recipe.learning_rate:g}"),
+            (sets, data.name),
+            (places, str(device)),
+        )
+        return " ".join(text for values, text in varying if len(values) > 1)
+
+    return [
+        Task(recipe=recipe, data=data, device=device, mark=mark(recipe, data, device))
+        for data in sets
+        for device in places
+        for recipe in recipes
+    ]
+
+
+def _show_failures(fitted: Fitted, console: Console) -> None:
+    if fitted.failures:
+        rows = [(name, reason) for name, reason in fitted.failures.items()]
+        title = f"{len(rows)} networks failed, {len(fitted.results)} finished"
+        console.table(title, ("network", "why"), rows)

@@ -1,0 +1,93 @@
+"""Which networks share a stack, and how many."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from pipeline.data import ImageData
+from pipeline.fit.plan import network_bytes, stacks
+from pipeline.fit.tasks import Task
+from pipeline.recipe import Recipe
+
+CPU = torch.device("cpu")
+
+
+def images(digest: str = "a") -> ImageData:
+    return ImageData(
+        name="noise",
+        train_images=torch.zeros(20, 4, 4, dtype=torch.uint8),
+        train_labels=torch.zeros(20, dtype=torch.int64),
+        test_images=torch.zeros(10, 4, 4, dtype=torch.uint8),
+        test_labels=torch.zeros(10, dtype=torch.int64),
+        classes=("0", "1"),
+        digest=digest,
+        source="nowhere",
+        licence="none",
+    )
+
+
+DATA = images()
+
+
+def task(recipe: Recipe, data: ImageData = DATA, device: torch.device = CPU) -> Task:
+    return Task(recipe=recipe, data=data, device=device)
+
+
+def sizes(tasks: list[Task], memory_bytes: float | None = None) -> list[int]:
+    return [len(stack) for stack in stacks(tasks, memory_bytes=memory_bytes)]
+
+
+def test_networks_that_differ_in_rate_seed_activation_and_output_dropout_share_a_stack() -> None:
+    recipe = Recipe(holdout=5)
+    varied = [
+        recipe,
+        replace(recipe, drop_rate=0.1),
+        replace(recipe, seed=3),
+        replace(recipe, activation="none"),
+        replace(recipe, output_dropout=False),
+    ]
+    assert sizes([task(each) for each in varied]) == [5]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"widths": (8, 8)},
+        {"learning_rate": 0.01},
+        {"optimizer": "sgd"},
+        {"batch_size": 100},
+        {"epochs": 3},
+        {"probe_every": 1},
+        {"precision": "bfloat16"},
+        {"holdout": 6},
+    ],
+)
+def test_networks_that_differ_in_anything_else_do_not(other: dict[str, object]) -> None:
+    recipe = Recipe(holdout=5)
+    assert sizes([task(recipe), task(replace(recipe, **other))]) == [1, 1]  # type: ignore[arg-type]
+
+
+def test_networks_on_other_data_or_devices_do_not() -> None:
+    recipe = Recipe(holdout=5)
+    elsewhere = torch.device("cpu", 0)
+    tasks = [task(recipe), task(recipe, images("b")), task(recipe, DATA, elsewhere)]
+    assert sizes(tasks) == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("room", "expected"), [(7.0, [7]), (6.9, [3, 4]), (3.0, [2, 2, 3]), (0.1, [1] * 7)]
+)
+def test_as_many_networks_train_together_as_memory_takes_in_parts_of_nearly_one_size(
+    room: float, expected: list[int]
+) -> None:
+    tasks = [task(Recipe(holdout=5, seed=seed)) for seed in range(7)]
+    found = sizes(tasks, room * network_bytes(tasks[0]) + 1.0)
+    assert sorted(found) == sorted(expected)
+
+
+def test_the_estimate_grows_with_everything_that_takes_memory() -> None:
+    recipe = Recipe(holdout=5)
+    least = network_bytes(task(replace(recipe, widths=(64,))))
+    assert network_bytes(task(replace(recipe, widths=(128,)))) > least
+    assert network_bytes(task(replace(recipe, widths=(64, 64)))) > least
