@@ -5,53 +5,64 @@ Both follow the post: drop rate 0.5 after every layer, no hold-out. Ours train a
 
 import statistics
 import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from scipy import stats
 
-from benchmarks.plain_loop import train
+from benchmarks import processes
+from benchmarks.blocks import stack_of, trained
+from benchmarks.conditions import Conditions
 from benchmarks.raw_mnist import lay_out
+from benchmarks.results import Row
 from pipeline.batches import Examples
 from pipeline.data import load
-from pipeline.recipe import Recipe
-from pipeline.stack import Stack
-from pipeline.train import epochs, optimizer_of
-
-SEEDS = range(5)
 
 
-def main() -> None:
-    """Print both groups, the difference of their means and its 95 % interval, in points."""
-    ours, theirs = _ours(), _theirs()
-    interval = stats.ttest_ind(ours, theirs, equal_var=False).confidence_interval(0.95)
-    for name, values in (("pipeline", ours), ("plain loop", theirs)):
+def measure(conditions: Conditions) -> Iterator[Row]:
+    """Both groups' means and the difference, in points, each with its 95 % interval."""
+    seeds = range(conditions.pick(smoke=2, usual=5, full=20))
+    count = conditions.pick(smoke=1, usual=10)
+    ours, theirs = _ours(seeds, count, conditions), _theirs(seeds, count)
+    for name, values in (("this project", ours), ("the plain loop", theirs)):
+        interval = stats.ttest_1samp(values, 0).confidence_interval(0.95)
         shown = " ".join(f"{value:.2f}" for value in values)
-        print(f"{name}: {statistics.mean(values):.3f} ± {statistics.stdev(values):.3f} % ({shown})")
-    difference = statistics.mean(ours) - statistics.mean(theirs)
-    half = (interval.high - interval.low) / 2
-    print(f"difference {difference:+.3f} ± {half:.3f} points (Welch, 95 %)")
-    print("contains 0" if interval.low <= 0 <= interval.high else "does NOT contain 0")
+        yield Row(
+            name=f"{name}, test accuracy",
+            value=statistics.mean(values),
+            unit="%",
+            spread=(interval.high - interval.low) / 2,
+            note=shown,
+        )
+    interval = stats.ttest_ind(ours, theirs, equal_var=False).confidence_interval(0.95)
+    holds = "contains 0" if interval.low <= 0 <= interval.high else "does NOT contain 0"
+    yield Row(
+        name="difference (Welch)",
+        value=statistics.mean(ours) - statistics.mean(theirs),
+        unit="points",
+        spread=(interval.high - interval.low) / 2,
+        note=holds,
+    )
 
 
-def _ours() -> list[float]:
-    data = load("mnist")
+def _ours(seeds: Sequence[int], count: int, conditions: Conditions) -> list[float]:
+    data, device = load("mnist"), conditions.device
     training, test = (
-        Examples(images.flatten(1), labels)
+        Examples(images.flatten(1).to(device), labels.to(device))
         for images, labels in (
             (data.train_images, data.train_labels),
             (data.test_images, data.test_labels),
         )
     )
-    stack = Stack([Recipe(seed=seed, holdout=0) for seed in SEEDS], inputs=784, classes=10)
-    last = list(epochs(stack, optimizer_of(stack), training=training, validation=test))[-1]
+    recipes = stack_of(len(seeds), epochs=count, holdout=0)
+    last = list(trained(recipes, training=training, validation=test))[-1]
     return [100 * record.validation.accuracy for record in last if record.validation]
 
 
-def _theirs() -> list[float]:
+def _theirs(seeds: Sequence[int], count: int) -> list[float]:
     with tempfile.TemporaryDirectory() as folder:
-        root = lay_out(Path(folder) / "data")
-        return [100 * train(str(root), 10, seed) for seed in SEEDS]
-
-
-if __name__ == "__main__":
-    main()
+        work = Path(folder)
+        loop = ("-m", "benchmarks.plain_loop", str(lay_out(work / "data")), str(count))
+        printed = [processes.run(*loop, str(seed), folder=work) for seed in seeds]
+    lines = (text.splitlines()[-2].split() for text in printed)  # the last one tells the seconds
+    return [100 * float(words[-1]) for words in lines]

@@ -10,11 +10,13 @@
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
 
+from benchmarks.conditions import Conditions
+from benchmarks.results import Row
 from pipeline.batches import Batch, Examples
 from pipeline.data import load
 from pipeline.measure import evaluate
@@ -23,29 +25,37 @@ from pipeline.recipe import Recipe
 from pipeline.stack import Stack
 
 CPU = torch.device("cpu")
-MNIST_SEEDS, TOY_SEEDS, LU_SEEDS = 20, 4000, 4000
 
 
-def main() -> None:
-    """Print the three comparisons."""
+def measure(conditions: Conditions) -> Iterator[Row]:
+    """The three comparisons, in percent."""
+    on_mnist, toys = conditions.pick(smoke=(2, 20), usual=(20, 4000))
+    layers = born_dead_on_mnist(range(on_mnist))
     for index, (published, shares) in enumerate(
-        zip((0.0, 0.3, 6.8, 33.4), born_dead_on_mnist(range(MNIST_SEEDS)), strict=True), start=1
+        zip((0.0, 0.3, 6.8, 33.4), layers, strict=True), start=1
     ):
-        print(f"MNIST h{index}: {_interval(shares)} % born dead, published {published} % (4 seeds)")
-    first, second, any_of_six = born_dead_toys(range(TOY_SEEDS))
+        yield _row(f"MNIST, born dead in h{index}", shares, f"published {published} % (4 seeds)")
+    first, second, any_of_six = born_dead_toys(range(toys))
     for name, shares, published in (
-        ("first-layer unit", first, 20),
-        ("second-layer unit", second, 28),
+        ("a first-layer unit", first, 20),
+        ("a second-layer unit", second, 28),
         ("at least one of six", any_of_six, 79),
     ):
-        print(f"toy, {name}: {_interval(shares)} % born dead, published {published} %")
+        yield _row(f"toy, born dead: {name}", shares, f"published {published} %")
     for width, published in ((10, 0.1), (5, 12.8), (3, 58)):
         bound = 100 * (1 - (1 - 2.0**-width) ** 9)
-        shares = silent_networks(width, LU_SEEDS)
-        print(
-            f"Lu et al., width {width}: {_interval(shares)} % of networks, bound {bound:.1f} %, "
-            f"simulated before {published} %"
+        yield _row(
+            f"Lu et al., silent networks of width {width}",
+            silent_networks(width, toys),
+            f"proven at most {bound:.1f} %, simulated before {published} %",
         )
+
+
+def _row(name: str, shares: Sequence[float], note: str) -> Row:
+    """A mean over networks, which are independent, and its 95 % interval."""
+    half = 1.96 * statistics.stdev(shares) / math.sqrt(len(shares))
+    mean = statistics.mean(shares)
+    return Row(name=name, value=100 * mean, unit="%", spread=100 * half, note=note)
 
 
 def born_dead_on_mnist(seeds: Sequence[int]) -> list[list[float]]:
@@ -88,13 +98,3 @@ def _dead_shares(stack: Stack, batches: Sequence[Batch]) -> list[list[float]]:
         [float(states.states(layer, member).dead.mean()) for member in range(networks)]
         for layer in range(len(widths))
     ]
-
-
-def _interval(shares: Sequence[float]) -> str:
-    """Mean and half-width of the 95 % interval, in percent; networks are independent."""
-    half = 1.96 * statistics.stdev(shares) / math.sqrt(len(shares))
-    return f"{100 * statistics.mean(shares):.2f} ± {100 * half:.2f}"
-
-
-if __name__ == "__main__":
-    main()

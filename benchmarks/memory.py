@@ -1,40 +1,32 @@
 """The peak memory and the seconds of the main job, fresh store and all.
 
-Read from a small interpreter of its own: a child's peak counts what its parent held when it was
-started, and the maximum over children would include those of other benchmarks.
+Read from a fresh interpreter: a child's peak counts what its parent held when it was started, and
+the maximum over children would include those of other benchmarks.
 """
 
-import os
 import resource
-import subprocess
 import sys
 import tempfile
-import time
+from collections.abc import Iterator
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
+from benchmarks import processes
+from benchmarks.conditions import Conditions
+from benchmarks.interleaved import seconds_of
+from benchmarks.results import Row
 
 
-def main() -> None:
-    """Print both, from a fresh interpreter."""
-    subprocess.run([sys.executable, __file__], check=True)
-
-
-def measure() -> None:
-    """Run the main job as the only child of this process."""
+def measure(conditions: Conditions) -> Iterator[Row]:
+    """Both, from a fresh interpreter."""
+    epochs = str(conditions.pick(smoke=1, usual=10))
     with tempfile.TemporaryDirectory() as folder:
-        started = time.perf_counter()
-        subprocess.run(
-            [sys.executable, "-m", "pipeline", "main"],
-            cwd=folder,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            check=True,
-            stdout=subprocess.DEVNULL,
-        )
-        seconds = time.perf_counter() - started
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
-    print(f"main job: {seconds:.1f} s, peak memory {peak:.2f} GiB")
+        printed = processes.run("-m", "benchmarks.memory", epochs, folder=Path(folder))
+    seconds, peak = map(float, printed.split())
+    yield Row(name="main job", value=seconds, unit="s")
+    yield Row(name="main job, most memory", value=peak, unit="GiB")
 
 
 if __name__ == "__main__":
-    measure()
+    main_job = ("-m", "pipeline", "main", "--epochs", sys.argv[1])
+    taken = seconds_of(lambda: processes.run(*main_job, folder=Path.cwd()))
+    print(taken, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20)

@@ -3,30 +3,22 @@
 The training is taken off by a run of no epochs, which still evaluates, exports and draws.
 """
 
-import os
-import subprocess
-import sys
 import tempfile
-import time
+from collections.abc import Iterator
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
+from benchmarks import processes
+from benchmarks.conditions import Conditions
+from benchmarks.interleaved import seconds_of
+from benchmarks.results import Row
 
 
-def main() -> None:
-    """Print the seconds of `mnist --epochs 0` with a fresh and with an existing store."""
+def measure(conditions: Conditions) -> Iterator[Row]:
+    """The seconds of `mnist --epochs 0` with a fresh and with an existing store."""
+    arguments = ["mnist", "--epochs", "0", "--force", "true", "--device", str(conditions.device)]
     with tempfile.TemporaryDirectory() as folder:
         for store in ("fresh", "existing", "existing"):
-            started = time.perf_counter()
-            subprocess.run(
-                [sys.executable, "-m", "pipeline", "mnist", "--epochs", "0", "--force", "true"],
-                cwd=folder,
-                env={**os.environ, "PYTHONPATH": str(ROOT)},
-                check=True,
-                stdout=subprocess.DEVNULL,
+            seconds = seconds_of(
+                lambda: processes.run("-m", "pipeline", *arguments, folder=Path(folder))
             )
-            print(f"{store} store: {time.perf_counter() - started:.1f} s", flush=True)
-
-
-if __name__ == "__main__":
-    main()
+            yield Row(name=f"a run without training, {store} store", value=seconds, unit="s")

@@ -10,60 +10,54 @@ from collections.abc import Callable, Iterator
 
 import torch
 
+from benchmarks.blocks import BLOCK, noise, stack_of, training
+from benchmarks.conditions import Conditions
 from benchmarks.interleaved import medians
-from pipeline.batches import Batch, Examples, batches
-from pipeline.masks import RandomMasks
-from pipeline.measure import ScoreSum, Watch
-from pipeline.recipe import Recipe
-from pipeline.stack import Stack
-from pipeline.train import optimizer_of, updates
+from benchmarks.results import Bound, Row
+from pipeline import device as devices
 
-BLOCK = 20
-IMAGES = 60_000
-CPU = torch.device("cpu")
+ONE, TWELVE = Bound(limit=2.6, aim=2.2), Bound(limit=1.9, aim=1.6)
 
 
-def main() -> None:
-    """Print each contestant's time for an update and network, over that of the products."""
-    data = Examples(
-        torch.randint(0, 256, (IMAGES, 784), dtype=torch.uint8), torch.randint(0, 10, (IMAGES,))
+def measure(conditions: Conditions) -> Iterator[Row]:
+    """Each contestant's time for an update and network, over that of the products."""
+    data = noise(conditions.device)
+    contestants = {
+        "one network": stack_of(1, probe_every=0),
+        "one, probe every 20th": stack_of(1, probe_every=20),
+        "one, probe every update": stack_of(1, probe_every=1),
+        "one, bfloat16": stack_of(1, probe_every=0, precision="bfloat16"),
+        "eight": stack_of(8, probe_every=0),
+        "twelve": stack_of(12, probe_every=0),
+        "twelve, probe every 20th": stack_of(12, probe_every=20),
+        "twelve, bfloat16": stack_of(12, probe_every=0, precision="bfloat16"),
+    }
+    functions = {name: training(recipes, data) for name, recipes in contestants.items()}
+    rounds = conditions.pick(smoke=1, usual=9, full=25)
+    warm_up = conditions.pick(smoke=0, usual=3)
+    seconds = medians(
+        {"products": _products(conditions.device), **functions}, rounds=rounds, warm_up=warm_up
     )
-    contestants: dict[str, tuple[int, Callable[[], object]]] = {"products": (1, _products())}
-    for name, recipes in (
-        ("one", [Recipe(probe_every=0)]),
-        ("one, probe every 20th", [Recipe(probe_every=20)]),
-        ("one, probe every batch", [Recipe(probe_every=1)]),
-        ("one, bfloat16", [Recipe(probe_every=0, precision="bfloat16")]),
-        ("eight", [Recipe(probe_every=0, seed=seed) for seed in range(8)]),
-        ("twelve", [Recipe(probe_every=0, seed=seed) for seed in range(12)]),
-        ("twelve, probe every 20th", [Recipe(probe_every=20, seed=s) for s in range(12)]),
-        (
-            "twelve, bfloat16",
-            [Recipe(probe_every=0, seed=seed, precision="bfloat16") for seed in range(12)],
-        ),
-    ):
-        contestants[name] = (len(recipes), _training(recipes, data))
-    seconds = medians({name: run for name, (_, run) in contestants.items()}, rounds=9)
     base = seconds["products"]
-    threads = torch.get_num_threads()
-    print(f"{threads} threads; an update of the bare products: {1e3 * base / BLOCK:.2f} ms")
-    for name, (networks, _) in contestants.items():
-        print(f"{name:26} {seconds[name] / networks / base:5.2f} x the products, each network")
-    one = seconds["one"]
-    for every in ("every 20th", "every batch"):
-        share = seconds[f"one, probe {every}"] / one - 1
-        print(f"the probe, {every}: {100 * share:+.1f} % of training time")
-        if every == "every batch":
-            print(f"the probe, every 100th (a hundredth of that): {share:+.2f} %")
-    twelve = seconds["twelve, probe every 20th"] / seconds["twelve"] - 1
-    print(f"the probe, every 20th, twelve networks: {100 * twelve:+.1f} %")
+    yield Row(name="an update of the bare products", value=1e3 * base / BLOCK, unit="ms")
+    for name, recipes in contestants.items():
+        bound = {"one network": ONE, "twelve": TWELVE}.get(name)
+        ratio = seconds[name] / len(recipes) / base
+        yield Row(name=f"{name}, over the products", value=ratio, unit="x", bound=bound)
+    for few, watched in (
+        ("one network", "one, probe every 20th"),
+        ("one network", "one, probe every update"),
+        ("twelve", "twelve, probe every 20th"),
+    ):
+        share = 100 * (seconds[watched] / seconds[few] - 1)
+        yield Row(name=f"{watched}: what it adds", value=share, unit="%")
 
 
-def _products() -> Callable[[], None]:
+def _products(device: torch.device) -> Callable[[], None]:
     """A block of the products alone."""
     sizes = (784, 256, 256, 128, 128, 10)
-    values = [torch.rand(200, size) for size in sizes]
-    weights = [torch.rand(out, size) for size, out in itertools.pairwise(sizes)]
+    values = [torch.rand(200, size, device=device) for size in sizes]
+    weights = [torch.rand(out, size, device=device) for size, out in itertools.pairwise(sizes)]
 
     def run() -> None:
         for _ in range(BLOCK):
@@ -73,38 +67,6 @@ def _products() -> Callable[[], None]:
                 torch.mm(values[layer + 1].t(), values[layer])
                 if layer:
                     torch.mm(values[layer + 1], weights[layer])
+        devices.synchronize(device)
 
     return run
-
-
-def _training(recipes: list[Recipe], data: Examples) -> Callable[[], None]:
-    """A block of updates as an epoch takes them, each network with its own order and masks."""
-    stack = Stack(recipes, inputs=784, classes=10)
-    optimizer = optimizer_of(stack)
-    every = recipes[0].probe_every
-    total, watch = ScoreSum(len(recipes), CPU), Watch(stack)
-
-    def stream() -> Iterator[Batch]:
-        for epoch in itertools.count(1):
-            yield from batches(recipes, data, epoch=epoch)
-
-    taken = updates(
-        stack,
-        optimizer,
-        batches=stream(),
-        masks=RandomMasks(recipes, stack.units, stream="epoch 1", device=CPU),
-        is_watched=lambda index: every > 0 and index % every == 0,
-    )
-
-    def run() -> None:
-        for _ in range(BLOCK):
-            update = next(taken)
-            total.add(update.logits, update.losses, update.batch.target)
-            if update.layers:
-                watch.add(update.layers)
-
-    return run
-
-
-if __name__ == "__main__":
-    main()

@@ -3,44 +3,40 @@
 The two take turns: ours, theirs, ours, … ; the ratio is that of the medians.
 """
 
-import os
-import statistics
-import subprocess
-import sys
 import tempfile
-import time
+from collections.abc import Iterator
 from pathlib import Path
 
+from benchmarks import processes
+from benchmarks.conditions import Conditions
+from benchmarks.interleaved import medians
 from benchmarks.raw_mnist import lay_out
+from benchmarks.results import Bound, Row
 
-ROOT = Path(__file__).parent.parent
-ROUNDS = 3
+FASTER = Bound(limit=4, is_floor=True)
 
 
-def main() -> None:
-    """Print both medians and their ratio."""
+def measure(conditions: Conditions) -> Iterator[Row]:
+    """Both medians and their ratio."""
+    epochs = str(conditions.pick(smoke=1, usual=10))
+    mnist = ["mnist", "--force", "true", "--holdout", "0", "--epochs", epochs]
+    device = str(conditions.device)
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        root = lay_out(work / "data")
-        ours = [sys.executable, "-m", "pipeline", "mnist", "--force", "true", "--holdout", "0"]
-        theirs = [sys.executable, "-m", "benchmarks.plain_loop", str(root), "10", "0"]
-        seconds: dict[str, list[float]] = {"pipeline": [], "plain loop": []}
-        for turn in range(ROUNDS):
-            for name, command in (("pipeline", ours), ("plain loop", theirs)):
-                taken = _timed(command, work)
-                seconds[name].append(taken)
-                print(f"round {turn + 1}: {name} {taken:.1f} s", flush=True)
-        medians = {name: statistics.median(values) for name, values in seconds.items()}
-        print(f"medians: {medians['pipeline']:.1f} s and {medians['plain loop']:.1f} s")
-        print(f"the pipeline is {medians['plain loop'] / medians['pipeline']:.2f} times as fast")
-
-
-def _timed(command: list[str], work: Path) -> float:
-    started = time.perf_counter()
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    subprocess.run(command, cwd=work, env=environment, check=True, stdout=subprocess.DEVNULL)
-    return time.perf_counter() - started
-
-
-if __name__ == "__main__":
-    main()
+        root = str(lay_out(work / "data"))
+        seconds = medians(
+            {
+                "mnist": lambda: processes.run(
+                    "-m", "pipeline", *mnist, "--device", device, folder=work
+                ),
+                "the plain loop": lambda: processes.run(
+                    "-m", "benchmarks.plain_loop", root, epochs, "0", folder=work
+                ),
+            },
+            rounds=conditions.pick(smoke=1, usual=3, full=7),
+            warm_up=0,
+        )
+    for name, value in seconds.items():
+        yield Row(name=f"{name}, {epochs} epochs, whole process", value=value, unit="s")
+    ratio = seconds["the plain loop"] / seconds["mnist"]
+    yield Row(name="times as fast as the plain loop", value=ratio, unit="x", bound=FASTER)

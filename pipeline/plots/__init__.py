@@ -7,6 +7,7 @@ from pipeline.plots.causes import draw_causes
 from pipeline.plots.confusion import draw_confusion
 from pipeline.plots.drop_rates import draw_drop_rates
 from pipeline.plots.firing import draw_firing_rates
+from pipeline.plots.firing_film import film_firing_rates
 from pipeline.plots.gradients import draw_gradients
 from pipeline.plots.intervals import Curve, Scale, draw_means, draw_shares
 from pipeline.plots.learning import draw_learning_curves
@@ -42,6 +43,7 @@ __all__ = [
     "draw_shares",
     "draw_units",
     "draw_zero_rates",
+    "film_firing_rates",
     "to_image",
     "to_svg",
 ]

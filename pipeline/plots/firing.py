@@ -22,17 +22,13 @@ def draw_firing_rates(record: EpochRecord, title: str) -> Figure:
         record: one epoch.
         title: whose it is.
     """
-    layers = {layer.name: layer.states for layer in record.layers if layer.states is not None}
-    when = f"After epoch {record.epoch}" if record.epoch else "Before training"
+    layers = relu_layers(record)
     if not layers:
-        return blank("No ReLU, so every unit always passes its value on", title)
-    dead = sum(int(states.dead.sum()) for states in layers.values())
-    always = sum(int(states.always_on.sum()) for states in layers.values())
-    units = sum(states.fired.size for states in layers.values())
+        return blank(finding(record), title)
     samples = next(iter(layers.values())).samples
     rows, _ = table(len(layers))
     figure = sheet(
-        f"{when}, {dead:,} of {units:,} ReLU units are dead and {always:,} always on",
+        finding(record),
         f"{title} · share of the {samples:,} images trained on for which a unit fires (z > 0), "
         "in evaluation mode",
         body=rows * 3.1 + 0.3,
@@ -42,12 +38,21 @@ def draw_firing_rates(record: EpochRecord, title: str) -> Figure:
     label = "firing rate (% of images)"
     panels = grid(figure, len(layers), label=label, bottom=0.55, height=3.1, title=0.6)
     for axes, (name, states) in zip(panels, layers.items(), strict=True):
-        _draw_layer(axes, states)
-        head(axes, f"{name}: {_counts(states)}")
+        draw_bars(axes, states)
+        head(axes, panel_head(name, states))
+        axes.set_xlim(0, 1)
+        axes.set_xticks((0, 0.5, 1), ("0", "50", "100"))
+        axes.set_xlabel("units, sorted (%)", fontsize=NORMAL)
     return figure
 
 
-def _draw_layer(axes: Axes, states: UnitStates) -> None:
+def relu_layers(record: EpochRecord) -> dict[str, UnitStates]:
+    """The states of the layers that have any, by name."""
+    return {layer.name: layer.states for layer in record.layers if layer.states is not None}
+
+
+def draw_bars(axes: Axes, states: UnitStates) -> None:
+    """A layer's firing rates, sorted, in axes from 0 to 1."""
     rates = np.sort(states.firing_rate)
     edges = np.arange(rates.size + 1) / rates.size
     dead = int(states.dead.sum())
@@ -61,12 +66,21 @@ def _draw_layer(axes: Axes, states: UnitStates) -> None:
         axes.axvspan(0, edges[dead], facecolor=DEAD, linewidth=0)
     if always < rates.size:
         axes.axvspan(edges[always], 1, facecolor=ALWAYS_ON, linewidth=0)
-    axes.set_xlim(0, 1)
-    axes.set_xticks((0, 0.5, 1), ("0", "50", "100"))
-    axes.set_xlabel("units, sorted (%)", fontsize=NORMAL)
 
 
-def _counts(states: UnitStates) -> str:
-    return (
-        f"{states.dead.sum():,} of {states.fired.size:,} dead\n{states.always_on.sum():,} always on"
-    )
+def finding(record: EpochRecord) -> str:
+    """What the figure shows, in a sentence."""
+    layers = relu_layers(record).values()
+    if not layers:
+        return "No ReLU, so every unit always passes its value on"
+    when = f"After epoch {record.epoch}" if record.epoch else "Before training"
+    dead = sum(int(states.dead.sum()) for states in layers)
+    always = sum(int(states.always_on.sum()) for states in layers)
+    units = sum(states.fired.size for states in layers)
+    return f"{when}, {dead:,} of {units:,} ReLU units are dead and {always:,} always on"
+
+
+def panel_head(name: str, states: UnitStates) -> str:
+    """What stands above a layer's panel."""
+    dead, always = states.dead.sum(), states.always_on.sum()
+    return f"{name}: {dead:,} of {states.fired.size:,} dead\n{always:,} always on"

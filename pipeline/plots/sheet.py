@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from pipeline.plots.style import INK, LARGE, NORMAL, PALE, SMALL
 
@@ -102,10 +103,10 @@ def grid(
     return panels
 
 
-def head(axes: Axes, title: str) -> None:
-    """A panel's title, above its left edge."""
+def head(axes: Axes, title: str) -> Text:
+    """A panel's title, above its left edge; returns it."""
     # With y given, matplotlib does not measure every tick label to make room: 40 % of the time.
-    axes.set_title(title, loc="left", y=1.0, fontsize=NORMAL, color=INK, parse_math=False)
+    return axes.set_title(title, loc="left", y=1.0, fontsize=NORMAL, color=INK, parse_math=False)
 
 
 def count_epochs(axes: Axes, last: int) -> None:

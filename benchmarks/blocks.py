@@ -1,0 +1,73 @@
+"""What clocks are put on: blocks of the training loop's updates, and whole trainings.
+
+It must not know what they are compared with.
+"""
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+
+from pipeline import device as devices
+from pipeline.batches import Batch, Examples, batches
+from pipeline.masks import RandomMasks
+from pipeline.measure import ScoreSum, Watch
+from pipeline.recipe import Recipe
+from pipeline.records import EpochRecord
+from pipeline.stack import Stack
+from pipeline.train import epochs, optimizer_of, updates
+
+BLOCK = 20
+IMAGES = 60_000
+
+
+def noise(device: torch.device, images: int = IMAGES) -> Examples:
+    """Random images of MNIST's size: what they show changes no clock."""
+    pixels = torch.randint(0, 256, (images, 784), dtype=torch.uint8)
+    return Examples(pixels.to(device), torch.randint(0, 10, (images,)).to(device))
+
+
+def training(
+    recipes: Sequence[Recipe], data: Examples, *, block: int = BLOCK
+) -> Callable[[], None]:
+    """A function that takes `block` more updates, each network with its own order and masks."""
+    device = data.images.device
+    stack = Stack(recipes, inputs=data.images.shape[1], classes=10).to(device)
+    every = recipes[0].probe_every
+    total, watch = ScoreSum(len(recipes), device), Watch(stack)
+
+    def stream() -> Iterator[Batch]:
+        for epoch in itertools.count(1):
+            yield from batches(recipes, data, epoch=epoch)
+
+    taken = updates(
+        stack,
+        optimizer_of(stack),
+        batches=stream(),
+        masks=RandomMasks(recipes, stack.units, stream="epoch 1", device=device),
+        is_watched=lambda index: every > 0 and index % every == 0,
+    )
+
+    def run() -> None:
+        for update in itertools.islice(taken, block):
+            total.add(update.logits, update.losses, update.batch.target)
+            if update.layers:
+                watch.add(update.layers)
+        devices.synchronize(device)
+
+    return run
+
+
+def trained(
+    recipes: Sequence[Recipe], *, training: Examples, validation: Examples
+) -> Iterator[tuple[EpochRecord, ...]]:
+    """The records of training these networks, epoch by epoch."""
+    device = training.images.device
+    stack = Stack(recipes, inputs=training.images.shape[1], classes=10).to(device)
+    yield from epochs(stack, optimizer_of(stack), training=training, validation=validation)
+    devices.synchronize(device)
+
+
+def stack_of(networks: int, **settings: object) -> list[Recipe]:
+    """Recipes that differ in their seed alone."""
+    return [Recipe(seed=seed, **settings) for seed in range(networks)]
