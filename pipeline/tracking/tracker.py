@@ -12,9 +12,10 @@ from typing import Literal
 from pipeline.errors import PipelineError
 from pipeline.tracking.address import comparison_page, run_page, ui_base, ui_command
 from pipeline.tracking.found import FoundRun, found, has_artifacts, local_artifacts
+from pipeline.tracking.registry import Registry
 from pipeline.tracking.runs import Run
 from pipeline.tracking.source import commit_tags, source_tags
-from pipeline.tracking.store import Store, open_store
+from pipeline.tracking.store import Store, found_or_none, open_store
 
 Kind = Literal["network", "step"]
 
@@ -29,6 +30,7 @@ class Tracker:
     Attributes:
         uri: the store's tracking URI.
         experiment_id: the experiment's id.
+        registry: the store's registered models, whatever the experiment.
     """
 
     def __init__(self, store: Store) -> None:
@@ -36,6 +38,7 @@ class Tracker:
         self._store = store
         self.uri = store.uri
         self.experiment_id = store.experiment_id
+        self.registry = Registry(store)
 
     @property
     def ui_command(self) -> str | None:
@@ -157,6 +160,21 @@ class Tracker:
                 runs += [found(run) for run in page if run.info.status != "RUNNING"]
                 token = page.token or None
         return runs
+
+    def run(self, run_id: str) -> FoundRun:
+        """The run with this id, whatever its experiment.
+
+        Raises:
+            PipelineError: there is none, or it was deleted.
+        """
+        with self._store.writing():
+            run = found_or_none(lambda: self._store.client.get_run(run_id))
+        if run is None or run.info.lifecycle_stage != "active":
+            raise PipelineError(
+                f"a run must exist and not be deleted, got {run_id!r}: "
+                "copy its id from its page in MLflow's UI"
+            )
+        return found(run)
 
     def history(self, run_id: str, key: str) -> list[tuple[int, float]]:
         """All points of one metric of a run: (step, value), by step."""
