@@ -5,6 +5,7 @@ The only room that imports mlflow. It must not know how anything is trained, mea
 
 from pipeline.tracking.address import any_of, tagged
 from pipeline.tracking.found import FoundRun
+from pipeline.tracking.loaded import LoadedModel, open_model, requirements_of
 from pipeline.tracking.models import load_model, log_model
 from pipeline.tracking.registry import Registry, Version
 from pipeline.tracking.runs import Outcome, Run
@@ -13,6 +14,7 @@ from pipeline.tracking.tracker import Tracker, connect
 
 __all__ = [
     "FoundRun",
+    "LoadedModel",
     "Outcome",
     "Registry",
     "Run",
@@ -22,6 +24,8 @@ __all__ = [
     "connect",
     "load_model",
     "log_model",
+    "open_model",
+    "requirements_of",
     "tagged",
     "watching_system",
 ]
