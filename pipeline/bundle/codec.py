@@ -83,26 +83,37 @@ def _typed(kind: Any, value: Any, where: str) -> Any:  # noqa: ANN401 - types ar
         [some] = [each for each in inner if each is not types.NoneType]
         return None if value is None else _typed(some, value, where)
     if is_dataclass(kind):
-        names = {item.name for item in fields(kind)}
-        if not isinstance(value, dict) or value.keys() != names:
-            raise ValueError(f"{where} without exactly the keys {', '.join(sorted(names))}")
-        hints = _hints(kind)  # type: ignore[arg-type]  # is_dataclass is true of instances too
-        return kind(**{name: _typed(hints[name], value[name], name) for name in sorted(names)})  # type: ignore[operator]
-    if origin is Mapping and isinstance(value, dict):
+        return _record(kind, value, where)
+    if origin is Mapping:
+        if not isinstance(value, dict):
+            raise ValueError(f"{where} that is no mapping")
         return {
-            _typed(str, key, where): _typed(inner[1], item, where) for key, item in value.items()
+            _scalar(str, key, where): _typed(inner[1], item, where) for key, item in value.items()
         }
-    if origin is tuple and isinstance(value, list):
-        if inner[-1] is Ellipsis:
-            return tuple(_typed(inner[0], item, where) for item in value)
-        if len(inner) == len(value):
-            return tuple(_typed(*pair, where) for pair in zip(inner, value, strict=True))
+    if origin is tuple:
+        if not isinstance(value, list):
+            raise ValueError(f"{where} that is no list")
+        kinds = inner[:1] * len(value) if inner[-1] is Ellipsis else inner
+        if len(value) != len(kinds):
+            raise ValueError(f"{where} that is no list of {len(kinds)}")
+        return tuple(_typed(*pair, where) for pair in zip(kinds, value, strict=True))
+    return _scalar(kind, value, where)
+
+
+def _record(kind: Any, value: Any, where: str) -> Any:  # noqa: ANN401
+    hints = _hints(kind)
+    if not isinstance(value, dict) or value.keys() != hints.keys():
+        raise ValueError(f"{where} without exactly the keys {', '.join(sorted(hints))}")
+    return kind(**{name: _typed(hint, value[name], name) for name, hint in hints.items()})
+
+
+def _scalar(kind: type, value: Any, where: str) -> Any:  # noqa: ANN401
     if kind is float and isinstance(value, str) and value in _NOT_FINITE:
         return _NOT_FINITE[value]
     if kind is float and type(value) is int and abs(value) < 2**53:
         return float(value)
+    if type(value) is not kind:
+        raise ValueError(f"{where} that is no {kind.__name__}")
     if isinstance(value, str) and ("\0" in value or _SURROGATE.search(value)):
         raise ValueError(f"{where} with letters that are none")
-    if type(value) is not kind:
-        raise ValueError(f"{where} that is no {getattr(kind, '__name__', kind)}")
     return value

@@ -119,7 +119,7 @@ def _converted(network: nn.Module, example: Tensor) -> bytes:
     return content
 
 
-def _forget_where_it_was_made(model: Any) -> None:
+def _forget_where_it_was_made(model: Any) -> None:  # noqa: ANN401 - onnx may not be there
     """Remove stack traces, which name folders of this machine, and other notes of the exporter."""
     graph = model.graph
     for noted in (model, graph, *graph.node, *graph.input, *graph.output, *graph.value_info):

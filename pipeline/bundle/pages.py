@@ -8,6 +8,23 @@ from importlib import resources
 from pipeline.bundle import layout
 from pipeline.bundle.contents import Summary
 
+_FILES = {
+    (layout.CARD,): "what the network is, how it was trained, how well it does, its limits",
+    (layout.PREDICT,): "classifies images; needs numpy and onnxruntime alone",
+    (layout.ONNX,): "the network as ONNX, for batches of any size",
+    (layout.GRAPH,): "the network as PyTorch's graph (pt2), for batches of any size",
+    (layout.STATE_DICT,): "its weights, safetensors",
+    (f"{layout.MODEL_FOLDER}/",): "all of an MLflow model: the pt2 with signature, input example "
+    "and requirements",
+    (layout.SUMMARY,): "lineage: run, experiment, data and their digest, commit, environment",
+    (layout.RUN,): "the run's parameters, tags and times",
+    (layout.METRICS,): "every point of every metric: [step, milliseconds since 1970, value]",
+    (layout.EXPERIMENT, layout.MODEL, layout.VERSION): "experiment, logged model, and registered "
+    "version with its tags and aliases",
+    (f"{layout.ARTIFACTS}/",): "plots and the other files of the run",
+    (layout.SUMS,): "digests of all of these",
+}
+
 
 def predict_script() -> str:
     """The text of `predict.py` as it is put into a bundle."""
@@ -29,22 +46,13 @@ A trained network with all that is known of it, exported from an MLflow registry
 
 | file | what it is |
 |---|---|
-| `{layout.CARD}` | what the network is, how it was trained, how well it does, its limits |
-| `{layout.PREDICT}` | classifies images; needs numpy and onnxruntime alone |
-| `{layout.ONNX}` | the network, ONNX opset {summary.onnx.opset}, batches of any size |
-| `{layout.GRAPH}` | the network, PyTorch (pt2) |
-| `{layout.STATE_DICT}` | its weights, safetensors |
-| `{layout.MODEL_FOLDER}/` | the same pt2 as an MLflow model: signature, input example, requirements |
-| `{layout.SUMMARY}` | lineage: run, experiment, data and their digest, commit, environment |
-| `{layout.RUN}`, `{layout.METRICS}` | the run's parameters and tags; every point of its metrics: [step, milliseconds since 1970, value] |
-| `{layout.EXPERIMENT}`, `{layout.MODEL}`, `{layout.VERSION}` | experiment, logged model, registered version with tags and aliases |
-| `{layout.ARTIFACTS}/` | plots and the other files of the run |
-| `{layout.SUMS}` | digests of all of these |
+{_table()}
 {left_out}
-Input: float32 in [0, 1], background 0, shape (batch, {shape}). Output: one logit for each of
-{len(summary.classes)} classes ({", ".join(summary.classes)}).
-ONNX and PyTorch were compared on {summary.onnx.images} images ({summary.onnx.compared_on}): no
-logit differs by more than {summary.onnx.largest_difference:g}.
+Input: float32 in [0, 1], background 0, shape (batch, {shape}). Output: a logit for each of the
+{len(summary.classes)} classes: {", ".join(summary.classes)}.
+
+ONNX (opset {summary.onnx.opset}) and PyTorch were compared on {summary.onnx.images} images:
+{summary.onnx.compared_on}. No logit differs by more than {summary.onnx.largest_difference:g}.
 
     sha256sum -c {layout.SUMS}
     pip install numpy onnxruntime && python {layout.PREDICT} digits.npy
@@ -53,7 +61,13 @@ logit differs by more than {summary.onnx.largest_difference:g}.
 The digests tell damage, not who made the bundle. `{layout.PREDICT}` is a program: run it only if
 you trust where you have the bundle from. Import does not run it.
 
-Trained on {summary.dataset} (digest {summary.dataset_digest}) in the run {summary.run} of the
-experiment {summary.experiment}; commit {commit}; Python {summary.python},
-{", ".join(summary.requirements)}.
+- data: {summary.dataset}, digest {summary.dataset_digest}
+- run: {summary.run}, in the experiment {summary.experiment}
+- commit: {commit}
+- environment: Python {summary.python}, {", ".join(summary.requirements)}
 """
+
+
+def _table() -> str:
+    rows = ((", ".join(f"`{name}`" for name in names), text) for names, text in _FILES.items())
+    return "\n".join(f"| {names} | {text} |" for names, text in rows)

@@ -15,19 +15,23 @@ import json
 import struct
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnxruntime
+from numpy.typing import NDArray
+
+Array = NDArray[np.generic]
+Floats = NDArray[np.float32]
 
 HERE = Path(__file__).resolve().parent
 BATCH = 1000
 
 
-def load(path: Path) -> Any:
+def load(path: Path) -> Array:
     """The array in a .npy or IDX file."""
     if path.suffix == ".npy":
-        return np.load(path, allow_pickle=False)
+        loaded: Array = np.load(path, allow_pickle=False)
+        return loaded
     content = path.read_bytes()
     if content[:2] == b"\x1f\x8b":
         content = gzip.decompress(content)
@@ -37,10 +41,10 @@ def load(path: Path) -> Any:
     return np.frombuffer(content, np.uint8, offset=4 + 4 * content[3]).reshape(shape)
 
 
-def prepared(images: Any, shape: list[int]) -> Any:
+def prepared(images: Array, shape: list[int]) -> Floats:
     """Images as the model takes them: float32 in [0, 1] of shape (images, ...)."""
     if images.dtype == np.uint8:
-        images = images / np.float32(255)
+        images = images.astype(np.float32) / 255
     elif images.dtype.kind != "f":
         raise ValueError(f"images must be bytes or floats, got {images.dtype}")
     if images.size == 0 or images.size % np.prod(shape):
@@ -48,12 +52,13 @@ def prepared(images: Any, shape: list[int]) -> Any:
     single = images.shape[-2:] if len(shape) > 1 else images.shape[-1:]
     if list(single) != shape[-len(single) :]:
         raise ValueError(f"images must be of shape {shape}, got {list(images.shape)}")
-    if not 0 <= images.min() <= images.max() <= 1:
+    pixels = images.reshape(-1, *shape).astype(np.float32)
+    if not 0 <= pixels.min() <= pixels.max() <= 1:
         raise ValueError("images given as floats must lie in [0, 1]: divide bytes by 255")
-    return images.reshape(-1, *shape).astype(np.float32)
+    return pixels
 
 
-def probabilities(images: Any) -> Any:
+def probabilities(images: Floats) -> Floats:
     """The probability of each class, shape (images, classes)."""
     session = onnxruntime.InferenceSession(HERE / "model.onnx", providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name

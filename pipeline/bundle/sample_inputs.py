@@ -13,31 +13,12 @@ _GLOBALS = frozenset(
     {"torch._utils _rebuild_tensor_v2", "torch FloatStorage", "collections OrderedDict"}
 )
 _OPCODES = frozenset(
-    [
-        "PROTO",
-        "GLOBAL",
-        "BINPUT",
-        "LONG_BINPUT",
-        "BINGET",
-        "MARK",
-        "BINUNICODE",
-        "SHORT_BINUNICODE",
-        "BININT",
-        "BININT1",
-        "BININT2",
-        "TUPLE",
-        "TUPLE1",
-        "TUPLE2",
-        "TUPLE3",
-        "EMPTY_TUPLE",
-        "EMPTY_DICT",
-        "NEWFALSE",
-        "NEWTRUE",
-        "BINPERSID",
-        "REDUCE",
-        "STOP",
-    ]
-)
+    {
+        "PROTO", "GLOBAL", "BINPUT", "LONG_BINPUT", "BINGET", "MARK", "BINUNICODE",
+        "SHORT_BINUNICODE", "BININT", "BININT1", "BININT2", "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3",
+        "EMPTY_TUPLE", "EMPTY_DICT", "NEWFALSE", "NEWTRUE", "BINPERSID", "REDUCE", "STOP",
+    }
+)  # fmt: skip
 _ENTRY = re.compile(
     r"archive/(data\.pkl|data/\d{1,4}|\.format_version|\.storage_alignment|byteorder|version"
     r"|\.data/serialization_id)"

@@ -7,11 +7,11 @@ import os
 import stat
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO
 
 from pipeline.bundle.layout import BundleError, check_names
 from pipeline.errors import PipelineError
@@ -26,33 +26,17 @@ _FREE_BYTES = 1 << 20
 BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError)
 
 
-class Source(Protocol):
-    """A bundle's files: their sizes by name, and their bytes."""
-
-    @property
-    def sizes(self) -> Mapping[str, int]:
-        """How many bytes each file has, by its name."""
-
-    def open(self, name: str) -> IO[bytes]:
-        """The bytes of one file."""
-
-
 @dataclass(frozen=True)
-class _Folder:
-    root: Path
+class Source:
+    """A bundle's files.
+
+    Attributes:
+        sizes: how many bytes each has, by its name.
+        open: opens one by its name, for its bytes.
+    """
+
     sizes: Mapping[str, int]
-
-    def open(self, name: str) -> IO[bytes]:
-        return (self.root / name).open("rb")
-
-
-@dataclass(frozen=True)
-class _Zip:
-    archive: zipfile.ZipFile
-    sizes: Mapping[str, int]
-
-    def open(self, name: str) -> IO[bytes]:
-        return self.archive.open(name)
+    open: Callable[[str], IO[bytes]]
 
 
 @contextmanager
@@ -64,11 +48,11 @@ def opened(bundle: Path) -> Iterator[Source]:
         PipelineError: there is no such folder or zip, or it is broken.
     """
     if bundle.is_dir():
-        yield _Folder(bundle, _checked(_folder_sizes(bundle)))
+        yield Source(_checked(_folder_sizes(bundle)), lambda name: (bundle / name).open("rb"))
         return
     try:
         with zipfile.ZipFile(bundle) as archive:
-            yield _Zip(archive, _checked(_zip_sizes(archive)))
+            yield Source(_checked(_zip_sizes(archive)), archive.open)
     except (*BROKEN, OSError) as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise PipelineError(

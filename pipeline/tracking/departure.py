@@ -97,6 +97,18 @@ def _points(metrics: list[Metric]) -> Points:
 
 
 def _run(run: StoredRun) -> RunRecord:
+    datasets = [
+        DatasetRecord(
+            name=entry.dataset.name,
+            digest=entry.dataset.digest,
+            source_type=entry.dataset.source_type,
+            source=entry.dataset.source,
+            schema=entry.dataset.schema,
+            profile=entry.dataset.profile,
+            tags={tag.key: tag.value for tag in entry.tags},
+        )
+        for entry in (run.inputs.dataset_inputs if run.inputs else [])
+    ]
     return RunRecord(
         id=run.info.run_id,
         name=run.info.run_name,
@@ -105,21 +117,7 @@ def _run(run: StoredRun) -> RunRecord:
         end_ms=run.info.end_time,
         parameters=dict(run.data.params),
         tags=dict(run.data.tags),
-        datasets=tuple(
-            DatasetRecord(
-                name=entry.dataset.name,
-                digest=entry.dataset.digest,
-                source_type=entry.dataset.source_type,
-                source=entry.dataset.source,
-                schema=entry.dataset.schema,
-                profile=entry.dataset.profile,
-                tags={tag.key: tag.value for tag in entry.tags},
-            )
-            for entry in sorted(
-                run.inputs.dataset_inputs if run.inputs else [],
-                key=lambda one: (one.dataset.name, one.dataset.digest),
-            )
-        ),
+        datasets=tuple(sorted(datasets, key=lambda one: (one.name, one.digest))),
     )
 
 
