@@ -164,8 +164,10 @@ def _how_good_it_is(result: Result, confusion: Counts, *, metric: str, compared:
 def _zeros(result: Result) -> str:
     states = result.chosen.layers[0].states
     reference = f"all {states.samples:,} images trained on" if states else "the images trained on"
+    # A version's page trims what ends in a space of any width, so something must follow it.
+    table = layer_table(result).replace("\u2003", "\u2003\u200b")
     return (
-        layer_table(result)
+        table
         + "\n\nShares of (sample, unit) pairs in the watched training passes. *Dropped*: only "
         "dropout removed it; *inactive*: only ReLU closed it; *both*: either would have. *Dead*: "
         f"closed for {reference}, in evaluation mode."

@@ -27,10 +27,11 @@ def run(settings: RegisterSettings, console: Console) -> None:
         selection = select(settings.from_, settings.metric, tracker=tracker)
         choice = _choice(selection, settings.from_)
         console.line(choice)
+        heading = f"{choice} See [its run]({tracker.link(selection.run.id)})."
         version = registry.of_run(name, selection.run.id)
         if version and alias in version.aliases:
-            ending = f"Nothing to do: it is {version.address} and holds @{alias} already."
-            step.describe(f"{choice}\n\n{ending}")
+            ending = f"Nothing to do: it is {version.address} and holds the alias {alias} already."
+            step.describe(f"{heading}\n\n{_linked(ending, version)}")
         else:
             candidate = gates.candidate(selection.run, tracker)
             holder = gates.holder_of(name, alias, settings.metric, tracker=tracker)
@@ -43,7 +44,7 @@ def run(settings: RegisterSettings, console: Console) -> None:
                 isolation=settings.isolation,
                 uri=tracker.uri,
             )
-            passed = _watch(verdicts, step=step, console=console, choice=choice)
+            passed = _watch(verdicts, step=step, console=console, heading=heading)
             card = _card(candidate, selection, address=f"models:/{name}@{alias}")
             step.text(card, CARD)
             is_new = version is None
@@ -57,7 +58,7 @@ def run(settings: RegisterSettings, console: Console) -> None:
             )
             registry.point(alias, version)
             ending = _ending(version, holder, alias, is_new=is_new)
-            step.describe(f"{choice}\n\n{ending}\n\n{_gate_table(passed)}")
+            step.describe(f"{heading}\n\n{_linked(ending, version)}\n\n{_gate_table(passed)}")
         step.tags({"model_version": version.address})
         console.line(ending)
     console.elapsed("done")
@@ -77,7 +78,7 @@ def _choice(selection: Selection, source: str) -> str:
 
 
 def _watch(
-    verdicts: Iterator[Verdict], *, step: Run, console: Console, choice: str
+    verdicts: Iterator[Verdict], *, step: Run, console: Console, heading: str
 ) -> list[Verdict]:
     """The verdicts of all gates, each shown as it comes.
 
@@ -92,7 +93,7 @@ def _watch(
     except GateError as error:
         step.tags({"gate": error.gate})
         refused = "**Refused.** The registry is as it was."
-        step.describe(f"{choice}\n\n{refused}\n\n{_gate_table(passed, error)}")
+        step.describe(f"{heading}\n\n{refused}\n\n{_gate_table(passed, error)}")
         raise
     return passed
 
@@ -159,7 +160,15 @@ def _card(candidate: Candidate, selection: Selection, *, address: str) -> str:
 
 
 def _ending(version: Version, holder: Holder | None, alias: str, *, is_new: bool) -> str:
-    """What has become of the registry, in a sentence."""
+    """What has become of the registry, in a sentence.
+
+    No `@` before the alias: MLflow's pages would make somebody's name of it.
+    """
     done = "Registered as" if is_new else "Registered before as"
     before = f", which version {holder.version.version} held until now" if holder else ""
-    return f"{done} {version.address}; it holds @{alias}{before}."
+    return f"{done} {version.address}; it holds the alias {alias}{before}."
+
+
+def _linked(sentence: str, version: Version) -> str:
+    """The sentence with a link to the version's page where it names its address."""
+    return sentence.replace(version.address, f"[{version.address}]({version.page})")

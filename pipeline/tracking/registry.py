@@ -5,6 +5,7 @@ It must not know why a model is registered, nor which model deserves it.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from mlflow.entities.model_registry import ModelVersion
 
@@ -43,6 +44,11 @@ class Version:
     def address(self) -> str:
         """Where this very version is loaded from, whatever becomes of its aliases."""
         return f"models:/{self.name}/{self.version}"
+
+    @property
+    def page(self) -> str:
+        """A link to the version's page that works inside MLflow's UI, such as in a description."""
+        return f"#/models/{quote(self.name)}/versions/{self.version}"
 
 
 class Registry:
