@@ -184,11 +184,14 @@ class _Arrival:
         return next(iter(found), None)
 
     def _found_model(self, origin: str, run: StoredRun) -> LoggedModel | None:
-        for output in run.outputs.model_outputs if run.outputs else []:
-            model = self._client.get_logged_model(output.model_id)
-            if origin in {model.model_id, model.tags.get(ORIGIN)}:
-                return model
-        return None
+        """The logged model that the bundle was made from, or one that was made from it."""
+        model = found_or_none(lambda: self._client.get_logged_model(origin))
+        if model is not None:
+            return model
+        found = self._client.search_logged_models(
+            [run.info.experiment_id], f"tags.{ORIGIN} = '{origin}'"
+        )
+        return next(iter(found), None)
 
     def _fill(self, run_id: str, tags: dict[str, str]) -> None:
         """Write all of a run; whatever of it is there already is written over with the same."""

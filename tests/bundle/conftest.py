@@ -3,7 +3,6 @@
 import math
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -26,25 +25,6 @@ from pipeline.tracking import connect, log_model
 RECIPE = Recipe(widths=(8,), epochs=2, drop_rate=0.5)
 
 
-@dataclass(frozen=True)
-class Exported:
-    """What the tests start from; they must not change it.
-
-    Attributes:
-        folder: the bundle.
-        uri: of the store that it was exported from.
-        run_id: of the run there.
-        said: what the step said.
-        test_images: of the data set, shape (37, 6, 5).
-    """
-
-    folder: Path
-    uri: str
-    run_id: str
-    said: str
-    test_images: torch.Tensor
-
-
 def some_data() -> ImageData:
     """60 + 37 random images of 6 x 5 pixels in three classes."""
     source = np.random.default_rng(0)
@@ -59,7 +39,14 @@ def some_data() -> ImageData:
 
 
 @pytest.fixture(scope="session")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
+def test_images() -> torch.Tensor:
+    """Of the data set that the network was trained on: shape (37, 6, 5)."""
+    return some_data().test_images
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundle, which no test may change; beside it the store and what the step has said."""
     work = tmp_path_factory.mktemp("source")
     uri = f"sqlite:///{work}/mlflow.db"
     data = some_data()
@@ -97,19 +84,13 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
         settings = ExportSettings(model="models:/mine@champion", out=str(work / "bundle"))
         with (work / "said.txt").open("w") as said:
             export.run(settings, Console(said))
-    return Exported(
-        folder=work / "bundle",
-        uri=uri,
-        run_id=run.id,
-        said=(work / "said.txt").read_text(),
-        test_images=data.test_images,
-    )
+    return work / "bundle"
 
 
 @pytest.fixture
-def bundle(exported: Exported, tmp_path: Path) -> Path:
+def bundle(exported: Path, tmp_path: Path) -> Path:
     """A copy to spoil."""
-    return Path(shutil.copytree(exported.folder, tmp_path / "bundle"))
+    return Path(shutil.copytree(exported, tmp_path / "bundle"))
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 import io
 import json
 import os
-import shutil
 import stat
 import struct
 import tempfile
@@ -18,7 +17,7 @@ import pytest
 import torch
 from onnx import external_data_helper
 
-from pipeline.bundle import BundleError, received
+from pipeline.bundle import received
 from pipeline.errors import PipelineError
 
 Spoil = Callable[[Path], object]
@@ -338,7 +337,7 @@ DAMAGED: dict[str, tuple[Spoil, str]] = {
     "another case": (resigned("readme.MD"), "readme.MD"),
     "a file below a file": (resigned("README.md/x.txt"), "README.md"),
     "a symbolic link": (linked, "README.md"),
-    "a hard link": (lambda f: os.link(f / "README.md", f / "artifacts" / "x.txt"), "README.md"),
+    "a hard link": (lambda f: os.link(f / "README.md", f.parent / "other"), "README.md"),
     "a pipe": (lambda f: os.mkfifo(f / "artifacts" / "pipe.txt"), "artifacts/pipe.txt"),
     "a link to a folder": (lambda f: (f / "artifacts" / "up").symlink_to(".."), "artifacts/up"),
 }  # fmt: skip
@@ -350,7 +349,7 @@ def test_a_folder_that_is_not_what_its_list_says_is_refused(
 ) -> None:
     spoil(bundle)
     message = refusal(bundle)
-    assert f"'{file}'" in message or f"'artifacts/x.txt'" in message
+    assert f"'{file}'" in message
 
 
 def packed(folder: Path, path: Path, change: Callable[[zipfile.ZipFile], object]) -> Path:
@@ -445,5 +444,3 @@ def test_a_bundle_as_it_was_written_is_received_as_folder_and_as_zip(
     assert not folder.exists()
     with received(packed(bundle, tmp_path / "b.zip", lambda _: None)) as two:
         assert (two.digest, two.contents.version) == (one.digest, one.contents.version)
-    assert issubclass(BundleError, PipelineError)
-    assert shutil.which("sha256sum")
