@@ -105,8 +105,8 @@ def _what_it_is(result: Result, classes: tuple[str, ...], *, shape: tuple[int, i
     return (
         f"A fully connected network, {sizes}, with {hidden} after each hidden layer. It tells "
         f"{len(classes)} classes apart ({named}) in grey images of {height} x {width} pixels from "
-        f"the data set {result.dataset}. Dropout acted in training alone: its answers are "
-        "deterministic."
+        f"the data set {result.dataset}. The same image always gets the same answer"
+        + (": dropout acted in training alone." if recipe.drop_rate else ".")
     )
 
 

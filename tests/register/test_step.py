@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import mlflow
@@ -13,6 +14,7 @@ from mlflow.entities.model_registry import ModelVersion
 
 from pipeline import cli, gates
 from pipeline.gates import Candidate, Verdict
+from pipeline.model_card import model_card
 
 Register = Callable[..., int]
 
@@ -147,6 +149,25 @@ def test_the_model_card_says_what_a_stranger_must_know(
         if item.path == "model_card.md"
     ]
     assert Path(client.download_artifacts(step().info.run_id, path)).read_text() == card
+
+
+def test_the_card_of_a_network_without_dropout_or_relu_speaks_of_neither(good: Candidate) -> None:
+    recipe = replace(good.result.recipe, drop_rate=0.0, activation="none")
+    card = model_card(
+        replace(good.result, recipe=recipe),
+        good.tested[1],
+        classes=good.data.classes,
+        shape=(6, 5),
+        licence="CC BY-SA 3.0",
+        commit=None,
+        metric="val/loss",
+        compared=1,
+        address="models:/linear/1",
+    )
+    for words in ("no dropout", "it is linear", "commit not known", "Licence: CC BY-SA 3.0"):
+        assert words in card, words
+    assert "dropout acted" not in card
+    assert "the best of" not in card
 
 
 def test_another_alias_for_the_same_network_makes_no_second_version(
