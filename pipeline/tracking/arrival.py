@@ -1,40 +1,19 @@
-"""Writes a bundle into a store: what is there already stays, what is missing is made.
+"""Brings a bundle into a store: what is there already stays, what is missing is made.
 
 Every part remembers in the tag `imported_from` what it was made from, so that a second import
 finds it, and one that was interrupted is completed. It must not know where a bundle comes from.
 """
 
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
-from pathlib import Path
-
-from mlflow.entities import (
-    Dataset,
-    DatasetInput,
-    InputTag,
-    LoggedModel,
-    LoggedModelOutput,
-    LoggedModelStatus,
-    Metric,
-    Param,
-    RunTag,
-)
+from mlflow.entities import LoggedModel, LoggedModelOutput, LoggedModelStatus
 from mlflow.entities import Run as StoredRun
-from mlflow.models import Model
-from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME
 
-from pipeline.bundle import layout
-from pipeline.bundle.codec import strict_json
-from pipeline.bundle.contents import ORIGIN, DatasetRecord, Points
+from pipeline.bundle.contents import ORIGIN
 from pipeline.bundle.intake import Bundle
 from pipeline.errors import PipelineError
+from pipeline.tracking.address import run_page, ui_base, ui_command
+from pipeline.tracking.recreation import DIGEST, fill_model, fill_run
 from pipeline.tracking.registry import Registry, Version
 from pipeline.tracking.store import Store, found_or_none
-
-# Written last, so a run without it is one whose import was interrupted.
-DIGEST = "bundle_digest"
-_MOST_POINTS = 1000
 
 
 def arrive(store: Store, bundle: Bundle, *, is_forced: bool = False) -> list[str]:
@@ -55,6 +34,7 @@ def arrive(store: Store, bundle: Bundle, *, is_forced: bool = False) -> list[str
         model_id = arrival.model(run)
     version = arrival.version(run, model_id)
     arrival.aliases(version, is_forced=is_forced)
+    arrival.point_to(run)
     return arrival.said
 
 
@@ -94,12 +74,12 @@ class _Arrival:
             same = "was there" if digest == self._bundle.digest else "was there, by another bundle"
             self._say("run", record.name, f"{same} ({found.info.run_id})")
             return found
-        tags = {**record.tags, ORIGIN: origin, MLFLOW_RUN_NAME: record.name}
+        tags = {**record.tags, ORIGIN: origin}
         tags.pop(DIGEST, None)
         run = found or self._client.create_run(
             experiment_id, record.start_ms, {**tags}, run_name=record.name
         )
-        self._fill(run.info.run_id, tags)
+        fill_run(self._client, run.info.run_id, self._bundle, tags=tags)
         count = sum(len(points) for points in self._contents.metrics.values())
         done = "completed" if found else "made"
         self._say("run", record.name, f"{done} ({run.info.run_id}), {count} points of metrics")
@@ -125,12 +105,7 @@ class _Arrival:
         if model.model_id not in {output.model_id for output in outputs}:
             output = LoggedModelOutput(model.model_id, step=record.step)
             self._client.log_outputs(run.info.run_id, [output])
-        points = [
-            Metric(key, value, time, step, model_id=model.model_id, run_id=run.info.run_id)
-            for key, (step, time, value) in _flat(record.metrics)
-        ]
-        self._log(run.info.run_id, points)
-        self._upload(model)
+        fill_model(self._client, model, self._bundle, run_id=run.info.run_id)
         self._client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
         self._say("logged model", record.name, f"made ({model.model_id})")
         return str(model.model_id)
@@ -171,6 +146,13 @@ class _Arrival:
                 moved = f", moved from version {holder.version}" if holder else ""
                 self._say("alias", alias, f"set to version {version.version}{moved}")
 
+    def point_to(self, run: StoredRun) -> None:
+        """Say how to look at it."""
+        if command := ui_command(self._store.uri):
+            self.said.append(f"open the UI:  {command}")
+        page = run_page(ui_base(self._store.uri), run.info.experiment_id, run.info.run_id)
+        self.said.append(f"the run:      {page}")
+
     def _say(self, part: str, name: str, done: str) -> None:
         self.said.append(f"{part} {name}: {done}")
 
@@ -192,55 +174,3 @@ class _Arrival:
             [run.info.experiment_id], f"tags.{ORIGIN} = '{origin}'"
         )
         return next(iter(found), None)
-
-    def _fill(self, run_id: str, tags: dict[str, str]) -> None:
-        """Write all of a run; whatever of it is there already is written over with the same."""
-        record = self._contents.run
-        params = [Param(*item) for item in record.parameters.items()]
-        self._client.log_batch(run_id, params=params)
-        self._client.log_batch(run_id, tags=[RunTag(*item) for item in tags.items()])
-        self._log(
-            run_id,
-            [
-                Metric(key, value, time, step)
-                for key, (step, time, value) in _flat(self._contents.metrics)
-            ],
-        )
-        self._client.log_inputs(run_id, [_dataset(entry) for entry in record.datasets])
-        self._client.log_artifacts(run_id, str(self._bundle.folder / layout.ARTIFACTS))
-        self._client.set_terminated(run_id, record.status, record.end_ms)
-        self._client.set_tag(run_id, DIGEST, self._bundle.digest)
-
-    def _log(self, run_id: str, points: list[Metric]) -> None:
-        for start in range(0, len(points), _MOST_POINTS):
-            self._client.log_batch(run_id, metrics=points[start : start + _MOST_POINTS])
-
-    def _upload(self, model: LoggedModel) -> None:
-        """Upload the model's files, with an MLmodel that says where the model is now."""
-        with tempfile.TemporaryDirectory() as temporary:
-            folder = Path(temporary) / "model"
-            shutil.copytree(self._bundle.folder / layout.MODEL_FOLDER, folder)
-            mlmodel = folder / "MLmodel"
-            said = strict_json(mlmodel.read_bytes()) | {
-                "artifact_path": model.artifact_location,
-                "model_id": model.model_id,
-                "run_id": model.source_run_id,
-            }
-            Model.from_dict(said).save(str(mlmodel))
-            self._client.log_model_artifacts(model.model_id, str(folder))
-
-
-def _flat(metrics: Mapping[str, Points]) -> Iterator[tuple[str, tuple[int, int, float]]]:
-    return ((key, point) for key, points in metrics.items() for point in points)
-
-
-def _dataset(record: DatasetRecord) -> DatasetInput:
-    dataset = Dataset(
-        record.name,
-        record.digest,
-        record.source_type,
-        record.source,
-        record.schema,
-        record.profile,
-    )
-    return DatasetInput(dataset, [InputTag(*item) for item in record.tags.items()])

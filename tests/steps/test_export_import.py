@@ -1,5 +1,6 @@
 """The steps `export` and `import`: from SQLite through a bundle to a server on PostgreSQL."""
 
+import math
 import os
 import shutil
 import signal
@@ -20,7 +21,7 @@ import pytest
 import torch
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
-from mlflow.entities import Run
+from mlflow.entities import Metric, Run
 from mlflow.exceptions import MlflowException
 
 from pipeline import cli
@@ -45,6 +46,9 @@ def trained(store: str, small: Path, tmp_path_factory: pytest.TempPathFactory) -
         tracker = connect()
         [network] = tracker.search("tags.kind = 'network'")
         assert network.model is not None
+        # Points that share a step, as after a run was resumed, and a value that is none.
+        odd = [("resumed", 3.0, 1000, 7), ("resumed", 3.0, 1001, 7), ("none", math.nan, 1002, 8)]
+        MlflowClient(store).log_batch(network.id, metrics=[Metric(*point) for point in odd])
         tags = {"drop_rate": "0.2", "data_digest": network.parameters["dataset_digest"]}
         version = tracker.registry.create(
             "small", network.model, run_id=network.id, tags=tags, description="# Card\n\nSmall."
@@ -88,6 +92,13 @@ def bring(target: str, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]
     return run
 
 
+@pytest.fixture(scope="module")
+def original(trained: Path, store: str) -> dict[str, object]:
+    """What a person can see of the network in the store that it comes from."""
+    assert trained.exists()
+    return everything(store)
+
+
 def network_of(client: MlflowClient, experiment: str = "on its way") -> Run:
     found = client.get_experiment_by_name(experiment)
     assert found is not None
@@ -111,11 +122,11 @@ def everything(uri: str) -> dict[str, object]:
         "tags": {k: v for k, v in run.data.tags.items() if k not in made_by_import},
         "metrics": {
             key: sorted(
-                (p.step, p.timestamp, p.value) for p in client.get_metric_history(run_id, key)
+                (p.step, p.timestamp, repr(p.value)) for p in client.get_metric_history(run_id, key)
             )
             for key in run.data.metrics
         },
-        "latest": run.data.metrics,
+        "latest": {key: repr(value) for key, value in run.data.metrics.items()},
         "inputs": [
             (i.dataset.to_dictionary(), [(t.key, t.value) for t in i.tags])
             for i in run.inputs.dataset_inputs
@@ -145,12 +156,12 @@ def rows(uri: str) -> dict[str, int]:
 
 
 def test_another_store_gets_the_same_in_all_but_ids(
-    trained: Path, store: str, target: str, bring: Callable[..., str]
+    trained: Path, original: dict[str, object], target: str, bring: Callable[..., str]
 ) -> None:
     said = bring(trained, target)
     for part in ("experiment on its way: made", "version models:/small/1: made", "points of"):
         assert part in said
-    assert everything(target) == everything(store)
+    assert everything(target) == original
 
 
 def test_a_second_import_changes_nothing(
@@ -175,14 +186,13 @@ def test_importing_into_the_store_that_it_comes_from_changes_nothing(
 @pytest.mark.parametrize(
     "write",
     [
-        "create_experiment", "create_run", "log_batch", "log_inputs", "log_artifacts",
-        "set_terminated", "set_tag", "create_logged_model", "log_outputs", "log_model_artifacts",
-        "finalize_logged_model", "create_registered_model", "create_model_version",
-        "set_registered_model_alias",
+        "create_experiment", "create_run", "log_batch", "log_inputs", "set_terminated",
+        "create_logged_model", "log_outputs", "log_model_artifacts", "create_registered_model",
+        "create_model_version", "set_registered_model_alias",
     ],
 )  # fmt: skip
 def test_an_import_that_breaks_off_after_a_write_is_completed_by_the_next_without_doubles(
-    write: str, trained: Path, store: str, target: str, bring: Callable[..., str]
+    write: str, trained: Path, original: dict[str, object], target: str, bring: Callable[..., str]
 ) -> None:
     whole = getattr(MlflowClient, write)
 
@@ -196,7 +206,7 @@ def test_an_import_that_breaks_off_after_a_write_is_completed_by_the_next_withou
     bring(trained, target)
     after = rows(target)
     assert (after["runs"], after["logged_models"], after["model_versions"]) == (1, 1, 1)
-    assert everything(target) == everything(store)
+    assert everything(target) == original
 
 
 def test_an_alias_that_points_elsewhere_stays_unless_forced(
@@ -303,7 +313,7 @@ def server(database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 def test_a_server_on_postgresql_serves_the_model_with_the_same_logits(
-    trained: Path, store: str, server: str, bring: Callable[..., str]
+    trained: Path, original: dict[str, object], store: str, server: str, bring: Callable[..., str]
 ) -> None:
     bring(trained, server)
     images = torch.from_numpy(np.random.default_rng(0).random((60, 1, 6, 5), np.float32))
@@ -313,6 +323,6 @@ def test_a_server_on_postgresql_serves_the_model_with_the_same_logits(
             patch.setenv("MLFLOW_TRACKING_URI", uri)
             logits.append(load_model(ADDRESS)(images).numpy())
     np.testing.assert_array_equal(*logits)
-    assert everything(server) == everything(store)
+    assert everything(server) == original
     assert "made" not in bring(trained, server)
     assert len(MlflowClient(server).search_model_versions("name = 'small'")) == 1
