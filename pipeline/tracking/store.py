@@ -4,9 +4,10 @@ It must not know what a run or a model is.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient, get_tracking_uri
@@ -16,6 +17,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline.errors import PipelineError
 from pipeline.tracking import environment, reach
+
+T = TypeVar("T")
 
 DEFAULT_EXPERIMENT = "why-zero"
 REFUSALS = (MlflowException, RequestException, SQLAlchemyError, SafetensorError, OSError)
@@ -28,7 +31,7 @@ class Store:
     Attributes:
         client: MLflow's client of it.
         uri: its tracking URI.
-        experiment_id: the experiment that new runs go to.
+        experiment_id: the experiment that new runs go to; empty where none are made.
         is_lost: the end of a run has waited for it in vain, so the other runs' ends need not.
     """
 
@@ -52,6 +55,17 @@ def one_line(error: BaseException) -> str:
     """The first line of an error's message, at most 300 characters; its type where it has none."""
     lines = str(error).strip().splitlines()
     return lines[0][:300] if lines else type(error).__name__
+
+
+def found_or_none(ask: Callable[[], T]) -> T | None:
+    """What a question to the store finds; None where its answer is that there is no such thing."""
+    try:
+        return ask()
+    except MlflowException as error:
+        # The second: what was given cannot even be the name of one.
+        if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
+            return None
+        raise
 
 
 def open_store(experiment: str | None) -> Store:
@@ -79,6 +93,22 @@ def open_store(experiment: str | None) -> Store:
             )
         reach.check_folder(place.artifact_location)
     return Store(client, uri, found)
+
+
+def open_at(uri: str | None = None) -> Store:
+    """Return the store at this address, without an experiment, after it has answered once.
+
+    Args:
+        uri: its tracking URI; None for that of `MLFLOW_TRACKING_URI`, or of this folder.
+
+    Raises:
+        PipelineError: there is no such store, it does not answer, or it cannot be written.
+    """
+    environment.settle()
+    uri = uri or get_tracking_uri()
+    with _refusals(uri):
+        reach.check(uri)
+        return Store(_client(uri), uri, experiment_id="")
 
 
 def _client(uri: str) -> MlflowClient:

@@ -23,9 +23,10 @@ from pipeline.tracking.address import (
 )
 from pipeline.tracking.found import FoundRun, found, has_artifacts, local_artifacts
 from pipeline.tracking.processes import TAG, host, is_dead, this_process
+from pipeline.tracking.registry import Registry
 from pipeline.tracking.runs import Run
 from pipeline.tracking.source import commit_tags, source_tags
-from pipeline.tracking.store import Store, one_line, open_store
+from pipeline.tracking.store import Store, found_or_none, one_line, open_store
 from pipeline.tracking.view import View
 from pipeline.tracking.views import keep
 
@@ -44,6 +45,7 @@ class Tracker:
     Attributes:
         uri: the store's tracking URI.
         experiment_id: the experiment's id.
+        registry: the store's registered models, whatever the experiment.
     """
 
     def __init__(self, store: Store) -> None:
@@ -51,6 +53,7 @@ class Tracker:
         self._store = store
         self.uri = store.uri
         self.experiment_id = store.experiment_id
+        self.registry = Registry(store)
 
     @property
     def ui_command(self) -> str | None:
@@ -232,6 +235,26 @@ class Tracker:
                 client.delete_tag(run_id, tag)
             client.set_tag(run_id, TAG, this_process())
         return Run(self._store, run_id, stored.info.run_name)
+
+    def run(self, run_id: str) -> FoundRun:
+        """The run with this id, whatever its experiment.
+
+        Raises:
+            PipelineError: there is none, or it was deleted.
+        """
+        run = self.run_or_none(run_id)
+        if run is None:
+            raise PipelineError(
+                f"a run must exist and not be deleted, got {run_id!r}: "
+                "copy its id from its page in MLflow's UI"
+            )
+        return run
+
+    def run_or_none(self, run_id: str) -> FoundRun | None:
+        """The run with this id, whatever its experiment; None without one or if it was deleted."""
+        with self._store.writing():
+            run = found_or_none(lambda: self._store.client.get_run(run_id))
+        return None if run is None or run.info.lifecycle_stage != "active" else found(run)
 
     def history(self, run_id: str, key: str) -> list[tuple[int, float]]:
         """All points of one metric of a run: (step, value), by step."""
