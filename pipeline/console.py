@@ -10,6 +10,7 @@ from typing import IO
 
 import rich.box
 import rich.console
+import rich.markup
 import rich.progress
 import rich.table
 
@@ -21,7 +22,9 @@ class Console:
 
     def __init__(self, file: IO[str] | None = None) -> None:
         """Write to `file`, the standard output by default."""
-        self._console = rich.console.Console(file=file, highlight=False, soft_wrap=True)
+        self._console = rich.console.Console(
+            file=file, highlight=False, soft_wrap=True, emoji=False
+        )
         self._started = time.perf_counter()
 
     def line(self, text: str = "") -> None:
@@ -66,3 +69,8 @@ class Console:
         with bar:
             task = bar.add_task(what, total=total)
             yield lambda: bar.advance(task)
+
+
+def literal(text: str) -> str:
+    """The text as a table's cell that shows it as it is, brackets too."""
+    return rich.markup.escape(text)

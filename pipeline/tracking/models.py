@@ -15,7 +15,7 @@ from mlflow.environment_variables import MLFLOW_ALLOW_PICKLE_DESERIALIZATION
 from mlflow.models import Model, infer_signature
 from numpy.typing import NDArray
 from safetensors.torch import save_file
-from torch import nn
+from torch import Tensor, nn
 
 from pipeline.errors import PipelineError
 from pipeline.tracking.runs import Run
@@ -32,6 +32,7 @@ def log_model(
     example: NDArray[np.float32],
     step: int,
     name: str = "model",
+    bounds: tuple[float, float] = (0, 1),
 ) -> str:
     """Log the network in evaluation mode on the CPU, and return the model's address.
 
@@ -39,12 +40,16 @@ def log_model(
     as `state_dict.safetensors`, for whoever wants to rebuild the network and look inside. The
     network given is left as it is. The run's metrics of that step become the model's.
 
+    The graph refuses inputs that are not numbers within `bounds`: a server would answer NaN with
+    NaN, and pixels of 0 … 255 with confident nonsense.
+
     Args:
         run: an open run.
         network: takes one tensor, gives one tensor, the batch along the first axis of both.
         example: an input, shape (batch, ...), with a batch of at least 2.
         step: the epoch whose weights these are.
         name: of the model; none of `/ : . % " '`.
+        bounds: the least and the greatest value of an input.
 
     Raises:
         ValueError: the example is a batch of 1, which would become the only size it takes.
@@ -74,7 +79,7 @@ def log_model(
             run_id=run.id,
             model_id=logged.model_id,
             step=step,
-            pytorch_model=still,
+            pytorch_model=_Bounded(still, *bounds).eval(),
             serialization_format="pt2",
             input_example=example,
             signature=infer_signature(example, output),
@@ -84,6 +89,25 @@ def log_model(
             validate_serving_input=False,
         )
     return str(info.model_uri)
+
+
+class _Bounded(nn.Module):
+    """A network with a condition on its inputs that goes into its graph."""
+
+    def __init__(self, network: nn.Module, least: float, greatest: float) -> None:
+        super().__init__()
+        self.network = network
+        self._least, self._greatest = least, greatest
+
+    def forward(self, x: Tensor) -> Tensor:
+        is_within = (x >= self._least) & (x <= self._greatest)  # false for NaN
+        # The only assertion on values that keeps its message in a graph; ONNX leaves it out.
+        torch._assert_async(  # noqa: SLF001
+            is_within.all(),
+            f"every input must be a number in [{self._least:g}, {self._greatest:g}]",
+        )
+        logits: Tensor = self.network(x)
+        return logits
 
 
 def load_model(address: str) -> nn.Module:
