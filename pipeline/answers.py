@@ -156,10 +156,12 @@ def json_lines(answers: Sequence[Answer]) -> list[str]:
 
 
 def csv_lines(answers: Sequence[Answer]) -> list[str]:
-    """A header and a line for each image; a record's inner keys are joined by points."""
+    """A header and a line for each image, nothing without one; a record's inner keys are joined by points."""
+    if not answers:
+        return []
     rows = [dict(_flat(record(answer))) for answer in answers]
     text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]) if rows else [], lineterminator="\n")
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue().splitlines()
