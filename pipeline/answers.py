@@ -156,7 +156,7 @@ def json_lines(answers: Sequence[Answer]) -> list[str]:
 
 
 def csv_lines(answers: Sequence[Answer]) -> list[str]:
-    """A header and a line for each image, nothing without one; a record's inner keys are joined by points."""
+    """A header and a line for each image, none without images; inner keys are joined by points."""
     if not answers:
         return []
     rows = [dict(_flat(record(answer))) for answer in answers]

@@ -38,13 +38,12 @@ def setting(default: T, kind: Kind, text: str) -> T:
     return made
 
 
-def arguments(kind: Kind) -> tuple[Any, ...]:
+def arguments(kind: Kind) -> Any:  # noqa: ANN401 - as `field`: not what it stands for
     """A dataclass field for what is written without a name, one value or more; a class has one.
 
     The class's own help says what it is. `MLproject` names every value: it leaves such a step out.
     """
-    made: tuple[Any, ...] = field(default=(), metadata={"each": kind})
-    return made
+    return field(default=(), metadata={"each": kind})
 
 
 def name_of(item: Field[Any]) -> str:

@@ -32,7 +32,7 @@ def log_model(
     example: NDArray[np.float32],
     step: int,
     name: str = "model",
-    bounds: tuple[float, float] = (0, 1),
+    bounds: tuple[float, float] = (0.0, 1.0),
 ) -> str:
     """Log the network in evaluation mode on the CPU, and return the model's address.
 
