@@ -4,9 +4,11 @@ It must not know what a step does with them, nor torch or MLflow: `--help` reads
 """
 
 import keyword
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from typing import Literal
 
+from pipeline.model_address import ALIAS_RULE, NAME_RULE, alias_name, model_name
 from pipeline.recipe import Activation, Optimizer, Recipe, Schedule, Training
 from pipeline.settings import (
     COUNT,
@@ -24,6 +26,7 @@ from pipeline.settings import (
     TEXTS,
     YES_AND_NO,
     YES_OR_NO,
+    Kind,
     arguments,
     choice,
     choices,
@@ -31,6 +34,8 @@ from pipeline.settings import (
 )
 
 DATA = "a data set's name, a prepared file, or a folder of IDX files"
+MODEL_NAME = Kind("NAME", NAME_RULE, model_name)
+ALIAS = Kind("ALIAS", ALIAS_RULE, alias_name)
 FORCE = "run again what has a finished run with the same settings, data and code"
 
 
@@ -167,24 +172,50 @@ class CompareSettings:
     )
 
 
+def _network_source(text: str) -> str:
+    if not re.fullmatch(r"(sweep|run):[0-9a-zA-Z]{1,64}", text) or text == "run:latest":
+        raise ValueError(text)
+    return text
+
+
+NETWORK_SOURCE = Kind(
+    "sweep:ID|run:ID", "sweep:latest, sweep:RUN_ID or run:RUN_ID", _network_source
+)
+VALIDATION_METRIC = replace(
+    choice("val/accuracy", "val/loss"),
+    rule="val/accuracy or val/loss, since only held-out images may choose, never the test set",
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class RegisterSettings:
     """Put a trained network into the model registry, if it passes every gate.
 
-    Takes the best network of a sweep by a validation metric, or one run. A gate that fails leaves
-    the registry as it was.
+    Takes the best network of a sweep by a validation metric, or one run, and moves the alias to
+    it. Six gates: it loads in a fresh process without this package; no dropout is left in it; its
+    graph and its state dict give the same logits; its test accuracy, computed again, is the
+    run's; its signature holds; it is not worse than the alias's present holder. A gate that fails
+    leaves the registry as it was. Needs the data set that the network was trained on.
 
     Example: register --from sweep:latest --name dropout-mnist --alias champion
     """
 
     from_: str = setting(
-        "sweep:latest", TEXT, "sweep:latest, sweep:RUN_ID of a sweep, or run:RUN_ID of a network"
+        "sweep:latest",
+        NETWORK_SOURCE,
+        "sweep:latest or sweep:RUN_ID takes a sweep's best network, run:RUN_ID that network",
     )
-    metric: str = setting("val/accuracy", TEXT, "the validation metric that chooses")
-    name: str = setting("dropout-mnist", TEXT, "of the registered model")
-    alias: str = setting("champion", TEXT, "that moves to the new version")
+    metric: Literal["val/accuracy", "val/loss"] = setting(
+        "val/accuracy",
+        VALIDATION_METRIC,
+        "what chooses, and what is compared with the present holder; at the epoch that was kept",
+    )
+    name: str = setting("dropout-mnist", MODEL_NAME, "of the registered model, made if it is new")
+    alias: str = setting("champion", ALIAS, "that moves to the new version")
     margin: float = setting(
-        0.002, NOT_NEGATIVE, "how much worse than the alias's present holder it may be"
+        0.002,
+        NOT_NEGATIVE,
+        "how much worse than the present holder it may be, in units of the metric",
     )
     isolation: Literal["process", "env"] = setting(
         "process",
@@ -192,12 +223,19 @@ class RegisterSettings:
         "where the model must load: a fresh process without this package, or an environment "
         "built from the model's own requirements (gigabytes)",
     )
-    force: bool = setting(False, YES_OR_NO, "move the alias even to a worse model; a tag says so")
+    force: bool = setting(
+        False,
+        YES_OR_NO,
+        "move the alias even to a network that is worse or cannot be compared; a tag says so",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExportSettings:
     """Write a registered model, with all that is known of it, as one folder or .zip.
+
+    It stands alone: pt2, safetensors and ONNX, model card, parameters, metrics with their whole
+    history, plots, lineage, digests, and a script that classifies images without this package.
 
     Example: export --model models:/dropout-mnist@champion --out champion.zip
     """
@@ -206,20 +244,25 @@ class ExportSettings:
         "models:/dropout-mnist@champion", TEXT, "models:/NAME@ALIAS or models:/NAME/VERSION"
     )
     out: str = setting("bundle", TEXT, "the folder to write, or a file whose name ends in .zip")
-    force: bool = setting(False, YES_OR_NO, "write over what is there")
+    data: str = setting(
+        "auto", TEXT, f"what ONNX is compared on; auto: the run's data set; or {DATA}"
+    )
+    force: bool = setting(False, YES_OR_NO, "replace the bundle that is there, and nothing else")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImportSettings:
     """Bring an exported bundle into a store: experiment, run, metrics, model, version, aliases.
 
-    Every digest is verified before anything is written; importing again changes nothing.
+    Every digest is verified before anything is written, and nothing in the bundle is run.
+    Importing again changes nothing, and completes what was interrupted.
 
     Example: import --bundle champion.zip --to http://127.0.0.1:5000
     """
 
     bundle: str = setting("bundle", TEXT, "the folder or .zip that export wrote")
     to: str = setting("auto", TEXT, "the tracking URI of the store; auto: the one in use")
+    force: bool = setting(False, YES_OR_NO, "move an alias that points to another version there")
 
 
 @dataclass(frozen=True, kw_only=True)

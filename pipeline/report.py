@@ -77,11 +77,12 @@ def description(result: Result, *, validation_name: str) -> str:
             "- Nothing was held out: the validation numbers are those of the *test set*, so "
             "nothing may be chosen by them."
         )
+    return "\n".join(lines) + "\n\n" + layer_table(result)
+
+
+def layer_table(result: Result) -> str:
+    """Why each layer's activations were zero, and how many of its units are dead, as Markdown."""
     columns = ("layer", "zero", "dropped", "inactive", "both", "dead", "born dead")
-    return "\n".join(lines) + "\n\n" + table(columns, _layer_rows(result))
-
-
-def _layer_rows(result: Result) -> list[Row]:
     rows = []
     for layer, born in zip(result.chosen.layers, result.history[0].layers, strict=True):
         causes = layer.causes
@@ -91,12 +92,12 @@ def _layer_rows(result: Result) -> list[Row]:
             for states in (layer.states, born.states)
         ]
         rows.append((layer.name, *(_percent(s) if causes.pairs else "–" for s in shares), *dead))
-    return rows
+    return table(columns, rows)
 
 
-def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table, the first column to the left and the others to the right."""
-    ruler = ["---", *(["---:"] * (len(columns) - 1))]
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> str:
+    """A Markdown table, the first `left` columns to the left and the others to the right."""
+    ruler = ["---"] * left + ["---:"] * (len(columns) - left)
     # MLflow shows tables without any space between their columns.
     padded = [[f"{cell}\u2003" for cell in row] for row in [columns, *rows]]
     lines = [padded[0], ruler, *padded[1:]]

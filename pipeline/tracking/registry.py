@@ -139,6 +139,14 @@ class Registry:
                 raise
         return _version(made, {})
 
+    def tag(self, version: Version, tags: Mapping[str, str]) -> None:
+        """Set tags of a version, over their old values; each is cut at 5,000 characters."""
+        with self._store.writing():
+            for key, value in tags.items():
+                self._store.client.set_model_version_tag(
+                    version.name, str(version.version), key, value[:MOST_CHARACTERS]
+                )
+
     def point(self, alias: str, version: Version) -> None:
         """Let the alias point to this version, and to no other of its model any more."""
         with self._store.writing():

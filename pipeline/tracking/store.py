@@ -31,7 +31,7 @@ class Store:
     Attributes:
         client: MLflow's client of it.
         uri: its tracking URI.
-        experiment_id: the experiment that new runs go to.
+        experiment_id: the experiment that new runs go to; empty where none are made.
         is_lost: the end of a run has waited for it in vain, so the other runs' ends need not.
     """
 
@@ -93,6 +93,22 @@ def open_store(experiment: str | None) -> Store:
             )
         reach.check_folder(place.artifact_location)
     return Store(client, uri, found)
+
+
+def open_at(uri: str | None = None) -> Store:
+    """Return the store at this address, without an experiment, after it has answered once.
+
+    Args:
+        uri: its tracking URI; None for that of `MLFLOW_TRACKING_URI`, or of this folder.
+
+    Raises:
+        PipelineError: there is no such store, it does not answer, or it cannot be written.
+    """
+    environment.settle()
+    uri = uri or get_tracking_uri()
+    with _refusals(uri):
+        reach.check(uri)
+        return Store(_client(uri), uri, experiment_id="")
 
 
 def _client(uri: str) -> MlflowClient:

@@ -167,14 +167,19 @@ class Tracker:
         Raises:
             PipelineError: there is none, or it was deleted.
         """
-        with self._store.writing():
-            run = found_or_none(lambda: self._store.client.get_run(run_id))
-        if run is None or run.info.lifecycle_stage != "active":
+        run = self.run_or_none(run_id)
+        if run is None:
             raise PipelineError(
                 f"a run must exist and not be deleted, got {run_id!r}: "
                 "copy its id from its page in MLflow's UI"
             )
-        return found(run)
+        return run
+
+    def run_or_none(self, run_id: str) -> FoundRun | None:
+        """The run with this id, whatever its experiment; None without one or if it was deleted."""
+        with self._store.writing():
+            run = found_or_none(lambda: self._store.client.get_run(run_id))
+        return None if run is None or run.info.lifecycle_stage != "active" else found(run)
 
     def history(self, run_id: str, key: str) -> list[tuple[int, float]]:
         """All points of one metric of a run: (step, value), by step."""

@@ -1,0 +1,23 @@
+"""A trained network and all that is known of it, as files that stand alone: written and verified.
+
+It must not know MLflow, nor which store a bundle comes from or goes to.
+"""
+
+from pipeline.bundle.assembly import assemble, input_example
+from pipeline.bundle.contents import Contents, Summary
+from pipeline.bundle.convert import check_extra
+from pipeline.bundle.intake import Bundle, received
+from pipeline.bundle.layout import BundleError
+from pipeline.bundle.outlet import placed
+
+__all__ = [
+    "Bundle",
+    "BundleError",
+    "Contents",
+    "Summary",
+    "assemble",
+    "check_extra",
+    "input_example",
+    "placed",
+    "received",
+]

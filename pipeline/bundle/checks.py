@@ -1,0 +1,117 @@
+"""What each file of a bundle must hold, judged by its name, without trusting a byte of it.
+
+It must not know digests, nor where the bundle comes from.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+
+from safetensors import SafetensorError, safe_open
+
+from pipeline.bundle import layout
+from pipeline.bundle.codec import strict_json
+from pipeline.bundle.graph import check_graph
+from pipeline.bundle.layout import BundleError
+from pipeline.bundle.model_folder import TEXTS, check_mlmodel
+from pipeline.bundle.onnx_file import check_onnx
+
+_MOST_JSON = 256 << 20
+_MOST_TEXT = 64 << 20
+
+
+def check_files(folder: Path, names: Sequence[str]) -> None:
+    """Return if every file holds what its name says and none can do harm when it is opened.
+
+    Args:
+        folder: where the files are.
+        names: of all files, relative to it.
+
+    Raises:
+        BundleError: the first file that does not.
+    """
+    for name in names:
+        try:
+            _check_of(name)(folder / name)
+        except (ValueError, OSError, SafetensorError) as error:
+            raise BundleError(name, _one_line(error)) from error
+
+
+def takes(name: str) -> bool:
+    """Whether a bundle takes an artifact of this name: whether there is a check for its kind."""
+    return PurePosixPath(name).suffix.lower() in _OF_SUFFIX
+
+
+def _check_of(name: str) -> Callable[[Path], object]:
+    if name in _OF_NAME:
+        return _OF_NAME[name]
+    suffix = PurePosixPath(name).suffix.lower()
+    if suffix not in _OF_SUFFIX:
+        raise ValueError(f"a file of the kind {suffix or 'without an ending'}")
+    return _OF_SUFFIX[suffix]
+
+
+def _one_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:200] if lines else type(error).__name__
+
+
+def _check_tensors(path: Path) -> None:
+    with safe_open(path, framework="numpy"):
+        pass  # its header is checked against the file's length as it is opened
+
+
+def _check_json(path: Path) -> None:
+    strict_json(_read(path, _MOST_JSON))
+
+
+def _check_text(path: Path) -> None:
+    try:
+        text = _read(path, _MOST_TEXT).decode()
+    except UnicodeDecodeError:
+        raise ValueError("bytes that are no text") from None
+    if "\0" in text:
+        raise ValueError("bytes that are no text")
+
+
+def _begins(*starts: bytes, kind: str) -> Callable[[Path], None]:
+    def check(path: Path) -> None:
+        with path.open("rb") as file:
+            head = file.read(16)
+        if not any(head.startswith(start) for start in starts):
+            raise ValueError(f"bytes that are no {kind}")
+
+    return check
+
+
+def _matches(pattern: str) -> Callable[[Path], None]:
+    compiled = re.compile(pattern)
+
+    def check(path: Path) -> None:
+        if not compiled.fullmatch(_read(path, 1 << 16).decode("utf-8", "replace")):
+            raise ValueError("other lines than export writes")
+
+    return check
+
+
+def _read(path: Path, most: int) -> bytes:
+    if path.stat().st_size > most:
+        raise ValueError(f"more than {most} bytes")
+    return path.read_bytes()
+
+
+_OF_NAME: Mapping[str, Callable[[Path], object]] = {
+    layout.SUMS: _check_text,
+    layout.PREDICT: _check_text,
+    layout.ONNX: check_onnx,
+    layout.GRAPH: check_graph,
+    layout.MLMODEL: check_mlmodel,
+    **{name: _matches(pattern) for name, pattern in TEXTS.items()},
+}
+_OF_SUFFIX: Mapping[str, Callable[[Path], object]] = {
+    ".safetensors": _check_tensors,
+    ".json": _check_json,
+    ".png": _begins(b"\x89PNG\r\n\x1a\n", kind="PNG"),
+    ".webp": _begins(b"RIFF", kind="WebP"),
+    **dict.fromkeys((".md", ".txt", ".csv", ".html", ".svg"), _check_text),
+}

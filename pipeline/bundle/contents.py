@@ -1,0 +1,200 @@
+"""The frozen records of what a bundle tells about a model: run, metrics, version, lineage.
+
+They must not know MLflow, nor how they are written to files.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+Points = tuple[tuple[int, int, float], ...]
+
+# The tag of a run or a logged model that an import made: the id of the first one of its line.
+ORIGIN = "imported_from"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExperimentRecord:
+    """The experiment that a run is in.
+
+    Attributes:
+        id: in the store that it comes from.
+        name: what a person calls it.
+        tags: its tags, saved views among them.
+    """
+
+    id: str
+    name: str
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetRecord:
+    """A data set that a run has read.
+
+    Attributes:
+        name: what people call it.
+        digest: of all its bytes, as far as the store keeps it.
+        source_type: of the source, such as `local`.
+        source: JSON that says where it was.
+        schema: JSON of its arrays' types and shapes; None where nobody said.
+        profile: JSON of counts; None where nobody said.
+        tags: what the run has used it for.
+    """
+
+    name: str
+    digest: str
+    source_type: str
+    source: str
+    schema: str | None
+    profile: str | None
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRecord:
+    """A run that has ended, in all but its metrics and artifacts.
+
+    Attributes:
+        id: in the store that it comes from.
+        name: what a person calls it.
+        status: as MLflow names it, such as `FINISHED`.
+        start_ms: when it started, milliseconds since 1970.
+        end_ms: when it ended; None where nobody said.
+        parameters: its settings as text.
+        tags: its tags, the description among them.
+        datasets: what it has read.
+    """
+
+    id: str
+    name: str
+    status: str
+    start_ms: int
+    end_ms: int | None
+    parameters: Mapping[str, str]
+    tags: Mapping[str, str]
+    datasets: tuple[DatasetRecord, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelRecord:
+    """A model that a run has logged, in all but its files.
+
+    Attributes:
+        id: in the store that it comes from.
+        name: what the run calls it.
+        type: what kind of model; None where nobody said.
+        step: the epoch whose weights these are.
+        parameters: its settings as text.
+        tags: its tags.
+        metrics: the points (step, milliseconds since 1970, value) of the run's that are its own.
+    """
+
+    id: str
+    name: str
+    type: str | None
+    step: int
+    parameters: Mapping[str, str]
+    tags: Mapping[str, str]
+    metrics: Mapping[str, Points]
+
+
+@dataclass(frozen=True, kw_only=True)
+class VersionRecord:
+    """A version of a registered model, and what is said of the registered model itself.
+
+    Attributes:
+        name: of the registered model.
+        version: its number in the registry that it comes from.
+        description: the model card, Markdown.
+        tags: of the version.
+        aliases: that point to it, sorted.
+        model_description: of the registered model, Markdown.
+        model_tags: of the registered model.
+    """
+
+    name: str
+    version: int
+    description: str
+    tags: Mapping[str, str]
+    aliases: tuple[str, ...]
+    model_description: str
+    model_tags: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contents:
+    """All that a bundle tells, beside the files of the model and of the run.
+
+    Attributes:
+        experiment: where the run is.
+        run: that trained the network.
+        metrics: every point (step, milliseconds since 1970, value) of each of the run's metrics.
+        model: that the run logged.
+        version: that it is registered as.
+    """
+
+    experiment: ExperimentRecord
+    run: RunRecord
+    metrics: Mapping[str, Points]
+    model: ModelRecord
+    version: VersionRecord
+
+
+@dataclass(frozen=True, kw_only=True)
+class OnnxRecord:
+    """What is known of the ONNX file.
+
+    Attributes:
+        opset: the version of its operators.
+        images: on how many images it was compared with the PyTorch model.
+        compared_on: which images these are, for people.
+        largest_difference: of any logit, absolute, rounded up to two digits.
+    """
+
+    opset: int
+    images: int
+    compared_on: str
+    largest_difference: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """What a bundle says of itself on its first page, `bundle.json`.
+
+    Attributes:
+        format: the version of the bundle's layout.
+        made_by: package and version that wrote it.
+        model: the address of the version in the registry that it comes from.
+        experiment: its name.
+        run: the id of the run in the store that it comes from.
+        run_name: what people call the run.
+        dataset: what it was trained on.
+        dataset_digest: of all bytes of that.
+        commit: of the code that trained it; None where that was in no repository.
+        is_dirty: the code differed from the commit.
+        python: the version of Python that logged the model.
+        requirements: what the model needs to be loaded, with versions.
+        input_shape: of the model's input, -1 for the batch.
+        output_shape: of its output.
+        classes: what each output stands for, in order.
+        onnx: what is known of the ONNX file.
+        left_out: artifacts of the run that are of a kind no bundle takes.
+    """
+
+    format: int
+    made_by: str
+    model: str
+    experiment: str
+    run: str
+    run_name: str
+    dataset: str
+    dataset_digest: str
+    commit: str | None
+    is_dirty: bool
+    python: str
+    requirements: tuple[str, ...]
+    input_shape: tuple[int, ...]
+    output_shape: tuple[int, ...]
+    classes: tuple[str, ...]
+    onnx: OnnxRecord
+    left_out: tuple[str, ...]

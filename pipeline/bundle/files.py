@@ -1,0 +1,77 @@
+"""The records of a bundle in its folder: which record lies in which file.
+
+It must not know where the records come from.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypeVar
+
+from pipeline.bundle import layout
+from pipeline.bundle.codec import decode, encode
+from pipeline.bundle.contents import (
+    Contents,
+    ExperimentRecord,
+    ModelRecord,
+    Points,
+    RunRecord,
+    Summary,
+    VersionRecord,
+)
+from pipeline.bundle.layout import BundleError
+
+T = TypeVar("T")
+
+
+def write_records(folder: Path, contents: Contents, summary: Summary) -> None:
+    """Write what a bundle tells into its folder, and the model card as a page of its own."""
+    records = {
+        layout.SUMMARY: summary,
+        layout.EXPERIMENT: contents.experiment,
+        layout.RUN: contents.run,
+        layout.METRICS: contents.metrics,
+        layout.MODEL: contents.model,
+        layout.VERSION: contents.version,
+    }
+    for name, record in records.items():
+        write_text(folder / name, encode(record))
+    write_text(folder / layout.CARD, f"{contents.version.description.rstrip()}\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text with the same bytes on every system."""
+    path.write_text(text, encoding="utf-8", newline="\n")
+
+
+def read_summary(folder: Path) -> Summary:
+    """What the bundle in this folder says of itself.
+
+    Raises:
+        BundleError: it holds no summary, or one of another format.
+    """
+    summary = _read(Summary, folder, layout.SUMMARY)
+    if summary.format != layout.FORMAT:
+        raise BundleError(layout.SUMMARY, f"format {summary.format} where {layout.FORMAT} is read")
+    return summary
+
+
+def read_contents(folder: Path) -> Contents:
+    """What the bundle in this folder tells about its model.
+
+    Raises:
+        BundleError: a file does not hold its record.
+    """
+    return Contents(
+        experiment=_read(ExperimentRecord, folder, layout.EXPERIMENT),
+        run=_read(RunRecord, folder, layout.RUN),
+        metrics=_read(Mapping[str, Points], folder, layout.METRICS),  # type: ignore[type-abstract]
+        model=_read(ModelRecord, folder, layout.MODEL),
+        version=_read(VersionRecord, folder, layout.VERSION),
+    )
+
+
+def _read(kind: type[T], folder: Path, name: str) -> T:
+    try:
+        return decode(kind, (folder / name).read_bytes())
+    except (ValueError, OSError) as error:
+        raise BundleError(name, str(error)) from error

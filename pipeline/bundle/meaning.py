@@ -1,0 +1,102 @@
+"""What a bundle's records must say, beyond being of their types, so that a store takes them.
+
+A store that refuses one of them half-way would leave half a model behind. It must not ask one.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+
+from pipeline.bundle import layout
+from pipeline.bundle.contents import ORIGIN, Contents, Summary
+from pipeline.bundle.layout import BundleError
+from pipeline.model_address import alias_name, model_name
+
+_ID = re.compile(r"[0-9A-Za-z-]{1,64}", re.ASCII)
+# MLflow's rule for names of parameters, metrics and tags, that holds on every system.
+_KEY = re.compile(r"[\w.\-/ :]{1,250}")
+_STATUSES = frozenset({"FINISHED", "FAILED", "KILLED"})
+_MOST = 2**53
+_LENGTHS = {"parameter": 6000, "tag": 8000, "experiment": 20_000, "text": 5000, "dataset": 60_000}
+
+
+def check_meaning(contents: Contents, summary: Summary) -> None:
+    """Return if a store can take all of this, and the records agree.
+
+    Raises:
+        BundleError: an id, a name or a number is none, a text is too long, or two files differ.
+    """
+    for file, problem in _problems(contents, summary):
+        raise BundleError(file, problem)
+
+
+def _problems(contents: Contents, summary: Summary) -> Iterator[tuple[str, str]]:
+    run, model, version = contents.run, contents.model, contents.version
+    for file, identity in (
+        (layout.RUN, run.id),
+        (layout.RUN, run.tags.get(ORIGIN, run.id)),
+        (layout.MODEL, model.id),
+        (layout.MODEL, model.tags.get(ORIGIN, model.id)),
+    ):
+        if not _ID.fullmatch(identity):
+            yield file, "an id that is none"
+    try:
+        model_name(version.name)
+        for alias in version.aliases:
+            alias_name(alias)
+    except ValueError as error:
+        yield layout.VERSION, f"the name {ascii(str(error))[:80]}, which is none"
+    if run.status not in _STATUSES:
+        yield layout.RUN, "a run that has not ended"
+    if not contents.experiment.name.strip() or len(contents.experiment.name) > 500:
+        yield layout.EXPERIMENT, "an experiment without a name"
+    if not model.name or re.search(r"[/:.%\"']", model.name):
+        yield layout.MODEL, "a model's name that is none"
+    if summary.run != run.id or summary.model != f"models:/{version.name}/{version.version}":
+        yield layout.SUMMARY, "another model than the other files tell of"
+    yield from _texts(contents)
+    yield from _numbers(contents)
+
+
+def _texts(contents: Contents) -> Iterator[tuple[str, str]]:
+    run, model, version = contents.run, contents.model, contents.version
+    mappings: tuple[tuple[str, str, Mapping[str, str]], ...] = (
+        (layout.EXPERIMENT, "experiment", contents.experiment.tags),
+        (layout.RUN, "parameter", run.parameters),
+        (layout.RUN, "tag", run.tags),
+        (layout.MODEL, "parameter", model.parameters),
+        (layout.MODEL, "tag", model.tags),
+        (layout.VERSION, "text", version.tags),
+        (layout.VERSION, "text", version.model_tags),
+        *((layout.RUN, "tag", entry.tags) for entry in run.datasets),
+    )
+    for file, kind, mapping in mappings:
+        for key, value in mapping.items():
+            if not _is_key(key) or len(value) > _LENGTHS[kind]:
+                yield file, f"the entry {key[:80]!a}, which no store takes"
+    for text in (version.description, version.model_description):
+        if len(text) > _LENGTHS["text"]:
+            yield layout.VERSION, "a description that is too long"
+    for entry in run.datasets:
+        lengths = (len(entry.source), len(entry.schema or ""), len(entry.profile or ""))
+        if len(entry.name) > 500 or len(entry.digest) > 36 or max(lengths) > _LENGTHS["dataset"]:
+            yield layout.RUN, "a data set that no store takes"
+
+
+def _numbers(contents: Contents) -> Iterator[tuple[str, str]]:
+    run = contents.run
+    if not 0 <= run.start_ms <= (run.end_ms or run.start_ms) < _MOST:
+        yield layout.RUN, "times that are none"
+    for file, metrics in (
+        (layout.METRICS, contents.metrics),
+        (layout.MODEL, contents.model.metrics),
+    ):
+        for key, points in metrics.items():
+            if not _is_key(key):
+                yield file, f"the metric {key[:80]!a}, which no store takes"
+            if any(abs(step) > _MOST or not 0 <= time < _MOST for step, time, _ in points):
+                yield file, f"a step or a time of {key[:80]!a} that is none"
+
+
+def _is_key(key: str) -> bool:
+    """Whether MLflow takes a parameter, metric or tag of this name, as a path of its own."""
+    return bool(_KEY.fullmatch(key)) and all(part not in ("", ".", "..") for part in key.split("/"))

@@ -1,0 +1,105 @@
+"""A bundle's folder put in its place, as a folder or a zip: whole, or not at all.
+
+It must not know what the files hold, but whether what is in its way is a bundle.
+"""
+
+import os
+import secrets
+import shutil
+import stat
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pipeline.bundle import layout
+from pipeline.bundle.digests import parse_sums, sums_text
+from pipeline.bundle.files import write_text
+from pipeline.errors import PipelineError
+
+_DATE = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip knows: one bundle, one file
+
+
+@contextmanager
+def placed(out: Path, *, is_forced: bool) -> Iterator[Path]:
+    """An empty folder to fill, which after the block stands at `out` with its SHA256SUMS.
+
+    Nothing is left at or beside `out` where the block fails.
+
+    Args:
+        out: a folder to make, or a file that ends in .zip.
+        is_forced: write over a bundle that is there, but over nothing else.
+
+    Raises:
+        PipelineError: something is there already, or the place cannot be written.
+    """
+    is_zip = out.suffix.lower() == ".zip"
+    _check_place(out, is_zip=is_zip, is_forced=is_forced)
+    # Beside `out`, since a folder is renamed only within one file system.
+    work = out.parent / f".{out.name}.{secrets.token_hex(4)}.part"
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        folder = work / "bundle"
+        folder.mkdir(parents=True)
+        yield folder
+        names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+        layout.check_names(names)
+        write_text(folder / layout.SUMS, sums_text(folder, names))
+        if is_zip:
+            _pack(folder, [*names, layout.SUMS], work / "zip")
+            (work / "zip").replace(out)
+        else:
+            if out.exists():
+                out.rename(work / "before")
+            folder.rename(out)
+    except OSError as error:
+        raise PipelineError(
+            f"a bundle must be written where there is room and a way, got {out} "
+            f"({error.strerror or error}): give another place or make room"
+        ) from error
+    finally:
+        if (work / "before").exists() and not out.exists():
+            (work / "before").rename(out)
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def is_bundle(path: Path) -> bool:
+    """Whether a folder or zip holds a bundle and nothing beside it."""
+    try:
+        if path.is_dir():
+            sums = parse_sums((path / layout.SUMS).read_text("utf-8"))
+            found = {p.relative_to(path).as_posix() for p in path.rglob("*") if not p.is_dir()}
+        else:
+            with zipfile.ZipFile(path) as archive:
+                sums = parse_sums(archive.read(layout.SUMS).decode("utf-8"))
+                found = set(archive.namelist())
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile, PipelineError):
+        return False
+    return found == {*sums, layout.SUMS} and layout.SUMMARY in sums
+
+
+def _check_place(out: Path, *, is_zip: bool, is_forced: bool) -> None:
+    if not os.path.lexists(out):
+        return
+    if not is_forced:
+        raise PipelineError(
+            f"out must not be there yet, got {out}: give another name, or force=true to replace "
+            "the bundle"
+        )
+    if out.is_symlink() or out.is_dir() == is_zip or not is_bundle(out):
+        raise PipelineError(
+            f"only a bundle is replaced, got {out}, which is none or holds more: give another name"
+        )
+
+
+def _pack(folder: Path, names: list[str], path: Path) -> None:
+    """Write these files into a zip: the same bytes for the same files."""
+    with path.open("xb") as file:
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
+            for name in names:
+                entry = zipfile.ZipInfo(name, _DATE)
+                entry.create_system, entry.external_attr = 3, (stat.S_IFREG | 0o644) << 16
+                entry.compress_type = zipfile.ZIP_DEFLATED
+                archive.writestr(entry, (folder / name).read_bytes())
+        file.flush()
+        os.fsync(file.fileno())

@@ -1,0 +1,73 @@
+"""The page that explains a bundle to whoever unpacks it.
+
+It must not know more than the bundle itself tells.
+"""
+
+from importlib import resources
+
+from pipeline.bundle import layout
+from pipeline.bundle.contents import Summary
+
+_FILES = {
+    (layout.CARD,): "what the network is, how it was trained, how well it does, its limits",
+    (layout.PREDICT,): "classifies images; needs numpy and onnxruntime alone",
+    (layout.ONNX,): "the network as ONNX, for batches of any size",
+    (layout.GRAPH,): "the network as PyTorch's graph (pt2), for batches of any size",
+    (layout.STATE_DICT,): "its weights, safetensors",
+    (f"{layout.MODEL_FOLDER}/",): "all of an MLflow model: the pt2 with signature, input example "
+    "and requirements",
+    (layout.SUMMARY,): "lineage: run, experiment, data and their digest, commit, environment",
+    (layout.RUN,): "the run's parameters, tags and times",
+    (layout.METRICS,): "every point of every metric: [step, milliseconds since 1970, value]",
+    (layout.EXPERIMENT, layout.MODEL, layout.VERSION): "experiment, logged model, and registered "
+    "version with its tags and aliases",
+    (f"{layout.ARTIFACTS}/",): "plots and the other files of the run",
+    (layout.SUMS,): "digests of all of these",
+}
+
+
+def predict_script() -> str:
+    """The text of `predict.py` as it is put into a bundle."""
+    return resources.files("pipeline.bundle").joinpath(layout.PREDICT).read_text("utf-8")
+
+
+def readme(summary: Summary) -> str:
+    """The text of the bundle's README.md."""
+    shape = " x ".join(str(size) for size in summary.input_shape[1:])
+    commit = summary.commit or "unknown"
+    if summary.is_dirty:
+        commit += ", changed since"
+    left_out = "".join(f"\nNot in this bundle: `{name}` of the run.\n" for name in summary.left_out)
+    return f"""\
+# {summary.model}: {summary.run_name}
+
+A trained network with all that is known of it, exported from an MLflow registry by
+{summary.made_by}. What it is and how good it is: `{layout.CARD}`.
+
+| file | what it is |
+|---|---|
+{_table()}
+{left_out}
+Input: float32 in [0, 1], background 0, shape (batch, {shape}). Output: a logit for each of the
+{len(summary.classes)} classes: {", ".join(summary.classes)}.
+
+ONNX (opset {summary.onnx.opset}) and PyTorch were compared on {summary.onnx.images} images:
+{summary.onnx.compared_on}. No logit differs by more than {summary.onnx.largest_difference:g}.
+
+    sha256sum -c {layout.SUMS}
+    pip install numpy onnxruntime && python {layout.PREDICT} digits.npy
+    python -m pipeline import --bundle . --to sqlite:///mlflow.db
+
+The digests tell damage, not who made the bundle. `{layout.PREDICT}` is a program: run it only if
+you trust where you have the bundle from. Import does not run it.
+
+- data: {summary.dataset}, digest {summary.dataset_digest}
+- run: {summary.run}, in the experiment {summary.experiment}
+- commit: {commit}
+- environment: Python {summary.python}, {", ".join(summary.requirements)}
+"""
+
+
+def _table() -> str:
+    rows = ((", ".join(f"`{name}`" for name in names), text) for names, text in _FILES.items())
+    return "\n".join(f"| {names} | {text} |" for names, text in rows)

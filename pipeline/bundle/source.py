@@ -1,0 +1,107 @@
+"""The files of a bundle that somebody hands in, as a folder or a zip, before they are trusted.
+
+It must not write anything, nor know what the files should hold.
+"""
+
+import os
+import stat
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from pipeline.bundle.layout import BundleError, check_names
+from pipeline.errors import PipelineError
+
+MOST_FILES = 10_000
+MOST_BYTES = 4 << 30
+# Deflate reaches 1032 to 1; a chart of one colour or a list of zeros stays below this.
+MOST_RATIO = 500
+_FREE_BYTES = 1 << 20
+
+# What zipfile and zlib raise at bytes that are no archive, or at one that was tampered with.
+BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A bundle's files.
+
+    Attributes:
+        sizes: how many bytes each has, by its name.
+        open: opens one by its name, for its bytes.
+    """
+
+    sizes: Mapping[str, int]
+    open: Callable[[str], IO[bytes]]
+
+
+@contextmanager
+def opened(bundle: Path) -> Iterator[Source]:
+    """The files in a folder or a zip; what cannot be a bundle's is refused before it is read.
+
+    Raises:
+        BundleError: a link, a device, an encrypted or overlong entry, a name that leads out.
+        PipelineError: there is no such folder or zip, or it is broken.
+    """
+    if bundle.is_dir():
+        yield Source(_checked(_folder_sizes(bundle)), lambda name: (bundle / name).open("rb"))
+        return
+    try:
+        with zipfile.ZipFile(bundle) as archive:
+            yield Source(_checked(_zip_sizes(archive)), archive.open)
+    except (*BROKEN, OSError) as error:
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise PipelineError(
+            f"a bundle must be a whole folder or .zip, got {bundle} ({reason.splitlines()[0]}): "
+            "nothing was written; give the path that export wrote, or fetch it again"
+        ) from error
+
+
+def _checked(sizes: Mapping[str, int]) -> Mapping[str, int]:
+    """The sizes, if there are not too many files and bytes and the names are good."""
+    if len(sizes) > MOST_FILES:
+        raise BundleError("it", f"{len(sizes)} files where {MOST_FILES} is the most")
+    check_names(sizes)
+    if sum(sizes.values()) > MOST_BYTES:
+        largest = max(sizes, key=lambda name: sizes[name])
+        raise BundleError(largest, f"more than {MOST_BYTES >> 30} GiB, {sizes[largest]} bytes")
+    return sizes
+
+
+def _folder_sizes(root: Path) -> dict[str, int]:
+    sizes: dict[str, int] = {}
+    for folder, folders, files in os.walk(root):
+        for entry in (Path(folder) / name for name in sorted(folders + files)):
+            name = entry.relative_to(root).as_posix()
+            status = entry.lstat()
+            if stat.S_ISDIR(status.st_mode):
+                continue
+            if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+                raise BundleError(name, "a link or a device")
+            sizes[name] = status.st_size
+            if len(sizes) > MOST_FILES:
+                return sizes
+    return sizes
+
+
+def _zip_sizes(archive: zipfile.ZipFile) -> dict[str, int]:
+    sizes: dict[str, int] = {}
+    for entry in archive.infolist():
+        name = entry.orig_filename  # as it is written: zipfile cuts a name at NUL
+        kind = stat.S_IFMT(entry.external_attr >> 16)
+        if name in sizes:
+            raise BundleError(name, "a second file of one name")
+        if kind not in (0, stat.S_IFREG) or entry.is_dir():
+            raise BundleError(name, "a link, a folder or a device")
+        if entry.flag_bits & 0x1:
+            raise BundleError(name, "an encrypted file")
+        if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise BundleError(name, f"compression of kind {entry.compress_type}")
+        if entry.file_size > max(_FREE_BYTES, MOST_RATIO * entry.compress_size):
+            raise BundleError(name, f"{entry.file_size} bytes out of {entry.compress_size}")
+        sizes[name] = entry.file_size
+    return sizes

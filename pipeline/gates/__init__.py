@@ -1,0 +1,57 @@
+"""What a trained network must hold before it is registered: one function a gate.
+
+They read and compare; they must not write to the registry.
+"""
+
+from collections.abc import Iterator
+
+from pipeline.gates.answers import answers_twice_alike, same_accuracy, same_logits
+from pipeline.gates.candidate import Candidate, candidate
+from pipeline.gates.isolation import Isolation, loads_alone
+from pipeline.gates.signature import signature_holds
+from pipeline.gates.standing import Holder, holder_of, not_worse
+from pipeline.gates.verdict import GateError, Verdict
+from pipeline.selection import Selection
+
+__all__ = [
+    "Candidate",
+    "GateError",
+    "Holder",
+    "Isolation",
+    "Verdict",
+    "candidate",
+    "holder_of",
+    "pass_all",
+]
+
+
+def pass_all(
+    one: Candidate,
+    selection: Selection,
+    *,
+    holder: Holder | None,
+    margin: float,
+    is_forced: bool,
+    isolation: Isolation,
+    uri: str,
+) -> Iterator[Verdict]:
+    """The verdict of each gate in turn, from whether the model loads to whether it is wanted.
+
+    Args:
+        one: the network.
+        selection: how it was chosen.
+        holder: who holds the alias now; None where nobody does.
+        margin: how much worse than the holder it may be.
+        is_forced: let it through although it is worse.
+        isolation: where it must load.
+        uri: the tracking URI of the store that it is in.
+
+    Raises:
+        GateError: the first gate that refuses it.
+    """
+    yield loads_alone(one, isolation=isolation, uri=uri)
+    yield answers_twice_alike(one)
+    yield same_logits(one)
+    yield same_accuracy(one)
+    yield signature_holds(one)
+    yield not_worse(selection, holder, margin=margin, is_forced=is_forced)

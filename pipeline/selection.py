@@ -1,0 +1,135 @@
+"""Which trained network is to be registered: a run by its id, or a sweep's best by validation.
+
+It must not know gates or the registry, and never looks at the test set.
+"""
+
+import csv
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pipeline.errors import PipelineError
+from pipeline.tracking import FoundRun, Tracker, any_of, tagged
+
+NETWORKS = "networks.csv"
+_RUN_ID = "run_id"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """The network that a validation metric has chosen.
+
+    Attributes:
+        run: its run.
+        metric: what chose it.
+        value: of the metric, at the epoch whose weights were kept.
+        compared: how many networks it was chosen from.
+        tied: the others with the very same value, in the order of the sweep.
+    """
+
+    run: FoundRun
+    metric: str
+    value: float
+    compared: int
+    tied: tuple[FoundRun, ...]
+
+
+def select(source: str, metric: str, *, tracker: Tracker) -> Selection:
+    """The best network of a source; among equals the first in the order of the sweep.
+
+    Args:
+        source: `sweep:latest`, `sweep:RUN_ID` or `run:RUN_ID`.
+        metric: of validation; see `is_higher_better`.
+        tracker: of the experiment that the sweep is in.
+
+    Raises:
+        PipelineError: there is no such sweep or run, it holds no finished network, or the network
+            was validated on the test set.
+    """
+    kind, _, which = source.partition(":")
+    runs = [_network(which, tracker)] if kind == "run" else _of_sweep(which, tracker)
+    for run in runs:
+        _refuse_the_test_set(run)
+    values = {run.id: value_of(run, metric, tracker) for run in runs}
+    numbers = [value for value in values.values() if not math.isnan(value)]
+    if not numbers:
+        raise PipelineError(
+            f"a network must have {metric} at its chosen epoch, got none from {source}: "
+            "choose networks that were trained and validated"
+        )
+    value = max(numbers) if is_higher_better(metric) else min(numbers)
+    best, *tied = [run for run in runs if values[run.id] == value]
+    return Selection(run=best, metric=metric, value=value, compared=len(runs), tied=tuple(tied))
+
+
+def is_higher_better(metric: str) -> bool:
+    """Whether more of this metric is better: yes for accuracy, no for loss."""
+    return metric.endswith("/accuracy")
+
+
+def value_of(run: FoundRun, metric: str, tracker: Tracker) -> float:
+    """The metric at the epoch whose weights were kept; NaN where the run has none there."""
+    chosen = run.tags.get("chosen_epoch")
+    points = tracker.history(run.id, metric)
+    return next((value for epoch, value in points if str(epoch) == chosen), math.nan)
+
+
+def _network(run_id: str, tracker: Tracker) -> FoundRun:
+    """The finished network with this id."""
+    run = tracker.run(run_id)
+    if not _is_finished_network(run):
+        raise PipelineError(
+            "the run to register must be a finished network's and hold its model, got "
+            f"{run.name!r} ({run.id}): choose one with the tags kind=network and outcome=finished"
+        )
+    return run
+
+
+def _of_sweep(which: str, tracker: Tracker) -> list[FoundRun]:
+    """The finished networks of a sweep, in its order."""
+    sweep = _sweep(which, tracker)
+    with tracker.artifact(sweep.id, NETWORKS).open(encoding="utf-8", newline="") as file:
+        ids = list(dict.fromkeys(row[_RUN_ID] for row in csv.DictReader(file) if row.get(_RUN_ID)))
+    found = {run.id: run for run in tracker.search(any_of(ids))} if ids else {}
+    runs = [found[one] for one in ids if one in found and _is_finished_network(found[one])]
+    if not runs:
+        raise PipelineError(
+            f"a sweep must hold a finished network, got none in {NETWORKS} of {sweep.name!r} "
+            f"({sweep.id}): run the sweep again"
+        )
+    return runs
+
+
+def _sweep(which: str, tracker: Tracker) -> FoundRun:
+    """The newest sweep that has ended, or the one with this id."""
+    steps = tracker.search(tagged({"kind": "step", "step": "sweep"}))
+    # A killed sweep has not compared what it trained.
+    ended: Sequence[FoundRun] = [
+        run for run in steps if run.tags.get("outcome") in {"finished", "failed"}
+    ]
+    for run in ended:
+        if which in {"latest", run.id}:
+            return run
+    raise PipelineError(
+        f"a sweep must have ended in this experiment, got {which!r} of {len(ended)} sweeps: run "
+        "`sweep` first, or set MLFLOW_EXPERIMENT_NAME to the experiment that it is in"
+    )
+
+
+def _is_finished_network(run: FoundRun) -> bool:
+    is_finished = (run.tags.get("kind"), run.tags.get("outcome")) == ("network", "finished")
+    return is_finished and run.model is not None
+
+
+def _refuse_the_test_set(run: FoundRun) -> None:
+    """Refuse a network whose validation images were the test set.
+
+    Raises:
+        PipelineError: they were, or nobody said.
+    """
+    if run.parameters.get("holdout", "0") == "0":
+        raise PipelineError(
+            f"a network must be chosen by held-out images, got holdout=0 in {run.name!r} "
+            f"({run.id}): it was validated on the test set, which must choose nothing; "
+            "train with a holdout of at least 1"
+        )

@@ -1,0 +1,65 @@
+"""The step `export`: a registered model and all that is known of it, as one folder or zip."""
+
+from pathlib import Path
+
+from jaxtyping import Float32
+from torch import Tensor
+
+from pipeline.bundle import Contents, assemble, check_extra, input_example, layout, placed
+from pipeline.console import Console
+from pipeline.data import prepared
+from pipeline.errors import PipelineError
+from pipeline.options import ExportSettings
+from pipeline.settings import texts
+from pipeline.tracking import fetch_artifacts, fetch_model, open_at, read_contents, taken_up
+
+
+def run(settings: ExportSettings, console: Console) -> None:
+    """Write the bundle; no run of its own is made, since nothing is learned by it.
+
+    Raises:
+        PipelineError: a package or the model is missing, the model is none of this pipeline's,
+            ONNX gives other logits, or the bundle cannot be written.
+    """
+    with taken_up("export", texts(settings)):
+        check_extra()
+        store = open_at()
+        contents = read_contents(store, settings.model)
+        out = Path(settings.out).expanduser()
+        with placed(out, is_forced=settings.force) as folder:
+            mlmodel = fetch_model(store, contents.model.id, folder / layout.MODEL_FOLDER)
+            fetch_artifacts(store, contents.run.id, folder / layout.ARTIFACTS)
+            images, compared_on = _images(contents, settings.data, folder=folder, console=console)
+            summary = assemble(
+                folder, contents, mlmodel=mlmodel, images=images, compared_on=compared_on
+            )
+        onnx = summary.onnx
+        console.line(f"ONNX (opset {onnx.opset}) and PyTorch, {onnx.images} images, {compared_on}:")
+        console.line(f"  no logit differs by more than {onnx.largest_difference:g}")
+        for name in summary.left_out:
+            console.line(f"left out: {name}, a kind of file that no bundle takes")
+        console.line(f"exported: {summary.model} to {out}")
+    console.elapsed("done")
+
+
+def _images(
+    contents: Contents, data: str, *, folder: Path, console: Console
+) -> tuple[Float32[Tensor, "images ..."], str]:
+    """What ONNX is compared on: the test images, or the input example where these are not here."""
+    parameters = contents.run.parameters
+    name, digest = (parameters.get(key, "") for key in ("dataset", "dataset_digest"))
+    try:
+        found = prepared(name if data == "auto" else data)
+        if found.digest == digest:
+            return found.test_images[:, None] / 255, f"the test set of {name}"
+        problem = f"{data if data != 'auto' else name!r} has digest {found.digest} instead"
+    except PipelineError as error:
+        problem = str(error)
+    if data != "auto":
+        raise PipelineError(
+            f"data must be what the network was trained on, {name} with digest {digest}, got: "
+            f"{problem}"
+        )
+    console.line(f"the data set {name} (digest {digest}) is not here: {problem}")
+    console.line("ONNX is compared on the input example alone; data=... names a file or folder")
+    return input_example(folder), f"the input example, since {name} was not at hand"

@@ -1,0 +1,26 @@
+"""The step `import`: a bundle into a store, every digest verified before anything is written."""
+
+from pathlib import Path
+
+from pipeline.bundle import received
+from pipeline.console import Console
+from pipeline.options import ImportSettings
+from pipeline.settings import texts
+from pipeline.tracking import arrive, open_at, taken_up
+
+
+def run(settings: ImportSettings, console: Console) -> None:
+    """Bring the bundle into the store, and say for each part whether it was made or was there.
+
+    Raises:
+        PipelineError: the bundle is refused, and nothing is written; or the store refused.
+    """
+    with (
+        taken_up("import", texts(settings)),
+        received(Path(settings.bundle).expanduser()) as bundle,
+    ):
+        console.line(f"verified: {bundle.summary.model}, SHA-256 of its digests {bundle.digest}")
+        store = open_at(None if settings.to == "auto" else settings.to)
+        for line in arrive(store, bundle, is_forced=settings.force):
+            console.line(line)
+    console.elapsed("done")

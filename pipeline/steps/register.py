@@ -1,0 +1,165 @@
+"""The step `register`: a trained network into the model registry, if it passes every gate."""
+
+from collections.abc import Iterator, Sequence
+
+from pipeline import gates
+from pipeline.console import Console
+from pipeline.gates import Candidate, GateError, Holder, Verdict
+from pipeline.model_card import model_card
+from pipeline.options import RegisterSettings
+from pipeline.report import table
+from pipeline.selection import Selection, select
+from pipeline.settings import texts
+from pipeline.tracking import Registry, Run, Version, connect
+
+CARD = "model_card.md"
+
+
+def run(settings: RegisterSettings, console: Console) -> None:
+    """Choose a network, lead it through the gates, and let the alias point to it.
+
+    Raises:
+        PipelineError: there is no such network, its data are not here, or a gate refused it.
+    """
+    tracker = connect()
+    registry, name, alias = tracker.registry, settings.name, settings.alias
+    with tracker.start_step("register", f"register {name}", parameters=texts(settings)) as step:
+        selection = select(settings.from_, settings.metric, tracker=tracker)
+        choice = _choice(selection, settings.from_)
+        console.line(choice)
+        version = registry.of_run(name, selection.run.id)
+        if version and alias in version.aliases:
+            ending = f"Nothing to do: it is {version.address} and holds @{alias} already."
+            step.describe(f"{choice}\n\n{ending}")
+        else:
+            candidate = gates.candidate(selection.run, tracker)
+            holder = gates.holder_of(name, alias, settings.metric, tracker=tracker)
+            verdicts = gates.pass_all(
+                candidate,
+                selection,
+                holder=holder,
+                margin=settings.margin,
+                is_forced=settings.force,
+                isolation=settings.isolation,
+                uri=tracker.uri,
+            )
+            passed = _watch(verdicts, step=step, console=console, choice=choice)
+            card = _card(candidate, selection, address=f"models:/{name}@{alias}")
+            step.text(card, CARD)
+            is_new = version is None
+            version = _registered(
+                registry,
+                name,
+                version,
+                candidate=candidate,
+                tags=_tags(candidate, selection, passed),
+                card=card,
+            )
+            registry.point(alias, version)
+            ending = _ending(version, holder, alias, is_new=is_new)
+            step.describe(f"{choice}\n\n{ending}\n\n{_gate_table(passed)}")
+        step.tags({"model_version": version.address})
+        console.line(ending)
+    console.elapsed("done")
+
+
+def _choice(selection: Selection, source: str) -> str:
+    """How the network was chosen, in a sentence or two."""
+    value = f"{selection.metric} {selection.value:.6g} on held-out images"
+    name = selection.run.name
+    if selection.compared == 1:
+        return f"{name}, the one network of {source}: {value}."
+    words = f"{name}, the best of {selection.compared} networks of {source}: {value}."
+    if selection.tied:
+        others = ", ".join(run.name for run in selection.tied)
+        words += f" Just as good: {others}; the first in the sweep's order was taken."
+    return words
+
+
+def _watch(
+    verdicts: Iterator[Verdict], *, step: Run, console: Console, choice: str
+) -> list[Verdict]:
+    """The verdicts of all gates, each shown as it comes.
+
+    Raises:
+        GateError: a gate refused; the step's description then says what had passed before it.
+    """
+    passed: list[Verdict] = []
+    try:
+        for verdict in verdicts:
+            console.line(f"gate {verdict.gate}: {verdict.found}")
+            passed.append(verdict)
+    except GateError as error:
+        step.tags({"gate": error.gate})
+        refused = "**Refused.** The registry is as it was."
+        step.describe(f"{choice}\n\n{refused}\n\n{_gate_table(passed, error)}")
+        raise
+    return passed
+
+
+def _gate_table(passed: Sequence[Verdict], refusal: GateError | None = None) -> str:
+    """What each gate found, as Markdown."""
+    rows = [(one.gate, "forced" if one.is_forced else "passed", one.found) for one in passed]
+    if refusal:
+        rows.append((refusal.gate, "refused", str(refusal)))
+    return table(("gate", "outcome", "found"), rows, left=3)
+
+
+def _registered(
+    registry: Registry,
+    name: str,
+    version: Version | None,
+    *,
+    candidate: Candidate,
+    tags: dict[str, str],
+    card: str,
+) -> Version:
+    """The network's version: the one that it has already, tagged anew, or a new one."""
+    if version:
+        registry.tag(version, tags)
+        return version
+    return registry.create(
+        name, candidate.address, run_id=candidate.run.id, tags=tags, description=card
+    )
+
+
+def _tags(candidate: Candidate, selection: Selection, passed: Sequence[Verdict]) -> dict[str, str]:
+    """What the version says of itself: its network, its data, its code, its gates."""
+    result = candidate.result
+    tags = {
+        "arm": result.recipe.arm,
+        "drop_rate": result.recipe.parameters["drop_rate"],
+        "seed": result.recipe.parameters["seed"],
+        "dataset": result.dataset,
+        "dataset_digest": result.dataset_digest,
+        "commit": candidate.commit or "not known",
+        "run": candidate.run.id,
+        selection.metric: f"{selection.value:.6g}",
+        "test/accuracy": f"{result.test.accuracy:.6g}",
+        "forced": next((one.found for one in passed if one.is_forced), "no"),
+    }
+    return tags | {f"gate/{one.gate.replace(' ', '_')}": one.found for one in passed}
+
+
+def _card(candidate: Candidate, selection: Selection, *, address: str) -> str:
+    _, confusion = candidate.tested
+    data = candidate.data
+    height, width = data.test_images.shape[1:]
+    return model_card(
+        candidate.result,
+        confusion,
+        classes=data.classes,
+        shape=(height, width),
+        licence=data.licence,
+        commit=candidate.commit,
+        metric=selection.metric,
+        compared=selection.compared,
+        address=address,
+    )
+
+
+def _ending(version: Version, holder: Holder | None, alias: str, *, is_new: bool) -> str:
+    """What has become of the registry, in a sentence."""
+    done = "Registered as" if is_new else "Registered before as"
+    before = f", which version {holder.version.version} held until now" if holder else ""
+    return f"{done} {version.address}; it holds @{alias}{before}."

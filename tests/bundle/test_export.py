@@ -1,0 +1,252 @@
+"""What the step `export` writes: everything, the same bytes each time, usable by strangers."""
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from safetensors.numpy import load_file
+
+from pipeline import cli
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def export(exported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Runs the step from the exported network's store, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", exported.uri)
+    monkeypatch.delenv("MLFLOW_RUN_ID", raising=False)
+    prepared = Path(exported.uri.removeprefix("sqlite:///")).parent / "prepared"
+    (tmp_path / "prepared").symlink_to(prepared)
+    return lambda *arguments: cli.run(
+        ["export", "--model", "models:/mine@champion", *map(str, arguments)]
+    )
+
+
+def test_every_file_but_the_list_itself_has_its_digest_in_the_list(exported) -> None:
+    done = subprocess.run(
+        ["sha256sum", "--strict", "-c", "SHA256SUMS"], cwd=exported.folder, capture_output=True
+    )
+    assert done.returncode == 0
+    files = [path for path in exported.folder.rglob("*") if path.is_file()]
+    assert done.stdout.count(b": OK\n") == len(files) - 1
+
+
+def test_it_tells_where_the_network_comes_from(exported) -> None:
+    said = json.loads((exported.folder / "bundle.json").read_text())
+    run = json.loads((exported.folder / "run.json").read_text())
+    assert said["model"] == "models:/mine/1"
+    assert said["run"] == exported.run_id == run["id"]
+    assert said["experiment"] == "of the bundle"
+    assert said["dataset_digest"] == run["parameters"]["dataset_digest"]
+    assert said["classes"] == ["a", "b", "c"]
+    assert (said["input_shape"], said["output_shape"]) == ([-1, 1, 6, 5], [-1, 3])
+    assert f"torch=={torch.__version__.partition('+')[0]}" in said["requirements"]
+    assert (exported.folder / "model_card.md").read_text() == "# Card\n\nA card.\n"
+    assert run["tags"]["mlflow.note.content"] == "# A network"
+
+
+def test_every_point_of_every_metric_is_there_with_step_and_time(exported) -> None:
+    metrics = json.loads((exported.folder / "metrics.json").read_text())
+    assert [(step, value) for step, _, value in metrics["val/loss"]] == [
+        (0, 1.0), (1, 0.5), (2, 1 / 3),
+    ]  # fmt: skip
+    assert metrics["odd"] == [[7, 1000, 3.0], [7, 1001, 3.0], [8, 1002, "NaN"]]
+
+
+def test_onnx_was_compared_on_the_whole_test_set(exported) -> None:
+    said = json.loads((exported.folder / "bundle.json").read_text())["onnx"]
+    assert (said["images"], said["compared_on"]) == (37, "the test set of mine")
+    assert said["largest_difference"] <= 1e-4
+    assert "37 images, the test set of mine" in exported.said
+
+
+@pytest.mark.parametrize("count", [1, 2, 37])
+def test_onnx_gives_the_logits_of_the_state_dict_for_any_batch(exported, count: int) -> None:
+    weights = load_file(exported.folder / "artifacts" / "state_dict.safetensors")
+    pixels = exported.test_images[:count].numpy().reshape(count, -1).astype(np.float32) / 255
+    hidden = np.maximum(pixels @ weights["linear1.weight"].T + weights["linear1.bias"], 0)
+    expected = hidden @ weights["linear2.weight"].T + weights["linear2.bias"]
+    session = onnxruntime.InferenceSession(exported.folder / "model.onnx")
+    [given] = session.run(None, {"images": pixels.reshape(count, 1, 6, 5)})
+    np.testing.assert_allclose(given, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_onnx_states_its_opset_and_names_no_folder_of_this_machine(exported) -> None:
+    model = onnx.load(exported.folder / "model.onnx")
+    assert [(item.domain, item.version) for item in model.opset_import] == [("", 20)]
+    content = (exported.folder / "model.onnx").read_bytes()
+    assert b"site-packages" not in content
+    assert str(ROOT).encode() not in content
+
+
+def test_the_model_folder_is_one_that_mlflow_loads(
+    exported, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
+    images = exported.test_images[:7, None] / 255
+    graph = mlflow.pytorch.load_model(str(exported.folder / "model"))
+    generic = mlflow.pyfunc.load_model(str(exported.folder / "model"))
+    with torch.no_grad():
+        np.testing.assert_array_equal(generic.predict(images.numpy()), graph(images).numpy())
+
+
+def test_what_could_be_a_pickle_stays_out_and_is_named(exported) -> None:
+    assert not (exported.folder / "artifacts" / "notes" / "weights.pkl").exists()
+    assert json.loads((exported.folder / "bundle.json").read_text())["left_out"] == [
+        "notes/weights.pkl"
+    ]
+    assert "left out: notes/weights.pkl" in exported.said
+    assert "Not in this bundle: `notes/weights.pkl`" in (exported.folder / "README.md").read_text()
+
+
+def test_the_same_version_gives_the_same_bytes(exported, export, tmp_path: Path) -> None:
+    assert export("--out", "one.zip") == 0
+    assert export("--out", "two.zip") == 0
+    one, two = (hashlib.sha256((tmp_path / name).read_bytes()) for name in ("one.zip", "two.zip"))
+    assert one.digest() == two.digest()
+    with zipfile.ZipFile("one.zip") as archive:
+        assert archive.read("SHA256SUMS") == (exported.folder / "SHA256SUMS").read_bytes()
+    assert {path.name for path in tmp_path.iterdir()} == {"one.zip", "two.zip", "prepared"}
+
+
+def test_without_the_data_onnx_is_compared_on_the_input_example_and_says_so(
+    export, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "prepared").unlink()
+    assert export("--out", "alone") == 0
+    shown = capsys.readouterr().out
+    assert "the data set mine" in shown
+    assert "is not here" in shown
+    said = json.loads(Path("alone/bundle.json").read_text())["onnx"]
+    assert said["images"] == 4
+    assert "input example" in said["compared_on"]
+    assert "input example" in Path("alone/README.md").read_text()
+
+
+def test_data_of_another_digest_are_refused(
+    export, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert export("--out", "other", "--data", "mnist") == 1
+    assert "data must be what the network was trained on, mine" in capsys.readouterr().err
+    assert not (tmp_path / "other").exists()
+
+
+def test_what_is_there_is_not_written_over(
+    export, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "mine.jpg").write_text("dear to me")
+    (tmp_path / "notes.zip").write_text("dear to me")
+    for out in ("photos", "notes.zip", "."):
+        assert export("--out", out) == 1
+        assert "must not be there yet" in capsys.readouterr().err
+        assert export("--out", out, "--force", "true") == 1
+        assert "only a bundle is replaced" in capsys.readouterr().err
+    assert (tmp_path / "photos" / "mine.jpg").read_text() == "dear to me"
+    assert (tmp_path / "notes.zip").read_text() == "dear to me"
+
+
+def test_force_replaces_a_bundle_unless_it_holds_something_else(
+    export, bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (bundle / "notes.txt").write_text("dear to me")
+    assert export("--out", bundle, "--force", "true") == 1
+    assert "holds more" in capsys.readouterr().err
+    (bundle / "notes.txt").unlink()
+    (bundle / "README.md").write_text("out of date")
+    assert export("--out", bundle, "--force", "true") == 0
+    assert "# models:/mine/1" in (bundle / "README.md").read_text()
+
+
+def test_an_export_that_fails_leaves_nothing(
+    exported, export, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pipeline.steps.export.fetch_artifacts", full)
+    assert export("--out", "deep/bundle.zip") == 1
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == []
+
+
+def test_without_the_extra_export_says_how_to_install_it(
+    export, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(
+        "importlib.util.find_spec", lambda name: None if name == "onnxscript" else object()
+    )
+    assert export("--out", "bundle") == 1
+    shown = capsys.readouterr().err
+    assert 'got no onnxscript: install them with pip install ".[onnx]"' in shown
+
+
+PREDICT = """
+import runpy, sys
+for name in ("torch", "mlflow", "onnx", "safetensors", "pipeline"):
+    sys.modules[name] = None  # whoever imports it fails
+sys.argv = ["predict.py", *sys.argv[1:]]
+runpy.run_path("predict.py", run_name="__main__")
+"""
+
+
+def predict(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-I", "-c", PREDICT, *arguments],
+        cwd=folder,
+        env={"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_predict_classifies_with_numpy_and_onnxruntime_alone(exported, tmp_path: Path) -> None:
+    images = exported.test_images.numpy()
+    np.save(tmp_path / "images.npy", images)
+    weights = load_file(exported.folder / "artifacts" / "state_dict.safetensors")
+    pixels = images.reshape(37, -1).astype(np.float32) / 255
+    hidden = np.maximum(pixels @ weights["linear1.weight"].T + weights["linear1.bias"], 0)
+    logits = hidden @ weights["linear2.weight"].T + weights["linear2.bias"]
+    done = predict(exported.folder, str(tmp_path / "images.npy"))
+    assert done.returncode == 0, done.stderr
+    lines = [line.split("\t") for line in done.stdout.splitlines()]
+    assert [line[1] for line in lines] == ["abc"[index] for index in logits.argmax(1)]
+    shares = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    np.testing.assert_allclose([float(line[2]) for line in lines], shares.max(1), atol=1e-4)
+
+
+def test_predict_reads_idx_files_and_without_one_the_input_example(exported, tmp_path) -> None:
+    header = b"\0\0\x08\x03" + b"".join(n.to_bytes(4, "big") for n in (4, 6, 5))
+    (tmp_path / "idx").write_bytes(header + exported.test_images[:4].numpy().tobytes())
+    from_idx = predict(exported.folder, str(tmp_path / "idx"))
+    assert from_idx.stdout.count("\n") == 4
+    assert predict(exported.folder).stdout == from_idx.stdout
+
+
+@pytest.mark.parametrize(
+    ("array", "said"),
+    [
+        (np.zeros((2, 7, 5), np.uint8), "of shape [1, 6, 5]"),
+        (np.full((6, 5), 2.0), "must lie in [0, 1]"),
+        (np.zeros((6, 5), "S1"), "bytes or floats"),
+        (np.zeros((0, 6, 5), np.uint8), "of shape"),
+    ],
+)
+def test_predict_answers_a_mistake_with_one_line(exported, array, said: str, tmp_path) -> None:
+    np.save(tmp_path / "images.npy", array)
+    done = predict(exported.folder, str(tmp_path / "images.npy"))
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
