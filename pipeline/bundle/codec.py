@@ -10,9 +10,7 @@ import types
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from functools import cache
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
-
-T = TypeVar("T")
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
@@ -27,8 +25,12 @@ def encode(value: object) -> str:
     return f"{text}\n"
 
 
-def decode(kind: type[T], text: str | bytes) -> T:
-    """The record of this kind that a JSON text holds.
+def decode(kind: Any, text: str | bytes) -> Any:  # noqa: ANN401 - a type in, a value of it out
+    """The record, or the mapping of a type, that a JSON text holds.
+
+    Args:
+        kind: a record's class, or a type such as `Mapping[str, str]`.
+        text: JSON.
 
     Raises:
         ValueError: the text is no JSON, names a key twice, or is not of this kind.

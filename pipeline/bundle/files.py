@@ -5,7 +5,7 @@ It must not know where the records come from.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 from pipeline.bundle import layout
 from pipeline.bundle.codec import decode, encode
@@ -19,8 +19,6 @@ from pipeline.bundle.contents import (
     VersionRecord,
 )
 from pipeline.bundle.layout import BundleError
-
-T = TypeVar("T")
 
 
 def write_records(folder: Path, contents: Contents, summary: Summary) -> None:
@@ -49,7 +47,7 @@ def read_summary(folder: Path) -> Summary:
     Raises:
         BundleError: it holds no summary, or one of another format.
     """
-    summary = _read(Summary, folder, layout.SUMMARY)
+    summary: Summary = _read(Summary, folder, layout.SUMMARY)
     if summary.format != layout.FORMAT:
         raise BundleError(layout.SUMMARY, f"format {summary.format} where {layout.FORMAT} is read")
     return summary
@@ -64,13 +62,13 @@ def read_contents(folder: Path) -> Contents:
     return Contents(
         experiment=_read(ExperimentRecord, folder, layout.EXPERIMENT),
         run=_read(RunRecord, folder, layout.RUN),
-        metrics=_read(Mapping[str, Points], folder, layout.METRICS),  # type: ignore[type-abstract]
+        metrics=_read(Mapping[str, Points], folder, layout.METRICS),
         model=_read(ModelRecord, folder, layout.MODEL),
         version=_read(VersionRecord, folder, layout.VERSION),
     )
 
 
-def _read(kind: type[T], folder: Path, name: str) -> T:
+def _read(kind: Any, folder: Path, name: str) -> Any:  # noqa: ANN401 - see decode
     try:
         return decode(kind, (folder / name).read_bytes())
     except (ValueError, OSError) as error:

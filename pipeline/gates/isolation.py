@@ -22,8 +22,8 @@ Isolation = Literal["process", "env"]
 
 GATE = "loads alone"
 IMAGES = 7
-_LOAD_SECONDS = 600
-_INSTALL_SECONDS = 3600
+_LOAD_SECONDS = 600.0
+_INSTALL_SECONDS = 3600.0
 
 
 def loads_alone(one: Candidate, *, isolation: Isolation, uri: str) -> Verdict:

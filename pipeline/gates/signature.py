@@ -7,9 +7,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from pipeline.errors import PipelineError
 from pipeline.gates.answers import TOLERANCE, logits
 from pipeline.gates.candidate import Candidate
 from pipeline.gates.verdict import GateError, Verdict, gap_in_words
+from pipeline.tracking import LoadedModel
 
 GATE = "signature holds"
 _LOG_AGAIN = "train the network again with force=true, which logs its model anew"
@@ -25,7 +27,7 @@ def signature_holds(one: Candidate) -> Verdict:
     model, example = one.model, one.model.example
     if example is None:
         raise _refusal("an example must come with the model", "none")
-    answer = model.predict(example)
+    answer = _answer(model, example)
     if answer is None:
         raise _refusal(
             f"the example must fit the signature {_words(model.inputs)}",
@@ -44,9 +46,9 @@ def signature_holds(one: Candidate) -> Verdict:
             f"a difference of {gap:.2g}",
         )
     for wrong in _wrong(one.test_images(2).numpy()):
-        if model.predict(wrong) is not None:
+        if _answer(model, wrong) is not None:
             raise _refusal(
-                "the model must refuse images that its signature excludes",
+                "the model must refuse images of another shape than its network takes",
                 f"an answer to images of shape {_words(wrong.shape)}",
             )
     found = (
@@ -54,6 +56,21 @@ def signature_holds(one: Candidate) -> Verdict:
         f"the example's answer and the network's: {gap_in_words(gap)}"
     )
     return Verdict(gate=GATE, found=found)
+
+
+def _answer(model: LoadedModel, batch: NDArray[np.float32]) -> NDArray[np.float32] | None:
+    """What the model answers; None where its signature refuses the batch.
+
+    Raises:
+        GateError: the signature admits the batch, and the graph fails on it.
+    """
+    try:
+        return model.predict(batch)
+    except PipelineError as error:
+        raise _refusal(
+            "the graph must answer whatever its signature admits",
+            f"a failure for a batch of shape {_words(batch.shape)}",
+        ) from error
 
 
 def _wrong(images: NDArray[np.float32]) -> list[NDArray[np.float32]]:

@@ -50,11 +50,19 @@ class LoadedModel:
 
         Args:
             batch: as `inputs` says.
+
+        Raises:
+            PipelineError: the signature admits the batch, and the graph fails on it.
         """
         try:
             answer: NDArray[np.float32] = self.generic.predict(batch)
         except MlflowException:
             return None
+        except (AssertionError, RuntimeError) as error:  # a guard of the graph, or a product
+            raise PipelineError(
+                f"a graph must answer what its signature {self.inputs} admits, got "
+                f"{one_line(error)!r} for a batch of shape {batch.shape}: log the model again"
+            ) from error
         return answer
 
 

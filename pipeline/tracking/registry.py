@@ -152,13 +152,14 @@ class Registry:
         with self._store.writing():
             self._store.client.set_registered_model_alias(version.name, alias, str(version.version))
 
-    def _aliases(self, name: str) -> Mapping[str, str] | None:
+    def _aliases(self, name: str) -> Mapping[str, int] | None:
         """The number of the version that each alias points to; None without such a model."""
         model = found_or_none(lambda: self._store.client.get_registered_model(name))
-        return None if model is None else model.aliases
+        # A number from a database, a text from a server.
+        return None if model is None else {key: int(one) for key, one in model.aliases.items()}
 
 
-def _version(stored: ModelVersion, aliases: Mapping[str, str]) -> Version:
+def _version(stored: ModelVersion, aliases: Mapping[str, int]) -> Version:
     """The record of MLflow's version."""
     number = int(stored.version)
     return Version(
@@ -167,6 +168,6 @@ def _version(stored: ModelVersion, aliases: Mapping[str, str]) -> Version:
         run_id=stored.run_id or "",
         source=stored.source or "",
         tags=stored.tags,
-        aliases=tuple(alias for alias, pointed in aliases.items() if int(pointed) == number),
+        aliases=tuple(alias for alias, pointed in aliases.items() if pointed == number),
         description=stored.description or "",
     )

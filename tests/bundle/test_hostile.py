@@ -1,0 +1,449 @@
+"""Bundles that are damaged, truncated or made to do harm: each is refused by the file's name."""
+
+import io
+import json
+import os
+import shutil
+import stat
+import struct
+import tempfile
+import warnings
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import external_data_helper
+
+from pipeline.bundle import BundleError, received
+from pipeline.errors import PipelineError
+
+Spoil = Callable[[Path], object]
+GRAPH = "model/data/model.pt2"
+ONNX = "model.onnx"
+STATE = "artifacts/state_dict.safetensors"
+MLMODEL = "model/MLmodel"
+
+
+@pytest.fixture(autouse=True)
+def _own_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+
+
+def refusal(bundle: Path) -> str:
+    """The line that refuses the bundle, which leaves nothing behind."""
+    with pytest.raises(PipelineError) as caught, received(bundle):
+        pass
+    message = str(caught.value)
+    assert message.isprintable()
+    assert "nothing was written" in message
+    assert list(Path(tempfile.gettempdir()).iterdir()) == []
+    return message
+
+
+def replaced(name: str, old: str, new: str) -> Spoil:
+    def spoil(folder: Path) -> None:
+        text = (folder / name).read_text("utf-8")
+        assert old in text
+        (folder / name).write_text(text.replace(old, new, 1), "utf-8")
+
+    return spoil
+
+
+def written(name: str, content: bytes | str) -> Spoil:
+    def spoil(folder: Path) -> None:
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(content.encode() if isinstance(content, str) else content)
+
+    return spoil
+
+
+def changed(name: str, change: Callable[[dict], object]) -> Spoil:
+    def spoil(folder: Path) -> None:
+        value = json.loads((folder / name).read_text("utf-8"))
+        change(value)
+        (folder / name).write_text(json.dumps(value), "utf-8")
+
+    return spoil
+
+
+def in_graph(change: Callable[[dict[str, bytes]], object], **options: int) -> Spoil:
+    """Rewrites the pt2 archive after a change of its entries, whose names begin below `model/`."""
+
+    def spoil(folder: Path) -> None:
+        with zipfile.ZipFile(folder / GRAPH) as archive:
+            entries = {name.partition("/")[2]: archive.read(name) for name in archive.namelist()}
+        change(entries)
+        with zipfile.ZipFile(folder / GRAPH, "w", **options) as archive:
+            for name, content in entries.items():
+                archive.writestr(f"model/{name}", content)
+
+    return spoil
+
+
+def in_graph_json(old: str, new: str) -> Spoil:
+    def change(entries: dict[str, bytes]) -> None:
+        text = entries["models/model.json"].decode()
+        assert old in text
+        entries["models/model.json"] = text.replace(old, new, 1).encode()
+
+    return in_graph(change)
+
+
+def saved(value: object) -> bytes:
+    """What `torch.save` makes of a value: a zip with a pickle."""
+    file = io.BytesIO()
+    torch.save(value, file)
+    return file.getvalue()
+
+
+class Harm:
+    """What a pickle can do: run any command as soon as it is read."""
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.system, ("touch harmed",)
+
+
+def with_pickled_weight(entries: dict[str, bytes]) -> None:
+    table = json.loads(entries["data/weights/model_weights_config.json"])
+    table["config"]["linear1.weight"]["use_pickle"] = True
+    entries["data/weights/model_weights_config.json"] = json.dumps(table).encode()
+    entries["data/weights/weight_0"] = saved(Harm())
+
+
+def external(folder: Path) -> None:
+    model = onnx.load(folder / ONNX)
+    tensor = model.graph.initializer[0]
+    tensor.raw_data = onnx.numpy_helper.to_array(tensor).tobytes()
+    external_data_helper.set_external_data(tensor, location="../../etc/passwd")
+    tensor.ClearField("raw_data")
+    (folder / ONNX).write_bytes(model.SerializeToString())
+
+
+def external_in_an_attribute(folder: Path) -> None:
+    model = onnx.load(folder / ONNX)
+    tensor = onnx.numpy_helper.from_array(np.zeros(3, np.float32))
+    external_data_helper.set_external_data(tensor, location="/etc/passwd")
+    node = onnx.helper.make_node("Constant", [], ["unused"], value=tensor)
+    inner = onnx.helper.make_graph([node], "inner", [], [])
+    model.graph.node.append(
+        onnx.helper.make_node("If", ["images"], [], then_branch=inner, else_branch=inner)
+    )
+    (folder / ONNX).write_bytes(model.SerializeToString())
+
+
+def lying_header(folder: Path) -> None:
+    """The first tensor claims four times the bytes that are there."""
+    content = (folder / STATE).read_bytes()
+    [length] = struct.unpack("<Q", content[:8])
+    header = json.loads(content[8 : 8 + length])
+    first = next(key for key in header if key != "__metadata__")
+    header[first]["shape"] = [4 * header[first]["shape"][0], *header[first]["shape"][1:]]
+    text = json.dumps(header).encode()
+    (folder / STATE).write_bytes(struct.pack("<Q", len(text)) + text + content[8 + length :])
+
+
+# What is changed, which file the refusal names, and what it says; each bundle is signed anew.
+CASES: dict[str, tuple[Spoil, str, str]] = {
+    "a pickle instead of tensors": (written(STATE, saved(Harm())), STATE, "header"),
+    "a header that lies": (lying_header, STATE, ""),
+    "a header without end": (written(STATE, struct.pack("<Q", 1 << 60)), STATE, ""),
+    "a pickled weight in the graph": (in_graph(with_pickled_weight), GRAPH, "a pickle"),
+    "a pickle as sample input": (
+        in_graph(lambda e: e.update({"data/sample_inputs/model.pt": saved((Harm(),))})),
+        GRAPH, "GLOBAL",
+    ),
+    "legacy weights in the graph": (
+        in_graph(lambda e: e.update({"data/weights/model.pt": saved(Harm())})), GRAPH, "model.pt",
+    ),
+    "a custom object in the graph": (
+        in_graph(lambda e: e.update({"data/constants/custom_obj_0": saved(Harm())})),
+        GRAPH, "custom_obj_0",
+    ),
+    "a compiled library in the graph": (
+        in_graph(lambda e: e.update({"data/aotinductor/model/evil.so": b"\x7fELF"})),
+        GRAPH, "evil.so",
+    ),
+    "code as a symbolic size": (
+        in_graph_json("Symbol('", "__import__('os').system('touch harmed') or Symbol('"),
+        GRAPH, "expr_str",
+    ),
+    "code as a guard": (
+        in_graph_json('"guards_code": []', '"guards_code": ["__import__(1)"]'), GRAPH, "guards",
+    ),
+    "code as a name": (
+        in_graph_json('{"name": "input"}', '{"name": "x=__import__(\'os\')"}'), GRAPH, "name",
+    ),
+    "code after a comment": (
+        in_graph_json('"stack_trace": "', '"stack_trace": "File \\"x\\rimport os\\", '),
+        GRAPH, "stack_trace",
+    ),
+    "an import in a tree": (
+        in_graph_json('\\"context\\": \\"null\\"', '\\"context\\": \\"{__enum__}\\"'),
+        GRAPH, "in_spec",
+    ),
+    "an operator that opens files": (
+        in_graph_json("torch.ops.aten.linear.default", "torch.ops.aten.from_file.default"),
+        GRAPH, "from_file",
+    ),
+    "a graph nested too deeply": (
+        in_graph(lambda e: e.update({"models/model.json": b"[" * 100_000})), GRAPH, "deeply",
+    ),
+    "a compressed graph": (
+        in_graph(lambda _: None, compression=zipfile.ZIP_DEFLATED), GRAPH, "compressed",
+    ),
+    "weights of no bytes": (
+        in_graph(lambda e: e.update({"data/weights/weight_0": b""})), GRAPH, "without bytes",
+    ),
+    "no archive as graph": (written(GRAPH, "model"), GRAPH, "no whole pt2 archive"),
+    "ONNX tensors in another file": (external, ONNX, "another file"),
+    "ONNX tensors of a branch in another file": (external_in_an_attribute, ONNX, "another file"),
+    "no ONNX": (written(ONNX, "model"), ONNX, ""),
+    "an empty ONNX": (written(ONNX, ""), ONNX, "no ONNX"),
+    "a loader of one's own": (
+        replaced(MLMODEL, '"loader_module": "mlflow.pytorch"', '"loader_module": "evil"'),
+        MLMODEL, "python_function",
+    ),
+    "code beside the model": (
+        replaced(MLMODEL, '"code": null', '"code": "artifacts"'), MLMODEL, "pytorch",
+    ),
+    "a model's data elsewhere": (
+        replaced(MLMODEL, '"model_data": "data"', '"model_data": "/tmp"'), MLMODEL, "pytorch",
+    ),
+    "a further flavor": (
+        changed(MLMODEL, lambda m: m["flavors"].update(sklearn={})), MLMODEL, "flavors",
+    ),
+    "a model that asks for code": (
+        changed(MLMODEL, lambda m: m.update(metadata={})), MLMODEL, "keys",
+    ),
+    "a requirement of one's own": (
+        written("model/requirements.txt", "torch==2.15.0\nevil==1.0\n"),
+        "model/requirements.txt", "",
+    ),
+    "a requirement from an address": (
+        written("model/requirements.txt", "torch @ https://evil.example/torch.whl\n"),
+        "model/requirements.txt", "",
+    ),
+    "an environment of one's own": (
+        replaced("model/conda.yaml", "- conda-forge", "- evil"), "model/conda.yaml", "",
+    ),
+    "a build dependency of one's own": (
+        replaced("model/python_env.yaml", "- wheel", "- evil"), "model/python_env.yaml", "",
+    ),
+    "a picture that is none": (
+        written("artifacts/plots/a.png", saved(Harm())), "artifacts/plots/a.png", "no PNG",
+    ),
+    "a page that is none": (
+        written("artifacts/report.html", b"\x80\x04."), "artifacts/report.html", "no text",
+    ),
+    "a pickle among the artifacts": (
+        written("artifacts/notes.pkl", saved(1)), "artifacts/notes.pkl", ".pkl",
+    ),
+    "a program beside the bundle": (written("setup.py", "import os"), "setup.py", "no bundle has"),
+    "JSON without end": (
+        written("run.json", "[" * 200_000), "run.json", "deeply",
+    ),
+    "JSON of another type": (
+        changed("run.json", lambda run: run.update(tags=["a"])), "run.json", "tags",
+    ),
+    "a number as text": (
+        changed("run.json", lambda run: run.update(start_ms="0")), "run.json", "start_ms",
+    ),
+    "a key too many": (changed("run.json", lambda r: r.update(evil=1)), "run.json", "keys"),
+    "a key too few": (changed("run.json", lambda r: r.pop("tags")), "run.json", "keys"),
+    "a key twice": (
+        replaced("run.json", '"status"', '"status": "FAILED", "status"'), "run.json", "twice",
+    ),
+    "a number that JSON has not": (
+        replaced("metrics.json", '"NaN"', "NaN"), "metrics.json", "NaN",
+    ),
+    "a letter that is none": (
+        changed("run.json", lambda run: run["tags"].update(a="\ud800")), "run.json", "letters",
+    ),
+    "a text that ends early": (
+        changed("run.json", lambda run: run.update(name="a\0b")), "run.json", "letters",
+    ),
+    "an id that is a search": (
+        changed("run.json", lambda run: run.update(id="x' OR tags.a = 'b")), "run.json", "an id",
+    ),
+    "a metric that leads out": (
+        changed("metrics.json", lambda m: m.update({"../a": []})), "metrics.json", "'../a'",
+    ),
+    "a step beyond all numbers": (
+        changed("metrics.json", lambda m: m.update(a=[[2**70, 0, 0.0]])), "metrics.json", "a step",
+    ),
+    "a registered name that leads out": (
+        changed("version.json", lambda v: v.update(name="a/b")), "version.json", "the name",
+    ),
+    "an alias that is a version": (
+        changed("version.json", lambda v: v.update(aliases=["v1"])), "version.json", "the name",
+    ),
+    "a run that is not the summary's": (
+        changed("bundle.json", lambda b: b.update(run="0" * 32)), "bundle.json", "another model",
+    ),
+    "another format": (
+        changed("bundle.json", lambda b: b.update(format=2)), "bundle.json", "format 2",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("spoil", "file", "said"), CASES.values(), ids=CASES)
+def test_a_file_that_could_do_harm_is_refused_though_its_digest_is_right(
+    bundle: Path, sign: Callable[[Path], None], spoil: Spoil, file: str, said: str
+) -> None:
+    spoil(bundle)
+    sign(bundle)
+    message = refusal(bundle)
+    assert repr(file) in message
+    assert said in message
+    assert not Path("harmed").exists()
+
+
+def resigned(name: str, digest: str = "0" * 64) -> Spoil:
+    """Adds a line to SHA256SUMS."""
+
+    def spoil(folder: Path) -> None:
+        with (folder / "SHA256SUMS").open("a", encoding="utf-8") as file:
+            file.write(f"{digest}  {name}\n")
+
+    return spoil
+
+
+def linked(folder: Path) -> None:
+    (folder / "README.md").unlink()
+    (folder / "README.md").symlink_to("/etc/passwd")
+
+
+DAMAGED: dict[str, tuple[Spoil, str]] = {
+    "a byte": (lambda f: (f / ONNX).write_bytes((f / ONNX).read_bytes()[:-1] + b"\1"), ONNX),
+    "the end of a file": (lambda f: os.truncate(f / STATE, 100), STATE),
+    "a missing file": (lambda f: (f / "metrics.json").unlink(), "metrics.json"),
+    "a file too many": (written("extra.txt", ""), "extra.txt"),
+    "a file too many in the depth": (written("artifacts/x.txt", ""), "artifacts/x.txt"),
+    "no list": (lambda f: (f / "SHA256SUMS").unlink(), "SHA256SUMS"),
+    "a line that is none": (lambda f: (f / "SHA256SUMS").write_text("a  b\n"), "SHA256SUMS"),
+    "a list that is no text": (lambda f: (f / "SHA256SUMS").write_bytes(b"\xff"), "SHA256SUMS"),
+    "a file listed twice": (resigned("README.md"), "README.md"),
+    "the list listed": (resigned("SHA256SUMS"), "SHA256SUMS"),
+    "a path above": (resigned("../outside.txt"), "../outside.txt"),
+    "an absolute path": (resigned("/etc/passwd"), "/etc/passwd"),
+    "a drive": (resigned("C:/windows.txt"), "C:/windows.txt"),
+    "a path of backslashes": (resigned("..\\outside.txt"), "..\\\\outside.txt"),
+    "a device of Windows": (resigned("artifacts/con.txt"), "artifacts/con.txt"),
+    "a stream of Windows": (resigned("run.json:evil"), "run.json:evil"),
+    "another case": (resigned("readme.MD"), "readme.MD"),
+    "a file below a file": (resigned("README.md/x.txt"), "README.md"),
+    "a symbolic link": (linked, "README.md"),
+    "a hard link": (lambda f: os.link(f / "README.md", f / "artifacts" / "x.txt"), "README.md"),
+    "a pipe": (lambda f: os.mkfifo(f / "artifacts" / "pipe.txt"), "artifacts/pipe.txt"),
+    "a link to a folder": (lambda f: (f / "artifacts" / "up").symlink_to(".."), "artifacts/up"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("spoil", "file"), DAMAGED.values(), ids=DAMAGED)
+def test_a_folder_that_is_not_what_its_list_says_is_refused(
+    bundle: Path, spoil: Spoil, file: str
+) -> None:
+    spoil(bundle)
+    message = refusal(bundle)
+    assert f"'{file}'" in message or f"'artifacts/x.txt'" in message
+
+
+def packed(folder: Path, path: Path, change: Callable[[zipfile.ZipFile], object]) -> Path:
+    with warnings.catch_warnings(), zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        warnings.simplefilter("ignore", UserWarning)  # zipfile warns of a name given twice
+        for file in sorted(folder.rglob("*")):
+            if file.is_file():
+                archive.write(file, file.relative_to(folder).as_posix())
+        change(archive)
+    return path
+
+
+def entry(name: str, mode: int = stat.S_IFREG | 0o644) -> zipfile.ZipInfo:
+    made = zipfile.ZipInfo("placeholder")
+    made.filename = made.orig_filename = name  # ZipInfo would cut the name at NUL
+    made.create_system, made.external_attr = 3, mode << 16
+    return made
+
+
+ZIPPED: dict[str, tuple[zipfile.ZipInfo, bytes, str]] = {
+    "a path above": (entry("../outside.txt"), b"x", "../outside.txt"),
+    "an absolute path": (entry("/outside.txt"), b"x", "/outside.txt"),
+    "a path above by backslashes": (entry("..\\outside.txt"), b"x", "..\\\\outside.txt"),
+    "a drive": (entry("C:outside.txt"), b"x", "C:outside.txt"),
+    "NUL": (entry("run.json\0.txt"), b"x", "run.json\\x00.txt"),
+    "a line feed": (entry("a\nb.txt"), b"x", "a\\nb.txt"),
+    "a symbolic link": (entry("a.txt", stat.S_IFLNK | 0o777), b"/etc/passwd", "a.txt"),
+    "a device": (entry("a.txt", stat.S_IFCHR | 0o666), b"", "a.txt"),
+    "a folder": (entry("a/", stat.S_IFDIR | 0o755), b"", "a/"),
+    "a name twice": (entry("README.md"), b"x", "README.md"),
+    "a name in another case": (entry("readme.md"), b"x", "readme.md"),
+    "an unlisted file": (entry("a.txt"), b"x", "a.txt"),
+    "a bomb": (entry("a.txt"), bytes(40 << 20), "a.txt"),
+    "an endless name": (entry("a" * 60_000), b"x", "aaa"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("info", "content", "file"), ZIPPED.values(), ids=ZIPPED)
+def test_a_zip_with_an_entry_that_no_bundle_has_is_refused(
+    bundle: Path, tmp_path: Path, info: zipfile.ZipInfo, content: bytes, file: str
+) -> None:
+    info.compress_type = zipfile.ZIP_DEFLATED
+    path = packed(bundle, tmp_path / "b.zip", lambda archive: archive.writestr(info, content))
+    assert file in refusal(path)
+
+
+def patched(path: Path, change: Callable[[bytearray, int], object]) -> Path:
+    """Changes the last entry of the central directory, found from its start."""
+    content = bytearray(path.read_bytes())
+    change(content, content.rindex(b"PK\x01\x02"))
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda c, at: c.__setitem__(at + 8, c[at + 8] | 1), "an encrypted file"),
+        (lambda c, at: c.__setitem__(slice(at + 10, at + 12), b"\x0e\0"), "compression of kind 14"),
+        (lambda c, at: c.__setitem__(slice(at + 24, at + 28), b"\xf0\xff\xff\xff"), "bytes out of"),
+        (lambda c, at: c.__setitem__(slice(at + 16, at + 20), b"\0\0\0\0"), "damaged bytes"),
+    ],
+    ids=["encrypted", "unknown compression", "huge", "wrong checksum"],
+)
+def test_a_zip_whose_directory_lies_is_refused(
+    bundle: Path, tmp_path: Path, change: Callable[[bytearray, int], object], said: str
+) -> None:
+    path = patched(packed(bundle, tmp_path / "b.zip", lambda _: None), change)
+    message = refusal(path)
+    assert said in message
+    assert "'version.json'" in message
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.99])
+def test_a_zip_that_was_cut_short_is_refused(bundle: Path, tmp_path: Path, share: float) -> None:
+    path = packed(bundle, tmp_path / "b.zip", lambda _: None)
+    os.truncate(path, int(share * path.stat().st_size))
+    assert str(path) in refusal(path)
+
+
+def test_a_bundle_that_is_not_there_is_named(tmp_path: Path) -> None:
+    assert "nowhere.zip" in refusal(tmp_path / "nowhere.zip")
+
+
+def test_a_bundle_as_it_was_written_is_received_as_folder_and_as_zip(
+    bundle: Path, tmp_path: Path
+) -> None:
+    with received(bundle) as one:
+        folder = one.folder
+        assert one.summary.model == "models:/mine/1"
+        assert (folder / "README.md").read_bytes() == (bundle / "README.md").read_bytes()
+    assert not folder.exists()
+    with received(packed(bundle, tmp_path / "b.zip", lambda _: None)) as two:
+        assert (two.digest, two.contents.version) == (one.digest, one.contents.version)
+    assert issubclass(BundleError, PipelineError)
+    assert shutil.which("sha256sum")
