@@ -20,7 +20,7 @@ from pipeline.layouts import as_it_is, laid_out, layout_of
 from pipeline.mc_dropout import Masks, hidden_masks
 from pipeline.options import PredictSettings
 from pipeline.report import Row
-from pipeline.tracking import FoundRun, LoadedModel, Tracker, connect, open_model
+from pipeline.tracking import FoundRun, LoadedModel, Tracker, open_at, open_model
 
 UNITS = """\
   active    z > 0 for this image
@@ -48,7 +48,7 @@ def run(settings: PredictSettings, console: Console) -> None:
         PipelineError: there is no such model, it cannot do what is asked, or some images cannot
             be read: a line for each.
     """
-    tracker = connect()
+    tracker = Tracker(open_at())
     version = tracker.registry.find(settings.model)
     model = open_model(version.address)
     size = _size(model, settings.model)
