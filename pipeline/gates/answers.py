@@ -13,6 +13,7 @@ from pipeline.gates.verdict import GateError, Verdict, gap_in_words
 
 BATCHES = (1, 7, 10_000)
 TOLERANCE = 1e-5
+_SAME_LOGITS = "same logits"
 _TRAIN_AGAIN = "train the network again with force=true"
 
 
@@ -23,7 +24,7 @@ def answers_twice_alike(one: Candidate) -> Verdict:
         GateError: they differ.
     """
     gate, count = "no dropout left", max(BATCHES)
-    first, second = (logits(one.model.network, one.test_images(count)) for _ in range(2))
+    first, second = (_graph_logits(one, count) for _ in range(2))
     share = float((first != second).float().mean())
     if share > 0:
         raise GateError(
@@ -41,13 +42,12 @@ def same_logits(one: Candidate) -> Verdict:
     Raises:
         GateError: they do not, for some size of batch.
     """
-    gate, largest = "same logits", 0.0
+    largest = 0.0
     for count in BATCHES:
-        images = one.test_images(count)
-        gap = _gap(logits(one.model.network, images), logits(one.rebuilt, images))
+        gap = _gap(_graph_logits(one, count), logits(one.rebuilt, one.test_images(count)))
         if not gap <= TOLERANCE:
             raise GateError(
-                gate,
+                _SAME_LOGITS,
                 rule=f"graph and state dict must give logits within {TOLERANCE:g} of each other",
                 found=f"a difference of {gap:.2g} in a batch of {count:,}",
                 remedy=f"one of the two is not of this network; {_TRAIN_AGAIN}",
@@ -55,7 +55,7 @@ def same_logits(one: Candidate) -> Verdict:
         largest = max(largest, gap)
     sizes = ", ".join(f"{count:,}" for count in BATCHES)
     found = f"graph and state dict in batches of {sizes}: {gap_in_words(largest)}"
-    return Verdict(gate=gate, found=found)
+    return Verdict(gate=_SAME_LOGITS, found=found)
 
 
 def same_accuracy(one: Candidate) -> Verdict:
@@ -85,6 +85,23 @@ def logits(network: nn.Module, images: Float32[Tensor, "batch 1 height width"]) 
     """What a network answers, shape (batch, classes)."""
     answer: Tensor = network(images)
     return answer
+
+
+def _graph_logits(one: Candidate, count: int) -> Tensor:
+    """What the graph answers to so many test images.
+
+    Raises:
+        GateError: it fails, as one does that was exported for other sizes of batch.
+    """
+    try:
+        return logits(one.model.network, one.test_images(count))
+    except (AssertionError, RuntimeError) as error:  # a guard of the graph, or a product
+        raise GateError(
+            _SAME_LOGITS,
+            rule="the graph must answer batches of any size",
+            found=f"{str(error).splitlines()[0]!r} for a batch of {count:,}",
+            remedy=_TRAIN_AGAIN,
+        ) from error
 
 
 def _gap(one: Tensor, other: Tensor) -> float:

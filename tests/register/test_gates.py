@@ -20,10 +20,10 @@ from pipeline.stack import plain
 Spoiled = Callable[[Callable[[Path], None]], Candidate]
 
 
-def exported(network: torch.nn.Module, folder: Path) -> None:
-    """Put this network's graph in the place of the model's."""
+def exported(network: torch.nn.Module, folder: Path, *, most: int = 1_000_000) -> None:
+    """Put this network's graph in the place of the model's, for batches of up to so many."""
     [archive] = (folder / "data").glob("*.pt2")
-    batch = torch.export.Dim.DYNAMIC
+    batch = torch.export.Dim("batch", min=1, max=most)
     images = torch.zeros(4, 1, 6, 5)
     torch.export.save(
         torch.export.export(network, (images,), dynamic_shapes=({0: batch},)), archive
@@ -100,6 +100,16 @@ def test_a_difference_below_the_tolerance_passes(good: Candidate) -> None:
 def test_a_state_dict_that_is_not_a_number_is_refused(good: Candidate) -> None:
     bias = good.weights["linear2.bias"] * np.float32("nan")
     refusal(same_logits, replace(good, weights=good.weights | {"linear2.bias": bias}))
+
+
+@pytest.mark.parametrize("gate", [answers_twice_alike, same_logits])
+def test_a_graph_that_does_not_take_10_000_images_at_once_is_refused(
+    spoiled: Spoiled, good: Candidate, gate: Callable[[Candidate], object]
+) -> None:
+    one = spoiled(lambda folder: exported(good.rebuilt, folder, most=9_999))
+    message = refusal(gate, one)
+    assert "'same logits': the graph must answer batches of any size" in message
+    assert "for a batch of 10,000" in message
 
 
 # Accuracy
