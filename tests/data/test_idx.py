@@ -47,7 +47,7 @@ def test_the_content_of_a_file_is_parsed_as_the_file_is_read(
 ) -> None:
     content = gzip.compress(encode(SMALL)) if is_packed else encode(SMALL)
     np.testing.assert_array_equal(parse_idx(content, "a stream"), SMALL)
-    with pytest.raises(PipelineError, match="in a stream|got a stream"):
+    with pytest.raises(PipelineError, match=r"in a stream|got a stream"):
         parse_idx(content[:-1], "a stream")
 
 
