@@ -60,6 +60,7 @@ def log_model(
     still = copy.deepcopy(network).cpu().eval()
     with torch.no_grad():
         output = still(torch.from_numpy(example)).numpy()
+    _refuse_outside(still, bounds)
     client = run.store.client
     with run.store.writing(), tempfile.TemporaryDirectory() as folder:
         weights = Path(folder) / STATE_DICT
@@ -79,7 +80,7 @@ def log_model(
             run_id=run.id,
             model_id=logged.model_id,
             step=step,
-            pytorch_model=_Bounded(still, *bounds).eval(),
+            pytorch_model=still,
             serialization_format="pt2",
             input_example=example,
             signature=infer_signature(example, output),
@@ -91,23 +92,18 @@ def log_model(
     return str(info.model_uri)
 
 
-class _Bounded(nn.Module):
-    """A network with a condition on its inputs that goes into its graph."""
+def _refuse_outside(network: nn.Module, bounds: tuple[float, float]) -> None:
+    """Let the network, and its graph, refuse inputs that are not numbers within these bounds."""
+    least, greatest = bounds
+    message = f"every input must be a number in [{least:g}, {greatest:g}]"
 
-    def __init__(self, network: nn.Module, least: float, greatest: float) -> None:
-        super().__init__()
-        self.network = network
-        self._least, self._greatest = least, greatest
-
-    def forward(self, x: Tensor) -> Tensor:
-        is_within = (x >= self._least) & (x <= self._greatest)  # false for NaN
+    def check(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        is_within = (inputs[0] >= least) & (inputs[0] <= greatest)  # false for NaN
         # The only assertion on values that keeps its message in a graph; ONNX leaves it out.
-        torch._assert_async(  # noqa: SLF001
-            is_within.all(),
-            f"every input must be a number in [{self._least:g}, {self._greatest:g}]",
-        )
-        logits: Tensor = self.network(x)
-        return logits
+        torch._assert_async(is_within.all(), message)  # noqa: SLF001
+
+    # A hook and no module around the network, so that its weights keep their names.
+    network.register_forward_pre_hook(check)
 
 
 def load_model(address: str) -> nn.Module:
