@@ -20,7 +20,7 @@ import click
 
 from pipeline.errors import Interrupted, PipelineError, UsageError
 from pipeline.options import STEPS, module_of
-from pipeline.settings import canonical, declared, name_of, parsed
+from pipeline.settings import argument, canonical, declared, name_of, parsed
 
 DEBUG_VARIABLE = "WHY_ZERO_DEBUG"
 
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command and return its exit code; a user's mistake is one line on stderr."""
+    """Run one command and return its exit code; each mistake of a user's is one line on stderr."""
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
@@ -67,7 +67,9 @@ def _leave_reason(step: str, error: UsageError) -> None:
 
 
 def _fail(message: str, exit_code: int) -> int:
-    click.echo(f"error: {message}", err=True)
+    """Show each line of the message, which has several only where several things failed."""
+    for line in message.splitlines():
+        click.echo(f"error: {line}", err=True)
     return exit_code
 
 
@@ -96,10 +98,12 @@ def build() -> click.Group:
 
 def _command(step: str, settings: type) -> click.Command:
     """One step's command. Options stay text until all of them are read, then are parsed at once."""
+    taken = argument(settings)
 
     def callback(**texts: Any) -> None:  # noqa: ANN401 - click passes what the options gave
+        values = texts.pop(taken[0].name) if taken else ()
         try:
-            chosen: object = parsed(settings, texts)
+            chosen: object = parsed(settings, texts, values)
         except UsageError as error:
             _leave_reason(step, error)
             raise
@@ -124,6 +128,10 @@ def _command(step: str, settings: type) -> click.Command:
         )
         for item, kind, text in declared(settings)
     ]
+    unnamed = [
+        click.Argument([item.name], nargs=-1, required=True, metavar=f"{kind.metavar}...")
+        for item, kind in ([taken] if taken else [])
+    ]
     debug = click.Option(
         ["--debug"],
         is_flag=True,
@@ -131,5 +139,5 @@ def _command(step: str, settings: type) -> click.Command:
         help=f"Show the traceback of an error (also with {DEBUG_VARIABLE}=1).",
     )
     return click.Command(
-        step, params=[*options, debug], callback=callback, help=inspect.getdoc(settings)
+        step, params=[*unnamed, *options, debug], callback=callback, help=inspect.getdoc(settings)
     )

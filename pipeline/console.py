@@ -10,6 +10,7 @@ from typing import IO, Protocol, runtime_checkable
 
 import rich.box
 import rich.console
+import rich.markup
 import rich.progress
 import rich.table
 
@@ -29,7 +30,9 @@ class Console:
 
     def __init__(self, file: IO[str] | None = None) -> None:
         """Write to `file`, the standard output by default."""
-        self._console = rich.console.Console(file=file, highlight=False, soft_wrap=True)
+        self._console = rich.console.Console(
+            file=file, highlight=False, soft_wrap=True, emoji=False
+        )
         self._started = time.perf_counter()
 
     def line(self, text: str = "") -> None:
@@ -81,3 +84,8 @@ class Console:
                     bar.update(task, note=note)
 
             yield advance
+
+
+def literal(text: str) -> str:
+    """The text as a table's cell that shows it as it is, brackets too."""
+    return rich.markup.escape(text)

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from pipeline.options import STEPS
-from pipeline.settings import canonical, declared, name_of
+from pipeline.settings import argument, canonical, declared, name_of
 
 HEADER = """\
 # Made by `python -m pipeline.mlproject` from the steps' settings: change those, then run it again.
@@ -18,8 +18,15 @@ entry_points:
 
 
 def render() -> str:
-    """The text of MLproject: an entry point for each step, a parameter for each setting."""
-    return HEADER + "".join(_entry_point(step, settings) for step, settings in STEPS.items())
+    """The text of MLproject: an entry point for each step, a parameter for each setting.
+
+    A step that takes values without a name has none: MLproject knows no lists.
+    """
+    return HEADER + "".join(
+        _entry_point(step, settings)
+        for step, settings in STEPS.items()
+        if argument(settings) is None
+    )
 
 
 def _entry_point(step: str, settings: type) -> str:

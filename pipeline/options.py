@@ -16,6 +16,7 @@ from pipeline.settings import (
     COUNTS,
     DEVICE,
     DEVICES,
+    FILE,
     NOT_NEGATIVE,
     POSITIVE,
     POSITIVES,
@@ -27,6 +28,7 @@ from pipeline.settings import (
     YES_AND_NO,
     YES_OR_NO,
     Kind,
+    arguments,
     choice,
     choices,
     setting,
@@ -279,6 +281,46 @@ class ImportSettings:
     force: bool = setting(False, YES_OR_NO, "move an alias that points to another version there")
 
 
+@dataclass(frozen=True, kw_only=True)
+class PredictSettings:
+    """Say what images show, with a registered model; nothing is logged.
+
+    FILE is a PNG or JPEG of any size, or an IDX file, gzipped or not, of which every image is
+    taken; - is one such file on the standard input. An image that is not of the model's size is
+    laid out as its data set was: of MNIST, the digit fitted into 20 x 20 pixels, and its centre of
+    mass put in the middle of 28 x 28.
+
+    Example: predict --why true --passes 50 digit.png t10k-images-idx3-ubyte.gz
+    """
+
+    images: tuple[str, ...] = arguments(FILE)
+    model: str = setting(
+        "models:/dropout-mnist@champion", TEXT, "models:/NAME@ALIAS or models:/NAME/VERSION"
+    )
+    why: bool = setting(
+        False, YES_OR_NO, "count the units of each layer: active, inactive or dead for the image"
+    )
+    passes: int = setting(
+        0, COUNT, "with as many dropout masks as well, to say how sure it is (Monte Carlo dropout)"
+    )
+    seed: int = setting(0, COUNT, "of these masks")
+    layout: Literal["auto", "mnist", "emnist", "fashion-mnist", "whole"] = setting(
+        "auto",
+        choice("auto", "mnist", "emnist", "fashion-mnist", "whole"),
+        "how to lay images out; auto: as the model's data set, and as they are if of its size",
+    )
+    ink: Literal["auto", "light", "dark"] = setting(
+        "auto",
+        choice("auto", "light", "dark"),
+        "what is drawn is lighter or darker than the ground; auto: judged by the image's edge",
+    )
+    format: Literal["table", "json", "csv"] = setting(
+        "table",
+        choice("table", "json", "csv"),
+        "a table for people, JSON with a line an image, or CSV",
+    )
+
+
 STEPS: dict[str, type] = {
     "main": MainSettings,
     "prepare": PrepareSettings,
@@ -289,6 +331,7 @@ STEPS: dict[str, type] = {
     "register": RegisterSettings,
     "export": ExportSettings,
     "import": ImportSettings,
+    "predict": PredictSettings,
 }
 
 

@@ -28,7 +28,7 @@ def recall(run: FoundRun, tracker: Tracker) -> Result:
     try:
         history = histories.load(tracker.artifact(run.id, HISTORY))
         return Result(
-            recipe=parsed(Recipe, dict(run.parameters)),
+            recipe=parsed(Recipe, run.parameters),
             history=history,
             chosen=next(r for r in history if str(r.epoch) == run.tags["chosen_epoch"]),
             test=Score(run.metrics["test/loss"], run.metrics["test/accuracy"]),

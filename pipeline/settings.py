@@ -6,7 +6,7 @@ numpy or MLflow: `--help` has to answer at once.
 
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -38,6 +38,14 @@ def setting(default: T, kind: Kind, text: str) -> T:
     return made
 
 
+def arguments(kind: Kind) -> Any:  # noqa: ANN401 - as `field`: not what it stands for
+    """A dataclass field for what is written without a name, one value or more; a class has one.
+
+    The class's own help says what it is. `MLproject` names every value: it leaves such a step out.
+    """
+    return field(default=(), metadata={"each": kind})
+
+
 def name_of(item: Field[Any]) -> str:
     """The setting's name for people: `from` for `from_`, since Python keeps the bare word."""
     return item.name.removesuffix("_")
@@ -52,23 +60,39 @@ def declared(settings: type) -> list[tuple[Field[Any], Kind, str]]:
     ]
 
 
-def parsed(settings: type[T], texts: dict[str, str]) -> T:
+def argument(settings: type) -> tuple[Field[Any], Kind] | None:
+    """The field that `arguments` made, with the kind of each value; None where there is none."""
+    found = (item for item in fields(settings) if "each" in item.metadata)
+    return next(((item, item.metadata["each"]) for item in found), None)
+
+
+def parsed(settings: type[T], texts: Mapping[str, str], values: Sequence[str] = ()) -> T:
     """The settings that these texts ask for.
+
+    Args:
+        settings: a settings class.
+        texts: of its settings, by name; what is not among them has its default.
+        values: those without a name, for a class that takes such.
 
     Raises:
         UsageError: a text breaks its setting's rule.
     """
-    values = {}
-    for item, kind, _ in declared(settings):
-        name = name_of(item)
-        if name not in texts:
-            continue
-        text = texts[name]
-        try:
-            values[item.name] = kind.parse(text.strip())
-        except ValueError:
-            raise UsageError(f"{name} must be {kind.rule}, got {text!r}") from None
-    return settings(**values)
+    chosen: dict[str, Any] = {
+        item.name: _value(item, kind, texts[name_of(item)].strip())
+        for item, kind, _ in declared(settings)
+        if name_of(item) in texts
+    }
+    if taken := argument(settings):
+        item, kind = taken
+        chosen[item.name] = tuple(_value(item, kind, text) for text in values)
+    return settings(**chosen)
+
+
+def _value(item: Field[Any], kind: Kind, text: str) -> Any:  # noqa: ANN401 - as the kind has it
+    try:
+        return kind.parse(text)
+    except ValueError:
+        raise UsageError(f"{name_of(item)} must be {kind.rule}, got {text!r}") from None
 
 
 def texts(settings: object) -> dict[str, str]:
@@ -225,6 +249,7 @@ DEVICES = Kind(
     _axis_of(_one(_device)),
 )
 TEXT = Kind("TEXT", "a text that is not empty", _text)
+FILE = Kind("FILE", "a file's name, or - for the standard input", _text)
 TEXTS = Kind("TEXT,…", "texts that are not empty, with commas between them", _axis_of(_one(_text)))
 YES_OR_NO = Kind(
     "true|false", "true or false", lambda text: _yes_or_no[_one_of(tuple(_yes_or_no))(text.lower())]

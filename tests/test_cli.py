@@ -4,11 +4,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import yaml
 
 from pipeline import cli, mlproject
-from pipeline.options import STEPS
+from pipeline.errors import PipelineError
+from pipeline.options import STEPS, PredictSettings
 from pipeline.settings import declared, name_of
 
 ROOT = Path(__file__).parent.parent
@@ -61,6 +64,34 @@ def test_mlproject_is_what_the_settings_say() -> None:
     assert (ROOT / "MLproject").read_text(encoding="utf-8") == mlproject.render(), (
         "MLproject is stale: run `make project`"
     )
+
+
+def test_mlproject_offers_every_step_but_those_that_take_values_without_a_name() -> None:
+    offered = yaml.safe_load(mlproject.render())["entry_points"]
+    assert set(STEPS) - set(offered) == {"predict"}
+
+
+def test_files_stand_before_or_after_the_options_and_a_dash_is_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    taken: list[PredictSettings] = []
+    step = SimpleNamespace(run=lambda settings, _: taken.append(settings))
+    monkeypatch.setitem(sys.modules, "pipeline.steps.predict", step)
+    assert cli.run(["predict", "a.png", "--passes", "3", "-", "b.png"]) == 0
+    assert cli.run(["predict", "--", "--odd name"]) == 0
+    assert [one.images for one in taken] == [("a.png", "-", "b.png"), ("--odd name",)]
+    assert [one.passes for one in taken] == [3, 0]
+
+
+def test_several_failures_are_a_line_each(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object) -> None:
+        raise PipelineError("a.png is none\nb.png is none")
+
+    monkeypatch.setitem(sys.modules, "pipeline.steps.predict", SimpleNamespace(run=fail))
+    assert cli.run(["predict", "a.png", "b.png"]) == 1
+    assert capsys.readouterr().err == "error: a.png is none\nerror: b.png is none\n"
 
 
 def test_the_module_runs_as_a_program() -> None:

@@ -141,6 +141,31 @@ def test_an_example_of_one_row_is_refused(
         log_model(logged[1], logged[2], example=rows(1), step=0)
 
 
+@pytest.mark.parametrize("value", [-0.01, 1.01, 255, np.nan, np.inf, -np.inf])
+def test_the_graph_refuses_what_is_no_number_within_its_bounds(
+    logged: tuple[Tracker, Run, nn.Sequential, str], value: float
+) -> None:
+    batch = rows(3)
+    batch[1, 2] = value
+    model = load_model(logged[3])
+    with pytest.raises(RuntimeError, match=r"every input must be a number in \[0, 1\]"):
+        model(torch.from_numpy(batch))
+    model(torch.from_numpy(np.array([[0, 1, 0, 1, 0, 1]], np.float32)))
+
+
+def test_bounds_can_be_others(logged: tuple[Tracker, Run, nn.Sequential, str]) -> None:
+    tracker, _, network, _ = logged
+    with tracker.start_network("b", {}, step="t", tags={}) as run:
+        address = log_model(run, network, example=rows(2), step=0, bounds=(-2.0, 2.0))
+    model = load_model(address)
+    batch = 4 * rows(2) - 2
+    np.testing.assert_allclose(
+        model(torch.from_numpy(batch)).detach(), evaluated(network, batch), rtol=1e-5, atol=1e-6
+    )
+    with pytest.raises(RuntimeError, match=r"a number in \[-2, 2\]"):
+        model(torch.full((1, 6), 2.5))
+
+
 def test_a_pickled_model_is_refused(
     logged: tuple[Tracker, Run, nn.Sequential, str], tmp_path: Path
 ) -> None:

@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import UsageError
-from pipeline.options import STEPS, MainSettings, MnistSettings
+from pipeline.options import STEPS, MainSettings, MnistSettings, PredictSettings
 from pipeline.recipe import Recipe
-from pipeline.settings import canonical, declared, parsed, texts
+from pipeline.settings import argument, canonical, declared, parsed, texts
 
 
 @pytest.mark.parametrize("text", ["-0.1", "1", "1.5", "nan", "inf", "half", ""])
@@ -78,6 +78,19 @@ def test_momentum_belongs_to_sgd() -> None:
 
 def test_the_main_job_takes_a_list_of_drop_rates() -> None:
     assert parsed(MainSettings, {"drop_rates": "0, 0.50,.2"}).drop_rates == (0.0, 0.5, 0.2)
+
+
+def test_values_without_a_name_are_taken_as_they_are_and_checked() -> None:
+    chosen = parsed(PredictSettings, {"passes": " 5 "}, ["a.png", " b ", "-"])
+    assert (chosen.images, chosen.passes) == (("a.png", " b ", "-"), 5)
+    with pytest.raises(UsageError, match=r"^images must be a file's name, .* got ''"):
+        parsed(PredictSettings, {}, ["a.png", ""])
+
+
+def test_at_most_one_field_of_a_step_takes_values_without_a_name() -> None:
+    taken = {step: argument(settings) for step, settings in STEPS.items()}
+    assert [step for step, found in taken.items() if found] == ["predict"]
+    assert "images" not in texts(PredictSettings(images=("a.png",)))
 
 
 @pytest.mark.parametrize("step", STEPS)

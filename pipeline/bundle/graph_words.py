@@ -10,14 +10,20 @@ from typing import Any
 
 NAME = re.compile(r"[A-Za-z_][\w.]*", re.ASCII)
 _SYMBOL = re.compile(r"Symbol\('[su]\d+'(, (positive|integer)=True)*\)|\d+", re.ASCII)
-_OPERATORS = ("flatten.using_ints", "linear.default", "relu.default", "dropout.default")
+_OPERATORS = (
+    *("flatten.using_ints", "linear.default", "relu.default", "dropout.default"),
+    # The condition that `log_model` puts in front of the network.
+    *("ge.Scalar", "le.Scalar", "__and__.Tensor", "all.default", "_assert_async.msg"),
+)
 # A tree in JSON within JSON: tuples and dicts of leaves, whose contexts name nothing.
 _TREE = re.compile(
     r'([\s\[\]{},:1]|"(type|context|children_spec|builtins\.(tuple|dict)|null|\[\])"|null)*'
 )
 # Free text that no reader evaluates; a carriage return would end a comment in generated source.
 _COMMENT = re.compile(r"[^\x00-\x09\x0b-\x1f\x7f\u0085\u2028\u2029]*")
+_BOUND = r"[-+.\de]{1,20}"
 _TEXTS = {
+    "as_string": re.compile(rf"every input must be a number in \[{_BOUND}, {_BOUND}\]", re.ASCII),
     "expr_str": _SYMBOL,
     "target": re.compile("|".join(re.escape(f"torch.ops.aten.{name}") for name in _OPERATORS)),
     "in_spec": _TREE,
@@ -36,8 +42,8 @@ _KEYS = frozenset(
         "user_output", "arg", "module_call_graph", "fqn", "in_spec", "out_spec",
         "forward_arg_names", "metadata", "treespec_namedtuple_fields", "opset_version",
         "range_constraints", "schema_version", "verifiers", "torch_version", "guards_code",
-        "as_tensor", "as_int", "as_float", "as_bool", "as_expr", "expr_str", "hint", "name",
-        "target", "kind", "is_hop_single_tensor_return", "stack_trace", "nn_module_stack",
+        "as_tensor", "as_int", "as_float", "as_bool", "as_expr", "as_string", "expr_str", "hint",
+        "name", "target", "kind", "is_hop_single_tensor_return", "stack_trace", "nn_module_stack",
         "torch_fn", "dtype", "sizes", "strides", "storage_offset", "requires_grad", "device",
         "layout", "type", "index", "min_val", "max_val", "major", "minor", "aten",
     }

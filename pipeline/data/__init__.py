@@ -4,9 +4,9 @@ It must not know networks, training or MLflow.
 """
 
 from pipeline.data.folder import read_folder
-from pipeline.data.idx import read_idx
+from pipeline.data.idx import MAX_BYTES, is_idx, parse_idx, read_idx
 from pipeline.data.images import ImageData
-from pipeline.data.known import KNOWN_NAMES
+from pipeline.data.known import KNOWN_NAMES, class_names
 from pipeline.data.lookup import prepared
 from pipeline.data.sets import load
 from pipeline.data.splits import split
@@ -14,8 +14,12 @@ from pipeline.data.store import read_prepared, write_prepared
 
 __all__ = [
     "KNOWN_NAMES",
+    "MAX_BYTES",
     "ImageData",
+    "class_names",
+    "is_idx",
     "load",
+    "parse_idx",
     "prepared",
     "read_folder",
     "read_idx",

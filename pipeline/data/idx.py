@@ -4,12 +4,12 @@ It must not know what the numbers mean, nor which data set they belong to.
 """
 
 import gzip
+import io
 import math
 import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import BufferedIOBase
 from pathlib import Path
 from typing import Any
 
@@ -45,37 +45,66 @@ def read_idx(path: Path) -> Numbers:
     if not is_file(path):
         raise PipelineError(f"an IDX file must exist, got {path}: give a folder that holds it")
     try:
-        with _unpacked(path) as (stream, capacity):
-            return _parse(stream, capacity, path=path)
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise PipelineError(
-            f"a gzipped file must unpack, got {path} ({error}): it is damaged, fetch it again"
-        ) from error
+        with path.open("rb") as file:
+            return _read(file, path.stat().st_size, path=path)
     except OSError as error:
         raise PipelineError(
             f"an IDX file must be readable, got {path} ({error.strerror}): check its permissions"
         ) from error
 
 
+def parse_idx(content: bytes, name: str) -> Numbers:
+    """The array in the content of an IDX file, plain or gzipped, as `read_idx` gives it.
+
+    Args:
+        content: all its bytes.
+        name: what errors are to call it.
+
+    Raises:
+        PipelineError: the content is damaged, no IDX file or empty.
+    """
+    return _read(io.BytesIO(content), len(content), path=Path(name))
+
+
+def is_idx(start: bytes) -> bool:
+    """Whether a file that starts like this can only be meant as an IDX file; gzip is one too.
+
+    Args:
+        start: its first three bytes at least.
+    """
+    return start[:2] == GZIP_MAGIC or (start[:2] == b"\0\0" and start[2] in TYPE_CODES)
+
+
+def _read(file: io.BufferedReader | io.BytesIO, packed_bytes: int, *, path: Path) -> Numbers:
+    """The array in an open IDX file of this size, plain or gzipped."""
+    try:
+        with _unpacked(file, packed_bytes, path=path) as (stream, capacity):
+            return _parse(stream, capacity, path=path)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise PipelineError(
+            f"a gzipped file must unpack, got {path} ({error}): it is damaged, fetch it again"
+        ) from error
+
+
 @contextmanager
-def _unpacked(path: Path) -> Iterator[tuple[BufferedIOBase, int]]:
+def _unpacked(
+    file: io.BufferedReader | io.BytesIO, packed_bytes: int, *, path: Path
+) -> Iterator[tuple[io.BufferedIOBase, int]]:
     """The file's content as a stream, and the most bytes that can come out of it."""
-    with path.open("rb") as file:
-        packed_bytes = path.stat().st_size
-        is_gzip = file.read(2) == GZIP_MAGIC
-        file.seek(0)
-        if is_gzip:
-            with gzip.GzipFile(fileobj=file) as stream:
-                yield stream, packed_bytes * DEFLATE_LIMIT
-        elif path.suffix == ".gz":
-            raise PipelineError(
-                f"a file named .gz must be gzipped, got {path}: fetch it again or drop the .gz"
-            )
-        else:
-            yield file, packed_bytes
+    is_gzip = file.read(2) == GZIP_MAGIC
+    file.seek(0)
+    if is_gzip:
+        with gzip.GzipFile(fileobj=file) as stream:
+            yield stream, packed_bytes * DEFLATE_LIMIT
+    elif path.suffix == ".gz":
+        raise PipelineError(
+            f"a file named .gz must be gzipped, got {path}: fetch it again or drop the .gz"
+        )
+    else:
+        yield file, packed_bytes
 
 
-def _parse(stream: BufferedIOBase, capacity: int, *, path: Path) -> Numbers:
+def _parse(stream: io.BufferedIOBase, capacity: int, *, path: Path) -> Numbers:
     """The array in an unpacked IDX stream that can hold at most `capacity` bytes."""
     magic = stream.read(4)
     if len(magic) < 4 or magic[:2] != b"\0\0" or magic[2] not in TYPE_CODES:
@@ -115,7 +144,7 @@ def _parse(stream: BufferedIOBase, capacity: int, *, path: Path) -> Numbers:
     return numbers.astype(dtype.newbyteorder("="), copy=False)
 
 
-def _read_exactly(stream: BufferedIOBase, promised: int, *, path: Path) -> NDArray[np.uint8]:
+def _read_exactly(stream: io.BufferedIOBase, promised: int, *, path: Path) -> NDArray[np.uint8]:
     """The rest of the stream, which must be as long as promised."""
     content = np.empty(promised, dtype=np.uint8)
     filled = 0

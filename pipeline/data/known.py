@@ -117,3 +117,14 @@ KNOWN: Mapping[str, KnownSet] = MappingProxyType(
     }
 )
 KNOWN_NAMES = tuple(KNOWN)
+
+
+def class_names(dataset: str, count: int) -> tuple[str, ...]:
+    """What each of a network's classes is called: as the known set has it, else its number.
+
+    Args:
+        dataset: the name of the data set that the network was trained on.
+        count: of the network's classes.
+    """
+    known = KNOWN[dataset].classes if dataset in KNOWN else ()
+    return known if len(known) == count else tuple(str(label) for label in range(count))

@@ -16,7 +16,7 @@ from mlflow.environment_variables import MLFLOW_ALLOW_PICKLE_DESERIALIZATION
 from mlflow.models import Model, infer_signature
 from numpy.typing import NDArray
 from safetensors.torch import save_file
-from torch import nn
+from torch import Tensor, nn
 
 from pipeline.errors import PipelineError
 from pipeline.tracking.runs import Run
@@ -33,6 +33,7 @@ def log_model(
     example: NDArray[np.float32],
     step: int,
     name: str = "model",
+    bounds: tuple[float, float] = (0.0, 1.0),
 ) -> str:
     """Log the network in evaluation mode on the CPU, and return the model's address.
 
@@ -41,12 +42,16 @@ def log_model(
     network given is left as it is. The run's metrics of that step become the model's. A model that
     a process had begun to log for this run, and was killed, is written to its end.
 
+    The graph refuses inputs that are not numbers within `bounds`: a server would answer NaN with
+    NaN, and pixels of 0 … 255 with confident nonsense.
+
     Args:
         run: an open run.
         network: takes one tensor, gives one tensor, the batch along the first axis of both.
         example: an input, shape (batch, ...), with a batch of at least 2.
         step: the epoch whose weights these are.
         name: of the model; none of `/ : . % " '`.
+        bounds: the least and the greatest value of an input.
 
     Raises:
         ValueError: the example is a batch of 1, which would become the only size it takes.
@@ -57,6 +62,7 @@ def log_model(
     still = copy.deepcopy(network).cpu().eval()
     with torch.no_grad():
         output = still(torch.from_numpy(example)).numpy()
+    _refuse_outside(still, bounds)
     client = run.store.client
     with run.store.writing(), tempfile.TemporaryDirectory() as folder:
         weights = Path(folder) / STATE_DICT
@@ -117,6 +123,20 @@ def _begin(run: Run, *, name: str, step: int) -> LoggedModel:
         ]
         client.log_batch(run.id, metrics=points)
     return logged
+
+
+def _refuse_outside(network: nn.Module, bounds: tuple[float, float]) -> None:
+    """Let the network, and its graph, refuse inputs that are not numbers within these bounds."""
+    least, greatest = bounds
+    message = f"every input must be a number in [{least:g}, {greatest:g}]"
+
+    def check(_: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        is_within = (inputs[0] >= least) & (inputs[0] <= greatest)  # false for NaN
+        # The only assertion on values that keeps its message in a graph; ONNX leaves it out.
+        torch._assert_async(is_within.all(), message)  # noqa: SLF001
+
+    # A hook and no module around the network, so that its weights keep their names.
+    network.register_forward_pre_hook(check)
 
 
 def load_model(address: str) -> nn.Module:

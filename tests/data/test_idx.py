@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from pipeline.data import read_idx
+from pipeline.data import is_idx, parse_idx, read_idx
 from pipeline.errors import PipelineError
 
 Encode = Callable[[NDArray[np.generic]], bytes]
@@ -39,6 +39,30 @@ def test_an_idx_file_is_read_as_it_was_written(
     read = read_idx(path)
     assert read.dtype == array.dtype
     np.testing.assert_array_equal(read, array)
+
+
+@pytest.mark.parametrize("is_packed", [False, True])
+def test_the_content_of_a_file_is_parsed_as_the_file_is_read(
+    is_packed: bool, encode: Encode
+) -> None:
+    content = gzip.compress(encode(SMALL)) if is_packed else encode(SMALL)
+    np.testing.assert_array_equal(parse_idx(content, "a stream"), SMALL)
+    with pytest.raises(PipelineError, match=r"in a stream|got a stream"):
+        parse_idx(content[:-1], "a stream")
+
+
+@pytest.mark.parametrize(
+    ("start", "is_one"),
+    [
+        (b"\0\0\x08\x03", True),
+        (b"\0\0\x0c\x01", True),
+        (b"\x1f\x8b\x08\0", True),
+        (b"\x89PNG", False),
+        (b"\0\0\x01\0", False),
+    ],
+)
+def test_an_idx_file_is_known_by_its_first_bytes(start: bytes, is_one: bool) -> None:
+    assert is_idx(start) == is_one
 
 
 @pytest.mark.parametrize("is_packed", [False, True])

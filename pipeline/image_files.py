@@ -1,0 +1,149 @@
+"""Image files in, grey pixels out: PNG, JPEG and IDX, from a path or the standard input.
+
+It must not know what the images show, nor who looks at them.
+"""
+
+import io
+import struct
+import sys
+import warnings
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from pipeline.data import MAX_BYTES, is_idx, parse_idx
+from pipeline.errors import PipelineError
+
+STANDARD_INPUT = "-"
+FORMATS = ("PNG", "JPEG")
+# What Pillow raises for files that are damaged; a decompression bomb is an error of its own.
+DAMAGES = (OSError, SyntaxError, ValueError, TypeError, LookupError, struct.error, zlib.error)
+GREY_LEVELS_16_BIT = 257  # 65,535 / 255
+
+Grey = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pictures:
+    """What one file holds.
+
+    Attributes:
+        names: what to call each image: the file's name, in an IDX file with its place, from 0 on.
+        pixels: each image's grey levels, shape (height, width), 0 = black.
+        is_data: whether they come from a data set's file, so are as networks take them.
+    """
+
+    names: tuple[str, ...]
+    pixels: tuple[Grey, ...]
+    is_data: bool
+
+
+def read_images(name: str) -> Pictures:
+    """The images in a file; what it holds decides how it is read, not its name.
+
+    Colours become grey (ITU-R 601 luma), transparent pixels a ground that contrasts with what is
+    drawn, 16 bits 8. A photograph is turned upright as its EXIF data say.
+
+    Args:
+        name: a path, or `-` for the standard input.
+
+    Raises:
+        PipelineError: there is no such file, or it holds no image that can be read.
+    """
+    shown = _shown(name)
+    content = _content(name)
+    if not content:
+        raise PipelineError(f"an image file must not be empty, got {shown}: fetch it again")
+    if is_idx(content[:4].ljust(4, b"\xff")):
+        images = _idx_images(content, shown)
+        names = tuple(f"{shown}[{place}]" for place in range(len(images)))
+        return Pictures(names=names, pixels=tuple(images), is_data=True)
+    return Pictures(names=(shown,), pixels=(_grey(_decoded(content, shown)),), is_data=False)
+
+
+def _shown(name: str) -> str:
+    """The name in a line of text: without what would break the line or cannot be written."""
+    if name == STANDARD_INPUT:
+        return "standard input"
+    return name if name.isprintable() else repr(name)
+
+
+def _content(name: str) -> bytes:
+    try:
+        if name == STANDARD_INPUT:
+            content = sys.stdin.buffer.read(MAX_BYTES + 1)
+        else:
+            with Path(name).open("rb") as file:
+                content = file.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise PipelineError(
+            f"an image must be a file that can be read, got {_shown(name)} ({reason}): "
+            "correct its name, or give - for the standard input"
+        ) from error
+    if len(content) > MAX_BYTES:
+        raise PipelineError(
+            f"an image file must hold at most {MAX_BYTES} bytes, got more in {_shown(name)}: "
+            "give fewer or smaller images"
+        )
+    return content
+
+
+def _idx_images(content: bytes, name: str) -> NDArray[np.uint8]:
+    array = parse_idx(content, name)
+    if array.ndim != 3 or array.dtype != np.uint8:
+        raise PipelineError(
+            f"an IDX file of images must hold bytes in 3 dimensions, got {array.dtype.name} in "
+            f"{array.ndim} in {name}: give the file of images, not of labels"
+        )
+    return array.astype(np.uint8, copy=False)
+
+
+def _decoded(content: bytes, name: str) -> Image.Image:
+    """The upright image, all of it decoded."""
+    try:
+        with warnings.catch_warnings():
+            # Pillow warns above 89 million pixels and refuses twice as many: both are too many.
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            warnings.filterwarnings("ignore", category=UserWarning, module="PIL")
+            with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+                is_animated = image.format == "PNG" and getattr(image, "is_animated", False)
+                if not is_animated:
+                    return ImageOps.exif_transpose(image)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise PipelineError(
+            f"an image must have at most {Image.MAX_IMAGE_PIXELS} pixels, got more in {name}: "
+            "give a smaller one"
+        ) from error
+    except UnidentifiedImageError as error:
+        raise PipelineError(
+            f"an image must be a PNG, JPEG or IDX file, got {name}, which starts with the bytes "
+            f"{content[:4].hex(' ')}: convert it"
+        ) from error
+    except DAMAGES as error:
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise PipelineError(
+            f"an image must be whole, got {name} ({reason}): it is damaged, fetch it again"
+        ) from error
+    raise PipelineError(
+        f"an image must hold still, got an animation in {name}: save one of its frames"
+    )
+
+
+def _grey(image: Image.Image) -> Grey:
+    """Grey levels, 0 = black; shape (height, width)."""
+    if image.mode.startswith("I"):
+        levels = np.asarray(image).astype(np.float64) / GREY_LEVELS_16_BIT
+        return np.rint(levels).clip(0, 255).astype(np.uint8)
+    if not image.has_transparency_data:
+        return np.asarray(image.convert("L"))
+    layers = image.convert("RGBA")
+    grey = np.asarray(layers.convert("RGB").convert("L")).astype(np.float64)
+    cover = np.asarray(layers.getchannel("A")) / 255
+    drawn = (grey * cover).sum() / max(cover.sum(), 1)
+    ground = 0 if drawn > 127 else 255
+    return np.rint(grey * cover + ground * (1 - cover)).astype(np.uint8)

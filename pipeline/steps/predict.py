@@ -1,0 +1,172 @@
+"""The step `predict`: what images show, why units are zero for them, how sure the network is.
+
+It logs nothing: asking changes no run.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline import answers
+from pipeline.answers import Answer
+from pipeline.ask import Asked, ask
+from pipeline.console import Console, literal
+from pipeline.data import class_names
+from pipeline.errors import PipelineError
+from pipeline.image_files import Pictures, read_images
+from pipeline.inside import Inside, look_inside
+from pipeline.layouts import as_it_is, laid_out, layout_of
+from pipeline.mc_dropout import Masks, hidden_masks
+from pipeline.options import PredictSettings
+from pipeline.report import Row
+from pipeline.tracking import FoundRun, LoadedModel, Tracker, open_at, open_model
+
+UNITS = """\
+  active    z > 0 for this image
+  inactive  z <= 0 for it, though not for every image trained on
+  dead      z <= 0 for it and for every image trained on
+  woken     among the active: z <= 0 for every image trained on
+"""
+MASKS = """\
+  mean, 95 %  of the label's probability over the masks
+  entropy     of the mean over all classes, in nats: how unsure the answer is
+  from masks  the part of it that the masks' disagreement makes (mutual information)
+"""
+CAUSES = """\
+  mean number of units in a pass, by cause: active is not zero; dropped is zero by dropout alone,
+  inactive by ReLU alone, both by either
+"""
+
+Size = tuple[int, int]
+
+
+def run(settings: PredictSettings, console: Console) -> None:
+    """Answer every image that can be read, then fail if there was one that cannot.
+
+    Raises:
+        PipelineError: there is no such model, it cannot do what is asked, or some images cannot
+            be read: a line for each.
+    """
+    tracker = Tracker(open_at())
+    version = tracker.registry.find(settings.model)
+    model = open_model(version.address)
+    size = _size(model, settings.model)
+    origin = _origin(tracker, version.run_id, settings)
+    dataset = origin.parameters.get("dataset", "") if origin else ""
+    layout = layout_of(dataset) if settings.layout == "auto" else settings.layout
+    names, images, failures = _read(settings, size, layout)
+    is_inside = settings.why or settings.passes > 0
+    inside = look_inside(origin, tracker) if origin and is_inside else None
+    asked = Asked(
+        network=model.network,
+        classes=class_names(dataset, model.outputs[-1]),
+        inside=inside,
+        masks=_masks(settings, inside) if inside and settings.passes else None,
+        is_why=settings.why,
+    )
+    _show(ask(asked, names, images), settings, console, note=inside.note if inside else "")
+    if failures:
+        raise PipelineError("\n".join(failures))
+
+
+def _size(model: LoadedModel, address: str) -> Size:
+    """Height and width of the images that the model takes."""
+    if len(model.inputs) != 4 or model.inputs[1] != 1 or len(model.outputs) != 2:
+        raise PipelineError(
+            "a model must take grey images, (-1, 1, height, width), and give (-1, classes), got "
+            f"{model.inputs} and {model.outputs} at {address}: choose another"
+        )
+    return model.inputs[2], model.inputs[3]
+
+
+def _origin(tracker: Tracker, run_id: str, settings: PredictSettings) -> FoundRun | None:
+    """The run that trained the model; None where the store lacks it and nothing needs it."""
+    try:
+        return tracker.run(run_id)
+    except PipelineError as error:
+        if settings.layout == "auto" or settings.why or settings.passes:
+            raise PipelineError(
+                "layout=auto, why and passes need the run that trained the model, got "
+                f"{run_id or 'none'} for {settings.model}, which is not in this store: give "
+                "layout, and leave why and passes out"
+            ) from error
+    return None
+
+
+def _masks(settings: PredictSettings, inside: Inside) -> Masks:
+    """The masks to try."""
+    recipe = inside.recipe
+    if recipe.drop_rate == 0:
+        raise PipelineError(
+            f"passes must be 0 for a network without dropout, got {settings.passes} for "
+            f"{settings.model} ({recipe.name}): no mask changes it"
+        )
+    return hidden_masks(recipe, inside.stack.units, settings.passes, seed=settings.seed)
+
+
+def _read(
+    settings: PredictSettings, size: Size, layout: str
+) -> tuple[list[str], list[NDArray[np.uint8]], list[str]]:
+    """The images that can be read, by name and laid out, and a line for each that cannot."""
+    names, images, failures = [], [], []
+    for file in settings.images:
+        try:
+            pictures = read_images(file)
+        except PipelineError as error:
+            failures.append(str(error))
+            continue
+        for place, name in enumerate(pictures.names):
+            try:
+                image = _laid_out(pictures, place, settings, size=size, layout=layout)
+            except PipelineError as error:
+                failures.append(str(error))
+            else:
+                names.append(name)
+                images.append(image)
+    return names, images, failures
+
+
+def _laid_out(
+    pictures: Pictures, place: int, settings: PredictSettings, *, size: Size, layout: str
+) -> NDArray[np.uint8]:
+    """One image of a file, as the network takes it but for its levels, 0 … 255."""
+    pixels, name = pictures.pixels[place], pictures.names[place]
+    if pixels.shape == size and (pictures.is_data or settings.layout == "auto"):
+        # A data set's own images are light on dark already, or as its networks know them.
+        is_kept = pictures.is_data and settings.ink == "auto"
+        return as_it_is(pixels, layout, ink="light" if is_kept else settings.ink, name=name)
+    return laid_out(pixels, size, layout=layout, ink=settings.ink, name=name)
+
+
+def _show(found: list[Answer], settings: PredictSettings, console: Console, *, note: str) -> None:
+    """Write the answers in the format that is asked for."""
+    if settings.format != "table":
+        write = answers.json_lines if settings.format == "json" else answers.csv_lines
+        for line in write(found):
+            console.line(line)
+        return
+    if not found:
+        return
+    title = f"What {settings.model} says"
+    _table(console, title, answers.COLUMNS, [answers.row(answer) for answer in found])
+    if settings.passes:
+        rows = [row for answer in found for row in answers.masked_rows(answer)]
+        title = f"What it says under {settings.passes} dropout masks"
+        _table(console, title, answers.MASKED_COLUMNS, rows)
+        console.line(MASKS)
+    if settings.why:
+        rows = [row for answer in found for row in answers.unit_rows(answer)]
+        _table(console, "Units, without dropout", answers.UNIT_COLUMNS, rows)
+        console.line(UNITS)
+        if note:
+            console.line(f"dead is unknown: {note}")
+    if settings.why and settings.passes:
+        rows = [row for answer in found for row in answers.cause_rows(answer)]
+        _table(console, "Units, under the masks", answers.CAUSE_COLUMNS, rows)
+        console.line(CAUSES)
+
+
+def _table(console: Console, title: str, columns: Row, rows: Sequence[Row]) -> None:
+    """Show a table whose cells may be files' names, with brackets in them."""
+    console.table(literal(title), columns, [[literal(cell) for cell in row] for row in rows])

@@ -1,0 +1,123 @@
+"""Two small networks of MNIST, made and registered once: with dropout, and without."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from pipeline import cli
+from pipeline.console import Console
+from pipeline.data import ImageData, load
+from pipeline.data.images import Part, assemble
+from pipeline.fit import Workplace, fit
+from pipeline.recipe import Recipe
+from pipeline.stack import Stack, plain
+from pipeline.tracking import FoundRun, Tracker, connect, log_model
+
+MODEL = "models:/digits@champion"
+UNMASKED = "models:/digits@unmasked"
+# The narrow end is where units die: one is dead in what is tested.
+RECIPE = Recipe(
+    widths=(48, 24, 12),
+    epochs=3,
+    batch_size=25,
+    holdout=200,
+    drop_rate=0.2,
+    output_dropout=False,
+    learning_rate=0.003,
+    mask_passes=0,
+)
+
+
+@pytest.fixture(scope="session")
+def mnist() -> ImageData:
+    return load("mnist")
+
+
+@pytest.fixture(scope="session")
+def tracker(mnist: ImageData, tmp_path_factory: pytest.TempPathFactory) -> Tracker:
+    """A store of its own with the models `MODEL` and `UNMASKED`."""
+    folder = tmp_path_factory.mktemp("predict")
+    few = assemble(
+        "mnist",
+        Part(mnist.train_images[:4000], mnist.train_labels[:4000]),
+        test=Part(mnist.test_images[:300], mnist.test_labels[:300]),
+        classes=mnist.classes,
+        source="the first of MNIST",
+        licence=mnist.licence,
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
+        for name in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME"):
+            patch.delenv(name, raising=False)
+        tracker = connect()
+        place = Workplace(
+            data=few,
+            device=torch.device("cpu"),
+            tracker=tracker,
+            console=Console(),
+            step="mnist",
+            tags={},
+        )
+        [result] = fit([RECIPE], place)
+        register(tracker, tracker.run(result.run_id), "champion")
+        register(tracker, without_dropout(tracker), "unmasked")
+    return tracker
+
+
+def register(tracker: Tracker, run: FoundRun, alias: str) -> None:
+    """Make the run's model a version that this alias points to."""
+    assert run.model is not None
+    version = tracker.registry.create("digits", run.model, run_id=run.id, tags={}, description="")
+    tracker.registry.point(alias, version)
+
+
+def without_dropout(tracker: Tracker) -> FoundRun:
+    """A network as born, of another recipe and without a history."""
+    recipe = replace(RECIPE, drop_rate=0.0, seed=1)
+    network = plain(recipe, Stack([recipe], inputs=784, classes=10).state(0))
+    parameters = recipe.parameters | {"dataset": "mnist"}
+    with tracker.start_network(recipe.name, parameters, step="mnist", tags={}) as run:
+        log_model(run, network, example=np.zeros((2, 1, 28, 28), np.float32), step=0)
+    return tracker.run(run.id)
+
+
+@pytest.fixture
+def run(tracker: Tracker) -> FoundRun:
+    """The run that trained `MODEL`."""
+    return tracker.run(tracker.registry.find(MODEL).run_id)
+
+
+@pytest.fixture
+def predict(
+    tracker: Tracker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., int]:
+    """Runs `predict` in this process, in a folder of the test's own, and returns its exit code."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", tracker.uri)
+    for name in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME"):
+        monkeypatch.delenv(name, raising=False)
+
+    def call(*arguments: object, model: str = MODEL) -> int:
+        return cli.run(["predict", "--model", model, *(str(argument) for argument in arguments)])
+
+    return call
+
+
+@pytest.fixture
+def answers(
+    predict: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> Callable[..., list[dict[str, Any]]]:
+    """Runs `predict --format json` and returns what it wrote, line by line."""
+
+    def call(*arguments: object, code: int = 0, model: str = MODEL) -> list[dict[str, Any]]:
+        assert predict(*arguments, "--format", "json", model=model) == code
+        return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+    return call
