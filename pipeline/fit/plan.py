@@ -3,14 +3,13 @@
 It must not know whether a network has been trained before.
 """
 
-import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import fields
 
 from pipeline import device as devices
-from pipeline.batches import EVALUATION_BATCH
 from pipeline.fit.tasks import Task
+from pipeline.footprint import stack_bytes
 from pipeline.recipe import Recipe
 from pipeline.settings import canonical
 
@@ -47,19 +46,11 @@ def _parts(tasks: list[Task], memory_bytes: float | None) -> list[list[Task]]:
 
 
 def network_bytes(task: Task) -> int:
-    """An estimate of the memory that one more network in a stack takes, in bytes.
-
-    `benchmarks.scaling` measures it.
-    """
-    recipe = task.recipe
-    inputs = task.data.train_images[0].numel()
-    sizes = (inputs, *recipe.widths, len(task.data.classes))
-    parameters = sum((a + 1) * b for a, b in itertools.pairwise(sizes))
-    units = sum(sizes[1:])
-    samples = min(recipe.batch_size, len(task.data.train_labels))
-    # float32: weights, gradient, two of Adam's, and three copies while an epoch is summed up.
-    states = 7 * 4 * parameters
-    # An update keeps z, h, mask bits, mask, y and their gradients, and each network's own batch.
-    update = samples * (40 * units + 8 * inputs)
-    evaluation = EVALUATION_BATCH * 16 * units
-    return states + max(update, evaluation)
+    """The memory that one more network like this takes in a stack, in bytes."""
+    return stack_bytes(
+        task.recipe,
+        networks=1,
+        inputs=task.data.train_images[0].numel(),
+        classes=len(task.data.classes),
+        samples=len(task.data.train_labels),
+    )
