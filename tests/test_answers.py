@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from pipeline import answers
+from pipeline import answer_rows, answers
 from pipeline.answers import Answer
 from pipeline.mc_dropout import MaskedAnswer
 from pipeline.records import ZeroCauses
@@ -46,7 +46,7 @@ def full() -> Answer:
 
 
 def test_a_row_shows_the_label_and_what_else_is_not_nothing(plain: Answer) -> None:
-    assert answers.row(plain) == ("x.png", "b", "90.0 %", "d 9.8 %, a 0.2 %")
+    assert answer_rows.row(plain) == ("x.png", "b", "90.0 %", "d 9.8 %, a 0.2 %")
 
 
 def test_probabilities_are_the_softmax_whatever_is_added_to_the_logits() -> None:
@@ -55,25 +55,25 @@ def test_probabilities_are_the_softmax_whatever_is_added_to_the_logits() -> None
 
 
 def test_under_masks_a_row_shows_interval_information_and_the_other_labels(full: Answer) -> None:
-    assert answers.masked_rows(full) == [
+    assert answer_rows.masked_rows(full) == [
         ("y.png", "b", "80.0 %", "25.0 % to 95.0 %", "0.600", "0.200", "d in 2, a in 1 of 10")
     ]
 
 
 def test_units_have_a_row_a_layer_and_say_what_is_unknown(full: Answer) -> None:
-    assert answers.unit_rows(full) == [
+    assert answer_rows.unit_rows(full) == [
         ("y.png", "h1", "2", "1", "0", "1", "0"),
         ("", "h2", "2", "1", "1", "unknown", "unknown"),
     ]
 
 
 def test_causes_are_mean_units_a_pass(full: Answer) -> None:
-    assert answers.cause_rows(full) == [("y.png", "h1", "0.8", "0.1", "0.4", "0.1")]
+    assert answer_rows.cause_rows(full) == [("y.png", "h1", "0.8", "0.1", "0.4", "0.1")]
 
 
 def test_what_was_not_asked_for_has_no_rows(plain: Answer) -> None:
-    assert answers.masked_rows(plain) == answers.unit_rows(plain) == []
-    assert answers.cause_rows(plain) == []
+    assert answer_rows.masked_rows(plain) == answer_rows.unit_rows(plain) == []
+    assert answer_rows.cause_rows(plain) == []
 
 
 def test_json_holds_a_line_an_image_with_every_number(plain: Answer, full: Answer) -> None:

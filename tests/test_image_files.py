@@ -138,9 +138,9 @@ def animation() -> bytes:
     return png_bytes(frames[0], save_all=True, append_images=frames[1:])
 
 
-def bomb() -> bytes:
-    """A PNG of 60 bytes that promises 400 million pixels."""
-    header = b"IHDR" + struct.pack(">IIBBBBB", 20_000, 20_000, 8, 0, 0, 0, 0)
+def bomb(side: int) -> bytes:
+    """A PNG of 60 bytes that promises an image of this width and height."""
+    header = b"IHDR" + struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
     chunks = b"".join(
         struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
         for chunk in (header, b"IDAT" + zlib.compress(b""), b"IEND")
@@ -161,7 +161,7 @@ Image.fromarray(GREY).save(GIF, "GIF")
         (GIF.getvalue(), "must be a PNG, JPEG or IDX file"),
         (png_bytes(Image.fromarray(GREY))[:50], "must be whole"),
         (animation(), "must hold still"),
-        (bomb(), "must have at most"),
+        (bomb(20_000), "must have at most"),
         (idx_bytes(GREY[None])[:-1], "it is truncated"),
         (gzip.compress(idx_bytes(GREY[None]))[:-9], "must unpack"),
         (gzip.compress(b"hello"), "must start with the bytes 00 00 08"),
@@ -178,6 +178,13 @@ def test_a_file_without_a_readable_image_is_refused_by_name_in_one_line(
     assert message in str(caught.value)
     assert name in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_what_pillow_only_warns_of_is_refused_as_well(tmp_path: Path) -> None:
+    """It warns above 89 million pixels and refuses above twice as many."""
+    with pytest.raises(PipelineError, match="must have at most 89478485 pixels"):
+        read_images(written(tmp_path, bomb(10_000)))
 
 
 @pytest.mark.parametrize(

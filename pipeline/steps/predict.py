@@ -5,18 +5,15 @@ It logs nothing: asking changes no run.
 
 from collections.abc import Sequence
 
-import numpy as np
-from numpy.typing import NDArray
-
-from pipeline import answers
+from pipeline import answer_rows, answers
 from pipeline.answers import Answer
 from pipeline.ask import Asked, ask
 from pipeline.console import Console, literal
 from pipeline.data import class_names
 from pipeline.errors import PipelineError
-from pipeline.image_files import Pictures, read_images
+from pipeline.inputs import Size, read_inputs
 from pipeline.inside import Inside, look_inside
-from pipeline.layouts import as_it_is, laid_out, layout_of
+from pipeline.layouts import layout_of
 from pipeline.mc_dropout import Masks, hidden_masks
 from pipeline.options import PredictSettings
 from pipeline.report import Row
@@ -28,6 +25,7 @@ UNITS = """\
   dead      z <= 0 for it and for every image trained on
   woken     among the active: z <= 0 for every image trained on
 """
+NO_RELU = "This network has no ReLU, so no unit is ever inactive or dead."
 MASKS = """\
   mean, 95 %  of the label's probability over the masks
   entropy     of the mean over all classes, in nats: how unsure the answer is
@@ -37,8 +35,6 @@ CAUSES = """\
   mean number of units in a pass, by cause: active is not zero; dropped is zero by dropout alone,
   inactive by ReLU alone, both by either
 """
-
-Size = tuple[int, int]
 
 
 def run(settings: PredictSettings, console: Console) -> None:
@@ -55,7 +51,13 @@ def run(settings: PredictSettings, console: Console) -> None:
     origin = _origin(tracker, version.run_id, settings)
     dataset = origin.parameters.get("dataset", "") if origin else ""
     layout = layout_of(dataset) if settings.layout == "auto" else settings.layout
-    names, images, failures = _read(settings, size, layout)
+    inputs = read_inputs(
+        settings.images,
+        size=size,
+        layout=layout,
+        ink=settings.ink,
+        is_fitted_anew=settings.layout != "auto",
+    )
     is_inside = settings.why or settings.passes > 0
     inside = look_inside(origin, tracker) if origin and is_inside else None
     asked = Asked(
@@ -65,9 +67,14 @@ def run(settings: PredictSettings, console: Console) -> None:
         masks=_masks(settings, inside) if inside and settings.passes else None,
         is_why=settings.why,
     )
-    _show(ask(asked, names, images), settings, console, note=inside.note if inside else "")
-    if failures:
-        raise PipelineError("\n".join(failures))
+    _show(
+        ask(asked, inputs.names, inputs.images),
+        settings,
+        console,
+        note=inside.note if inside else "",
+    )
+    if inputs.failures:
+        raise PipelineError("\n".join(inputs.failures))
 
 
 def _size(model: LoadedModel, address: str) -> Size:
@@ -105,40 +112,6 @@ def _masks(settings: PredictSettings, inside: Inside) -> Masks:
     return hidden_masks(recipe, inside.stack.units, settings.passes, seed=settings.seed)
 
 
-def _read(
-    settings: PredictSettings, size: Size, layout: str
-) -> tuple[list[str], list[NDArray[np.uint8]], list[str]]:
-    """The images that can be read, by name and laid out, and a line for each that cannot."""
-    names, images, failures = [], [], []
-    for file in settings.images:
-        try:
-            pictures = read_images(file)
-        except PipelineError as error:
-            failures.append(str(error))
-            continue
-        for place, name in enumerate(pictures.names):
-            try:
-                image = _laid_out(pictures, place, settings, size=size, layout=layout)
-            except PipelineError as error:
-                failures.append(str(error))
-            else:
-                names.append(name)
-                images.append(image)
-    return names, images, failures
-
-
-def _laid_out(
-    pictures: Pictures, place: int, settings: PredictSettings, *, size: Size, layout: str
-) -> NDArray[np.uint8]:
-    """One image of a file, as the network takes it but for its levels, 0 … 255."""
-    pixels, name = pictures.pixels[place], pictures.names[place]
-    if pixels.shape == size and (pictures.is_data or settings.layout == "auto"):
-        # A data set's own images are light on dark already, or as its networks know them.
-        is_kept = pictures.is_data and settings.ink == "auto"
-        return as_it_is(pixels, layout, ink="light" if is_kept else settings.ink, name=name)
-    return laid_out(pixels, size, layout=layout, ink=settings.ink, name=name)
-
-
 def _show(found: list[Answer], settings: PredictSettings, console: Console, *, note: str) -> None:
     """Write the answers in the format that is asked for."""
     if settings.format != "table":
@@ -149,21 +122,22 @@ def _show(found: list[Answer], settings: PredictSettings, console: Console, *, n
     if not found:
         return
     title = f"What {settings.model} says"
-    _table(console, title, answers.COLUMNS, [answers.row(answer) for answer in found])
+    _table(console, title, answer_rows.COLUMNS, [answer_rows.row(answer) for answer in found])
     if settings.passes:
-        rows = [row for answer in found for row in answers.masked_rows(answer)]
+        rows = [row for answer in found for row in answer_rows.masked_rows(answer)]
         title = f"What it says under {settings.passes} dropout masks"
-        _table(console, title, answers.MASKED_COLUMNS, rows)
+        _table(console, title, answer_rows.MASKED_COLUMNS, rows)
         console.line(MASKS)
     if settings.why:
-        rows = [row for answer in found for row in answers.unit_rows(answer)]
-        _table(console, "Units, without dropout", answers.UNIT_COLUMNS, rows)
-        console.line(UNITS)
+        rows = [row for answer in found for row in answer_rows.unit_rows(answer)]
+        if rows:
+            _table(console, "Units, without dropout", answer_rows.UNIT_COLUMNS, rows)
+        console.line(UNITS if rows else NO_RELU)
         if note:
             console.line(f"dead is unknown: {note}")
     if settings.why and settings.passes:
-        rows = [row for answer in found for row in answers.cause_rows(answer)]
-        _table(console, "Units, under the masks", answers.CAUSE_COLUMNS, rows)
+        rows = [row for answer in found for row in answer_rows.cause_rows(answer)]
+        _table(console, "Units, under the masks", answer_rows.CAUSE_COLUMNS, rows)
         console.line(CAUSES)
 
 
