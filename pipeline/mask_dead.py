@@ -32,17 +32,19 @@ def with_mask_dead(
         reference: gives the batches of D, anew at each call.
     """
     dead = _dead_in_evaluation(records, stack)
-    for number in range(stack.recipes[0].mask_passes):
-        masks = RandomMasks(
+    passes = [
+        RandomMasks(
             stack.recipes,
             stack.units,
             stream=f"mask-dead, epoch {records[0].epoch}, pass {number}",
             device=stack.scales.device,
         )
-        for batch in reference():
-            if not _can_be_woken(dead, stack):
-                return _judged(records, dead)
-            _strike_out_what_fires(dead, stack, batch, masks)
+        for number in range(stack.recipes[0].mask_passes)
+    ]
+    for batch in reference():
+        if not _can_be_woken(dead, stack):
+            break
+        _strike_out_what_fires(dead, stack, batch, passes)
     return _judged(records, dead)
 
 
@@ -64,12 +66,16 @@ def _can_be_woken(dead: Dead, stack: Stack) -> bool:
 
 
 @torch.no_grad()
-def _strike_out_what_fires(dead: Dead, stack: Stack, batch: Batch, masks: RandomMasks) -> None:
-    """One training-mode pass: what fires in it is not mask-dead."""
-    trace: list[LayerPass] = []
-    stack(batch.x, masks.draw(batch.target.shape[1]), trace=trace)
-    for layer, seen in zip(dead, trace, strict=False):
-        layer.logical_and_((seen.z <= 0).all(1))
+def _strike_out_what_fires(
+    dead: Dead, stack: Stack, batch: Batch, passes: Sequence[RandomMasks]
+) -> None:
+    """Training-mode passes over one batch: what fires in one of them is not mask-dead."""
+    first = stack.first(batch.x)  # the same under every mask, and most of a pass
+    for masks in passes:
+        trace: list[LayerPass] = []
+        stack.onward(first, masks.draw(batch.target.shape[1]), trace=trace)
+        for layer, seen in zip(dead, trace, strict=False):
+            layer.logical_and_(seen.z.amax(1) <= 0)
 
 
 def _judged(records: Sequence[EpochRecord], dead: Dead) -> list[EpochRecord]:

@@ -166,9 +166,8 @@ def _draw(
     }
     for name, figure in figures.items():
         run.figure(figure, f"plots/{name}.png")
-    for index in evenly(len(history), MOST_IMAGES):
-        record = history[index]
-        image = plots.to_image(plots.draw_firing_rates(record, title))
+    shown = [history[index] for index in evenly(len(history), MOST_IMAGES)]
+    for record, image in zip(shown, plots.film_firing_rates(shown, title), strict=True):
         run.image(image, "firing_rates", step=record.epoch)
 
 

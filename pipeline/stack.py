@@ -98,10 +98,24 @@ class Stack(nn.Module):
                 without masks the pass is in evaluation mode.
             trace: takes what each layer did, from h1 to the logits.
         """
-        y = x.expand(len(self.recipes), -1, -1)
+        return self.onward(self.first(x), masks, trace=trace)
+
+    def first(
+        self, x: Float[Tensor, "networks_or_1 batch inputs"]
+    ) -> Float[Tensor, "networks batch units"]:
+        """The first layer's z, which no mask changes; x as in `forward`."""
+        return torch.baddbmm(self.biases[0], x.expand(len(self.recipes), -1, -1), self.weights[0])
+
+    def onward(
+        self,
+        z: Float[Tensor, "networks batch units"],
+        masks: Masks | None = None,
+        *,
+        trace: list[LayerPass] | None = None,
+    ) -> Float[Tensor, "networks batch classes"]:
+        """Logits of every member, from the first layer's z on; else as `forward`."""
         last = len(self.weights) - 1
-        for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-            z = torch.baddbmm(bias, y, weight)
+        for layer in range(last + 1):
             h = z if layer == last else self._activate(z)
             keep = masks[layer] if masks is not None else None
             scale = self.scales[layer]
@@ -109,6 +123,8 @@ class Stack(nn.Module):
             y = h if keep is None else h * (keep * scale)
             if trace is not None:
                 trace.append(LayerPass(z, h, keep, scale, y))
+            if layer < last:
+                z = torch.baddbmm(self.biases[layer + 1], y, self.weights[layer + 1])
         return y
 
     def _activate(self, z: Tensor) -> Tensor:
