@@ -84,11 +84,12 @@ def summary(contest: Contest) -> str:
     """How many networks and groups there are, on which data."""
     seeds = sorted({len(group.results) for group in contest.groups})
     each = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
-    seed = "seed" if seeds[-1] == 1 else "seeds"
-    networks, groups = count(len(contest.results), "network"), count(len(contest.groups), "group")
+    replicates = "seed" if seeds[-1] == 1 else "seeds"
+    many = len(contest.results)
+    networks = f"{many} network{'' if many == 1 else 's'}"
     return (
-        f"{networks} in {groups} of {each} {seed}, data set {contest.dataset}, "
-        f"judged by {_images(contest)}"
+        f"{networks} in {count(len(contest.groups), 'group')} of {each} {replicates}, data set "
+        f"{contest.dataset}, judged by {_images(contest)}"
     )
 
 

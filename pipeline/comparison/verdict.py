@@ -12,7 +12,7 @@ from pipeline.comparison.statistics import Estimate, estimate
 from pipeline.comparison.words import count, listed, percent_interval
 
 # More than this are counted, not named.
-_NAMED = 5
+_NAMED = 3
 
 
 def verdict(standings: Standings) -> list[str]:
