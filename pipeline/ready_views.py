@@ -102,7 +102,7 @@ def _dead_units(layers: Sequence[str], search: str) -> View:
                 "How often does each unit fire?",
                 (ImageGrid("firing_rates"),),
                 columns=1,
-                height=900,
+                height=1000,
             ),
             _by_layer("Do dead units come back?", _lines(_each("revived", layers))),
             _by_layer("How many are nearly dead?", _lines(_each("dormant", layers))),

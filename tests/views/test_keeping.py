@@ -131,9 +131,9 @@ def test_a_store_that_refuses_costs_one_warning(
 def test_a_view_that_is_longer_than_a_tag_may_be_costs_one_warning(
     tracker: Tracker, caplog: pytest.LogCaptureFixture
 ) -> None:
-    # 700 ids of runs are 11,200 bytes that nothing can compress, and base64 takes 4/3 of that.
+    # 1,000 ids of runs are 16,000 bytes that nothing can compress, and base64 makes 21,333 of them.
     source = random.Random(0)  # noqa: S311
-    ids = [f"{source.getrandbits(128):032x}" for _ in range(700)]
+    ids = [f"{source.getrandbits(128):032x}" for _ in range(1000)]
     assert tracker.keep_views([replace(VIEW, search=any_of(ids))]) == {}
     assert "exceeds" in the_warning(caplog)
 
