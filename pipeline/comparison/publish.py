@@ -48,8 +48,6 @@ def publish(
         console.table(title, table.columns, [[escape(cell) for cell in row] for row in table.rows])
         for sentence in [*verdict(one), chosen_on_the_test_set(one)]:
             console.line(sentence)
-    for name, why in failures.items():
-        console.line(f"{name} failed: {why}")
     step.text(networks_csv(results), NETWORKS)
     step.text(groups_csv(every), GROUPS)
     step.text(page(every, failures), PAGE)

@@ -3,7 +3,6 @@
 It must not know which stacks there are beside it.
 """
 
-import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -17,13 +16,10 @@ from pipeline.fit.members import Member
 from pipeline.fit.tasks import Task, Workplace
 from pipeline.publish import log_dataset, validation_name
 from pipeline.records import EpochRecord, Result
+from pipeline.run_color import run_color
 from pipeline.stack import Stack
 from pipeline.tracking import Run, watching_system
 from pipeline.train import epochs, optimizer_of
-
-# Okabe and Ito's palette: the UI itself may give two networks of one stack the same colour.
-COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#222222", "#999999")
-
 
 @dataclass(frozen=True, kw_only=True)
 class StackRun:
@@ -139,15 +135,13 @@ def _open(stack_run: StackRun, place: Workplace) -> Iterator[tuple[int, Run, boo
     size = {"stack_size": str(len(stack_run.tasks))}
     if stack_run.is_halved:
         size["stack_halved"] = "true"
-    for (index, task), color in zip(
-        enumerate(stack_run.tasks), itertools.cycle(COLORS), strict=False
-    ):
+    for index, task in enumerate(stack_run.tasks):
         if task.fingerprint in stack_run.finished:
             continue
         run_id = known.get(task.fingerprint)
         if run_id is None:
             tags = {**size, "stack": stack_run.checkpoint.identity}
-            run = _start(task, place, tags=tags, color=color)
+            run = _start(task, place, tags=tags)
         else:
             run = place.tracker.reopen(run_id)
         with run.ending_unless_done():
@@ -165,7 +159,7 @@ def _known_runs(stack_run: StackRun, place: Workplace) -> dict[str, str]:
     return planned | place.tracker.runs_of(checkpoint.identity)
 
 
-def _start(task: Task, place: Workplace, *, tags: dict[str, str], color: str) -> Run:
+def _start(task: Task, place: Workplace, *, tags: dict[str, str]) -> Run:
     return place.tracker.start_network(
         task.name,
         _parameters(task),
@@ -178,7 +172,7 @@ def _start(task: Task, place: Workplace, *, tags: dict[str, str], color: str) ->
             "fingerprint": task.fingerprint,
             "validated_on": validation_name(task.recipe),
         },
-        color=color,
+        color=run_color(task.recipe),
     )
 
 

@@ -238,6 +238,20 @@ def test_a_refused_bundle_makes_no_store_at_all(
     assert [path.name for path in tmp_path.iterdir()] == ["damaged.zip"]
 
 
+def test_under_mlflow_run_a_refusal_is_the_reason_in_the_run_that_it_opened(
+    target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = MlflowClient(target)
+    opened = client.create_run(client.create_experiment("of mlflow run")).info.run_id
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", target)
+    monkeypatch.setenv("MLFLOW_RUN_ID", opened)
+    assert cli.run(["import", "--bundle", str(tmp_path / "nowhere.zip")]) == 1
+    run = client.get_run(opened)
+    assert (run.info.status, run.data.tags["outcome"]) == ("FAILED", "failed")
+    assert "nowhere.zip" in run.data.tags["reason"]
+    assert run.data.params["bundle"].endswith("nowhere.zip")
+
+
 def test_a_network_that_came_by_a_bundle_is_not_trained_again(
     trained: Path, target: str, small: Path, bring: Callable[..., str]
 ) -> None:
