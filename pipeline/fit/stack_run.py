@@ -21,6 +21,7 @@ from pipeline.stack import Stack
 from pipeline.tracking import Run, watching_system
 from pipeline.train import epochs, optimizer_of
 
+
 @dataclass(frozen=True, kw_only=True)
 class StackRun:
     """A stack that is to be trained, or trained on.
