@@ -84,7 +84,7 @@ def publish(
         dataset_digest=data.digest,
         stack_size=stack_size,
     )
-    run.describe(description(result, validation_name=validation_name(recipe)))
+    run.describe(description(result, validation_name=recipe.validated_on))
     return result
 
 
@@ -106,11 +106,6 @@ def log_dataset(run: Run, data: ImageData, *, context: str) -> None:
             "test_class_counts": {name: n for name, (_, n) in data.class_counts.items()},
         },
     )
-
-
-def validation_name(recipe: Recipe) -> str:
-    """What validates this network, in words."""
-    return "held-out images" if recipe.holdout else "test set"
 
 
 @torch.no_grad()
@@ -152,7 +147,7 @@ def _draw(
 ) -> None:
     """Every figure of one network as a file, and the firing rates of the epochs as images."""
     title = recipe.name
-    validated_on = validation_name(recipe)
+    validated_on = recipe.validated_on
     figures = {
         "learning_curves": plots.draw_learning_curves(history, title, validation_name=validated_on),
         "zero_causes": plots.draw_causes(history, title),

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from pipeline.console import Advance, Console
-from pipeline.publish import validation_name
 from pipeline.recipe import Recipe
 from pipeline.records import EpochRecord
 
@@ -86,7 +85,7 @@ class Board:
         scores = [record.validation.accuracy for record in records if record.validation]
         parts = [
             f"epoch {records[0].epoch:>2}/{recipes[0].epochs}  {len(records)} networks",
-            f"{validation_name(recipes[0])} {100 * min(scores):.2f} to {100 * max(scores):.2f} %",
+            f"{recipes[0].validated_on} {100 * min(scores):.2f} to {100 * max(scores):.2f} %",
         ]
         if records[0].epoch_seconds is not None:
             parts.append(f"{records[0].epoch_seconds:.2f} s each")
@@ -121,7 +120,7 @@ def _duration(seconds: float) -> str:
 def _line(recipe: Recipe, record: EpochRecord) -> str:
     """One epoch of one network, for the terminal."""
     parts = [f"{recipe.name}  epoch {record.epoch:>2}/{recipe.epochs}"]
-    scores = (("train", record.train_eval), (validation_name(recipe), record.validation))
+    scores = (("train", record.train_eval), (recipe.validated_on, record.validation))
     parts += [
         f"{name} {score.loss:.4f} {100 * score.accuracy:.2f} %"
         for name, score in scores

@@ -14,7 +14,7 @@ from pipeline.data import split
 from pipeline.fit.board import Board
 from pipeline.fit.members import Member
 from pipeline.fit.tasks import Task, Workplace
-from pipeline.publish import log_dataset, validation_name
+from pipeline.publish import log_dataset
 from pipeline.records import EpochRecord, Result
 from pipeline.run_color import run_color
 from pipeline.stack import Stack
@@ -171,7 +171,7 @@ def _start(task: Task, place: Workplace, *, tags: dict[str, str]) -> Run:
             "arm": task.recipe.arm,
             "device_name": devices.describe(task.device),
             "fingerprint": task.fingerprint,
-            "validated_on": validation_name(task.recipe),
+            "validated_on": task.recipe.validated_on,
         },
         color=run_color(task.recipe),
     )

@@ -96,7 +96,7 @@ def test_what_anybody_wrote_cannot_break_the_page(network: Network) -> None:
     text = page(compare(results), {bad: bad})
     assert "<script" not in text
     assert bad in Reader(text).words
-    assert "| a\\|b&emsp; | one two&emsp; |" in markdown(
+    assert "| a\\|b\u2003\u200b | one two\u2003\u200b |" in markdown(
         compare(results), {"a|b": "one\ntwo"}, page="#"
     )
 
@@ -148,7 +148,7 @@ def test_networks_that_failed_are_named_with_their_reason(sweep: Sweep) -> None:
     failures = {"relu p=0.9 seed 3": "loss must stay finite"}
     every = compare(sweep(ACCURACIES))
     assert "relu p=0.9 seed 3: loss must stay finite" in Reader(page(every, failures)).words
-    assert "| relu p=0.9 seed 3&emsp; | loss must" in markdown(every, failures, page="#")
+    assert "| relu p=0.9 seed 3\u2003\u200b | loss must" in markdown(every, failures, page="#")
 
 
 def test_a_description_fits_however_many_networks_there_are(sweep: Sweep) -> None:

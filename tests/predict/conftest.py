@@ -14,7 +14,7 @@ from pipeline import cli
 from pipeline.console import Console
 from pipeline.data import ImageData, load
 from pipeline.data.images import Part, assemble
-from pipeline.fit import Workplace, fit
+from pipeline.fit import Task, Workplace, fit
 from pipeline.recipe import Recipe
 from pipeline.stack import Stack, plain
 from pipeline.tracking import FoundRun, Tracker, connect, log_model
@@ -58,14 +58,13 @@ def tracker(mnist: ImageData, tmp_path_factory: pytest.TempPathFactory) -> Track
             patch.delenv(name, raising=False)
         tracker = connect()
         place = Workplace(
-            data=few,
-            device=torch.device("cpu"),
             tracker=tracker,
             console=Console(),
             step="mnist",
             tags={},
         )
-        [result] = fit([RECIPE], place)
+        task = Task(recipe=RECIPE, data=few, device=torch.device("cpu"))
+        [result] = fit([task], place).complete()
         register(tracker, tracker.run(result.run_id), "champion")
         register(tracker, without_dropout(tracker), "unmasked")
     return tracker

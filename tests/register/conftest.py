@@ -14,7 +14,7 @@ from mlflow.artifacts import download_artifacts
 from pipeline.console import Console
 from pipeline.data import ImageData, write_prepared
 from pipeline.data.images import Part, assemble
-from pipeline.fit import Workplace, fit
+from pipeline.fit import Task, Workplace, fit
 from pipeline.gates import Candidate, candidate
 from pipeline.recipe import Recipe
 from pipeline.records import Result
@@ -94,14 +94,16 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trained]:
         tracker = connect()
         with tracker.start_step("sweep", "sweep", parameters={}) as step:
             place = Workplace(
-                data=data,
-                device=torch.device("cpu"),
                 tracker=tracker,
                 console=Console(),
                 step="sweep",
                 tags={"sweep": step.id},
             )
-            bad, good = fit([replace(RECIPE, drop_rate=0.95), RECIPE], place)
+            tasks = [
+                Task(recipe=recipe, data=data, device=torch.device("cpu"))
+                for recipe in (replace(RECIPE, drop_rate=0.95), RECIPE)
+            ]
+            bad, good = fit(tasks, place).complete()
             step.text(f"run_id\n{bad.run_id}\n{good.run_id}\n", "networks.csv")
         assert bad.chosen.validation is not None
         assert good.chosen.validation is not None

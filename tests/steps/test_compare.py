@@ -13,7 +13,7 @@ from mlflow.entities import Run
 from pipeline import comparison
 from pipeline.console import Console
 from pipeline.data import prepared
-from pipeline.fit import Workplace, fit
+from pipeline.fit import Task, Workplace, fit
 from pipeline.recipe import Recipe
 from pipeline.tracking import connect
 
@@ -32,8 +32,6 @@ def swept(store: str, small: Path, tmp_path_factory: pytest.TempPathFactory) -> 
         console = Console()
         with tracker.start_step("sweep", "the sweep", parameters={}) as step:
             place = Workplace(
-                data=prepared(str(small)),
-                device=torch.device("cpu"),
                 tracker=tracker,
                 console=console,
                 step="sweep",
@@ -45,7 +43,11 @@ def swept(store: str, small: Path, tmp_path_factory: pytest.TempPathFactory) -> 
                 for rate in (0.0, 0.5)
                 for seed in (0, 1)
             ]
-            results = fit(recipes, place)
+            data = prepared(str(small))
+            tasks = [
+                Task(recipe=recipe, data=data, device=torch.device("cpu")) for recipe in recipes
+            ]
+            results = fit(tasks, place).complete()
             comparison.publish(step, results, console, failures={"relu seed 7": "NaN"})
         with tracker.start_step("sweep", "killed", parameters={}) as step:
             step.end("killed")
