@@ -17,7 +17,7 @@ import pytest
 import torch
 from onnx import external_data_helper
 
-from pipeline.bundle import received
+from pipeline.bundle import received, source
 from pipeline.errors import PipelineError
 
 Spoil = Callable[[Path], object]
@@ -172,7 +172,7 @@ CASES: dict[str, tuple[Spoil, str, str]] = {
         GRAPH, "expr_str",
     ),
     "code as a guard": (
-        in_graph_json('"guards_code": []', '"guards_code": ["__import__(1)"]'), GRAPH, "guards",
+        in_graph_json('"guards_code": []', '"guards_code": ["evil"]'), GRAPH, "guards_code",
     ),
     "code as a name": (
         in_graph_json('{"name": "input"}', '{"name": "x=__import__(\'os\')"}'), GRAPH, "name",
@@ -444,3 +444,13 @@ def test_a_bundle_as_it_was_written_is_received_as_folder_and_as_zip(
     assert not folder.exists()
     with received(packed(bundle, tmp_path / "b.zip", lambda _: None)) as two:
         assert (two.digest, two.contents.version) == (one.digest, one.contents.version)
+
+
+@pytest.mark.parametrize(("limit", "said"), [("MOST_BYTES", "more than"), ("MOST_FILES", "files")])
+def test_a_bundle_of_more_than_anybody_needs_is_refused_before_it_is_read(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, said: str
+) -> None:
+    path = packed(bundle, tmp_path / "b.zip", lambda _: None)
+    monkeypatch.setattr(source, limit, 10)
+    for given in (bundle, path):
+        assert said in refusal(given)
