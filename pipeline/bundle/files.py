@@ -3,6 +3,7 @@
 It must not know where the records come from.
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,9 @@ from pipeline.bundle.contents import (
 )
 from pipeline.bundle.layout import BundleError
 
+# A link that works inside MLflow's UI alone: only its text is left in a file.
+_UI_LINK = re.compile(r"\[([^\]]*)\]\(#/[^)]*\)")
+
 
 def write_records(folder: Path, contents: Contents, summary: Summary) -> None:
     """Write what a bundle tells into its folder, and the model card as a page of its own."""
@@ -33,7 +37,8 @@ def write_records(folder: Path, contents: Contents, summary: Summary) -> None:
     }
     for name, record in records.items():
         write_text(folder / name, encode(record))
-    write_text(folder / layout.CARD, f"{contents.version.description.rstrip()}\n")
+    card = _UI_LINK.sub(r"\1", contents.version.description)
+    write_text(folder / layout.CARD, f"{card.rstrip()}\n")
 
 
 def write_text(path: Path, text: str) -> None:

@@ -128,7 +128,7 @@ class _Arrival:
             source,
             run_id=run.info.run_id,
             tags={**record.tags, ORIGIN: f"models:/{record.name}/{record.version}"},
-            description=record.description,
+            description=self._linked(record.description, run),
         )
         self._say("version", made.address, "made")
         return made
@@ -152,6 +152,11 @@ class _Arrival:
             self.said.append(f"open the UI:  {command}")
         page = run_page(ui_base(self._store.uri), run.info.experiment_id, run.info.run_id)
         self.said.append(f"the run:      {page}")
+
+    def _linked(self, text: str, run: StoredRun) -> str:
+        """The text with its links to the run's page as they are in this store."""
+        before = run_page("", self._contents.experiment.id, self._contents.run.id)
+        return text.replace(before, run_page("", run.info.experiment_id, run.info.run_id))
 
     def _say(self, part: str, name: str, done: str) -> None:
         self.said.append(f"{part} {name}: {done}")

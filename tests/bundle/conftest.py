@@ -77,7 +77,11 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
             run.describe("# A network")
         registry = tracker.registry
         version = registry.create(
-            "mine", address, run_id=run.id, tags={"seed": "0"}, description="# Card\n\nA card."
+            "mine",
+            address,
+            run_id=run.id,
+            tags={"seed": "0"},
+            description="# Card\n\n[A card](#/1).",
         )
         registry.point("champion", version)
         MlflowClient(uri).update_registered_model("mine", "Of three classes")

@@ -17,7 +17,7 @@ import pytest
 import torch
 from onnx import external_data_helper
 
-from pipeline.bundle import received
+from pipeline.bundle import received, source
 from pipeline.errors import PipelineError
 
 Spoil = Callable[[Path], object]
@@ -172,7 +172,7 @@ CASES: dict[str, tuple[Spoil, str, str]] = {
         GRAPH, "expr_str",
     ),
     "code as a guard": (
-        in_graph_json('"guards_code": []', '"guards_code": ["__import__(1)"]'), GRAPH, "guards",
+        in_graph_json('"guards_code": []', '"guards_code": ["evil"]'), GRAPH, "guards_code",
     ),
     "code as a name": (
         in_graph_json('{"name": "input"}', '{"name": "x=__import__(\'os\')"}'), GRAPH, "name",
@@ -317,39 +317,65 @@ def linked(folder: Path) -> None:
     (folder / "README.md").symlink_to("/etc/passwd")
 
 
-DAMAGED: dict[str, tuple[Spoil, str]] = {
-    "a byte": (lambda f: (f / ONNX).write_bytes((f / ONNX).read_bytes()[:-1] + b"\1"), ONNX),
-    "the end of a file": (lambda f: os.truncate(f / STATE, 100), STATE),
-    "a missing file": (lambda f: (f / "metrics.json").unlink(), "metrics.json"),
-    "a file too many": (written("extra.txt", ""), "extra.txt"),
-    "a file too many in the depth": (written("artifacts/x.txt", ""), "artifacts/x.txt"),
-    "no list": (lambda f: (f / "SHA256SUMS").unlink(), "SHA256SUMS"),
-    "a line that is none": (lambda f: (f / "SHA256SUMS").write_text("a  b\n"), "SHA256SUMS"),
-    "a list that is no text": (lambda f: (f / "SHA256SUMS").write_bytes(b"\xff"), "SHA256SUMS"),
-    "a file listed twice": (resigned("README.md"), "README.md"),
-    "the list listed": (resigned("SHA256SUMS"), "SHA256SUMS"),
-    "a path above": (resigned("../outside.txt"), "../outside.txt"),
-    "an absolute path": (resigned("/etc/passwd"), "/etc/passwd"),
-    "a drive": (resigned("C:/windows.txt"), "C:/windows.txt"),
-    "a path of backslashes": (resigned("..\\outside.txt"), "..\\\\outside.txt"),
-    "a device of Windows": (resigned("artifacts/con.txt"), "artifacts/con.txt"),
-    "a stream of Windows": (resigned("run.json:evil"), "run.json:evil"),
-    "another case": (resigned("readme.MD"), "readme.MD"),
-    "a file below a file": (resigned("README.md/x.txt"), "README.md"),
-    "a symbolic link": (linked, "README.md"),
-    "a hard link": (lambda f: os.link(f / "README.md", f.parent / "other"), "README.md"),
-    "a pipe": (lambda f: os.mkfifo(f / "artifacts" / "pipe.txt"), "artifacts/pipe.txt"),
-    "a link to a folder": (lambda f: (f / "artifacts" / "up").symlink_to(".."), "artifacts/up"),
-}  # fmt: skip
+PATH = "a path that must not be written"
+DAMAGED: dict[str, tuple[Spoil, str, str]] = {
+    "a byte": (
+        lambda f: (f / ONNX).write_bytes((f / ONNX).read_bytes()[:-1] + b"\1"),
+        ONNX,
+        "another digest",
+    ),
+    "the end of a file": (lambda f: os.truncate(f / STATE, 100), STATE, "another digest"),
+    "a missing file": (lambda f: (f / "metrics.json").unlink(), "metrics.json", "no such file"),
+    "a file too many": (written("extra.txt", ""), "extra.txt", "does not name"),
+    "a file too many in the depth": (
+        written("artifacts/x.txt", ""),
+        "artifacts/x.txt",
+        "does not name",
+    ),
+    "no list": (lambda f: (f / "SHA256SUMS").unlink(), "SHA256SUMS", "no such file"),
+    "a line that is none": (
+        lambda f: (f / "SHA256SUMS").write_text("a  b\n"),
+        "SHA256SUMS",
+        "no digest and name",
+    ),
+    "a list that is no text": (
+        lambda f: (f / "SHA256SUMS").write_bytes(b"\xff"),
+        "SHA256SUMS",
+        "no text",
+    ),
+    "a file listed twice": (resigned("README.md"), "README.md", "a second digest"),
+    "the list listed": (resigned("SHA256SUMS"), "SHA256SUMS", "of SHA256SUMS itself"),
+    "a path above": (resigned("../outside.txt"), "../outside.txt", PATH),
+    "an absolute path": (resigned("/etc/passwd"), "/etc/passwd", PATH),
+    "a drive": (resigned("C:/windows.txt"), "C:/windows.txt", PATH),
+    "a path of backslashes": (resigned("..\\outside.txt"), "..\\\\outside.txt", PATH),
+    "a device of Windows": (resigned("artifacts/con.txt"), "artifacts/con.txt", PATH),
+    "a stream of Windows": (resigned("run.json:evil"), "run.json:evil", PATH),
+    "another case": (resigned("readme.MD"), "readme.MD", "the name of another file"),
+    "a file below a file": (resigned("README.md/x.txt"), "README.md", "a file and a folder"),
+    "a symbolic link": (linked, "README.md", "a link"),
+    "a hard link": (lambda f: os.link(f / "README.md", f.parent / "other"), "README.md", "a link"),
+    "a pipe": (
+        lambda f: os.mkfifo(f / "artifacts" / "pipe.txt"),
+        "artifacts/pipe.txt",
+        "a link or a device",
+    ),
+    "a link to a folder": (
+        lambda f: (f / "artifacts" / "up").symlink_to(".."),
+        "artifacts/up",
+        "a link",
+    ),
+}
 
 
-@pytest.mark.parametrize(("spoil", "file"), DAMAGED.values(), ids=DAMAGED)
+@pytest.mark.parametrize(("spoil", "file", "said"), DAMAGED.values(), ids=DAMAGED)
 def test_a_folder_that_is_not_what_its_list_says_is_refused(
-    bundle: Path, spoil: Spoil, file: str
+    bundle: Path, spoil: Spoil, file: str, said: str
 ) -> None:
     spoil(bundle)
     message = refusal(bundle)
     assert f"'{file}'" in message
+    assert said in message
 
 
 def packed(folder: Path, path: Path, change: Callable[[zipfile.ZipFile], object]) -> Path:
@@ -369,31 +395,33 @@ def entry(name: str, mode: int = stat.S_IFREG | 0o644) -> zipfile.ZipInfo:
     return made
 
 
-ZIPPED: dict[str, tuple[zipfile.ZipInfo, bytes, str]] = {
-    "a path above": (entry("../outside.txt"), b"x", "../outside.txt"),
-    "an absolute path": (entry("/outside.txt"), b"x", "/outside.txt"),
-    "a path above by backslashes": (entry("..\\outside.txt"), b"x", "..\\\\outside.txt"),
-    "a drive": (entry("C:outside.txt"), b"x", "C:outside.txt"),
-    "NUL": (entry("run.json\0.txt"), b"x", "run.json\\x00.txt"),
-    "a line feed": (entry("a\nb.txt"), b"x", "a\\nb.txt"),
-    "a symbolic link": (entry("a.txt", stat.S_IFLNK | 0o777), b"/etc/passwd", "a.txt"),
-    "a device": (entry("a.txt", stat.S_IFCHR | 0o666), b"", "a.txt"),
-    "a folder": (entry("a/", stat.S_IFDIR | 0o755), b"", "a/"),
-    "a name twice": (entry("README.md"), b"x", "README.md"),
-    "a name in another case": (entry("readme.md"), b"x", "readme.md"),
-    "an unlisted file": (entry("a.txt"), b"x", "a.txt"),
-    "a bomb": (entry("a.txt"), bytes(40 << 20), "a.txt"),
-    "an endless name": (entry("a" * 60_000), b"x", "aaa"),
+ZIPPED: dict[str, tuple[zipfile.ZipInfo, bytes, str, str]] = {
+    "a path above": (entry("../outside.txt"), b"x", "../outside.txt", PATH),
+    "an absolute path": (entry("/outside.txt"), b"x", "/outside.txt", PATH),
+    "a path above by backslashes": (entry("..\\outside.txt"), b"x", "..\\\\outside.txt", PATH),
+    "a drive": (entry("C:outside.txt"), b"x", "C:outside.txt", PATH),
+    "NUL": (entry("run.json\0.txt"), b"x", "run.json\\x00.txt", PATH),
+    "a line feed": (entry("a\nb.txt"), b"x", "a\\nb.txt", PATH),
+    "a symbolic link": (entry("a.txt", stat.S_IFLNK | 0o777), b"/etc/passwd", "a.txt", "a link"),
+    "a device": (entry("a.txt", stat.S_IFCHR | 0o666), b"", "a.txt", "a device"),
+    "a folder": (entry("a/", stat.S_IFDIR | 0o755), b"", "a/", "a folder"),
+    "a name twice": (entry("README.md"), b"x", "README.md", "of one name"),
+    "a name in another case": (entry("readme.md"), b"x", "readme.md", "the name of another file"),
+    "an unlisted file": (entry("a.txt"), b"x", "a.txt", "does not name"),
+    "a bomb": (entry("a.txt"), bytes(40 << 20), "a.txt", "bytes out of"),
+    "an endless name": (entry("a" * 60_000), b"x", "aaa", PATH),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize(("info", "content", "file"), ZIPPED.values(), ids=ZIPPED)
+@pytest.mark.parametrize(("info", "content", "file", "said"), ZIPPED.values(), ids=ZIPPED)
 def test_a_zip_with_an_entry_that_no_bundle_has_is_refused(
-    bundle: Path, tmp_path: Path, info: zipfile.ZipInfo, content: bytes, file: str
+    bundle: Path, info: zipfile.ZipInfo, content: bytes, file: str, said: str
 ) -> None:
     info.compress_type = zipfile.ZIP_DEFLATED
-    path = packed(bundle, tmp_path / "b.zip", lambda archive: archive.writestr(info, content))
-    assert file in refusal(path)
+    path = bundle.parent / "b.zip"
+    message = refusal(packed(bundle, path, lambda archive: archive.writestr(info, content)))
+    assert file in message
+    assert said in message
 
 
 def patched(path: Path, change: Callable[[bytearray, int], object]) -> Path:
@@ -444,3 +472,13 @@ def test_a_bundle_as_it_was_written_is_received_as_folder_and_as_zip(
     assert not folder.exists()
     with received(packed(bundle, tmp_path / "b.zip", lambda _: None)) as two:
         assert (two.digest, two.contents.version) == (one.digest, one.contents.version)
+
+
+@pytest.mark.parametrize(("limit", "said"), [("MOST_BYTES", "more than"), ("MOST_FILES", "files")])
+def test_a_bundle_of_more_than_anybody_needs_is_refused_before_it_is_read(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, said: str
+) -> None:
+    path = packed(bundle, tmp_path / "b.zip", lambda _: None)
+    monkeypatch.setattr(source, limit, 10)
+    for given in (bundle, path):
+        assert said in refusal(given)

@@ -26,6 +26,7 @@ from mlflow.exceptions import MlflowException
 
 from pipeline import cli
 from pipeline.tracking import connect, load_model
+from pipeline.tracking.address import run_page
 
 Pipeline = Callable[..., int]
 ADDRESS = "models:/small@champion"
@@ -50,8 +51,9 @@ def trained(store: str, small: Path, tmp_path_factory: pytest.TempPathFactory) -
         odd = [("resumed", 3.0, 1000, 7), ("resumed", 3.0, 1001, 7), ("none", math.nan, 1002, 8)]
         MlflowClient(store).log_batch(network.id, metrics=[Metric(*point) for point in odd])
         tags = {"drop_rate": "0.2", "data_digest": network.parameters["dataset_digest"]}
+        card = f"# Card\n\nBy [a run]({tracker.link(network.id)})."
         version = tracker.registry.create(
-            "small", network.model, run_id=network.id, tags=tags, description="# Card\n\nSmall."
+            "small", network.model, run_id=network.id, tags=tags, description=card
         )
         tracker.registry.point("champion", version)
         tracker.registry.point("first", version)
@@ -138,7 +140,7 @@ def everything(uri: str) -> dict[str, object]:
         "model": (model.name, model.params, model.status),
         "model's metrics": sorted((m.key, m.step, m.timestamp, m.value) for m in model.metrics),
         "version": (
-            version.description,
+            version.description.replace(run_page("", run.info.experiment_id, run_id), "its page"),
             {k: v for k, v in version.tags.items() if k != "imported_from"},
         ),
         "aliases": sorted(version.aliases),
@@ -159,6 +161,7 @@ def test_another_store_gets_the_same_in_all_but_ids(
     trained: Path, original: dict[str, object], target: str, bring: Callable[..., str]
 ) -> None:
     said = bring(trained, target)
+    assert "[a run](its page)" in str(original["version"])
     for part in ("experiment on its way: made", "version models:/small/1: made", "points of"):
         assert part in said
     assert everything(target) == original
