@@ -1,11 +1,15 @@
 """Models on a real temporary SQLite store: the same numbers, for any batch, without pickle."""
 
+import shutil
+import zipfile
+from collections import OrderedDict
 from pathlib import Path
 
 import mlflow
 import numpy as np
 import pytest
 import torch
+from mlflow.artifacts import download_artifacts
 from mlflow.models import Model, get_model_info
 from numpy.typing import NDArray
 from safetensors.torch import load_file
@@ -26,7 +30,13 @@ def logged(tmp_path_factory: pytest.TempPathFactory) -> "tuple[Tracker, Run, nn.
         tracker = connect(experiment="models")
         torch.manual_seed(0)
         network = nn.Sequential(
-            nn.Linear(6, 8), nn.ReLU(), nn.Dropout(0.5), nn.Linear(8, 3), nn.Dropout(0.5)
+            OrderedDict(
+                linear1=nn.Linear(6, 8),
+                relu1=nn.ReLU(),
+                dropout1=nn.Dropout(0.5),
+                linear2=nn.Linear(8, 3),
+                dropout2=nn.Dropout(0.5),
+            )
         )
         with tracker.start_network("a", {"seed": "0"}, step="t", tags={"fingerprint": "f"}) as run:
             run.series([(0, {"val/loss": 2.0}), (1, {"val/loss": 1.0})])
@@ -175,6 +185,28 @@ def test_a_pickled_model_is_refused(
     )
     with pytest.raises(PipelineError, match="free of pickles"):
         load_model(str(pickled))
+
+
+def test_a_graph_that_would_run_its_own_text_is_refused_and_not_run(
+    logged: tuple[Tracker, Run, nn.Sequential, str], tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(download_artifacts(logged[3]), tmp_path / "hostile"))
+    graph, harmed = folder / "data" / "model.pt2", tmp_path / "harmed"
+    hostile = f"__import__('pathlib').Path({str(harmed)!r}).touch() or Symbol('"
+    entries = {}
+    with zipfile.ZipFile(graph) as archive:
+        for name in archive.namelist():
+            text = archive.read(name)
+            if name.endswith("models/model.json"):
+                assert b"Symbol('" in text
+                text = text.replace(b"Symbol('", hostile.encode(), 1)
+            entries[name] = text
+    with zipfile.ZipFile(graph, "w") as archive:
+        for name, text in entries.items():
+            archive.writestr(name, text)
+    with pytest.raises(PipelineError, match="free of pickles"):
+        load_model(str(folder))
+    assert not harmed.exists()
 
 
 def test_a_model_that_is_not_there_is_named(

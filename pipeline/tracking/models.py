@@ -11,6 +11,7 @@ from pathlib import Path
 import mlflow.pytorch
 import numpy as np
 import torch
+from mlflow.artifacts import download_artifacts
 from mlflow.entities import LoggedModel, LoggedModelOutput, LoggedModelStatus, Metric
 from mlflow.environment_variables import MLFLOW_ALLOW_PICKLE_DESERIALIZATION
 from mlflow.models import Model, infer_signature
@@ -18,11 +19,13 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from pipeline.bundle.graph import check_graph
 from pipeline.errors import PipelineError
 from pipeline.tracking.runs import Run
 from pipeline.tracking.store import REFUSALS, one_line
 
 STATE_DICT = "state_dict.safetensors"
+_GRAPH = "data/model.pt2"
 _REQUIREMENTS = ("torch", "mlflow", "numpy")
 
 
@@ -140,9 +143,10 @@ def _refuse_outside(network: nn.Module, bounds: tuple[float, float]) -> None:
 
 
 def load_model(address: str) -> nn.Module:
-    """Load a logged model, never a pickle: a graph in evaluation mode, on the CPU.
+    """Load a logged network, running nothing of it: a graph in evaluation mode, on the CPU.
 
-    From here on MLflow refuses pickles in this process.
+    From here on MLflow refuses pickles in this process. That alone would not do: `torch.export`
+    also evaluates texts inside a graph, so the archive is judged before it is opened.
 
     Args:
         address: as `log_model` returned it, or of a registered model.
@@ -152,8 +156,10 @@ def load_model(address: str) -> nn.Module:
     """
     MLFLOW_ALLOW_PICKLE_DESERIALIZATION.set(False)
     try:
-        model: nn.Module = mlflow.pytorch.load_model(address)
-    except REFUSALS as error:
+        folder = download_artifacts(address)
+        check_graph(Path(folder) / _GRAPH)
+        model: nn.Module = mlflow.pytorch.load_model(folder)
+    except (*REFUSALS, ValueError) as error:
         raise PipelineError(
             f"a model must exist and be free of pickles, got {address} ({one_line(error)}): "
             "give the address of a model that was logged as pt2"
