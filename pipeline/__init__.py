@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BrokenIdentity", "WatchedLayer", "ZeroProbe", "__version__"]
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401

@@ -4,21 +4,20 @@ It must not know what happens inside a stack.
 """
 
 import logging
-import signal
-import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from pipeline import checkpoint as checkpoints
 from pipeline.checkpoint import Checkpoint, Planned
 from pipeline.data import split
-from pipeline.errors import Interrupted, OutOfMemoryError, PipelineError
+from pipeline.errors import OutOfMemoryError, PipelineError
 from pipeline.fit import plan
 from pipeline.fit.board import Board, board
 from pipeline.fit.stack_run import StackRun, train
 from pipeline.fit.tasks import Fitted, Task, Workplace
+from pipeline.fit.turns import Turns
 from pipeline.recall import recall
 from pipeline.recipe import Recipe
 from pipeline.records import Result
@@ -123,40 +122,30 @@ def _on_their_devices(stack_runs: Sequence[StackRun], place: Workplace, shown: B
     queues: dict[str, deque[StackRun]] = {}
     for run in stack_runs:
         queues.setdefault(str(run.tasks[0].device), deque()).append(run)
+    turns = Turns()
     if len(queues) < 2:
-        return _merged(
-            _one_by_one(q, place, shown, heartbeat=lambda: None) for q in queues.values()
-        )
-    stop = threading.Event()
-
-    def heartbeat() -> None:
-        if stop.is_set():
-            raise Interrupted(signal.SIGINT)
-
+        return _merged(_one_by_one(queue, place, shown, turns=turns) for queue in queues.values())
     with ThreadPoolExecutor(len(queues)) as pool:
         futures = [
-            pool.submit(_one_by_one, queue, place, shown, heartbeat=heartbeat)
-            for queue in queues.values()
+            pool.submit(_one_by_one, queue, place, shown, turns=turns) for queue in queues.values()
         ]
         try:
             return _merged(future.result() for future in futures)
         finally:
-            stop.set()  # for whoever still trains when one of them or a signal ends this
+            turns.stop()  # for whoever still trains when another thread or a signal ends this
 
 
 def _merged(ends: Iterable[Ends]) -> Ends:
     return {key: end for some in ends for key, end in some.items()}
 
 
-def _one_by_one(
-    queue: deque[StackRun], place: Workplace, shown: Board, *, heartbeat: Callable[[], None]
-) -> Ends:
+def _one_by_one(queue: deque[StackRun], place: Workplace, shown: Board, *, turns: Turns) -> Ends:
     """Train the stacks of one device; one that does not fit into its memory as halves."""
     ends: Ends = {}
     while queue:
         run = queue.popleft()
         try:
-            reached = train(run, place, board=shown, heartbeat=heartbeat)
+            reached = train(run, place, board=shown, turns=turns)
             ends |= {task.fingerprint: end for task, end in reached.items()}
         except OutOfMemoryError as lack:
             if len(run.tasks) > 1:

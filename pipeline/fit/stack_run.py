@@ -3,7 +3,7 @@
 It must not know which stacks there are beside it.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
@@ -14,6 +14,7 @@ from pipeline.data import split
 from pipeline.fit.board import Board
 from pipeline.fit.members import Member
 from pipeline.fit.tasks import Task, Workplace
+from pipeline.fit.turns import Turns
 from pipeline.publish import log_dataset
 from pipeline.records import EpochRecord, Result
 from pipeline.run_color import run_color
@@ -57,7 +58,7 @@ class StackRun:
 
 
 def train(
-    stack_run: StackRun, place: Workplace, *, board: Board, heartbeat: Callable[[], None]
+    stack_run: StackRun, place: Workplace, *, board: Board, turns: Turns
 ) -> dict[Task, Result | str]:
     """Train one stack: each network's result, or why it failed.
 
@@ -65,7 +66,7 @@ def train(
         stack_run: the stack.
         place: where its runs are.
         board: is told of every epoch.
-        heartbeat: called with every update; whatever it raises ends the runs.
+        turns: of the devices that train side by side.
 
     Raises:
         OutOfMemoryError: the stack does not fit; `StackRun.halves` may.
@@ -78,10 +79,11 @@ def train(
             for index, run, is_new in _open(stack_run, place)
         }
         with devices.explaining_lack_of_memory(first.device):
-            _train(stack_run, members, board=board, heartbeat=heartbeat)
+            _train(stack_run, members, board=board, turns=turns)
         results: dict[Task, Result | str] = {}
         for member in members.values():
-            results[member.task] = member.finish(stack_size=len(stack_run.tasks))
+            with turns.alone():
+                results[member.task] = member.finish(stack_size=len(stack_run.tasks))
             board.finished()
         # What could not be published can be once more, without training.
         if all(member.is_done for member in members.values()):
@@ -94,7 +96,7 @@ def _train(
     members: Mapping[int, Member],
     *,
     board: Board,
-    heartbeat: Callable[[], None],
+    turns: Turns,
 ) -> None:
     """Train the stack to its end, and log what its members do; those are named by their places."""
     checkpoint, first = stack_run.checkpoint, stack_run.tasks[0]
@@ -111,14 +113,15 @@ def _train(
             member.go_on(so_far[index], progress.kept[index])
             board.skip(len(so_far[index]))
     with watching_system([member.run for member in members.values()]):
-        for records in epochs(
+        trained = epochs(
             stack,
             optimizer,
             training=training,
             validation=validation,
             so_far=so_far,
-            heartbeat=heartbeat,
-        ):
+            heartbeat=turns.heartbeat,
+        )
+        for records in turns.each(trained):
             own = [record for record in records if record.member in members]
             for record in own:
                 members[record.member].take(record)

@@ -105,7 +105,7 @@ def test_the_same_toy_is_not_run_again(
 
 
 def test_main_compares_its_drop_rates_and_says_where_to_look(
-    pipeline: Pipeline, runs: Runs, small: Path, capsys: pytest.CaptureFixture[str]
+    pipeline: Pipeline, runs: Runs, small: Path, store: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = ("--data", small, "--epochs", 1, "--holdout", 50, "--drop-rates", "0,0.25,0.5")
     assert pipeline("main", *arguments) == 0
@@ -118,11 +118,13 @@ def test_main_compares_its_drop_rates_and_says_where_to_look(
     assert "one seed cannot tell" in described
     assert all(run.info.run_id in described for run in networks)
     assert "mlflow ui" in shown
-    for run in networks:
-        assert run.info.run_id in shown.splitlines()[-1]
+    assert "viewStateShareKey=why-zero-drop-rates" in shown.splitlines()[-1]
+    client = MlflowClient(store)
+    kept = client.get_experiment(step.info.experiment_id).tags
+    assert "mlflow.sharedViewState.why-zero-drop-rates" in kept
     assert pipeline("main", *arguments) == 0
     assert len(runs(kind="network", step="main")) == 3
-    assert networks[0].info.run_id in capsys.readouterr().out.splitlines()[-1]
+    assert "trained before" in capsys.readouterr().out
 
 
 def test_a_rate_given_twice_is_one_network(pipeline: Pipeline, runs: Runs, small: Path) -> None:
