@@ -16,7 +16,7 @@ from pipeline.masks import RandomMasks
 from pipeline.records import EpochRecord
 from pipeline.stack import LayerPass, Stack
 
-Dead = list[Bool[Tensor, "networks _"]]
+Dead = Sequence[Bool[Tensor, " _"]]
 
 
 def with_mask_dead(
@@ -24,71 +24,67 @@ def with_mask_dead(
 ) -> list[EpochRecord]:
     """The records, each unit of their ReLU layers judged dead under every mask or not.
 
-    `mask_passes` masks are drawn for every sample of D, from streams of their own.
+    `mask_passes` masks are drawn for every sample of D, from streams of their own. One network
+    after another: most have nothing to ask, or soon nothing left.
 
     Args:
         records: networks of the stack, whose weights are as the records tell.
         stack: the networks.
         reference: gives the batches of D, anew at each call.
     """
-    dead = _dead_in_evaluation(records, stack)
-    passes = [
-        RandomMasks(
-            stack.recipes,
-            stack.units,
-            stream=f"mask-dead, epoch {records[0].epoch}, pass {number}",
-            device=stack.scales.device,
-        )
-        for number in range(stack.recipes[0].mask_passes)
-    ]
-    for batch in reference():
-        if not _can_be_woken(dead, stack):
-            break
-        _strike_out_what_fires(dead, stack, batch, passes)
-    return _judged(records, dead)
-
-
-def _dead_in_evaluation(records: Sequence[EpochRecord], stack: Stack) -> Dead:
-    """Which units of each hidden layer are dead without masks; none of networks without record."""
-    dead = [torch.zeros(len(stack.recipes), units, dtype=torch.bool) for units in stack.units[:-1]]
+    judged = []
     for record in records:
-        for index, layer in enumerate(record.layers[:-1]):
-            if layer.states is not None:
-                dead[index][record.member] = torch.from_numpy(layer.states.dead)
-    return [layer.to(stack.scales.device) for layer in dead]
+        dead = _dead_in_evaluation(record, stack)
+        if _can_be_woken(dead, stack, record.member):
+            _strike_out_what_fires(dead, stack.part(record.member), record.epoch, reference())
+        judged.append(_judged(record, dead))
+    return judged
 
 
-def _can_be_woken(dead: Dead, stack: Stack) -> bool:
+def _dead_in_evaluation(record: EpochRecord, stack: Stack) -> Dead:
+    """Which units of each hidden layer are dead without masks."""
+    return [
+        torch.zeros(units, dtype=torch.bool, device=stack.scales.device)
+        if layer.states is None
+        else torch.from_numpy(layer.states.dead).to(stack.scales.device)
+        for units, layer in zip(stack.units, record.layers[:-1], strict=False)
+    ]
+
+
+def _can_be_woken(dead: Dead, stack: Stack, member: int) -> bool:
     """Whether a mask is left that could matter: no mask is upstream of the first layer."""
-    has_dropout = torch.tensor([recipe.drop_rate > 0 for recipe in stack.recipes])
-    has_dropout = has_dropout.to(stack.scales.device)
-    return any(bool(layer[has_dropout].any()) for layer in dead[1:])
+    return stack.recipes[member].drop_rate > 0 and any(bool(layer.any()) for layer in dead[1:])
 
 
 @torch.no_grad()
 def _strike_out_what_fires(
-    dead: Dead, stack: Stack, batch: Batch, passes: Sequence[RandomMasks]
+    dead: Dead, network: Stack, epoch: int, batches: Iterable[Batch]
 ) -> None:
-    """Training-mode passes over one batch: what fires in one of them is not mask-dead."""
-    first = stack.first(batch.x)  # the same under every mask, and most of a pass
-    for masks in passes:
-        trace: list[LayerPass] = []
-        stack.onward(first, masks.draw(batch.target.shape[1]), trace=trace)
-        for layer, seen in zip(dead, trace, strict=False):
-            layer.logical_and_(seen.z.amax(1) <= 0)
-
-
-def _judged(records: Sequence[EpochRecord], dead: Dead) -> list[EpochRecord]:
-    units = [layer.cpu().numpy() for layer in dead]
-    return [
-        replace(
-            record,
-            layers=tuple(
-                layer
-                if layer.states is None
-                else replace(layer, mask_dead=units[index][record.member])
-                for index, layer in enumerate(record.layers)
-            ),
+    """Training-mode passes of one network over D: what fires in one of them is not mask-dead."""
+    [recipe] = network.recipes
+    passes = [
+        RandomMasks(
+            [recipe],
+            network.units,
+            stream=f"mask-dead, epoch {epoch}, pass {number}",
+            device=network.scales.device,
         )
-        for record in records
+        for number in range(recipe.mask_passes)
     ]
+    for batch in batches:
+        first = network.first(batch.x)  # the same under every mask, and most of a pass
+        for masks in passes:
+            trace: list[LayerPass] = []
+            network.onward(first, masks.draw(batch.target.shape[1]), trace=trace)
+            for layer, seen in zip(dead, trace, strict=False):
+                layer.logical_and_(seen.z[0].amax(0) <= 0)
+        if not _can_be_woken(dead, network, 0):
+            return
+
+
+def _judged(record: EpochRecord, dead: Dead) -> EpochRecord:
+    layers = [
+        layer if layer.states is None else replace(layer, mask_dead=units.cpu().numpy())
+        for layer, units in zip(record.layers[:-1], dead, strict=True)
+    ]
+    return replace(record, layers=(*layers, record.layers[-1]))

@@ -57,7 +57,7 @@ class RandomMasks:
     def draw(self, batch: int) -> list[Bool[Tensor, "networks batch _"] | None]:
         """The next masks for `batch` samples, one for each layer."""
         return [
-            None if threshold is None else self._bits(layer, batch) >= threshold
+            None if threshold is None else _is_at_least(self._bits(layer, batch), threshold)
             for layer, threshold in enumerate(self._thresholds)
         ]
 
@@ -70,6 +70,15 @@ class RandomMasks:
             devices.fill_with_random_bits(row, source)
         bits = words.view(torch.int32)[:, :count].view(len(sources), batch, -1)
         return bits if self._is_one_for_each else bits[self._seed_of]
+
+
+def _is_at_least(
+    bits: Int[Tensor, "networks_or_1 batch units"], threshold: Int[Tensor, "networks 1 1"]
+) -> Bool[Tensor, "networks batch units"]:
+    """Where the bits reach the threshold, compared into bytes: on a CPU a third of the time."""
+    shape = torch.broadcast_shapes(bits.shape, threshold.shape)
+    kept = torch.empty(shape, dtype=torch.uint8, device=bits.device)
+    return torch.ge(bits, threshold, out=kept).view(torch.bool)
 
 
 def _thresholds(rates: Sequence[float], device: torch.device) -> Int[Tensor, "networks 1 1"]:

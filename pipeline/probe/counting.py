@@ -75,7 +75,8 @@ class StateCount:
         """Count a batch seen in evaluation mode.
 
         Args:
-            hidden: (z, h) of each hidden layer, from h1 on.
+            hidden: (z, h) of each hidden layer, from h1 on; h = relu(z), which is its own
+                magnitude. What is counted of a network without ReLU means nothing.
         """
         self._samples += hidden[0][0].shape[1] if hidden else 0
         if not hidden:
@@ -91,7 +92,7 @@ class StateCount:
             fired, reached = torch.bmm(torch.cat([every, passes], dim=1), fires).long().unbind(1)
             self._fired[layer] += fired
             self._reached[layer] += reached
-            self._magnitude[layer] += h.abs().sum(1)
+            self._magnitude[layer] += h.sum(1)
             passes = passes * (h.amax(-1) > 0)[:, None]
 
     def states(self, layer: int, member: int) -> UnitStates:
