@@ -114,6 +114,7 @@ def _command(step: str, settings: type) -> click.Command:
 
             console = Console()
             module = importlib.import_module(f"pipeline.steps.{module_of(step)}")
+            gc.freeze()  # nor does it find any there later
         finally:
             gc.enable()
         module.run(chosen, console)
