@@ -4,13 +4,13 @@ It must not know how the network was trained, or in which company.
 """
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 import torchinfo
-from matplotlib.figure import Figure
 from torch import nn
 
 from pipeline import device as devices
@@ -19,6 +19,7 @@ from pipeline import plots
 from pipeline.batches import Examples
 from pipeline.cause_map import cause_maps
 from pipeline.data import ImageData
+from pipeline.plots import Press
 from pipeline.plots.choice import evenly
 from pipeline.recall import HISTORY
 from pipeline.recipe import Recipe
@@ -29,7 +30,7 @@ from pipeline.tracking import Run, log_model
 
 EXAMPLES = 4
 SHOWN = 60
-MOST_IMAGES = 25  # each costs 0.15 s
+MOST_IMAGES = 25
 _BATCH = 1000
 
 
@@ -42,6 +43,7 @@ def publish(
     data: ImageData,
     device: torch.device,
     stack_size: int,
+    press: Press,
 ) -> Result:
     """Log everything about a trained network, and score it once on the test set.
 
@@ -53,11 +55,18 @@ def publish(
         data: what it was trained on.
         device: where it was trained.
         stack_size: how many networks were trained together with it, itself included.
+        press: draws its pictures.
     """
     if chosen.weights is None:
         raise ValueError("the chosen record must hold its weights")
     network = plain(recipe, chosen.weights).eval()
     test, confusion = score(network, data)
+    # Begun first: other processes draw while this one does the rest.
+    shown = [history[index] for index in evenly(len(history), MOST_IMAGES)]
+    film = press.submit(plots.film_firing_rates, shown, title=recipe.name)
+    pictures = _pictures(
+        recipe, history=history, chosen=chosen, data=data, confusion=confusion, press=press
+    )
     # Once: a process that died while it published has logged them.
     run.metrics_once({"test/loss": test.loss, "test/accuracy": test.accuracy}, step=chosen.epoch)
     # A single image would become the only batch size that the exported graph takes.
@@ -70,7 +79,10 @@ def publish(
         path = Path(folder) / HISTORY
         histories.save(history, path)
         run.file(path)
-    _draw(run, recipe, history=history, chosen=chosen, data=data, confusion=confusion)
+    for name, png in pictures.items():
+        run.data(png(), f"plots/{name}.png")
+    for record, frame in zip(shown, film(), strict=True):
+        run.image(frame, "firing_rates", step=record.epoch)
     result = Result(
         recipe=recipe,
         history=history,
@@ -136,34 +148,39 @@ def _summary(network: nn.Module, batch_size: int, data: ImageData) -> str:
     return str(torchinfo.summary(network, input_data=images, verbose=0, device="cpu"))
 
 
-def _draw(
-    run: Run,
+def _pictures(
     recipe: Recipe,
     *,
     history: History,
     chosen: EpochRecord,
     data: ImageData,
     confusion: Counts,
-) -> None:
-    """Every figure of one network as a file, and the firing rates of the epochs as images."""
+    press: Press,
+) -> dict[str, Callable[[], bytes]]:
+    """Every figure of one network, being drawn: what gives it as a PNG file, by its name."""
     title = recipe.name
-    validated_on = recipe.validated_on
-    figures = {
-        "learning_curves": plots.draw_learning_curves(history, title, validation_name=validated_on),
-        "zero_causes": plots.draw_causes(history, title),
-        "units": plots.draw_units(history, title),
-        "lives": plots.draw_lives(history, title),
-        "firing_rates": plots.draw_firing_rates(chosen, title),
-        "gradients": plots.draw_gradients(chosen, title),
-        "sample_map": plots.draw_sample_map(_cause_maps(recipe, chosen, data), title),
-        "confusion": plots.draw_confusion(confusion, data.classes, title=f"{title}, test images"),
-        "first_weights": _first_weights(chosen, data, title),
+    height, width = data.train_images.shape[1:]
+    return {
+        "learning_curves": press.png(
+            plots.draw_learning_curves, history, title, validation_name=recipe.validated_on
+        ),
+        "zero_causes": press.png(plots.draw_causes, history, title),
+        "units": press.png(plots.draw_units, history, title),
+        "lives": press.png(plots.draw_lives, history, title),
+        "firing_rates": press.png(plots.draw_firing_rates, chosen, title),
+        "gradients": press.png(plots.draw_gradients, chosen, title),
+        "sample_map": press.png(plots.draw_sample_map, _cause_maps(recipe, chosen, data), title),
+        "confusion": press.png(
+            plots.draw_confusion, confusion, data.classes, title=f"{title}, test images"
+        ),
+        "first_weights": press.png(
+            plots.draw_first_weights,
+            (chosen.weights or {})["linear1.weight"],
+            (height, width),
+            states=chosen.layers[0].states,
+            title=title,
+        ),
     }
-    for name, figure in figures.items():
-        run.figure(figure, f"plots/{name}.png")
-    shown = [history[index] for index in evenly(len(history), MOST_IMAGES)]
-    for record, image in zip(shown, plots.film_firing_rates(shown, title), strict=True):
-        run.image(image, "firing_rates", step=record.epoch)
 
 
 def _cause_maps(recipe: Recipe, chosen: EpochRecord, data: ImageData) -> list[CauseMap]:
@@ -171,11 +188,3 @@ def _cause_maps(recipe: Recipe, chosen: EpochRecord, data: ImageData) -> list[Ca
     images, labels = data.train_images[:SHOWN].flatten(1), data.train_labels[:SHOWN]
     [batch] = Examples(images, labels).in_order()
     return cause_maps(recipe, chosen, batch)
-
-
-def _first_weights(chosen: EpochRecord, data: ImageData, title: str) -> Figure:
-    """The first layer's weights, a picture a unit."""
-    height, width = data.train_images.shape[1:]
-    weights = (chosen.weights or {})["linear1.weight"]
-    states = chosen.layers[0].states
-    return plots.draw_first_weights(weights, (height, width), states=states, title=title)

@@ -9,13 +9,13 @@ import sqlite3
 import subprocess
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from urllib.parse import parse_qs
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 from mlflow import MlflowClient
 from PIL import Image
 
@@ -397,38 +397,53 @@ def test_a_series_may_be_longer_than_a_store_takes_at_once(tracker: Tracker) -> 
     assert tracker.history(run.id, "a") == [(step, step / 2) for step in range(600)]
 
 
-def test_files_texts_figures_and_pictures_become_artifacts(
+def test_files_texts_bytes_and_pictures_become_artifacts(
     tracker: Tracker, client: MlflowClient, tmp_path: Path
 ) -> None:
     (tmp_path / "trace.bin").write_bytes(b"\x00\x01")
-    figure = Figure(figsize=(3, 2))
-    figure.add_subplot().plot([0, 1], [0, 1])
     pixels = np.arange(12, dtype=np.uint8).reshape(3, 4)
     with a_network(tracker) as run:
         run.file(tmp_path / "trace.bin", "traces")
         run.text("a | b", "report/table.txt")
-        run.figure(figure, "plots/curve.png")
+        run.data(b"\x02\x03", "plots/deep/curve.png")
+        run.data(b"\x04", "curve.png")
         run.image(pixels, "units", step=3)
-        run.image(figure, "curve", step=4)
     assert tracker.artifact(run.id, "traces/trace.bin").read_bytes() == b"\x00\x01"
     assert tracker.artifact(run.id, "report/table.txt").read_text() == "a | b"
-    with Image.open(tracker.artifact(run.id, "plots/curve.png")) as drawn:
-        assert drawn.size == (300, 200)
-    names = sorted(item.path for item in client.list_artifacts(run.id, "images"))
-    sizes = {}
-    for name in names:
-        if name.endswith(".png"):
-            with Image.open(tracker.artifact(run.id, name)) as image:
-                sizes[name.removeprefix("images/").split("+")[0]] = image.size
-                if "units" in name:
-                    assert np.array_equal(np.asarray(image), pixels)
-    assert sizes == {"units": (4, 3), "curve": (300, 200)}
+    assert tracker.artifact(run.id, "plots/deep/curve.png").read_bytes() == b"\x02\x03"
+    assert tracker.artifact(run.id, "curve.png").read_bytes() == b"\x04"
+    names = [item.path for item in client.list_artifacts(run.id, "images")]
+    [name] = [name for name in names if name.endswith(".png")]
+    assert name.startswith("images/units+step+3")
+    with Image.open(tracker.artifact(run.id, name)) as image:
+        assert np.array_equal(np.asarray(image), pixels)
 
 
 def test_an_artifact_that_is_gone_is_named(tracker: Tracker) -> None:
     run = a_network(tracker)
     with pytest.raises(PipelineError, match=r"model\.bin"):
         tracker.artifact(run.id, "model.bin")
+
+
+def test_many_runs_may_log_the_same_data_at_the_same_moment(
+    tracker: Tracker, client: MlflowClient
+) -> None:
+    runs = [a_network(tracker) for _ in range(6)]
+    arrays = {"labels": np.zeros(5, np.uint8)}
+    together = threading.Barrier(len(runs))
+
+    def log(run: Run, digest: str) -> None:
+        together.wait(10)
+        run.dataset("mnist", digest, source="", context="training", arrays=arrays, profile={})
+
+    for attempt in range(5):  # not every one of them collides
+        with ThreadPoolExecutor(len(runs)) as pool:
+            list(pool.map(lambda run, digest=f"{attempt}": log(run, digest), runs))
+    digests = [
+        sorted(entry.dataset.digest for entry in client.get_run(run.id).inputs.dataset_inputs)
+        for run in runs
+    ]
+    assert digests == [["0", "1", "2", "3", "4"]] * len(runs)
 
 
 def test_a_description_and_tags_can_be_set_again(tracker: Tracker, client: MlflowClient) -> None:

@@ -14,10 +14,11 @@ from pipeline.checkpoint import Checkpoint, Planned
 from pipeline.data import split
 from pipeline.errors import OutOfMemoryError, PipelineError
 from pipeline.fit import plan
-from pipeline.fit.board import Board, board
-from pipeline.fit.stack_run import StackRun, train
+from pipeline.fit.board import board
+from pipeline.fit.stack_run import Shared, StackRun, train
 from pipeline.fit.tasks import Fitted, Task, Workplace
 from pipeline.fit.turns import Turns
+from pipeline.plots import press
 from pipeline.recall import recall
 from pipeline.recipe import Recipe
 from pipeline.records import Result
@@ -44,8 +45,9 @@ def fit(tasks: Sequence[Task], place: Workplace) -> Fitted:
         if found := _finished(task, place):
             ends[task.fingerprint] = found
     stack_runs = _stack_runs([task for key, task in todo.items() if key not in ends], place)
-    with board(place.console, [task.recipe for run in stack_runs for task in run.waiting]) as shown:
-        ends |= _on_their_devices(stack_runs, place, shown)
+    recipes = [task.recipe for run in stack_runs for task in run.waiting]
+    with board(place.console, recipes) as shown, press(len(recipes)) as printing:
+        ends |= _on_their_devices(stack_runs, place, Shared(shown, Turns(), printing))
     reached = [(task, ends[key]) for key, task in todo.items()]
     return Fitted(
         results=[end for _, end in reached if isinstance(end, Result)],
@@ -117,43 +119,41 @@ def _under_way(waiting: Mapping[str, Task], place: Workplace) -> list[StackRun]:
     return runs
 
 
-def _on_their_devices(stack_runs: Sequence[StackRun], place: Workplace, shown: Board) -> Ends:
-    """Train the stacks, those of one device one after another."""
+def _on_their_devices(stack_runs: Sequence[StackRun], place: Workplace, shared: Shared) -> Ends:
+    """Train the stacks: those of one device one after another, the devices side by side."""
     queues: dict[str, deque[StackRun]] = {}
     for run in stack_runs:
         queues.setdefault(str(run.tasks[0].device), deque()).append(run)
-    turns = Turns()
     if len(queues) < 2:
-        return _merged(_one_by_one(queue, place, shown, turns=turns) for queue in queues.values())
-    # One at a time for now: a network that is exported disturbs the threads beside it.
-    with ThreadPoolExecutor(1) as pool:
-        futures = [
-            pool.submit(_one_by_one, queue, place, shown, turns=turns) for queue in queues.values()
-        ]
+        return _merged(_one_by_one(queue, place, shared) for queue in queues.values())
+    with ThreadPoolExecutor(len(queues)) as pool:
+        futures = [pool.submit(_one_by_one, queue, place, shared) for queue in queues.values()]
         try:
             return _merged(future.result() for future in futures)
         finally:
-            turns.stop()  # for whoever still trains when another thread or a signal ends this
+            shared.turns.stop()  # for whoever still trains when another or a signal ends this
 
 
 def _merged(ends: Iterable[Ends]) -> Ends:
     return {key: end for some in ends for key, end in some.items()}
 
 
-def _one_by_one(queue: deque[StackRun], place: Workplace, shown: Board, *, turns: Turns) -> Ends:
+def _one_by_one(queue: deque[StackRun], place: Workplace, shared: Shared) -> Ends:
     """Train the stacks of one device; one that does not fit into its memory as halves."""
     ends: Ends = {}
-    while queue:
-        run = queue.popleft()
-        try:
-            reached = train(run, place, board=shown, turns=turns)
-            ends |= {task.fingerprint: end for task, end in reached.items()}
-        except OutOfMemoryError as lack:
-            if len(run.tasks) > 1:
-                place.console.line(f"{len(run.tasks)} networks do not fit at once: {lack}; halved")
-                queue.extendleft(reversed(run.halves(place)))
-            else:
-                ends |= dict.fromkeys((task.fingerprint for task in run.waiting), str(lack))
-        except PipelineError as error:
-            ends |= dict.fromkeys((task.fingerprint for task in run.waiting), str(error))
+    with shared.turns.working():
+        while queue:
+            run = queue.popleft()
+            try:
+                reached = train(run, place, shared)
+                ends |= {task.fingerprint: end for task, end in reached.items()}
+            except OutOfMemoryError as lack:
+                if len(run.tasks) > 1:
+                    size = len(run.tasks)
+                    place.console.line(f"{size} networks do not fit at once: {lack}; halved")
+                    queue.extendleft(reversed(run.halves(place)))
+                else:
+                    ends |= dict.fromkeys((task.fingerprint for task in run.waiting), str(lack))
+            except PipelineError as error:
+                ends |= dict.fromkeys((task.fingerprint for task in run.waiting), str(error))
     return ends

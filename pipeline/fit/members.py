@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from pipeline.errors import PipelineError
 from pipeline.fit.tasks import Task
+from pipeline.plots import Press
 from pipeline.publish import publish
 from pipeline.records import EpochRecord, Result, metrics
 from pipeline.tracking import Run
@@ -75,7 +76,7 @@ class Member:
         before = self._history[record.epoch - 1] if record.epoch else None
         return metrics(record, before, self._history[0])
 
-    def finish(self, *, stack_size: int) -> Result | str:
+    def finish(self, *, stack_size: int, press: Press) -> Result | str:
         """End the run with everything it is to show, or with the reason why it failed."""
         if self.kept is None or self._has_diverged:
             reason = (
@@ -94,6 +95,7 @@ class Member:
                 data=self.task.data,
                 device=self.task.device,
                 stack_size=stack_size,
+                press=press,
             )
             self.run.end("finished")
         except PipelineError as error:

@@ -15,6 +15,7 @@ from pipeline.fit.board import Board
 from pipeline.fit.members import Member
 from pipeline.fit.tasks import Task, Workplace
 from pipeline.fit.turns import Turns
+from pipeline.plots import Press
 from pipeline.publish import log_dataset
 from pipeline.records import EpochRecord, Result
 from pipeline.run_color import run_color
@@ -57,16 +58,28 @@ class StackRun:
         ]
 
 
-def train(
-    stack_run: StackRun, place: Workplace, *, board: Board, turns: Turns
-) -> dict[Task, Result | str]:
+@dataclass(frozen=True)
+class Shared:
+    """What the stacks that are trained side by side have in common.
+
+    Attributes:
+        board: is told of every epoch.
+        turns: who may work while another publishes.
+        press: draws the pictures of all.
+    """
+
+    board: Board
+    turns: Turns
+    press: Press
+
+
+def train(stack_run: StackRun, place: Workplace, shared: Shared) -> dict[Task, Result | str]:
     """Train one stack: each network's result, or why it failed.
 
     Args:
         stack_run: the stack.
         place: where its runs are.
-        board: is told of every epoch.
-        turns: of the devices that train side by side.
+        shared: with the stacks of other devices; this thread is `working` among them.
 
     Raises:
         OutOfMemoryError: the stack does not fit; `StackRun.halves` may.
@@ -79,25 +92,21 @@ def train(
             for index, run, is_new in _open(stack_run, place)
         }
         with devices.explaining_lack_of_memory(first.device):
-            _train(stack_run, members, board=board, turns=turns)
+            _train(stack_run, members, shared)
         results: dict[Task, Result | str] = {}
         for member in members.values():
-            with turns.alone():
-                results[member.task] = member.finish(stack_size=len(stack_run.tasks))
-            board.finished()
+            with shared.turns.alone():
+                results[member.task] = member.finish(
+                    stack_size=len(stack_run.tasks), press=shared.press
+                )
+            shared.board.finished()
         # What could not be published can be once more, without training.
         if all(member.is_done for member in members.values()):
             stack_run.checkpoint.remove()
     return results
 
 
-def _train(
-    stack_run: StackRun,
-    members: Mapping[int, Member],
-    *,
-    board: Board,
-    turns: Turns,
-) -> None:
+def _train(stack_run: StackRun, members: Mapping[int, Member], shared: Shared) -> None:
     """Train the stack to its end, and log what its members do; those are named by their places."""
     checkpoint, first = stack_run.checkpoint, stack_run.tasks[0]
     recipes = [task.recipe for task in stack_run.tasks]
@@ -111,7 +120,7 @@ def _train(
         so_far = progress.histories
         for index, member in members.items():
             member.go_on(so_far[index], progress.kept[index])
-            board.skip(len(so_far[index]))
+            shared.board.skip(len(so_far[index]))
     with watching_system([member.run for member in members.values()]):
         trained = epochs(
             stack,
@@ -119,9 +128,9 @@ def _train(
             training=training,
             validation=validation,
             so_far=so_far,
-            heartbeat=turns.heartbeat,
+            heartbeat=shared.turns.heartbeat,
         )
-        for records in turns.each(trained):
+        for records in trained:
             own = [record for record in records if record.member in members]
             for record in own:
                 members[record.member].take(record)
@@ -130,7 +139,8 @@ def _train(
             # Only now: an epoch that the checkpoint does not hold is trained and logged again.
             for record in own:
                 members[record.member].log(record)
-            board.epoch(recipes, records)
+            shared.board.epoch(recipes, records)
+            shared.turns.give_way()
 
 
 def _open(stack_run: StackRun, place: Workplace) -> Iterator[tuple[int, Run, bool]]:

@@ -6,22 +6,19 @@ threads too. It must not know what is trained or published.
 
 import signal
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TypeVar
 
 from pipeline.errors import Interrupted
 
-T = TypeVar("T")
-
 
 class Turns:
-    """Shared by the threads of all devices."""
+    """Shared by the threads of all devices; each is at work all the time, or waits for its turn."""
 
     def __init__(self) -> None:
         """Start with nobody at work."""
         self._change = threading.Condition()
-        self._training = 0
+        self._working = 0
         self._is_taken = False
         self._is_over = threading.Event()
 
@@ -38,33 +35,43 @@ class Turns:
         if self._is_over.is_set():
             raise Interrupted(signal.SIGINT)
 
-    def each(self, items: Iterable[T]) -> Iterator[T]:
-        """The items, each made while nobody publishes."""
-        source = iter(items)
-        while True:
-            with self._change:
-                self._change.wait_for(lambda: not self._is_taken)
-                self._training += 1
-            try:
-                item = next(source)
-            except StopIteration:
-                return
-            finally:
-                with self._change:
-                    self._training -= 1
-                    self._change.notify_all()
-            yield item
-
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Keep the others from training and publishing while the block runs."""
-        with self._change:
-            self._change.wait_for(lambda: not self._is_taken)
-            self._is_taken = True
-            self._change.wait_for(lambda: not self._training)
+    def working(self) -> Iterator[None]:
+        """Be at work beside the others while the block runs, as soon as nobody is alone."""
+        self._begin()
         try:
             yield
         finally:
+            self._end()
+
+    def give_way(self) -> None:
+        """Let whoever waits to be alone go first; to be called while `working`."""
+        self._end()
+        self._begin()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Have all others wait where they `give_way` while the block runs, inside of `working`."""
+        self._end()
+        is_mine = False
+        try:
             with self._change:
-                self._is_taken = False
+                self._change.wait_for(lambda: not self._is_taken)
+                is_mine = self._is_taken = True
+                self._change.wait_for(lambda: not self._working)
+            yield
+        finally:
+            with self._change:
+                self._is_taken = self._is_taken and not is_mine
+                self._working += 1
                 self._change.notify_all()
+
+    def _begin(self) -> None:
+        with self._change:
+            self._change.wait_for(lambda: not self._is_taken)
+            self._working += 1
+
+    def _end(self) -> None:
+        with self._change:
+            self._working -= 1
+            self._change.notify_all()

@@ -13,10 +13,11 @@ from pipeline.plots.intervals import Curve, Scale, draw_means, draw_shares
 from pipeline.plots.learning import draw_learning_curves
 from pipeline.plots.life import draw_lives
 from pipeline.plots.panels import to_svg
+from pipeline.plots.press import Press, press
 from pipeline.plots.rows import draw_rows
 from pipeline.plots.sample_map import draw_sample_map
 from pipeline.plots.samples import draw_class_means, draw_samples
-from pipeline.plots.style import CAUSES, CURVES, STATES, to_image
+from pipeline.plots.style import CAUSES, CURVES, STATES, to_image, to_png
 from pipeline.plots.units import draw_units
 from pipeline.plots.weights import draw_first_weights
 from pipeline.plots.zero_rates import draw_zero_rates
@@ -26,6 +27,7 @@ __all__ = [
     "CURVES",
     "STATES",
     "Curve",
+    "Press",
     "Scale",
     "draw_causes",
     "draw_class_means",
@@ -44,6 +46,8 @@ __all__ = [
     "draw_units",
     "draw_zero_rates",
     "film_firing_rates",
+    "press",
     "to_image",
+    "to_png",
     "to_svg",
 ]

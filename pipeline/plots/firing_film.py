@@ -3,8 +3,6 @@
 It must not know how firing is measured.
 """
 
-from collections.abc import Iterator
-
 import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -22,7 +20,7 @@ from pipeline.plots.sheet import head
 from pipeline.records import History, UnitStates
 
 
-def film_firing_rates(history: History, title: str) -> Iterator[NDArray[np.uint8]]:
+def film_firing_rates(history: History, title: str) -> list[NDArray[np.uint8]]:
     """The pixels of `draw_firing_rates` for each record, shape (height, width, 3).
 
     Axes, ticks and key stay; only bars, spines before them and headings are drawn for each.
@@ -43,6 +41,7 @@ def film_firing_rates(history: History, title: str) -> Iterator[NDArray[np.uint8
     ground = canvas.copy_from_bbox(figure.bbox)
     for artist in (heading, *spines):
         artist.set_visible(True)
+    frames = []
     for record in history:
         canvas.restore_region(ground)
         heading.set_text(finding(record))
@@ -51,7 +50,8 @@ def film_firing_rates(history: History, title: str) -> Iterator[NDArray[np.uint8
             drawn += _fill(axes, name, states)
         for artist in (*drawn, *spines):
             artist.draw(canvas.get_renderer())
-        yield np.asarray(canvas.buffer_rgba(), dtype=np.uint8)[..., :3].copy()
+        frames.append(np.asarray(canvas.buffer_rgba(), dtype=np.uint8)[..., :3].copy())
+    return frames
 
 
 def _empty(axes: Axes) -> None:

@@ -3,6 +3,7 @@
 It must not know what any figure shows, nor matplotlib's global state: drawing is safe in threads.
 """
 
+import io
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -115,6 +116,7 @@ INK = "#222222"
 PALE = "#666666"
 
 SMALL, NORMAL, LARGE = 8.5, 9.5, 12.5
+_DOTS_PER_INCH = 100
 
 
 def percent(share: float, digits: int = 0) -> str:
@@ -130,6 +132,13 @@ def percent(share: float, digits: int = 0) -> str:
 def shorten(name: str, letters: int = 14) -> str:
     """A class's name, cut to so many letters."""
     return name if len(name) <= letters else f"{name[: letters - 1]}…"
+
+
+def to_png(figure: Figure) -> bytes:
+    """The figure as a PNG file, 100 dots per inch."""
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=_DOTS_PER_INCH)
+    return file.getvalue()
 
 
 def to_image(figure: Figure) -> NDArray[np.uint8]:

@@ -58,4 +58,4 @@ def _draw(step: Run, results: list[Result], settings: MainSettings) -> None:
     title = f"{settings.data}, hidden layers {canonical(settings.widths)}, seed {settings.seed}"
     validated_on = results[0].recipe.validated_on
     figure = plots.draw_drop_rates(pairs, title, validation_name=validated_on)
-    step.figure(figure, "plots/drop_rates.png")
+    step.data(plots.to_png(figure), "plots/drop_rates.png")

@@ -54,7 +54,7 @@ def _show(step: Run, data: ImageData) -> None:
     images, labels = data.train_images.numpy(), data.train_labels.numpy()
     for draw, name in ((plots.draw_samples, "samples"), (plots.draw_class_means, "class_means")):
         figure = draw(images, labels, classes=data.classes, title=data.name)
-        step.figure(figure, f"plots/{name}.png")
+        step.data(plots.to_png(figure), f"plots/{name}.png")
     counts = [(name, str(train), str(test)) for name, (train, test) in data.class_counts.items()]
     columns = ("class", "training images", "test images")
     height, width = data.train_images.shape[1:]

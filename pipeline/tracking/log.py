@@ -4,22 +4,20 @@ It must not know why the run is made, nor what its metrics mean.
 """
 
 import math
+import tempfile
 import time
 from collections.abc import Iterable, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from mlflow.entities import Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 from numpy.typing import NDArray
 
 from pipeline.tracking.address import run_page
 from pipeline.tracking.datasets import dataset_input
 from pipeline.tracking.store import Store
-
-_DOTS_PER_INCH = 100
 
 
 class Log:
@@ -107,20 +105,22 @@ class Log:
         with self.store.writing():
             self.store.client.log_artifact(self.id, str(local), folder)
 
-    def figure(self, figure: Figure, path: str) -> None:
-        """Write a figure as an artifact, at 100 dots per inch; the path ends in .png."""
-        with self.store.writing():
-            self.store.client.log_figure(self.id, figure, path, save_kwargs={"dpi": _DOTS_PER_INCH})
+    def data(self, content: bytes, path: str) -> None:
+        """Write bytes as an artifact, such as a picture that the UI shows; path as in `text`."""
+        where = PurePosixPath(path)
+        with tempfile.TemporaryDirectory() as folder:
+            local = Path(folder) / where.name
+            local.write_bytes(content)
+            self.file(local, None if where.parent == PurePosixPath() else str(where.parent))
 
-    def image(self, image: NDArray[np.uint8] | Figure, key: str, *, step: int) -> None:
-        """Log a picture of one step, for the UI's image grid; about 50 ms.
+    def image(self, pixels: NDArray[np.uint8], key: str, *, step: int) -> None:
+        """Log a picture of one step, for the UI's image grid; about 20 ms.
 
         Args:
-            image: pixels, shape (height, width) or (height, width, 3), or a figure to draw.
+            pixels: shape (height, width) or (height, width, 3).
             key: letters, digits, space and `_-./` only.
             step: the epoch, or the update.
         """
-        pixels = _drawn(image) if isinstance(image, Figure) else image
         with self.store.writing():
             self.store.client.log_image(self.id, pixels, key=key, step=step)
 
@@ -149,11 +149,9 @@ class Log:
             name, digest, source=source, context=context, arrays=arrays, profile=profile
         )
         with self.store.writing():
-            self.store.client.log_inputs(self.id, [entry])
-
-
-def _drawn(figure: Figure) -> NDArray[np.uint8]:
-    figure.set_dpi(_DOTS_PER_INCH)
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+            try:
+                self.store.client.log_inputs(self.id, [entry])
+            except MlflowException:
+                # As when another thread or process has logged the same data at the same moment:
+                # neither finds the entry, both write it, one is refused. Now it is there.
+                self.store.client.log_inputs(self.id, [entry])

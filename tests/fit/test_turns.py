@@ -1,12 +1,13 @@
 """Who may work while others do."""
 
 import threading
-from collections.abc import Iterator
 
 import pytest
 
 from pipeline.errors import Interrupted
 from pipeline.fit.turns import Turns
+
+WAIT = 10  # seconds until a test gives up
 
 
 def test_nothing_is_trained_while_somebody_publishes() -> None:
@@ -14,52 +15,85 @@ def test_nothing_is_trained_while_somebody_publishes() -> None:
     has_begun, may_end = threading.Event(), threading.Event()
 
     def publish() -> None:
-        with turns.alone():
+        with turns.working(), turns.alone():
             has_begun.set()
-            may_end.wait(10)
+            may_end.wait(WAIT)
             seen.append("published")
 
-    def epochs() -> Iterator[int]:
-        seen.append("trained")
-        yield 1
+    def train() -> None:
+        with turns.working():
+            seen.append("trained")
 
-    publisher = threading.Thread(target=publish)
-    trainer = threading.Thread(target=lambda: list(turns.each(epochs())))
+    publisher, trainer = threading.Thread(target=publish), threading.Thread(target=train)
     publisher.start()
-    has_begun.wait(10)
+    has_begun.wait(WAIT)
     trainer.start()
     trainer.join(0.2)
     assert seen == []
     may_end.set()
-    publisher.join(10)
-    trainer.join(10)
+    publisher.join(WAIT)
+    trainer.join(WAIT)
     assert seen == ["published", "trained"]
+
+
+def test_whoever_publishes_waits_until_the_others_give_way() -> None:
+    turns, seen = Turns(), list[str]()
+
+    def publish() -> None:
+        with turns.working(), turns.alone():
+            seen.append("published")
+
+    publisher = threading.Thread(target=publish)
+    with turns.working():
+        publisher.start()
+        publisher.join(0.2)
+        seen.append("trained")
+        turns.give_way()
+        while publisher.is_alive():  # it may not have been waiting yet
+            turns.give_way()
+        seen.append("trained on")
+    assert seen == ["trained", "published", "trained on"]
 
 
 def test_two_train_at_the_same_time() -> None:
     turns = Turns()
     both = threading.Barrier(2)
 
-    def epochs() -> Iterator[int]:
-        both.wait(10)  # broken unless the other one is in its epoch as well
-        yield 1
+    def train() -> None:
+        with turns.working():
+            both.wait(WAIT)  # broken unless the other one is at work as well
 
-    other = threading.Thread(target=lambda: list(turns.each(epochs())))
+    other = threading.Thread(target=train)
     other.start()
-    assert list(turns.each(epochs())) == [1]
-    other.join(10)
+    train()
+    other.join(WAIT)
 
 
-def test_an_epoch_that_fails_does_not_keep_others_from_publishing() -> None:
+def test_two_that_publish_do_so_one_after_another() -> None:
+    turns, inside, most = Turns(), set[int](), list[int]()
+
+    def publish() -> None:
+        for _ in range(50):
+            with turns.working(), turns.alone():
+                inside.add(threading.get_ident())
+                most.append(len(inside))
+                inside.remove(threading.get_ident())
+
+    threads = [threading.Thread(target=publish) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(WAIT)
+    assert most == [1] * 200
+
+
+def test_what_fails_at_work_or_alone_keeps_nobody_waiting() -> None:
     turns = Turns()
-
-    def epochs() -> Iterator[int]:
+    with pytest.raises(MemoryError), turns.working():
         raise MemoryError
-        yield 1
-
-    with pytest.raises(MemoryError):
-        list(turns.each(epochs()))
-    with turns.alone():
+    with pytest.raises(OSError, match="full"), turns.working(), turns.alone():
+        raise OSError("full")
+    with turns.working(), turns.alone():
         pass
 
 

@@ -18,7 +18,7 @@ def test_every_picture_is_that_of_its_epoch_drawn_alone(
     random_history: Callable[..., list[EpochRecord]], relu: bool, firing: float
 ) -> None:
     history = random_history((12, 4), 3, relu=relu, firing=firing)
-    film = list(plots.film_firing_rates(history, TITLE))
+    film = plots.film_firing_rates(history, TITLE)
     assert len(film) == len(history)
     for image, record in zip(film, history, strict=True):
         alone = plots.to_image(plots.draw_firing_rates(record, TITLE))

@@ -1,0 +1,103 @@
+"""Draws in processes of their own, so that the pictures of many networks take every core.
+
+It must not know what any figure shows.
+"""
+
+import logging
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from functools import partial
+from typing import ParamSpec, TypeVar
+
+from matplotlib.figure import Figure
+
+from pipeline.plots.style import to_png
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+MOST_WORKERS = 8
+
+_logger = logging.getLogger(__name__)
+
+
+class Press:
+    """Takes things to draw, and gives each when it is asked for."""
+
+    def __init__(self, pool: ProcessPoolExecutor | None = None) -> None:
+        """Draw in the processes of a pool, or here without one; `press` opens it."""
+        self._pool = pool
+
+    def submit(self, draw: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Callable[[], T]:
+        """Have something drawn, and return what gives it, and waits for it first.
+
+        Args:
+            draw: a function of a module, with arguments and a result that can be pickled.
+            args: its arguments.
+            kwargs: likewise.
+        """
+        here = partial(draw, *args, **kwargs)
+        if self._pool is None:
+            return here
+        try:
+            drawn = self._pool.submit(draw, *args, **kwargs)
+        except BrokenProcessPool:
+            return here
+        return lambda: self._result(drawn, here)
+
+    def png(
+        self, draw: Callable[P, Figure], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Callable[[], bytes]:
+        """Have a figure drawn as a PNG file; else as `submit`."""
+        return self.submit(_png, draw, *args, **kwargs)
+
+    def _result(self, drawn: "Future[T]", here: Callable[[], T]) -> T:
+        try:
+            return drawn.result()
+        except BrokenProcessPool as error:
+            if self._pool is not None:
+                _logger.warning("Pictures are drawn one by one from here on: %s", error)
+                self._pool = None
+            return here()
+
+
+@contextmanager
+def press(networks: int) -> Iterator[Press]:
+    """A press for the pictures of so many networks; a process for two of them, up to the cores.
+
+    A process takes as long to start as half a network takes to draw. It starts with the first
+    thing to draw, and ends with the block, or with this process in whatever way that ends.
+    """
+    workers = min(networks // 2, os.cpu_count() or 1, MOST_WORKERS)
+    if not workers:
+        yield Press()
+        return
+    # Not by a fork: what has started torch's threads, or CUDA, cannot go on in a copy.
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin)
+    try:
+        yield Press(pool)
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _png(draw: Callable[P, Figure], /, *args: P.args, **kwargs: P.kwargs) -> bytes:
+    return to_png(draw(*args, **kwargs))
+
+
+def _begin() -> None:
+    """Leave Ctrl-C to the process that has started this one, and leave with it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
+
+
+def _leave_with_parent() -> None:
+    if parent := multiprocessing.parent_process():
+        parent.join()
+        os._exit(1)

@@ -1,0 +1,86 @@
+"""Pictures that other processes draw."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+
+import psutil
+import pytest
+from matplotlib.figure import Figure
+
+from pipeline.plots import press, to_png
+
+# Starts a press, has it draw once, says which process drew, and waits to be killed.
+PRESSING = """
+import os, time
+from pipeline.plots import press
+
+if __name__ == "__main__":
+    with press(2) as printing:
+        print(printing.submit(os.getpid)(), flush=True)
+        time.sleep(60)
+"""
+
+
+def _curve(height: float, *, title: str) -> Figure:
+    figure = Figure()
+    axes = figure.add_subplot(title=title)
+    axes.plot([0.0, height])
+    return figure
+
+
+def _die_elsewhere() -> str:
+    """End the process that runs this, unless it is the one of the tests."""
+    if os.environ.get("HOME_PROCESS") != str(os.getpid()):
+        os._exit(1)
+    return "drawn here"
+
+
+def test_a_figure_drawn_elsewhere_is_the_same_to_the_last_byte() -> None:
+    with press(networks=4) as printing:
+        drawn = [printing.png(_curve, height, title="a curve") for height in (1.0, 2.0)]
+        pid = printing.submit(os.getpid)
+        found = [png() for png in drawn]
+        assert pid() != os.getpid()
+    assert found == [to_png(_curve(height, title="a curve")) for height in (1.0, 2.0)]
+    assert found[0].startswith(b"\x89PNG")
+
+
+def test_one_network_is_drawn_here() -> None:
+    with press(networks=1) as printing:
+        assert printing.submit(os.getpid)() == os.getpid()
+
+
+def test_what_a_drawing_fails_with_is_raised_where_it_is_asked_for() -> None:
+    with press(networks=2) as printing:
+        asked = printing.submit(partial(int, "nine"))
+        with pytest.raises(ValueError, match="nine"):
+            asked()
+
+
+def test_a_drawing_process_that_dies_takes_no_picture_with_it(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("HOME_PROCESS", str(os.getpid()))
+    with press(networks=2) as printing:
+        asked = [printing.submit(_die_elsewhere) for _ in range(3)]
+        assert [ask() for ask in asked] == ["drawn here"] * 3
+        assert printing.submit(_die_elsewhere)() == "drawn here"
+    assert caplog.text.count("drawn one by one") == 1
+
+
+def test_a_drawing_process_leaves_when_its_parent_is_killed() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", PRESSING], stdout=subprocess.PIPE, text=True
+    ) as parent:
+        assert parent.stdout is not None
+        worker = int(parent.stdout.readline())
+        assert psutil.pid_exists(worker)
+        parent.send_signal(signal.SIGKILL)
+    deadline = time.monotonic() + 20
+    while psutil.pid_exists(worker) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not psutil.pid_exists(worker)
