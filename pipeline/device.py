@@ -5,19 +5,23 @@ The only room that says cuda or mps. It must not know what is computed there.
 
 import hashlib
 import math
+import os
 import platform
 import resource
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
 import psutil
 import torch
 from torch import Tensor
 
 from pipeline.errors import OutOfMemoryError, PipelineError
+
+T = TypeVar("T")
 
 
 def resolve(name: str) -> torch.device:
@@ -74,8 +78,15 @@ def generator(device: torch.device, seed: int, stream: str) -> torch.Generator:
     Two networks with one seed so share their initial weights, batch order and masks, and no
     network's numbers depend on how many others train beside it.
     """
+    source = torch.Generator(device)
+    seed_with(source, seed, stream)
+    return source
+
+
+def seed_with(source: torch.Generator, seed: int, stream: str) -> None:
+    """Have a generator begin this stream, as if `generator` had made it anew."""
     digest = hashlib.blake2b(f"{seed}/{stream}".encode(), digest_size=8).digest()
-    return torch.Generator(device).manual_seed(int.from_bytes(digest, "big", signed=True))
+    source.manual_seed(int.from_bytes(digest, "big", signed=True))
 
 
 def fill_with_random_bits(words: Tensor, source: torch.Generator) -> None:
@@ -123,6 +134,55 @@ def _memory_limit() -> float:
         return float(Path("/sys/fs/cgroup/memory.max").read_text())
     except (OSError, ValueError):  # no such file, or "max"
         return math.inf
+
+
+GRAPHS_VARIABLE = "WHY_ZERO_CUDA_GRAPHS"
+
+
+def records_graphs(device: torch.device) -> bool:
+    """Whether updates are to be recorded as a CUDA graph: on CUDA, where it is asked for."""
+    return device.type == "cuda" and os.environ.get(GRAPHS_VARIABLE) == "1"
+
+
+def recorded(
+    work: Callable[[], T], device: torch.device, sources: Iterable[torch.Generator]
+) -> Callable[[], T]:
+    """What does the same work at each call: a CUDA graph, elsewhere the work itself.
+
+    A graph starts all kernels at once, where a small network's own starts cost more than its
+    arithmetic. Recording computes nothing; every call of the result does.
+
+    Args:
+        work: reads and writes the same tensors whenever it is called, and waits for nothing. It
+            has been done before, so that whatever is made only once exists. Its result is
+            overwritten by the next call.
+        device: where it computes.
+        sources: the generators of this device that it draws from.
+
+    Raises:
+        PipelineError: CUDA cannot record it.
+    """
+    if device.type != "cuda":
+        return work
+    graph = torch.cuda.CUDAGraph()
+    for source in sources:
+        graph.register_generator_state(source)
+    try:
+        # Other threads may use their own devices in the meantime.
+        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
+            result = work()
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError as error:
+        raise PipelineError(
+            f"CUDA must be able to record an update, got {error}: unset {GRAPHS_VARIABLE}"
+        ) from error
+
+    def replay() -> T:
+        graph.replay()
+        return result
+
+    return replay
 
 
 def synchronize(device: torch.device) -> None:

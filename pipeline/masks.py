@@ -42,17 +42,29 @@ class RandomMasks:
             device: where the masks are drawn.
         """
         seeds = list(dict.fromkeys(recipe.seed for recipe in recipes))
+        self._seeds = seeds
+        self._layers = recipes[0].layers
         self._seed_of = torch.tensor([seeds.index(r.seed) for r in recipes], device=device)
         self._is_one_for_each = len(seeds) in (1, len(recipes))
         self._units = units
         self._thresholds: list[Int[Tensor, "networks 1 1"] | None] = []
-        self._sources: list[list[torch.Generator]] = []
-        for layer in recipes[0].layers:
+        for layer in self._layers:
             rates = [recipe.drop_rate_of(layer) for recipe in recipes]
-            name = f"mask {layer} {stream}"
-            self._sources.append([devices.generator(device, seed, name) for seed in seeds])
             self._thresholds.append(_thresholds(rates, device) if any(rates) else None)
+        self._sources = [[torch.Generator(device) for _ in seeds] for _ in self._layers]
         self._device = device
+        self.restart(stream)
+
+    def restart(self, stream: str) -> None:
+        """Go on with another stream, from its beginning."""
+        for layer, sources in zip(self._layers, self._sources, strict=True):
+            for seed, source in zip(self._seeds, sources, strict=True):
+                devices.seed_with(source, seed, f"mask {layer} {stream}")
+
+    @property
+    def sources(self) -> list[torch.Generator]:
+        """What the next masks are drawn from."""
+        return [source for sources in self._sources for source in sources]
 
     def draw(self, batch: int) -> list[Bool[Tensor, "networks batch _"] | None]:
         """The next masks for `batch` samples, one for each layer."""

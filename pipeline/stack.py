@@ -5,7 +5,7 @@ It knows neither optimizers nor epochs, and draws nothing but initial weights: m
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import torch
@@ -34,6 +34,10 @@ class LayerPass:
     keep: Bool[Tensor, "networks batch units"] | None
     scale: Float[Tensor, "networks 1 1"]
     y: Float[Tensor, "networks batch units"]
+
+    def detached(self) -> "LayerPass":
+        """The same values without their way back."""
+        return replace(self, z=self.z.detach(), h=self.h.detach(), y=self.y.detach())
 
 
 Masks = Sequence[Bool[Tensor, "networks batch _"] | None]

@@ -16,11 +16,12 @@ from pipeline import device as devices
 from pipeline.batches import Batch, Examples, batches
 from pipeline.mask_dead import with_mask_dead
 from pipeline.masks import MaskSource, RandomMasks
-from pipeline.measure import ScoreSum, Watch, cross_entropy, evaluate
+from pipeline.measure import ScoreSum, Watch, evaluate
 from pipeline.probe import StateCount
 from pipeline.recipe import Recipe
 from pipeline.records import Ending, EpochRecord, History, Score
 from pipeline.stack import LayerPass, Stack
+from pipeline.step import Recording, take_step, training_pass
 
 
 @dataclass(frozen=True)
@@ -48,10 +49,9 @@ def updates(
     masks: MaskSource,
     is_watched: Callable[[int], bool],
     keep_gradients: bool = False,
+    recording: Recording | None = None,
 ) -> Iterator[Update]:
     """Take one optimizer step a turn and yield what that step saw.
-
-    Every network's gradient is that of its own mean loss: the sum over networks mixes nothing.
 
     Args:
         stack: the networks.
@@ -60,29 +60,17 @@ def updates(
         masks: where the dropout masks come from.
         is_watched: whether the update with this index keeps what its layers did.
         keep_gradients: watched updates also keep the gradients of z, h and y.
+        recording: takes the updates that are not watched; of the same stack, optimizer and masks.
     """
     for index, batch in enumerate(batches):
+        if recording is not None and not is_watched(index):
+            yield Update(batch, *recording.take_step(batch), ())
+            continue
         trace: list[LayerPass] | None = [] if is_watched(index) else None
-        logits = _forward(stack, batch, masks, trace)
-        if keep_gradients and trace:
-            for tensor in (t for layer in trace for t in (layer.z, layer.h, layer.y)):
-                tensor.retain_grad()
-        losses = cross_entropy(logits, batch.target)
-        optimizer.zero_grad(set_to_none=True)
-        losses.mean(1).sum().backward()
-        optimizer.step()
-        yield Update(batch, logits.detach(), losses.detach(), trace or ())
-
-
-def _forward(
-    stack: Stack, batch: Batch, masks: MaskSource, trace: list[LayerPass] | None
-) -> Float[Tensor, "networks batch classes"]:
-    """The logits of a training-mode pass, in the precision that the recipes name."""
-    is_bfloat16 = stack.recipes[0].precision == "bfloat16"
-    drawn = masks.draw(batch.target.shape[1])
-    with torch.autocast(stack.scales.device.type, torch.bfloat16, enabled=is_bfloat16):
-        logits: Tensor = stack(batch.x, drawn, trace=trace)
-    return logits
+        logits, losses = take_step(
+            stack, optimizer, batch, masks, trace=trace, keep_gradients=keep_gradients
+        )
+        yield Update(batch, logits, losses, trace or ())
 
 
 def epochs(
@@ -113,6 +101,7 @@ def epochs(
             epoch's end; training goes on behind the last of them.
         heartbeat: called with every update; whatever it raises ends the loop.
     """
+    loop = _Loop(stack, optimizer, training, validation, heartbeat)
     members = [_Member(recipe) for recipe in stack.recipes]
     for member, history in zip(members, so_far, strict=False):
         member.replay(history)
@@ -120,14 +109,7 @@ def epochs(
     for epoch in range(begun, stack.recipes[0].epochs + 1):
         if all(member.ending for member in members):
             return
-        records = _epoch(
-            stack,
-            optimizer,
-            epoch,
-            training=training,
-            validation=validation,
-            heartbeat=heartbeat,
-        )
+        records = loop.epoch(epoch)
         going = [record for record in records if members[record.member].ending is None]
         judged = [members[record.member].judge(record, stack) for record in going]
         yield tuple(_with_mask_dead(judged, stack, training))
@@ -138,94 +120,102 @@ def optimizer_of(stack: Stack) -> torch.optim.Optimizer:
     recipe = stack.recipes[0]
     rate, decay = recipe.learning_rate, recipe.weight_decay
     if recipe.optimizer == "adam":
-        return torch.optim.Adam(stack.parameters(), lr=rate, weight_decay=decay, fused=True)
+        is_recorded = devices.records_graphs(stack.scales.device)
+        return torch.optim.Adam(
+            stack.parameters(), lr=rate, weight_decay=decay, fused=True, capturable=is_recorded
+        )
     return torch.optim.SGD(
         stack.parameters(), lr=rate, momentum=recipe.momentum, weight_decay=decay, fused=True
     )
 
 
-def _epoch(
-    stack: Stack,
-    optimizer: torch.optim.Optimizer,
-    epoch: int,
-    *,
-    training: Examples,
-    validation: Examples,
-    heartbeat: Callable[[], None],
-) -> list[EpochRecord]:
-    """One epoch of every network: the training pass, the evaluations, the records."""
-    device = training.images.device
-    watch = Watch(stack)
-    devices.synchronize(device)
-    started = time.perf_counter()
-    train = (
-        _training_pass(stack, optimizer, epoch, training=training, watch=watch, heartbeat=heartbeat)
-        if epoch
-        else None
-    )
-    devices.synchronize(device)
-    seconds = (time.perf_counter() - started) / len(stack.recipes)
-    if not epoch:
-        _training_mode_pass(stack, training, watch)
-    watch.check()
-    states = StateCount(len(stack.recipes), stack.recipes[0].widths, device)
-    train_eval = evaluate(stack, training.in_order(), states=states)
-    held_out = evaluate(stack, validation.in_order())
-    layers = watch.layers(states, is_trained=epoch > 0)
-    memory = devices.peak_memory_mb(device)
-    return [
-        EpochRecord(
-            member=member,
-            epoch=epoch,
-            layers=layers[member],
-            train=train[member] if train else None,
-            train_eval=train_eval[member],
-            validation=held_out[member],
-            epoch_seconds=seconds if train else None,
-            samples_per_second=len(training) / seconds if train else None,
-            peak_memory_mb=memory if train else None,
+class _Loop:
+    """One epoch of every network after another: training passes, evaluations, records."""
+
+    def __init__(
+        self,
+        stack: Stack,
+        optimizer: torch.optim.Optimizer,
+        training: Examples,
+        validation: Examples,
+        heartbeat: Callable[[], None],
+    ) -> None:
+        self._stack = stack
+        self._optimizer = optimizer
+        self._training = training
+        self._validation = validation
+        self._heartbeat = heartbeat
+        self._device = training.images.device
+        self._masks = RandomMasks(
+            stack.recipes, stack.units, stream="epoch 0", device=stack.scales.device
         )
-        for member in range(len(stack.recipes))
-    ]
+        self._recording = (
+            Recording(stack, optimizer, self._masks)
+            if devices.records_graphs(self._device)
+            else None
+        )
 
+    def epoch(self, epoch: int) -> list[EpochRecord]:
+        """The records of one epoch, of every network."""
+        stack = self._stack
+        watch = Watch(stack)
+        self._masks.restart(f"epoch {epoch}")
+        devices.synchronize(self._device)
+        started = time.perf_counter()
+        train = self._pass(epoch, watch) if epoch else None
+        devices.synchronize(self._device)
+        seconds = (time.perf_counter() - started) / len(stack.recipes)
+        if not epoch:
+            self._pass_at_birth(watch)
+        watch.check()
+        states = StateCount(len(stack.recipes), stack.recipes[0].widths, self._device)
+        train_eval = evaluate(stack, self._training.in_order(), states=states)
+        held_out = evaluate(stack, self._validation.in_order())
+        layers = watch.layers(states, is_trained=epoch > 0)
+        memory = devices.peak_memory_mb(self._device)
+        return [
+            EpochRecord(
+                member=member,
+                epoch=epoch,
+                layers=layers[member],
+                train=train[member] if train else None,
+                train_eval=train_eval[member],
+                validation=held_out[member],
+                epoch_seconds=seconds if train else None,
+                samples_per_second=len(self._training) / seconds if train else None,
+                peak_memory_mb=memory if train else None,
+            )
+            for member in range(len(stack.recipes))
+        ]
 
-def _training_pass(
-    stack: Stack,
-    optimizer: torch.optim.Optimizer,
-    epoch: int,
-    *,
-    training: Examples,
-    watch: Watch,
-    heartbeat: Callable[[], None],
-) -> list[Score]:
-    """Every batch once, with an optimizer step each."""
-    every = stack.recipes[0].probe_every
-    total = ScoreSum(len(stack.recipes), training.images.device)
-    for update in updates(
-        stack,
-        optimizer,
-        batches=batches(stack.recipes, training, epoch=epoch),
-        masks=_masks(stack, epoch),
-        is_watched=lambda index: every > 0 and index % every == 0,
-    ):
-        total.add(update.logits, update.losses, update.batch.target)
-        if update.layers:
-            watch.add(update.layers)
-        heartbeat()
-    return total.scores()
+    def _pass(self, epoch: int, watch: Watch) -> list[Score]:
+        """Every batch once, with an optimizer step each."""
+        every = self._stack.recipes[0].probe_every
+        total = ScoreSum(len(self._stack.recipes), self._device)
+        for update in updates(
+            self._stack,
+            self._optimizer,
+            batches=batches(self._stack.recipes, self._training, epoch=epoch),
+            masks=self._masks,
+            is_watched=lambda index: every > 0 and index % every == 0,
+            recording=self._recording,
+        ):
+            total.add(update.logits, update.losses, update.batch.target)
+            if update.layers:
+                watch.add(update.layers)
+            self._heartbeat()
+        return total.scores()
 
-
-@torch.no_grad()
-def _training_mode_pass(stack: Stack, training: Examples, watch: Watch) -> None:
-    """The passes of epoch 0 that a training epoch would watch, without a step."""
-    every = stack.recipes[0].probe_every
-    if not every:
-        return
-    masks = _masks(stack, epoch=0)
-    for batch in batches(stack.recipes, training, epoch=0, every=every):
-        trace: list[LayerPass] = []
-        _forward(stack, batch, masks, trace)
-        watch.add(trace)
+    @torch.no_grad()
+    def _pass_at_birth(self, watch: Watch) -> None:
+        """The passes of epoch 0 that a training epoch would watch, without a step."""
+        every = self._stack.recipes[0].probe_every
+        if not every:
+            return
+        for batch in batches(self._stack.recipes, self._training, epoch=0, every=every):
+            trace: list[LayerPass] = []
+            training_pass(self._stack, batch, self._masks, trace=trace)
+            watch.add(trace)
 
 
 def _with_mask_dead(
@@ -239,12 +229,6 @@ def _with_mask_dead(
     others = [record for record, is_one in zip(records, is_due, strict=True) if not is_one]
     judged = with_mask_dead(due, stack, training.in_order)
     return sorted([*judged, *others], key=lambda record: record.member)
-
-
-def _masks(stack: Stack, epoch: int) -> RandomMasks:
-    return RandomMasks(
-        stack.recipes, stack.units, stream=f"epoch {epoch}", device=stack.scales.device
-    )
 
 
 class _Member:

@@ -1,8 +1,9 @@
 """The training loop, against the notebook, plain PyTorch and itself."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -10,10 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from pipeline import device as devices
 from pipeline import masks as masks_module
 from pipeline import notebook, probe
 from pipeline.batches import Batch, Examples, batches, order
 from pipeline.masks import RandomMasks
+from pipeline.measure import ScoreSum
 from pipeline.probe.counting import count_causes
 from pipeline.recipe import Recipe
 from pipeline.records import EpochRecord
@@ -31,12 +34,14 @@ def examples(count: int, seed: int = 0) -> Examples:
     return Examples(images, images[:, :3].long().argmax(1))
 
 
-def train(recipes: Sequence[Recipe]) -> list[list[EpochRecord]]:
-    stack = Stack(recipes, inputs=9, classes=3)
+def train(recipes: Sequence[Recipe], device: torch.device = CPU) -> list[list[EpochRecord]]:
+    stack = Stack(recipes, inputs=9, classes=3).to(device)
     histories: list[list[EpochRecord]] = [[] for _ in recipes]
-    for records in epochs(
-        stack, optimizer_of(stack), training=examples(130), validation=examples(50, seed=1)
-    ):
+    training, validation = (
+        Examples(data.images.to(device), data.labels.to(device))
+        for data in (examples(130), examples(50, seed=1))
+    )
+    for records in epochs(stack, optimizer_of(stack), training=training, validation=validation):
         for record in records:
             histories[record.member].append(record)
     return histories
@@ -333,3 +338,75 @@ def test_a_measurement_that_contradicts_itself_stops_the_training(
         train([SMALL])
     assert caught.value.identity == identity
     assert caught.value.layer == "h1"
+
+
+# Recorded steps
+
+
+def test_recorded_steps_give_the_same_records_to_the_last_bit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Held batches, masks begun anew each epoch, watched and odd batches beside: all as before."""
+    recipes = [replace(SMALL, seed=seed, drop_rate=rate) for seed, rate in ((0, 0.2), (1, 0.5))]
+    expected = train(recipes)
+    recorded = []
+
+    def recording(work: Callable[[], object], *_: object) -> Callable[[], object]:
+        recorded.append(work)
+        return work
+
+    monkeypatch.setattr(devices, "records_graphs", lambda _: True)
+    monkeypatch.setattr(devices, "recorded", recording)
+    # What Adam needs for CUDA to record it, it refuses on a CPU.
+    monkeypatch.setattr(torch.optim, "Adam", partial(torch.optim.Adam, capturable=False))
+    found = train(recipes)
+    assert len(recorded) == 1  # once for all epochs
+    for before, after in zip(expected, found, strict=True):
+        assert [record.train for record in after] == [record.train for record in before]
+        assert before[-1].weights is not None
+        assert after[-1].weights is not None
+        for name, values in before[-1].weights.items():
+            np.testing.assert_array_equal(after[-1].weights[name], values)
+
+
+def test_an_update_that_is_not_watched_never_waits_for_the_device() -> None:
+    """On `meta` there are no numbers: whatever would wait for one is an error."""
+    nowhere = torch.device("meta")
+    stack = Stack([SMALL, replace(SMALL, seed=1)], inputs=9, classes=3).to(nowhere)
+    data = Examples(examples(130).images.to(nowhere), examples(130).labels.to(nowhere))
+    total = ScoreSum(2, nowhere)
+
+    class Masks:
+        def draw(self, batch: int) -> list[Tensor]:
+            return [torch.ones(2, batch, n, dtype=torch.bool, device=nowhere) for n in stack.units]
+
+    taken = 0
+    for update in updates(
+        stack,
+        torch.optim.SGD(stack.parameters(), lr=0.1),  # fused Adam is not made for `meta`
+        batches=batches(stack.recipes, data, epoch=1),
+        masks=Masks(),
+        is_watched=lambda _: False,
+    ):
+        total.add(update.logits, update.losses, update.batch.target)
+        taken += 1
+    assert taken == math.ceil(130 / SMALL.batch_size)
+    with pytest.raises((RuntimeError, NotImplementedError), match="meta"):
+        total.scores()
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU here")
+def test_a_cuda_graph_gives_what_the_same_steps_give_one_by_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    device = devices.resolve("cuda")
+    recipes = [replace(SMALL, seed=seed, drop_rate=rate) for seed, rate in ((0, 0.2), (1, 0.5))]
+    monkeypatch.delenv(devices.GRAPHS_VARIABLE, raising=False)
+    one_by_one = train(recipes, device)
+    monkeypatch.setenv(devices.GRAPHS_VARIABLE, "1")
+    for before, after in zip(one_by_one, train(recipes, device), strict=True):
+        assert before[-1].weights is not None
+        assert after[-1].weights is not None
+        for name, values in before[-1].weights.items():
+            np.testing.assert_allclose(after[-1].weights[name], values, rtol=1e-5, atol=1e-7)
