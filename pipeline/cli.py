@@ -114,7 +114,11 @@ def _command(step: str, settings: type) -> click.Command:
 
             console = Console()
             module = importlib.import_module(f"pipeline.steps.{module_of(step)}")
-            gc.freeze()  # nor does it find any there later
+            # Nor does it find any there later, and what this project makes is large, not many.
+            # Once a process: what a second step freezes would be the garbage of the first.
+            if not gc.get_freeze_count():
+                gc.freeze()
+                gc.set_threshold(20_000)
         finally:
             gc.enable()
         module.run(chosen, console)
