@@ -34,9 +34,9 @@ _logger = logging.getLogger(__name__)
 class Press:
     """Takes things to draw, and gives each when it is asked for."""
 
-    def __init__(self, pool: ProcessPoolExecutor | None = None) -> None:
-        """Draw in the processes of a pool, or here without one; `press` opens it."""
-        self._pool = pool
+    def __init__(self, pool: ProcessPoolExecutor) -> None:
+        """Draw in the processes of a pool; `press` opens it."""
+        self._pool: ProcessPoolExecutor | None = pool
 
     def submit(self, draw: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Callable[[], T]:
         """Have something drawn, and return what gives it, and waits for it first.
@@ -73,15 +73,12 @@ class Press:
 
 @contextmanager
 def press(networks: int) -> Iterator[Press]:
-    """A press for the pictures of so many networks; a process for two of them, up to the cores.
+    """A press for the pictures of so many networks; a process for each, up to the cores.
 
-    A process takes as long to start as half a network takes to draw. It starts with the first
-    thing to draw, and ends with the block, or with this process in whatever way that ends.
+    A process starts when there is something to draw, and ends with the block, or with this process
+    in whatever way that ends.
     """
-    workers = min(networks // 2, os.cpu_count() or 1, MOST_WORKERS)
-    if not workers:
-        yield Press()
-        return
+    workers = max(1, min(networks, os.cpu_count() or 1, MOST_WORKERS))
     # Not by a fork: what has started torch's threads, or CUDA, cannot go on in a copy.
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin)
