@@ -5,16 +5,24 @@ It logs nothing: asking changes no run.
 
 from collections.abc import Sequence
 
-from pipeline import answer_rows, answers
-from pipeline.answers import Answer
-from pipeline.ask import Asked, ask
+from pipeline.answers import (
+    Answer,
+    Asked,
+    Inside,
+    Masks,
+    Size,
+    ask,
+    csv_lines,
+    hidden_masks,
+    json_lines,
+    layout_of,
+    look_inside,
+    read_inputs,
+    tables,
+)
 from pipeline.console import Console, literal
 from pipeline.data import class_names
 from pipeline.errors import PipelineError
-from pipeline.inputs import Size, read_inputs
-from pipeline.inside import Inside, look_inside
-from pipeline.layouts import layout_of
-from pipeline.mc_dropout import Masks, hidden_masks
 from pipeline.options import PredictSettings
 from pipeline.report import Row
 from pipeline.tracking import FoundRun, LoadedModel, Tracker, open_at, open_model
@@ -115,29 +123,29 @@ def _masks(settings: PredictSettings, inside: Inside) -> Masks:
 def _show(found: list[Answer], settings: PredictSettings, console: Console, *, note: str) -> None:
     """Write the answers in the format that is asked for."""
     if settings.format != "table":
-        write = answers.json_lines if settings.format == "json" else answers.csv_lines
+        write = json_lines if settings.format == "json" else csv_lines
         for line in write(found):
             console.line(line)
         return
     if not found:
         return
     title = f"What {settings.model} says"
-    _table(console, title, answer_rows.COLUMNS, [answer_rows.row(answer) for answer in found])
+    _table(console, title, tables.COLUMNS, [tables.row(answer) for answer in found])
     if settings.passes:
-        rows = [row for answer in found for row in answer_rows.masked_rows(answer)]
+        rows = [row for answer in found for row in tables.masked_rows(answer)]
         title = f"What it says under {settings.passes} dropout masks"
-        _table(console, title, answer_rows.MASKED_COLUMNS, rows)
+        _table(console, title, tables.MASKED_COLUMNS, rows)
         console.line(MASKS)
     if settings.why:
-        rows = [row for answer in found for row in answer_rows.unit_rows(answer)]
+        rows = [row for answer in found for row in tables.unit_rows(answer)]
         if rows:
-            _table(console, "Units, without dropout", answer_rows.UNIT_COLUMNS, rows)
+            _table(console, "Units, without dropout", tables.UNIT_COLUMNS, rows)
         console.line(UNITS if rows else NO_RELU)
         if note:
             console.line(f"dead is unknown: {note}")
     if settings.why and settings.passes:
-        rows = [row for answer in found for row in answer_rows.cause_rows(answer)]
-        _table(console, "Units, under the masks", answer_rows.CAUSE_COLUMNS, rows)
+        rows = [row for answer in found for row in tables.cause_rows(answer)]
+        _table(console, "Units, under the masks", tables.CAUSE_COLUMNS, rows)
         console.line(CAUSES)
 
 

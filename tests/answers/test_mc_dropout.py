@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.mc_dropout import hidden_masks, masked_answer, masked_pass
+from pipeline.answers.mc_dropout import hidden_masks, masked_answer, masked_pass
 from pipeline.recipe import Recipe
 from pipeline.stack import Stack, plain
 

@@ -5,7 +5,7 @@ It must not know how an answer is found, nor where it is shown.
 
 import numpy as np
 
-from pipeline.answers import Answer, mean_causes, numbers_of
+from pipeline.answers.answer import Answer, mean_causes, numbers_of
 from pipeline.records import CAUSES
 from pipeline.report import Row
 

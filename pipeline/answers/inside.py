@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
+from pipeline.answers.unit_counts import Dead
 from pipeline.errors import PipelineError
 from pipeline.recall import recall
 from pipeline.recipe import Recipe
 from pipeline.settings import parsed
 from pipeline.stack import Stack
 from pipeline.tracking import STATE_DICT, FoundRun, Tracker
-from pipeline.unit_counts import Dead
 
 
 @dataclass(frozen=True, kw_only=True)

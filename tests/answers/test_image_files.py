@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
+from pipeline.answers.image_files import read_images
 from pipeline.errors import PipelineError
-from pipeline.image_files import read_images
 
 GREY = np.arange(60, dtype=np.uint8).reshape(6, 10) * 4
 

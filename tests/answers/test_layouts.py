@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
+from pipeline.answers.layouts import LAYOUTS, Ink, as_it_is, laid_out, layout_of
 from pipeline.data import ImageData, load
 from pipeline.errors import PipelineError
-from pipeline.layouts import LAYOUTS, Ink, as_it_is, laid_out, layout_of
 
 Grey = NDArray[np.uint8]
 

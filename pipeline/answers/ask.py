@@ -12,11 +12,11 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from pipeline.answers import Answer
+from pipeline.answers.answer import Answer
+from pipeline.answers.inside import Inside
+from pipeline.answers.mc_dropout import MaskedAnswer, Masks, masked_answer, masked_pass
+from pipeline.answers.unit_counts import UnitCount, count_units
 from pipeline.errors import PipelineError
-from pipeline.inside import Inside
-from pipeline.mc_dropout import MaskedAnswer, Masks, masked_answer, masked_pass
-from pipeline.unit_counts import UnitCount, count_units
 
 BATCH = 1000
 # Of the largest logit, at least 1: sums of float32 in another order differ by less.

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.mc_dropout import MaskedAnswer
+from pipeline.answers.mc_dropout import MaskedAnswer
+from pipeline.answers.unit_counts import UnitCount
 from pipeline.records import CAUSES, Floats
-from pipeline.unit_counts import UnitCount
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.answers.image_files import Pictures, read_images
+from pipeline.answers.layouts import Ink, as_it_is, laid_out
 from pipeline.errors import PipelineError
-from pipeline.image_files import Pictures, read_images
-from pipeline.layouts import Ink, as_it_is, laid_out
 
 Size = tuple[int, int]
 

@@ -6,11 +6,10 @@ import json
 import numpy as np
 import pytest
 
-from pipeline import answer_rows, answers
-from pipeline.answers import Answer
-from pipeline.mc_dropout import MaskedAnswer
+from pipeline.answers import Answer, csv_lines, json_lines, tables
+from pipeline.answers.mc_dropout import MaskedAnswer
+from pipeline.answers.unit_counts import UnitCount
 from pipeline.records import ZeroCauses
-from pipeline.unit_counts import UnitCount
 
 PROBABILITIES = np.array([0.002, 0.9, 0.0003, 0.0977])
 CLASSES = ("a", "b", "c", "d")
@@ -46,7 +45,7 @@ def full() -> Answer:
 
 
 def test_a_row_shows_the_label_and_what_else_is_not_nothing(plain: Answer) -> None:
-    assert answer_rows.row(plain) == ("x.png", "b", "90.0 %", "d 9.8 %, a 0.2 %")
+    assert tables.row(plain) == ("x.png", "b", "90.0 %", "d 9.8 %, a 0.2 %")
 
 
 def test_probabilities_are_the_softmax_whatever_is_added_to_the_logits() -> None:
@@ -55,29 +54,29 @@ def test_probabilities_are_the_softmax_whatever_is_added_to_the_logits() -> None
 
 
 def test_under_masks_a_row_shows_interval_information_and_the_other_labels(full: Answer) -> None:
-    assert answer_rows.masked_rows(full) == [
+    assert tables.masked_rows(full) == [
         ("y.png", "b", "80.0 %", "25.0 % to 95.0 %", "0.600", "0.200", "d in 2, a in 1 of 10")
     ]
 
 
 def test_units_have_a_row_a_layer_and_say_what_is_unknown(full: Answer) -> None:
-    assert answer_rows.unit_rows(full) == [
+    assert tables.unit_rows(full) == [
         ("y.png", "h1", "2", "1", "0", "1", "0"),
         ("", "h2", "2", "1", "1", "unknown", "unknown"),
     ]
 
 
 def test_causes_are_mean_units_a_pass(full: Answer) -> None:
-    assert answer_rows.cause_rows(full) == [("y.png", "h1", "0.8", "0.1", "0.4", "0.1")]
+    assert tables.cause_rows(full) == [("y.png", "h1", "0.8", "0.1", "0.4", "0.1")]
 
 
 def test_what_was_not_asked_for_has_no_rows(plain: Answer) -> None:
-    assert answer_rows.masked_rows(plain) == answer_rows.unit_rows(plain) == []
-    assert answer_rows.cause_rows(plain) == []
+    assert tables.masked_rows(plain) == tables.unit_rows(plain) == []
+    assert tables.cause_rows(plain) == []
 
 
 def test_json_holds_a_line_an_image_with_every_number(plain: Answer, full: Answer) -> None:
-    first, second = (json.loads(line) for line in answers.json_lines([plain, full]))
+    first, second = (json.loads(line) for line in json_lines([plain, full]))
     assert (first["image"], first["label"], first["class"]) == ("x.png", "b", 1)
     assert first["probabilities"] == pytest.approx(dict(zip(CLASSES, PROBABILITIES, strict=True)))
     assert first["logits"] == pytest.approx(
@@ -97,7 +96,7 @@ def test_json_holds_a_line_an_image_with_every_number(plain: Answer, full: Answe
 
 
 def test_csv_has_one_header_and_the_same_numbers(full: Answer) -> None:
-    rows = list(csv.DictReader(answers.csv_lines([full, full])))
+    rows = list(csv.DictReader(csv_lines([full, full])))
     assert len(rows) == 2
     assert rows[0]["label"] == "b"
     assert float(rows[0]["probabilities.d"]) == pytest.approx(0.0977)
@@ -106,4 +105,4 @@ def test_csv_has_one_header_and_the_same_numbers(full: Answer) -> None:
 
 
 def test_no_answer_is_no_csv() -> None:
-    assert answers.csv_lines([]) == []
+    assert csv_lines([]) == []

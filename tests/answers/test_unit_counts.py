@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline.answers.unit_counts import UnitCount, count_units
 from pipeline.recipe import Recipe
 from pipeline.stack import Stack
-from pipeline.unit_counts import UnitCount, count_units
 
 IMAGES = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
 
