@@ -1,5 +1,6 @@
 """Shapes and types of the whole package are checked at run time; a browser, and a server to see."""
 
+import logging
 import os
 import shutil
 import signal
@@ -30,6 +31,12 @@ QUIET = (
     "--disable-component-update",
     "--disable-sync",
 )
+
+
+@pytest.fixture(autouse=True)
+def warnings_are_heard(caplog: pytest.LogCaptureFixture) -> None:
+    """Have warnings logged: importing `mlflow.pytorch` silences them where nobody has set up."""
+    caplog.set_level(logging.WARNING)
 
 
 @pytest.fixture(scope="session")
