@@ -64,12 +64,9 @@ def describe(device: torch.device) -> str:
 
 @cache
 def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
+    lines = _lines(Path("/proc/cpuinfo"))
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return models[0] if models else platform.machine()
+    return models[0] if models else platform.processor() or platform.machine()
 
 
 def generator(device: torch.device, seed: int, stream: str) -> torch.Generator:
@@ -197,5 +194,17 @@ def peak_memory_mb(device: torch.device) -> float:
     """The most memory held so far, in MB: the device's on CUDA, else the process's."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 1e6
-    unit = 1 if sys.platform == "darwin" else 1024  # getrusage(2): bytes on macOS, KiB on Linux
+    # On Linux, getrusage(2) also counts what the process that started this one held: proc(5).
+    for line in _lines(Path("/proc/self/status")):
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024 / 1e6
+    unit = 1 if sys.platform == "darwin" else 1024  # getrusage(2): bytes on macOS, else KiB
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+
+
+def _lines(path: Path) -> list[str]:
+    """The lines of a file that only some systems have."""
+    try:
+        return path.read_text().splitlines()
+    except OSError:
+        return []

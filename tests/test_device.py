@@ -1,5 +1,8 @@
 """Devices: which is meant, and that training is the same thing on each."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -112,3 +115,19 @@ def test_training_on_an_accelerator_starts_as_on_the_cpu_and_learns(
         assert record.train_eval.accuracy > 0.9
         assert record.layers[0].causes.pairs == 200 * 16
     assert sorted(order(0, epoch=1, samples=400).tolist()) == list(range(400))
+
+
+def test_the_peak_of_memory_is_this_process_s_own() -> None:
+    """A process that is started by a large one has not held what that one holds."""
+    held = np.ones(400_000_000, np.uint8)
+    small = (
+        "import torch; from pipeline import device; "
+        "print(device.peak_memory_mb(torch.device('cpu')))"
+    )
+    # A fork, as every shell and `mlflow run` starts its processes: the child begins as a copy.
+    started = subprocess.run(
+        [sys.executable, "-c", small], capture_output=True, text=True, check=True, close_fds=False
+    )
+    own, mine = float(started.stdout), devices.peak_memory_mb(CPU)
+    assert 50 < own < mine - 300
+    assert mine > held.nbytes / 1e6
