@@ -43,7 +43,7 @@ class Examples:
 
     def inputs(self, rows: Int[Tensor, " rows"]) -> Float[Tensor, "rows pixels"]:
         """The images at these rows as floats in [0, 1]."""
-        return self.images.index_select(0, rows) / 255
+        return self.images.index_select(0, rows).float().div_(255)
 
     def in_order(self) -> Iterator[Batch]:
         """All samples as they stand, in batches that all networks share."""
