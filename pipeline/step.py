@@ -96,8 +96,8 @@ class Recording:
     def take_step(self, batch: Batch) -> tuple[Logits, Losses]:
         """As the function `take_step`; the result is overwritten by the next step.
 
-        The first step is taken as it comes, so that whatever is made only once exists; the second
-        is recorded. So is none of another shape, such as an epoch's last batch.
+        The first step is taken as it comes, so that whatever is made only once exists, and the
+        second is recorded. A batch of another size, such as an epoch's last, is taken as it comes.
         """
         if self._batch is None:
             self._batch = Batch(batch.x.clone(), batch.target.clone())

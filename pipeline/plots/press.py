@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import ParamSpec, TypeVar
 
@@ -34,9 +34,9 @@ _logger = logging.getLogger(__name__)
 class Press:
     """Takes things to draw, and gives each when it is asked for."""
 
-    def __init__(self, pool: ProcessPoolExecutor) -> None:
-        """Draw in the processes of a pool; `press` opens it."""
-        self._pool: ProcessPoolExecutor | None = pool
+    def __init__(self, pool: ProcessPoolExecutor | None) -> None:
+        """Draw in the processes of a pool, or here without one; `press` opens it."""
+        self._pool = pool
 
     def submit(self, draw: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Callable[[], T]:
         """Have something drawn, and return what gives it, and waits for it first.
@@ -51,7 +51,7 @@ class Press:
             return here
         try:
             drawn = self._pool.submit(draw, *args, **kwargs)
-        except BrokenProcessPool:
+        except (BrokenProcessPool, OSError):  # the second: no other process can be started
             return here
         return lambda: self._result(drawn, here)
 
@@ -79,13 +79,21 @@ def press(networks: int) -> Iterator[Press]:
     in whatever way that ends.
     """
     workers = max(1, min(networks, os.cpu_count() or 1, MOST_WORKERS))
+    with ExitStack() as ending:
+        pool = _pool(workers)
+        if pool is not None:
+            ending.callback(pool.shutdown, cancel_futures=True)
+        yield Press(pool)
+
+
+def _pool(workers: int) -> ProcessPoolExecutor | None:
+    """The processes; None where the system has no semaphores for them, as some containers."""
     # Not by a fork: what has started torch's threads, or CUDA, cannot go on in a copy.
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin)
     try:
-        yield Press(pool)
-    finally:
-        pool.shutdown(cancel_futures=True)
+        return ProcessPoolExecutor(workers, mp_context=context, initializer=_begin)
+    except (OSError, NotImplementedError, ImportError):
+        return None
 
 
 def _png(draw: Callable[P, Figure], /, *args: P.args, **kwargs: P.kwargs) -> bytes:

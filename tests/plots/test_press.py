@@ -1,5 +1,7 @@
 """Pictures that other processes draw."""
 
+import multiprocessing.process
+import multiprocessing.synchronize
 import os
 import signal
 import subprocess
@@ -53,6 +55,20 @@ def test_without_anything_to_draw_no_process_starts() -> None:
     before = len(psutil.Process().children())
     with press(networks=0):
         assert len(psutil.Process().children()) == before
+
+
+def test_where_no_process_can_be_started_it_is_drawn_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(38, "Function not implemented")  # what a system without semaphores says
+
+    with monkeypatch.context() as patched:
+        patched.setattr(multiprocessing.synchronize.SemLock, "__init__", refuse)
+        with press(networks=2) as printing:
+            assert printing.submit(os.getpid)() == os.getpid()
+    with monkeypatch.context() as patched:
+        patched.setattr(multiprocessing.process.BaseProcess, "start", refuse)
+        with press(networks=2) as printing:
+            assert printing.submit(os.getpid)() == os.getpid()
 
 
 def test_what_a_drawing_fails_with_is_raised_where_it_is_asked_for() -> None:
