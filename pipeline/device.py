@@ -69,6 +69,14 @@ def _processor() -> str:
     return models[0] if models else platform.processor() or platform.machine()
 
 
+def is_amd() -> bool:
+    """Whether this machine's processor says that AMD made it."""
+    return any(
+        line.startswith("vendor_id") and "AuthenticAMD" in line
+        for line in _lines(Path("/proc/cpuinfo"))
+    )
+
+
 def generator(device: torch.device, seed: int, stream: str) -> torch.Generator:
     """A generator that depends on (seed, name of the stream) and on nothing else.
 

@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from pipeline import device as devices
+from pipeline.affine import affine
 from pipeline.recipe import Recipe
 from pipeline.records import Weights
 
@@ -108,7 +109,7 @@ class Stack(nn.Module):
         self, x: Float[Tensor, "networks_or_1 batch inputs"]
     ) -> Float[Tensor, "networks batch units"]:
         """The first layer's z, which no mask changes; x as in `forward`."""
-        return torch.baddbmm(self.biases[0], x.expand(len(self.recipes), -1, -1), self.weights[0])
+        return affine(self.biases[0], x, self.weights[0])
 
     def onward(
         self,
@@ -129,7 +130,7 @@ class Stack(nn.Module):
             if trace is not None:
                 trace.append(LayerPass(z, h, keep, scale, y))
             if layer < last:
-                z = torch.baddbmm(self.biases[layer + 1], y, self.weights[layer + 1])
+                z = affine(self.biases[layer + 1], y, self.weights[layer + 1])
         return y
 
     def _activate(self, z: Tensor) -> Tensor:
