@@ -34,9 +34,16 @@ _logger = logging.getLogger(__name__)
 class Press:
     """Takes things to draw, and gives each when it is asked for."""
 
-    def __init__(self, pool: ProcessPoolExecutor | None) -> None:
-        """Draw in the processes of a pool, or here without one; `press` opens it."""
-        self._pool = pool
+    def __init__(self, open_pool: Callable[[], ProcessPoolExecutor | None]) -> None:
+        """Draw in the processes of a pool, opened when first asked; here if it gives None.
+
+        Args:
+            open_pool: opens it; `press` gives one that is closed in time.
+        """
+        self._open_pool = open_pool
+        self._pool: ProcessPoolExecutor | None = None
+        self._is_open = False
+        self._lock = threading.Lock()
 
     def submit(self, draw: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Callable[[], T]:
         """Have something drawn, and return what gives it, and waits for it first.
@@ -47,10 +54,14 @@ class Press:
             kwargs: likewise.
         """
         here = partial(draw, *args, **kwargs)
-        if self._pool is None:
+        with self._lock:
+            if not self._is_open:
+                self._pool, self._is_open = self._open_pool(), True
+            pool = self._pool
+        if pool is None:
             return here
         try:
-            drawn = self._pool.submit(draw, *args, **kwargs)
+            drawn = pool.submit(draw, *args, **kwargs)
         except (BrokenProcessPool, OSError):  # the second: no other process can be started
             return here
         return lambda: self._result(drawn, here)
@@ -80,10 +91,14 @@ def press(networks: int) -> Iterator[Press]:
     """
     workers = max(1, min(networks, os.cpu_count() or 1, MOST_WORKERS))
     with ExitStack() as ending:
-        pool = _pool(workers)
-        if pool is not None:
-            ending.callback(pool.shutdown, cancel_futures=True)
-        yield Press(pool)
+
+        def open_pool() -> ProcessPoolExecutor | None:
+            pool = _pool(workers)
+            if pool is not None:
+                ending.callback(pool.shutdown, cancel_futures=True)
+            return pool
+
+        yield Press(open_pool)
 
 
 def _pool(workers: int) -> ProcessPoolExecutor | None:
