@@ -5,13 +5,16 @@ all layers but the first, at batch 200, with the same threads. All contestants t
 of updates each.
 """
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Callable, Iterator
+
+import torch
 
 from benchmarks.blocks import BLOCK, noise, stack_of, training
 from benchmarks.conditions import Conditions
 from benchmarks.interleaved import medians
-from benchmarks.products import products
 from benchmarks.results import Bound, Row
+from pipeline import device as devices
 
 ONE, TWELVE = Bound(limit=2.6, aim=2.2), Bound(limit=1.9, aim=1.6)
 
@@ -33,7 +36,7 @@ def measure(conditions: Conditions) -> Iterator[Row]:
     rounds = conditions.pick(smoke=1, usual=9, full=25)
     warm_up = conditions.pick(smoke=0, usual=3)
     seconds = medians(
-        {"products": products(conditions.device), **functions}, rounds=rounds, warm_up=warm_up
+        {"products": _products(conditions.device), **functions}, rounds=rounds, warm_up=warm_up
     )
     base = seconds["products"]
     yield Row(name="an update of the bare products", value=1e3 * base / BLOCK, unit="ms")
@@ -48,3 +51,22 @@ def measure(conditions: Conditions) -> Iterator[Row]:
     ):
         share = 100 * (seconds[watched] / seconds[few] - 1)
         yield Row(name=f"{watched}: what it adds", value=share, unit="%")
+
+
+def _products(device: torch.device) -> Callable[[], None]:
+    """A block of the products alone."""
+    sizes = (784, 256, 256, 128, 128, 10)
+    values = [torch.rand(200, size, device=device) for size in sizes]
+    weights = [torch.rand(out, size, device=device) for size, out in itertools.pairwise(sizes)]
+
+    def run() -> None:
+        for _ in range(BLOCK):
+            for weight, value in zip(weights, values, strict=False):
+                torch.mm(value, weight.t())
+            for layer in reversed(range(len(weights))):
+                torch.mm(values[layer + 1].t(), values[layer])
+                if layer:
+                    torch.mm(values[layer + 1], weights[layer])
+        devices.synchronize(device)
+
+    return run
