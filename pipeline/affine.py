@@ -77,13 +77,14 @@ class _ByOneDnn(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:  # noqa: ANN401
         x, weight = ctx.saved_tensors
-        rows = x.expand(len(weight), -1, -1)
         of_x = None
         if ctx.needs_input_grad[1]:
             of_x = _joined([_product(g, its) for g, its in zip(gradient, weight, strict=True)])
             of_x = of_x.sum_to_size(x.shape)
+        # Turned for all networks at once: the operator would, one by one, in three times the time.
+        columns = x.transpose(1, 2).contiguous().expand(len(weight), -1, -1)
         of_weight = _joined(
-            [_product(mine.t(), g.t()) for mine, g in zip(rows, gradient, strict=True)]
+            [_product(mine, g.t()) for mine, g in zip(columns, gradient, strict=True)]
         )
         return gradient.sum(1, keepdim=True), of_x, of_weight
 

@@ -5,6 +5,7 @@ It keeps sums, never activations. It must not know how a network is trained.
 
 from collections.abc import Iterable, Sequence
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
@@ -14,6 +15,10 @@ from pipeline import probe
 from pipeline.batches import Batch
 from pipeline.records import LayerRecord, Score
 from pipeline.stack import LayerPass, Stack
+
+# Activations of a stack in a batch from which a CPU is faster with one network at a time.
+WORTH_GOING_ALONE = 5_000_000
+_ALL = slice(None)
 
 
 def cross_entropy(
@@ -30,7 +35,7 @@ class ScoreSum:
 
     def __init__(self, networks: int, device: torch.device) -> None:
         """Start at zero."""
-        self._samples = 0
+        self._samples = np.zeros(networks, np.int64)
         self._loss = torch.zeros(networks, device=device)
         self._right = torch.zeros(networks, dtype=torch.int64, device=device)
 
@@ -39,16 +44,17 @@ class ScoreSum:
         logits: Float[Tensor, "networks batch classes"],
         losses: Float[Tensor, "networks batch"],
         target: Int[Tensor, "networks_or_1 batch"],
+        members: slice = _ALL,
     ) -> None:
-        """Add a batch."""
-        self._samples += target.shape[1]
-        self._loss += losses.sum(1)
-        self._right += (logits.argmax(-1) == target).sum(1)
+        """Add a batch of these networks."""
+        self._samples[members] += target.shape[1]
+        self._loss[members] += losses.sum(1)
+        self._right[members] += (logits.argmax(-1) == target).sum(1)
 
     def scores(self) -> list[Score]:
         """Each network's mean loss and accuracy; this waits for the device."""
-        pairs = zip(self._loss.tolist(), self._right.tolist(), strict=True)
-        return [Score(loss / self._samples, right / self._samples) for loss, right in pairs]
+        sums = zip(self._loss.tolist(), self._right.tolist(), self._samples.tolist(), strict=True)
+        return [Score(loss / samples, right / samples) for loss, right, samples in sums]
 
 
 @torch.no_grad()
@@ -63,13 +69,23 @@ def evaluate(
         states: also counts what every hidden unit does.
     """
     total = ScoreSum(len(stack.recipes), stack.scales.device)
+    together = [(_ALL, stack)]
+    alone = [(slice(m, m + 1), stack.part(m)) for m in range(len(stack.recipes))]
     for batch in batches:
-        trace: list[LayerPass] | None = [] if states is not None else None
-        logits = stack(batch.x, trace=trace)
-        if states is not None and trace is not None:
-            states.add([(layer.z, layer.h) for layer in trace[:-1]])
-        total.add(logits, cross_entropy(logits, batch.target), batch.target)
+        for members, part in alone if _overflows_caches(stack, batch) else together:
+            x, target = (t if len(t) == 1 else t[members] for t in (batch.x, batch.target))
+            trace: list[LayerPass] | None = [] if states is not None else None
+            logits = part(x, trace=trace)
+            if states is not None and trace is not None:
+                states.add([(layer.z, layer.h) for layer in trace[:-1]], members)
+            total.add(logits, cross_entropy(logits, target), target, members)
     return total.scores()
+
+
+def _overflows_caches(stack: Stack, batch: Batch) -> bool:
+    """Whether a CPU's caches hold what one network's layers did until it is counted, not all's."""
+    activations = len(stack.recipes) * batch.target.shape[1] * sum(stack.units)
+    return stack.scales.device.type == "cpu" and activations >= WORTH_GOING_ALONE
 
 
 class Watch:

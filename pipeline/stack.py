@@ -50,13 +50,21 @@ class Stack(nn.Module):
     Drop rate, activation and seed may differ between the members; the widths may not.
     """
 
-    def __init__(self, recipes: Sequence[Recipe], *, inputs: int, classes: int) -> None:
+    def __init__(
+        self,
+        recipes: Sequence[Recipe],
+        *,
+        inputs: int,
+        classes: int,
+        layers: Sequence[tuple[Tensor, Tensor]] | None = None,
+    ) -> None:
         """Draw every member's initial weights from its own seed, on the CPU.
 
         Args:
             recipes: one for each member.
             inputs: features of a sample.
             classes: logits of each network.
+            layers: weight and bias of each layer, to be shared instead of drawn.
 
         Raises:
             ValueError: the members' widths differ.
@@ -67,16 +75,10 @@ class Stack(nn.Module):
         self.recipes = tuple(recipes)
         self.layer_names = recipes[0].layers
         self.units = (*recipes[0].widths, classes)
-        sizes = (inputs, *self.units)
-        drawn = [_initial_weights(sizes, recipe.seed) for recipe in recipes]
-        layers = range(len(sizes) - 1)
+        layers = layers or _drawn(recipes, (inputs, *self.units))
         # (networks, inputs, units): so laid out, a gradient comes as its weight lies, uncopied.
-        self.weights = nn.ParameterList(
-            torch.stack([member[layer][0].T for member in drawn]) for layer in layers
-        )
-        self.biases = nn.ParameterList(
-            torch.stack([member[layer][1] for member in drawn])[:, None] for layer in layers
-        )
+        self.weights = nn.ParameterList(weight for weight, _ in layers)
+        self.biases = nn.ParameterList(bias for _, bias in layers)
         self.drop_rates = tuple(
             tuple(recipe.drop_rate_of(name) for recipe in recipes) for name in self.layer_names
         )
@@ -145,13 +147,12 @@ class Stack(nn.Module):
         return torch.ones_like(self.is_linear) if layer == "logits" else self.is_linear
 
     def part(self, member: int) -> "Stack":
-        """A stack of this member alone, with a copy of its weights."""
+        """A stack of this member alone, which shares its weights."""
         sizes = {"inputs": self.weights[0].shape[1], "classes": self.units[-1]}
-        alone = Stack([self.recipes[member]], **sizes).to(self.scales.device)
-        with torch.no_grad():
-            for its, mine in zip(alone.parameters(), self.parameters(), strict=True):
-                its.copy_(mine[member : member + 1])
-        return alone
+        pairs = zip(self.weights, self.biases, strict=True)
+        row = slice(member, member + 1)
+        shared = [(weight.detach()[row], bias.detach()[row]) for weight, bias in pairs]
+        return Stack([self.recipes[member]], **sizes, layers=shared).to(self.scales.device)
 
     def state(self, member: int) -> Weights:
         """A copy of the member's state dict, under the names that `plain` gives its layers."""
@@ -195,6 +196,18 @@ def plain(recipe: Recipe, weights: Weights) -> nn.Sequential:
 
 def _linear_name(number: int) -> str:
     return f"linear{number}"
+
+
+def _drawn(recipes: Sequence[Recipe], sizes: Sequence[int]) -> list[tuple[Tensor, Tensor]]:
+    """Weight and bias of each layer, with every member's initial weights side by side."""
+    members = [_initial_weights(sizes, recipe.seed) for recipe in recipes]
+    return [
+        (
+            torch.stack([weight.T for weight, _ in layer]),
+            torch.stack([bias for _, bias in layer])[:, None],
+        )
+        for layer in zip(*members, strict=True)
+    ]
 
 
 def _initial_weights(sizes: Sequence[int], seed: int) -> list[tuple[Tensor, Tensor]]:
