@@ -37,17 +37,19 @@ def ready_views(recipes: Sequence[Recipe], *, search: str) -> tuple[View, ...]:
 
     Args:
         recipes: what the networks were made from, at least one; where they differ in depth, the
-            views show the layers of the deepest.
+            views show the layers of the deepest, but for the chart that needs all of each network.
         search: which runs are theirs, as `any_of` says it.
     """
     layers = max((recipe.layers[:-1] for recipe in recipes), key=len)
-    views = [_drop_rates(layers, search), _why_zeros(layers, search)]
+    of_all = min((recipe.layers[:-1] for recipe in recipes), key=len)
+    views = [_drop_rates(of_all, search), _why_zeros(layers, search)]
     if any(recipe.activation == "relu" for recipe in recipes):
         views.append(_dead_units(layers, search))
     return (*views, _devices(layers, search), _cost(search))
 
 
 def _drop_rates(layers: Sequence[str], search: str) -> View:
+    # A network without one of these is left out of the chart, and nothing says so.
     together = ParallelCoordinates(("drop_rate",), (*_each("zero", layers), "val/accuracy"))
     return _view(
         DROP_RATES,

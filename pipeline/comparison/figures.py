@@ -61,7 +61,7 @@ def difference_panel(pairs: Sequence[Pair], *, is_common: bool) -> tuple[str, Fi
 
     Args:
         pairs: of these the nearest are drawn, if there are many.
-        is_common: all pairs have one group in common, which need not be named in every row.
+        is_common: all have their first group in common, which need not be named in every row.
     """
     known = [pair for pair in pairs if pair.difference.estimate.count]
     if not known:
@@ -71,7 +71,7 @@ def difference_panel(pairs: Sequence[Pair], *, is_common: bool) -> tuple[str, Fi
     means, half_widths = _arrays([pair.difference.estimate for pair in shown])
     name = "difference of accuracy (points)"
     figure = plots.draw_rows(
-        [f"against {pair.other.label}" if is_common else pair_label(pair) for pair in shown],
+        [pair_label(pair, is_common=is_common) for pair in shown],
         means,
         half_widths,
         axis=name,

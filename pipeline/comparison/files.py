@@ -38,7 +38,10 @@ def run_ids(text: str) -> list[str]:
 
 
 def groups_csv(every: Sequence[Standings]) -> str:
-    """A row a group: each measure's mean, the ends of its 95 % interval, and its count."""
+    """A row a group: each measure's mean, the ends of its 95 % interval, and its count.
+
+    Of what training cost the mean alone.
+    """
     return _written(
         [_group(standings, group) for standings in every for group in _groups(standings)]
     )
@@ -97,11 +100,12 @@ def _group(standings: Standings, group: Group) -> Row:
         named[f"zero_expected/{layer}"] = [one.expected for one in zeros]
         for state in ("dead", "born_dead", "dormant"):
             named[f"{state}/{layer}"] = [getattr(one, state) for one in states]
-    costs = [measures.cost(result) for result in group.results]
-    for part in ("epoch_seconds", "samples_per_second", "peak_memory_mb"):
-        named[f"speed/{part}"] = [getattr(cost, part) for cost in costs]
     for name, numbers in named.items():
         row |= _interval(name, estimate(numbers))
+    costs = [measures.cost(result) for result in group.results]
+    # Networks that share a stack share its time: another seed is no other measurement of it.
+    for part in ("epoch_seconds", "samples_per_second", "peak_memory_mb"):
+        row[f"speed/{part}_mean"] = _text(estimate([getattr(cost, part) for cost in costs]).mean)
     pair = next((one for one in standings.against if one.other is group), None)
     return row | (_difference(pair) if pair and standings.chosen else {})
 

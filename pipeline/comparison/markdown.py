@@ -25,15 +25,27 @@ from pipeline.report import table as markdown_table
 ROOM = 7_900
 
 
-def markdown(every: Sequence[Standings], failures: Mapping[str, str], *, page: str) -> str:
+def markdown(
+    every: Sequence[Standings],
+    failures: Mapping[str, str],
+    *,
+    page: str,
+    origin: str,
+    caution: str = "",
+) -> str:
     """The whole comparison, with as many rows a table as a description has room for.
 
     Args:
         every: the standings of each contest.
         failures: networks that failed, by name, and why.
         page: a link to the page with figures.
+        origin: where the networks come from, in words.
+        caution: what is to be known before a verdict is believed.
     """
     parts = _parts(every, failures, page=page)
+    # Behind the first heading.
+    parts[1:1] = [f"⚠ {caution}"] if caution else []
+    parts += [f"Networks of {origin}."]
     text = ""
     for most in (60, 40, 25, 15, 10, 6, 3, 1):
         text = "\n\n".join(part if isinstance(part, str) else _cut(part, most) for part in parts)
@@ -49,15 +61,18 @@ def _parts(
     for standings in every:
         contest = standings.contest
         parts += [f"## {heading(contest, is_one_of_several=len(every) > 1)}"]
-        parts += [f"**{' '.join(verdict(standings))}**"]
+        lead, *others = verdict(standings)
+        parts += [f"**{lead}**", *others]
         parts += [f"{chosen_on_the_test_set(standings)} [The page with figures]({page})."]
         parts += [groups_table(standings)]
         parts += [f"{METHOD}. Alike in all: {common(contest)}.", *left_out(contest)]
         if standings.against:
-            parts += ["### Paired differences by seed", pairs_table(standings.against)]
+            reference = standings.against[0].one.label
+            title = f"### {reference} against each other group, by seed"
+            parts += [title, pairs_table(standings.against, is_common=True)]
         if standings.neighbours and len(contest.groups) > 2:
             parts += ["### Each drop rate against the next smaller one"]
-            parts += [pairs_table(standings.neighbours)]
+            parts += [pairs_table(standings.neighbours, is_common=False)]
         for title, table in (
             ("Zeros by layer", zeros_table(contest)),
             ("Dead units by layer", dead_table(contest)),

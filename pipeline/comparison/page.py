@@ -48,21 +48,27 @@ from pipeline.comparison.verdict import chosen_on_the_test_set, verdict
 from pipeline.comparison.words import count
 
 
-def page(every: Sequence[Standings], failures: Mapping[str, str]) -> str:
+def page(
+    every: Sequence[Standings], failures: Mapping[str, str], *, origin: str, caution: str = ""
+) -> str:
     """One self-contained HTML file: verdict, figures, tables, and how they were computed.
 
     Args:
         every: the standings of each contest.
         failures: networks that failed, by name, and why.
+        origin: where the networks come from, in words.
+        caution: what is to be known before a verdict is believed.
     """
     writer = _Writer()
-    body = [writer.contest(one, is_one_of_several=len(every) > 1) for one in every]
+    body = [f"<p class='caution'>{escape(caution)}</p>"] if caution else []
+    body += [writer.contest(one, is_one_of_several=len(every) > 1) for one in every]
     if failures:
         body.append(_failures(failures))
     title = text.heading(every[0].contest, is_one_of_several=False)
     if len(every) > 1:
         title = f"{count(len(every), 'comparison').capitalize()}: data or held-out images differ"
-    summaries = "<br>".join(escape(text.summary(one.contest)) for one in every)
+    lines = [*(text.summary(one.contest) for one in every), f"Networks of {origin}"]
+    summaries = "<br>".join(escape(line) for line in lines)
     whole = (files("pipeline.comparison") / "page.html").read_text(encoding="utf-8")
     for mark, part in (
         ("/* style */", (files("pipeline.comparison") / "style.css").read_text(encoding="utf-8")),
@@ -116,7 +122,7 @@ class _Writer:
         return section(
             f"How accurate are they, on the {judges}?",
             self._figures(panels),
-            prose("Dots: means with their intervals; rings: single networks. " + " ".join(notes)),
+            prose(" ".join([text.marks(contest), *notes])),
             shown(groups_table(standings)),
             prose(text.SEEDS),
         )
@@ -132,7 +138,7 @@ class _Writer:
         if standings.neighbours and len(standings.contest.groups) > 2:
             title = "Each drop rate against the next smaller one"
             parts.append(self._pairs(title, standings.neighbours, is_common=False))
-        notes = [text.PAIRS, text.corrected(standings)]
+        notes = [text.pairs(standings.contest), text.corrected(standings)]
         return section("Which differences are more than chance?", *parts, prose(" ".join(notes)))
 
     def _pairs(self, title: str, pairs: Sequence[Pair], *, is_common: bool) -> str:
@@ -140,7 +146,8 @@ class _Writer:
         drawn = self._figures([panel]) if panel else prose("No two groups share a seed.")
         many = f"The figure shows the {MOST_ROWS} smallest differences of {len(pairs)}."
         note = prose(many) if len(pairs) > MOST_ROWS else ""
-        return f"<h3>{escape(title)}</h3>{drawn}{note}{shown(pairs_table(pairs))}"
+        table = pairs_table(pairs, is_common=is_common)
+        return f"<h3>{escape(title)}</h3>{drawn}{note}{shown(table)}"
 
     def _zeros(self, standings: Standings) -> str:
         contest = standings.contest

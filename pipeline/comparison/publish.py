@@ -29,6 +29,8 @@ def publish(
     results: Sequence[Result],
     console: Console,
     *,
+    origin: str,
+    caution: str = "",
     failures: Mapping[str, str] | None = None,
 ) -> None:
     """Show table and verdict, describe the run, and log page and CSV files to it.
@@ -38,6 +40,8 @@ def publish(
         results: the networks, at least one; of equal recipe, data and device the first counts,
             so the newest comes first.
         console: where the table and the verdict are shown.
+        origin: where the networks come from, in words.
+        caution: what is to be known before a verdict is believed.
         failures: networks that are not among the results, by name, and why.
     """
     failures = failures or {}
@@ -50,7 +54,7 @@ def publish(
             console.line(sentence)
     step.text(networks_csv(results), NETWORKS)
     step.text(groups_csv(every), GROUPS)
-    step.text(page(every, failures), PAGE)
+    step.text(page(every, failures, origin=origin, caution=caution), PAGE)
     address, _, query = step.page.partition("?")
     link = f"{address}/artifacts/{PAGE}?{query}"
-    step.describe(markdown(every, failures, page=link))
+    step.describe(markdown(every, failures, page=link, origin=origin, caution=caution))

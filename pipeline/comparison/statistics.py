@@ -49,8 +49,7 @@ class Difference:
     """How much one group is above another, seed by seed.
 
     Attributes:
-        estimate: of the mean difference; without an interval where all differences are alike,
-            since values that come in steps are alike by chance.
+        estimate: of the mean difference.
         effect_size: the mean difference over the standard deviation of the differences, for
             small samples: see `difference`; NaN with fewer than three.
         p_value: two-sided, of the paired t test; NaN with fewer than two, or all alike.
@@ -60,17 +59,13 @@ class Difference:
     effect_size: float
     p_value: float
 
-    @property
-    def excludes_zero(self) -> bool:
-        """Whether the interval, taken alone, leaves out 0."""
-        return abs(self.estimate.mean) > self.estimate.half_width
-
 
 def estimate(values: Sequence[float] | Floats) -> Estimate:
     """The mean of the values that are numbers, with its 95 % interval.
 
     The interval is mean ± t s / √n, with s the standard deviation (n - 1 below) and t the 0.975
-    quantile of Student's distribution with n - 1 degrees of freedom (Student 1908).
+    quantile of Student's distribution with n - 1 degrees of freedom (Student 1908). Values that
+    are all alike give none: shares come in steps, so they are alike by chance.
 
     Args:
         values: one a replicate, shape (n,); what is not finite is left out.
@@ -81,10 +76,11 @@ def estimate(values: Sequence[float] | Floats) -> Estimate:
     if not count:
         return Estimate(math.nan, math.nan, 0)
     mean = float(known.mean())
-    if count == 1:
-        return Estimate(mean, math.nan, 1)
+    spread = float(known.std(ddof=1)) if count > 1 else math.nan
+    if not spread > _ROUNDING:
+        return Estimate(mean, math.nan, count)
     quantile = float(stats.t.ppf((1 + LEVEL) / 2, count - 1))
-    return Estimate(mean, quantile * float(known.std(ddof=1)) / math.sqrt(count), count)
+    return Estimate(mean, quantile * spread / math.sqrt(count), count)
 
 
 def difference(differences: Sequence[float] | Floats) -> Difference:
@@ -102,7 +98,7 @@ def difference(differences: Sequence[float] | Floats) -> Difference:
     spread = float(array.std(ddof=1)) if len(array) > 1 else math.nan
     [p_value] = p_values(array[None]).tolist()
     if not spread > _ROUNDING:
-        return Difference(Estimate(mean.mean, math.nan, mean.count), math.nan, p_value)
+        return Difference(mean, math.nan, p_value)
     freedom = len(array) - 1
     effect = math.nan
     if freedom > 1:

@@ -57,11 +57,16 @@ def groups_table(standings: Standings) -> Table:
     return Table((heading(contest), *columns), tuple(rows))
 
 
-def pairs_table(pairs: Sequence[Pair]) -> Table:
-    """A row a pair of groups: by how much the first is more accurate than the second."""
+def pairs_table(pairs: Sequence[Pair], *, is_common: bool) -> Table:
+    """A row a pair of groups: by how much the first is more accurate than the second.
+
+    Args:
+        pairs: of groups.
+        is_common: all have their first group in common, which need not be named in every row.
+    """
     rows = [
         (
-            pair_label(pair),
+            pair_label(pair, is_common=is_common),
             str(pair.difference.estimate.count),
             points(pair.difference.estimate),
             signed(pair.difference.effect_size),
@@ -83,8 +88,10 @@ def pairs_table(pairs: Sequence[Pair]) -> Table:
     return Table(columns, tuple(rows))
 
 
-def pair_label(pair: Pair) -> str:
+def pair_label(pair: Pair, *, is_common: bool) -> str:
     """Who is compared with whom; what both have in common is said once."""
+    if is_common:
+        return f"against {pair.other.label}"
     if pair.one.combination and pair.one.combination == pair.other.combination:
         rates = f"p={pair.one.drop_rate:g} against p={pair.other.drop_rate:g}"
         return f"{rates}{JOINER}{pair.one.combination}"

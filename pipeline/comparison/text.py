@@ -5,6 +5,7 @@ It must not know whether it is read as Markdown or on a page.
 
 import math
 
+from pipeline import plots
 from pipeline.comparison import measures
 from pipeline.comparison.devices import DevicePair
 from pipeline.comparison.groups import TRAITS, Contest, traits
@@ -14,19 +15,19 @@ from pipeline.comparison.words import count, listed, trait
 
 METHOD = (
     "Mean ± half width of a 95 % interval over seeds (Student's t, n - 1 degrees of freedom); "
-    "one seed gives none"
+    "one seed gives none, nor do seeds that all agree"
 )
 SEEDS = (
     "Seeds are the replicates: another seed means other initial weights, another order of the "
     "batches and other dropout masks, on the same data. The intervals tell what another seed "
     "would give, not what other images would."
 )
-PAIRS = (
-    "Networks of one seed start from the same weights and see the same batches, so groups are "
-    "compared seed by seed: the difference of two accuracies for each seed that both groups have, "
-    "then its mean and 95 % interval (paired t). The effect size is Cohen's d_z, the mean "
-    "difference over the standard deviation of the differences, with Hedges' correction for small "
-    "samples; it takes three seeds."
+_PAIRS = (
+    "Networks of one seed see the images in the same order and start from the same weights{}, so "
+    "groups are compared seed by seed: the difference of two accuracies for each seed that both "
+    "groups have, then its mean and 95 % interval (paired t). The effect size is Cohen's d_z, the "
+    "mean difference over the standard deviation of the differences, with Hedges' correction for "
+    "small samples; it takes three seeds."
 )
 ZEROS = (
     "Shares of all (sample, unit) pairs in the training passes that were watched, in the epoch "
@@ -50,6 +51,19 @@ DEVICES = (
 )
 
 
+def pairs(contest: Contest) -> str:
+    """How groups are compared, and why by seed."""
+    return _PAIRS.format(" where their widths agree" if "widths" in contest.differing else "")
+
+
+def marks(contest: Contest) -> str:
+    """What the figures of accuracies show."""
+    curves = len(contest.combinations) if contest.has_rates else 0
+    has_singles = 0 < curves < plots.CROWD
+    singles = "; hollow marks: single networks" if has_singles else ""
+    return f"{'Marks' if curves > 1 else 'Dots'}: means with their intervals{singles}."
+
+
 def corrected(standings: Standings) -> str:
     """How many comparisons were reckoned with, and what that means."""
     if not standings.judged:
@@ -67,7 +81,8 @@ def heading(contest: Contest, *, is_one_of_several: bool) -> str:
     """The question that a contest answers."""
     question = "Which networks are better?"
     if len(contest.groups) == 1:
-        question = "What does this network do?"
+        many = len(contest.results)
+        question = "What does this network do?" if many == 1 else "What do these networks do?"
     elif contest.differing == ("drop_rate",):
         question = "Which drop rate, and what does it do to the units?"
     elif len(contest.differing) == 1:

@@ -3,16 +3,18 @@
 It must not compute: every number in it stands in the standings.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from pipeline.comparison import measures
 from pipeline.comparison.groups import Contest, Group
 from pipeline.comparison.standings import Pair, Standings
 from pipeline.comparison.statistics import Estimate, estimate
-from pipeline.comparison.words import count, listed, percent_interval
+from pipeline.comparison.words import JOINER, count, listed, percent_interval
 
 # More than this are counted, not named.
 _NAMED = 3
+
+_Naming = Callable[[Group], str]
 
 
 def verdict(standings: Standings) -> list[str]:
@@ -22,14 +24,22 @@ def verdict(standings: Standings) -> list[str]:
         return [_alone(contest)]
     if chosen is None:
         steps = standings.neighbours or standings.against
-        return [_nothing_chosen(contest), *_sentences(_judged(steps, standings.judged))]
+        clauses = _judged(steps, standings.judged, lambda group: group.label)
+        return [_nothing_chosen(contest), *_sentences(clauses)]
     accuracies = estimate(chosen.values(measures.accuracy))
     name = f"Drop rate {chosen.label}" if contest.differing == ("drop_rate",) else chosen.label
     lead = (
         f"{name} has the highest accuracy on the {contest.validated_on}: "
         f"{percent_interval(accuracies)} {_over(accuracies)}."
     )
-    return [lead, *_sentences(_judged(standings.against, standings.judged))]
+
+    def naming(group: Group) -> str:
+        """A long name is said once."""
+        return "the chosen group" if group is chosen and JOINER in group.label else group.label
+
+    clauses = _judged(standings.against, standings.judged, naming)
+    rest = [pair for pair in standings.neighbours if chosen not in {pair.one, pair.other}]
+    return [lead, *_sentences(clauses), *_sentences(_told_as_well(rest))]
 
 
 def chosen_on_the_test_set(standings: Standings) -> str:
@@ -62,7 +72,20 @@ def _nothing_chosen(contest: Contest) -> str:
     )
 
 
-def _judged(pairs: Sequence[Pair], judged: int) -> list[str]:
+def _told_as_well(neighbours: Sequence[Pair]) -> list[str]:
+    """A clause for neighbouring drop rates that can be told apart, the greatest steps first."""
+    told = [pair for pair in neighbours if pair.is_told]
+    clauses = [
+        f"{_winner(pair).label} is better than {_loser(pair).label} by {_size(pair)}"
+        for pair in reversed(_nearest(told))
+    ]
+    if not clauses:
+        return []
+    more = [f"{len(told) - _NAMED} more are told apart"] if len(told) > _NAMED else []
+    return [f"Of neighbouring drop rates, {listed([*clauses[:_NAMED], *more])}"]
+
+
+def _judged(pairs: Sequence[Pair], judged: int, naming: _Naming) -> list[str]:
     """Clauses about pairs, those that can be told apart first."""
     told = [pair for pair in pairs if pair.is_told]
     hinted = [pair for pair in pairs if pair.is_told_alone and not pair.is_told]
@@ -70,26 +93,26 @@ def _judged(pairs: Sequence[Pair], judged: int) -> list[str]:
     undecided = [pair for pair in several if not (pair.is_told or pair.is_told_alone)]
     single = [pair for pair in pairs if pair.difference.estimate.count == 1]
     apart = [pair for pair in pairs if pair.difference.estimate.count == 0]
-    clauses = _better(told, "is better")
+    clauses = _better(told, "is better", naming)
     chance = f", but not beyond what chance does among {judged} pairs"
-    clauses += [f"{clause}{chance}" for clause in _better(hinted, "looks better")]
-    clauses += _undecided(undecided)
+    clauses += [f"{clause}{chance}" for clause in _better(hinted, "looks better", naming)]
+    clauses += _undecided(undecided, naming)
     if single:
-        clauses += [_single(single)]
+        clauses += [_single(single, naming)]
     if apart:
-        clauses += [f"{_sides(apart)} there is no seed in common, so no paired difference"]
+        clauses += [f"{_sides(apart, naming)} there is no seed in common, so no paired difference"]
     return clauses
 
 
-def _better(pairs: Sequence[Pair], claim: str) -> list[str]:
+def _better(pairs: Sequence[Pair], claim: str, naming: _Naming) -> list[str]:
     """A clause for each winner and number of seeds: than whom, and by how much."""
     clauses = []
-    sides = [(_winner(pair).label, pair.difference.estimate.count) for pair in pairs]
+    sides = [(naming(_winner(pair)), pair.difference.estimate.count) for pair in pairs]
     for winner, seeds in dict.fromkeys(sides):
         own = _nearest(
             [pair for pair, side in zip(pairs, sides, strict=True) if side == (winner, seeds)]
         )
-        than = [f"than {_loser(pair).label} by {_size(pair)}" for pair in own[:_NAMED]]
+        than = [f"than {naming(_loser(pair))} by {_size(pair)}" for pair in own[:_NAMED]]
         if len(own) > _NAMED:
             than.append(f"than {count(len(own) - _NAMED, 'other')} by more")
         words = f"{winner} {claim} {listed(than)}"
@@ -99,33 +122,34 @@ def _better(pairs: Sequence[Pair], claim: str) -> list[str]:
     return clauses
 
 
-def _undecided(pairs: Sequence[Pair]) -> list[str]:
+def _undecided(pairs: Sequence[Pair], naming: _Naming) -> list[str]:
     clauses = []
     for seeds in dict.fromkeys(pair.difference.estimate.count for pair in pairs):
         own = [pair for pair in pairs if pair.difference.estimate.count == seeds]
         size = f" ({_size(own[0])})" if len(own) == 1 else ""
-        clauses.append(f"{_sides(own)} {count(seeds, 'seed')} cannot tell{size}")
+        clauses.append(f"{_sides(own, naming)} {count(seeds, 'seed')} cannot tell{size}")
     return clauses
 
 
-def _single(pairs: Sequence[Pair]) -> str:
+def _single(pairs: Sequence[Pair], naming: _Naming) -> str:
     ahead = ""
     if len(pairs) == 1:
         [pair] = pairs
-        ahead = f": {_winner(pair).label} is ahead of {_loser(pair).label} by {_size(pair)}"
+        ahead = f": {naming(_winner(pair))} is ahead of {naming(_loser(pair))} by {_size(pair)}"
         ahead += ", which may be chance"
     return (
-        f"{_sides(pairs)} one seed cannot tell, since it gives no interval{ahead}; "
+        f"{_sides(pairs, naming)} one seed cannot tell, since it gives no interval{ahead}; "
         "several seeds, such as 0-4, can"
     )
 
 
-def _sides(pairs: Sequence[Pair]) -> str:
-    """`between 0.2 and 0.5`, or `between 0.2 and each of …`, or pair by pair."""
-    if len({pair.one.label for pair in pairs}) == 1 and len(pairs) > 1:
-        others = [pair.other.label for pair in pairs]
-        return f"between {pairs[0].one.label} and each of {_some(others)}"
-    return f"between {_some([f'{pair.other.label} and {pair.one.label}' for pair in pairs])}"
+def _sides(pairs: Sequence[Pair], naming: _Naming) -> str:
+    """`between 0.2 and 0.5`, or `between 0.2 and each of …`, or pair by pair; the nearest named."""
+    named = pairs if len(pairs) <= _NAMED + 1 else _nearest(pairs)
+    if len({pair.one for pair in named}) == 1 and len(named) > 1:
+        others = [naming(pair.other) for pair in named]
+        return f"between {naming(named[0].one)} and each of {_some(others)}"
+    return f"between {_some([f'{naming(pair.other)} and {naming(pair.one)}' for pair in named])}"
 
 
 def _some(labels: Sequence[str]) -> str:
@@ -158,9 +182,9 @@ def _over(value: Estimate) -> str:
 
 def _sentences(clauses: Sequence[str]) -> list[str]:
     """One sentence of two clauses, or one of each."""
-    sentences = ["; ".join(clauses)] if len(clauses) < 3 else clauses
+    sentences = ["; ".join(clauses)] if 0 < len(clauses) < 3 else clauses
     # A label stays as it is: `p=0.2`.
     return [
-        f"{text[0].upper() if text.startswith(('between', 'over')) else text[0]}{text[1:]}."
+        f"{text[0].upper() if text.startswith(('between', 'over', 'the ')) else text[0]}{text[1:]}."
         for text in sentences
     ]

@@ -45,24 +45,30 @@ class Board:
             self._skipped += epochs
             self._advance(epochs)
 
-    def epoch(self, recipes: Sequence[Recipe], records: Sequence[EpochRecord]) -> None:
+    def epoch(
+        self, recipes: Sequence[Recipe], names: Sequence[str], records: Sequence[EpochRecord]
+    ) -> None:
         """Show an epoch of a stack.
 
         Args:
             recipes: of the whole stack.
+            names: of its networks, for people.
             records: of those networks that were still going.
         """
         with self._lock:
             self._done += len(records)
             for record in records:
-                self._take_best(recipes[record.member], record)
+                self._take_best(recipes[record.member], names[record.member], record)
                 if record.ending:
                     # An early end leaves out the epochs that were to come.
                     left_out = recipes[record.member].epochs - record.epoch
                     self._epochs -= left_out
                     self._advance(left_out)
             if len(recipes) <= MOST_LINES:
-                lines = [_line(recipes[record.member], record) for record in records]
+                lines = [
+                    _line(recipes[record.member], names[record.member], record)
+                    for record in records
+                ]
             else:
                 lines = [self._summary(recipes, records)]
             for line in lines:
@@ -75,11 +81,11 @@ class Board:
             self._finished += 1
             self._advance(0, self._note())
 
-    def _take_best(self, recipe: Recipe, record: EpochRecord) -> None:
+    def _take_best(self, recipe: Recipe, name: str, record: EpochRecord) -> None:
         score = record.validation
         # By the test set nothing is chosen, not even for a line on a terminal.
         if recipe.holdout and score and (self._best is None or score.accuracy > self._best[0]):
-            self._best = (score.accuracy, f"{recipe.name}, epoch {record.epoch}")
+            self._best = (score.accuracy, f"{name}, epoch {record.epoch}")
 
     def _summary(self, recipes: Sequence[Recipe], records: Sequence[EpochRecord]) -> str:
         scores = [record.validation.accuracy for record in records if record.validation]
@@ -117,9 +123,9 @@ def _duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def _line(recipe: Recipe, record: EpochRecord) -> str:
+def _line(recipe: Recipe, name: str, record: EpochRecord) -> str:
     """One epoch of one network, for the terminal."""
-    parts = [f"{recipe.name}  epoch {record.epoch:>2}/{recipe.epochs}"]
+    parts = [f"{name}  epoch {record.epoch:>2}/{recipe.epochs}"]
     scores = (("train", record.train_eval), (recipe.validated_on, record.validation))
     parts += [
         f"{name} {score.loss:.4f} {100 * score.accuracy:.2f} %"

@@ -139,7 +139,7 @@ def _train(stack_run: StackRun, members: Mapping[int, Member], shared: Shared) -
             # Only now: an epoch that the checkpoint does not hold is trained and logged again.
             for record in own:
                 members[record.member].log(record)
-            shared.board.epoch(recipes, records)
+            shared.board.epoch(recipes, [task.name for task in stack_run.tasks], records)
             shared.turns.give_way()
 
 

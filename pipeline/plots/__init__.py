@@ -9,7 +9,7 @@ from pipeline.plots.drop_rates import draw_drop_rates
 from pipeline.plots.firing import draw_firing_rates
 from pipeline.plots.firing_film import film_firing_rates
 from pipeline.plots.gradients import draw_gradients
-from pipeline.plots.intervals import Curve, Scale, draw_means, draw_shares
+from pipeline.plots.intervals import CROWD, Curve, Scale, draw_means, draw_shares
 from pipeline.plots.learning import draw_learning_curves
 from pipeline.plots.life import draw_lives
 from pipeline.plots.panels import to_svg
@@ -24,6 +24,7 @@ from pipeline.plots.zero_rates import draw_zero_rates
 
 __all__ = [
     "CAUSES",
+    "CROWD",
     "CURVES",
     "STATES",
     "Curve",

@@ -20,7 +20,7 @@ from pipeline.records import Floats
 _DIGITS = ((1,), (1, 2, 5), (1, 2, 3, 5, 7), (1, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9))
 _LEAST = 1e-4  # one wrong image of ten thousand: where an axis of nothing but zeros ends
 # So many curves hide each other's single values.
-_CROWD = 4
+CROWD = 4
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def draw_means(
         shift = 0.011 * reach * (index - (len(curves) - 1) / 2)
         _draw(axes, curve, series, scale, shift=shift)
         for place, values in zip(curve.places, curve.singles, strict=False):
-            if len(values) > 1 and len(curves) < _CROWD:
+            if len(values) > 1 and len(curves) < CROWD:
                 axes.plot([place + shift] * len(values), values, **series.rings | {"alpha": 0.5})
     scale.set_on(axes)
     if is_logarithmic:

@@ -3,6 +3,7 @@
 It must not know how an interval is computed, nor what is measured.
 """
 
+import textwrap
 from collections.abc import Sequence
 from typing import cast
 
@@ -14,8 +15,9 @@ from pipeline.plots.panels import panel
 from pipeline.plots.style import INK, NORMAL, SMALL, shorten
 from pipeline.records import Floats
 
-# Labels longer than this stand above their row, not beside it.
+# Labels longer than this stand above their row, not beside it, in lines of so many letters.
 _LONG, _LONGEST = 22, 56
+_LINE = 0.16  # inches
 
 
 def draw_rows(
@@ -40,26 +42,31 @@ def draw_rows(
     longest = max(len(label) for label in labels)
     is_above = longest > _LONG
     left = 0.25 if is_above else 0.25 + 0.075 * longest
-    step = 0.42 if is_above else 0.27
+    above = [_lines(label) for label in labels]
+    lines = max(map(len, above)) if is_above else 0
+    step = 0.26 + _LINE * lines
     axes = panel("", height=0.75 + step * len(labels), left=left)
     rows = np.arange(len(labels))
     if origin is not None:
         # Beside its row a label leaves the line whole; above it, the line makes room.
-        reach = 0.2 if is_above else 0.5
+        reach = 0.08 / step if is_above else 0.5
         axes.vlines([origin] * len(rows), rows - reach, rows + reach, INK, linewidth=1)
     for row, mean, half, fills in zip(rows, 100 * means, 100 * half_widths, is_filled, strict=True):
         if np.isfinite(half):
             axes.plot([mean - half, mean + half], [row, row], color=INK, linewidth=1.6)
         face = INK if fills else "white"
         axes.plot([mean], [row], "o", color=INK, markerfacecolor=face, markersize=5.5)
-    axes.set_ylim(len(labels) - 0.4, -0.8 if is_above else -0.6)
+    top = -(0.14 + _LINE * lines) / step if is_above else -0.6
+    axes.set_ylim(len(labels) - 0.4, top)
     if is_above:
         axes.set_yticks(())
-        for row, label in zip(rows, labels, strict=True):
+        for row, parts in zip(rows, above, strict=True):
             name = axes.text(
-                0, row - 0.33, shorten(label, _LONGEST), transform=axes.get_yaxis_transform()
+                0, row - 0.08 / step, "\n".join(parts), transform=axes.get_yaxis_transform()
             )
-            name.set(fontsize=SMALL, color=INK, va="center", parse_math=False)
+            name.set(fontsize=SMALL, color=INK, va="bottom", parse_math=False)
+            # No line of the grid runs through it.
+            name.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 0.5})
     else:
         axes.set_yticks(rows, labels)
         for name in axes.get_yticklabels():
@@ -71,3 +78,8 @@ def draw_rows(
     axes.grid(axis="x", color="#E5E5E5")
     axes.set_axisbelow(True)
     return cast("Figure", axes.figure)
+
+
+def _lines(label: str) -> list[str]:
+    """A label in as few lines as hold it, broken between words."""
+    return [shorten(line, _LONGEST) for line in textwrap.wrap(label, _LONGEST)]

@@ -13,6 +13,11 @@ from pipeline.records import Result
 from pipeline.settings import texts
 from pipeline.tracking import FoundRun, Tracker, any_of, connect, tagged
 
+BY_RESULTS = (
+    "A search by a metric picks networks by their results: the intervals do not know that the "
+    "others are missing."
+)
+
 _logger = logging.getLogger(__name__)
 
 
@@ -23,20 +28,19 @@ def run(settings: CompareSettings, console: Console) -> None:
         PipelineError: there is no such sweep, or no finished network among what was found.
     """
     tracker = connect()
-    name = f"compare {settings.sweep if settings.search == 'none' else 'a search'}"
+    name = f"compare {settings.sweep if settings.search == 'none' else settings.search}"
+    caution = ""
     with tracker.start_step("compare", name, parameters=texts(settings)) as step:
         if settings.search == "none":
             source, found = _of_a_sweep(settings, tracker)
         else:
             source, found = settings.search, _search(settings.search, settings, tracker)
             if "metric" in settings.search.lower():
-                _logger.warning(
-                    "a search by a metric picks networks by their results: the intervals do not "
-                    "know that the others are missing"
-                )
+                caution = BY_RESULTS
+                _logger.warning("%s", caution)
         results = _recalled(found, tracker, source=source)
         console.line(f"{len(results)} networks of {source}")
-        comparison.publish(step, results, console)
+        comparison.publish(step, results, console, origin=source, caution=caution)
     console.elapsed("done")
     if tracker.ui_command:
         console.line(f"open the UI:  {tracker.ui_command}")

@@ -46,7 +46,7 @@ def run(settings: MainSettings, console: Console) -> None:
         )
         tasks = [Task(recipe=recipe, data=data, device=device) for recipe in recipes]
         results = fit(tasks, place).complete()
-        comparison.publish(step, results, console)
+        comparison.publish(step, results, console, origin="this run")
         _draw(step, results, settings)
     console.elapsed("done")
     where_to_look(results, tracker, console, report=step.id)

@@ -43,7 +43,9 @@ def run(settings: SweepSettings, console: Console) -> None:
         fitted = fit(_tasks(settings, recipes, sets=sets, places=places), place)
         _show_failures(fitted, console)
         if fitted.results:
-            comparison.publish(step, fitted.results, console, failures=fitted.failures)
+            comparison.publish(
+                step, fitted.results, console, origin="this sweep", failures=fitted.failures
+            )
             console.elapsed("done")
             where_to_look(fitted.results, tracker, console, report=step.id)
         fitted.complete()

@@ -62,7 +62,7 @@ class Reader(HTMLParser):
 
 
 def test_the_page_is_whole_and_fetches_nothing(sweep: Sweep) -> None:
-    text = page(compare(sweep(ACCURACIES)), {})
+    text = page(compare(sweep(ACCURACIES)), {}, origin="a sweep")
     reader = Reader(text)
     assert reader.open == []
     assert len(reader.ids) == len(set(reader.ids))
@@ -79,7 +79,10 @@ def test_the_page_shows_the_test_accuracy_of_the_chosen_group_alone(sweep: Sweep
         *sweep({0.2: ACCURACIES[0.2]}, test=0.6321),
         *sweep({0.5: ACCURACIES[0.5], 0.0: ACCURACIES[0.0]}, test=0.1234),
     ]
-    for text in (page(compare(results), {}), markdown(compare(results), {}, page="#")):
+    for text in (
+        page(compare(results), {}, origin="a sweep"),
+        markdown(compare(results), {}, page="#", origin="a sweep"),
+    ):
         assert text.count("63.21") == 1
         assert "12.34" not in text
     assert "0.1234" not in networks_csv(results) + groups_csv(compare(results))
@@ -93,11 +96,11 @@ def test_what_anybody_wrote_cannot_break_the_page(network: Network) -> None:
         for rate in (0.0, 0.5)
     ]
     results += [network(0.9, device_name="$\\frac{", drop_rate=0.0)]
-    text = page(compare(results), {bad: bad})
+    text = page(compare(results), {bad: bad}, origin="a sweep")
     assert "<script" not in text
     assert bad in Reader(text).words
     assert "| a\\|b\u2003\u200b | one two\u2003\u200b |" in markdown(
-        compare(results), {"a|b": "one\ntwo"}, page="#"
+        compare(results), {"a|b": "one\ntwo"}, page="#", origin="a sweep"
     )
 
 
@@ -121,16 +124,16 @@ def test_every_kind_of_network_can_be_reported(
         [*sweep(rows), *sweep(rows, **changes, learning_rate=0.1)],
     ):
         every = compare(results)
-        reader = Reader(page(every, {}))
+        reader = Reader(page(every, {}, origin="a sweep"))
         assert reader.open == []
         assert "nan" not in re.split(r"\W+", reader.words)
-        text = markdown(every, {}, page="#")
+        text = markdown(every, {}, page="#", origin="a sweep")
         assert "nan" not in re.split(r"\W+", text)
 
 
 def test_what_cannot_be_said_is_said(sweep: Sweep) -> None:
     def words(**changes: object) -> str:
-        return Reader(page(compare(sweep(ACCURACIES, **changes)), {})).words
+        return Reader(page(compare(sweep(ACCURACIES, **changes)), {}, origin="a sweep")).words
 
     assert "No training pass was watched (probe_every=0)" in words(counts=(0, 0, 0, 0))
     assert "no unit can die" in words(fired=None, born=None)
@@ -139,7 +142,7 @@ def test_what_cannot_be_said_is_said(sweep: Sweep) -> None:
 
 def test_data_sets_have_sections_of_their_own(sweep: Sweep) -> None:
     every = compare([*sweep(ACCURACIES), *sweep(ACCURACIES, digest="other", holdout=100)])
-    words = Reader(page(every, {})).words
+    words = Reader(page(every, {}, origin="a sweep")).words
     assert "Two comparisons: data or held-out images differ" in words
     assert "validated on 100 held-out training images" in words
 
@@ -147,17 +150,22 @@ def test_data_sets_have_sections_of_their_own(sweep: Sweep) -> None:
 def test_networks_that_failed_are_named_with_their_reason(sweep: Sweep) -> None:
     failures = {"relu p=0.9 seed 3": "loss must stay finite"}
     every = compare(sweep(ACCURACIES))
-    assert "relu p=0.9 seed 3: loss must stay finite" in Reader(page(every, failures)).words
-    assert "| relu p=0.9 seed 3\u2003\u200b | loss must" in markdown(every, failures, page="#")
+    assert (
+        "relu p=0.9 seed 3: loss must stay finite"
+        in Reader(page(every, failures, origin="a sweep")).words
+    )
+    assert "| relu p=0.9 seed 3\u2003\u200b | loss must" in markdown(
+        every, failures, page="#", origin="a sweep"
+    )
 
 
 def test_a_description_fits_however_many_networks_there_are(sweep: Sweep) -> None:
-    few = markdown(compare(sweep(ACCURACIES)), {}, page="#page")
+    few = markdown(compare(sweep(ACCURACIES)), {}, page="#page", origin="a sweep")
     assert "[The page with figures](#page)" in few
     assert few.count("](#/a-page)") == 12
     rates = {index / 500: (0.9, 0.8 + index / 5000) for index in range(250)}
     failures: Mapping[str, str] = {f"network {index}": "failed " * 20 for index in range(250)}
-    many = markdown(compare(sweep(rates)), failures, page="#page")
+    many = markdown(compare(sweep(rates)), failures, page="#page", origin="a sweep")
     assert len(many) <= ROOM
     assert "more rows in the page" in many
 
@@ -190,3 +198,30 @@ def test_a_row_a_group_holds_mean_and_interval(sweep: Sweep) -> None:
 def test_one_network_has_no_interval_in_the_file(network: Network) -> None:
     [row] = csv.DictReader(io.StringIO(groups_csv(compare([network(0.9)]))))
     assert (row["val/accuracy_mean"], row["val/accuracy_low"]) == ("0.9", "")
+
+
+def test_a_caution_and_where_networks_come_from_stand_in_every_form(sweep: Sweep) -> None:
+    every, words = compare(sweep(ACCURACIES)), {"origin": "the search <x>", "caution": "Beware."}
+    for text in (
+        Reader(page(every, {}, **words)).words,
+        markdown(every, {}, page="#", **words),
+    ):
+        assert text.index("Beware.") < text.index("highest accuracy")
+        assert "Networks of the search <x>" in text
+
+
+def test_weights_are_shared_only_where_widths_agree(network: Network) -> None:
+    def words(*widths: tuple[int, ...]) -> str:
+        results = [network(0.9, widths=one, layers=("h1",)) for one in widths]
+        results += [network(0.8, widths=widths[0], drop_rate=0.0)]
+        return Reader(page(compare(results), {}, origin="a sweep")).words
+
+    assert "start from the same weights, so" in words((4,))
+    assert "start from the same weights where their widths agree, so" in words((4,), (5,))
+
+
+def test_training_costs_have_no_interval(sweep: Sweep) -> None:
+    """Networks of one stack share its time, which three seeds have not measured three times."""
+    [row, *_] = csv.DictReader(io.StringIO(groups_csv(compare(sweep(ACCURACIES)))))
+    assert row["speed/epoch_seconds_mean"] == "2.0"
+    assert "speed/epoch_seconds_low" not in row

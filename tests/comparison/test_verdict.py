@@ -86,9 +86,7 @@ def test_the_test_accuracy_is_that_of_the_chosen_group_alone(sweep: Sweep) -> No
     best = sweep({0.2: (0.95, 0.96)}, test=0.625)
     [contest] = contests([*best, *sweep({0.5: (0.90, 0.91)}, test=0.125)])
     said = chosen_on_the_test_set(standings(contest)).replace("\u00a0", " ")
-    assert said == (
-        "Test accuracy of the chosen group, 0.2: 62.50 ± 0.00 % (mean of two networks)."
-    )
+    assert said == ("Test accuracy of the chosen group, 0.2: 62.50 % (mean of two networks).")
 
 
 def test_of_many_groups_a_few_are_named_and_the_others_counted(sweep: Sweep) -> None:
@@ -99,3 +97,31 @@ def test_of_many_groups_a_few_are_named_and_the_others_counted(sweep: Sweep) -> 
     assert "0 is better than 0.01 by" in text
     assert "56 others by more" in text
     assert len(text) < 900
+
+
+def test_the_nearest_of_many_undecided_groups_are_named(sweep: Sweep) -> None:
+    rates = {0.1: 0.90, 0.2: 0.80, 0.3: 0.95, 0.4: 0.70, 0.5: 0.94, 0.6: 0.93}
+    text = read(sweep({rate: (mean, mean) for rate, mean in rates.items()}))
+    assert "between 0.3 and each of 0.5, 0.6, 0.1 and 2 more two seeds cannot tell" in text.lower()
+
+
+def test_a_step_between_drop_rates_is_told_where_the_best_has_no_part_in_it(sweep: Sweep) -> None:
+    noise = np.array([0.001, -0.001, 0.0, 0.001])
+    accuracies = {0.0: 0.97 + noise, 0.2: 0.97 - noise, 0.5: 0.90 + noise, 0.7: 0.80 - noise}
+    text = read(sweep(accuracies))
+    assert text.endswith(
+        "Of neighbouring drop rates, 0.5 is better than 0.7 by 10.05 ± 0.30 points and 0.2 is "
+        "better than 0.5 by 6.95 ± 0.30 points."
+    ), text
+
+
+def test_a_long_name_is_said_once(network: Network) -> None:
+    results = [
+        network(0.9 + 0.01 * seed * rate, seed=seed, drop_rate=rate, learning_rate=speed)
+        for seed in range(3)
+        for rate in (0.0, 0.5)
+        for speed in (0.001, 0.002)
+    ]
+    text = read(results)
+    assert text.count("p=0.5 · learning rate 0.001") == 1
+    assert "the chosen group" in text

@@ -48,7 +48,9 @@ def swept(store: str, small: Path, tmp_path_factory: pytest.TempPathFactory) -> 
                 Task(recipe=recipe, data=data, device=torch.device("cpu")) for recipe in recipes
             ]
             results = fit(tasks, place).complete()
-            comparison.publish(step, results, console, failures={"relu seed 7": "NaN"})
+            comparison.publish(
+                step, results, console, origin="this sweep", failures={"relu seed 7": "NaN"}
+            )
         with tracker.start_step("sweep", "killed", parameters={}) as step:
             step.end("killed")
         tracker.start_network("relu", {}, step="sweep", tags={}).end("failed", "NaN")
