@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from pipeline import device as devices
 
@@ -75,6 +76,7 @@ class _ByOneDnn(torch.autograd.Function):
         )
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor | None, Tensor]:  # noqa: ANN401
         x, weight = ctx.saved_tensors
         of_x = None

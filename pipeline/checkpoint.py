@@ -7,11 +7,12 @@ process may be killed at any moment. It must not know MLflow, nor how a network 
 """
 
 import json
+import logging
 import os
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -28,8 +29,12 @@ from pipeline.records import EpochRecord
 from pipeline.stack import Stack
 
 T = TypeVar("T")
-FORMAT = "why-zero checkpoint 1"
+FORMAT = "why-zero checkpoint 2"
 _PLAN, _STATE, _LOCK = "plan.json", "state.safetensors", "lock"
+# What reading a file meets that is not what was written.
+_BROKEN = (OSError, SafetensorError, KeyError, ValueError, TypeError, AttributeError, RuntimeError)
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,14 +73,23 @@ class Checkpoint:
         identity: a name that no other stack has; a tag of its networks' runs.
         store: where these runs are.
         members: the networks, in their order in the stack.
+        is_halved: they were part of a stack that did not fit into memory.
     """
 
-    def __init__(self, folder: Path, *, store: str, members: Sequence[Planned]) -> None:
+    def __init__(
+        self, folder: Path, *, store: str, members: Sequence[Planned], is_halved: bool = False
+    ) -> None:
         """Take a folder into use; `begin` makes one and `unfinished` finds them."""
         self.folder = folder
         self.identity = folder.name
         self.store = store
         self.members = tuple(members)
+        self.is_halved = is_halved
+
+    @property
+    def is_there(self) -> bool:
+        """Whether nobody has removed it, such as another process that has finished it."""
+        return (self.folder / _PLAN).exists()
 
     @property
     def has_state(self) -> bool:
@@ -92,7 +106,9 @@ class Checkpoint:
         lock = FileLock(self.folder / _LOCK, timeout=0)
         try:
             lock.acquire()
-        except Timeout:
+        except OSError as error:
+            if not isinstance(error, Timeout):
+                raise _unreadable(self.folder, error) from error
             raise PipelineError(
                 "a network must be trained by one process at a time, got a second one for "
                 f"{len(self.members)} networks (checkpoint {self.folder}): wait for the first, "
@@ -151,13 +167,10 @@ class Checkpoint:
             written = [
                 self._records(epoch, len(self.members)) for epoch in range(int(header["epoch"]) + 1)
             ]
-        except (OSError, SafetensorError, KeyError, ValueError) as error:
-            raise PipelineError(
-                f"a checkpoint must be readable, got {self.folder} ({error}): bring it back, or "
-                "delete that folder to begin these networks anew"
-            ) from error
-        stack.load_state_dict({name: state[name] for name in stack.state_dict()})
-        _load_optimizer(optimizer, state)
+            stack.load_state_dict({name: state[name] for name in stack.state_dict()})
+            _load_optimizer(optimizer, state)
+        except _BROKEN as error:
+            raise _unreadable(self.folder, error) from error
         past: list[list[EpochRecord]] = [[] for _ in self.members]
         for records in written:
             for record in records:
@@ -197,12 +210,17 @@ class Checkpoint:
         parts = [range(middle), range(middle, len(self.members))]
         made = []
         for part in parts:
-            members = [replace(self.members[i], run_id=run_ids[i]) for i in part]
-            half = begin(self.folder.parent, store=self.store, members=members, is_planned=False)
+            half = Checkpoint(
+                _new_folder(self.folder.parent),
+                store=self.store,
+                members=[replace(self.members[i], run_id=run_ids[i]) for i in part],
+                is_halved=True,
+            )
             if self.has_state:
                 self._copy_part(half, part)
-            half.plan()
             made.append(half)
+        for half in made:
+            half.plan()
         self.remove()
         return made
 
@@ -238,33 +256,41 @@ class Checkpoint:
             "format": FORMAT,
             "store": self.store,
             "members": [asdict(member) for member in self.members],
+            "is_halved": self.is_halved,
         }
         path = self.folder / f"{_PLAN}.tmp"
-        path.write_text(json.dumps(plan), encoding="utf-8")
-        path.replace(self.folder / _PLAN)
+        with _writing(self.folder):
+            path.write_text(json.dumps(plan), encoding="utf-8")
+            _put(path, self.folder / _PLAN)
 
     def remove(self) -> None:
-        """Delete the folder."""
+        """Delete the folder; whoever does so holds its lock."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def discard(self) -> None:
+        """Delete the folder, unless another process trains from it."""
+        with suppress(PipelineError), self.locked():
+            self.remove()
 
-def begin(
-    root: Path, *, store: str, members: Sequence[Planned], is_planned: bool = True
-) -> Checkpoint:
+
+def begin(root: Path, *, store: str, members: Sequence[Planned]) -> Checkpoint:
     """A new checkpoint, before the first epoch.
 
     Args:
         root: the folder of all checkpoints.
         store: where the networks' runs are.
         members: the networks, in their order in the stack.
-        is_planned: false leaves `plan` to the caller.
     """
-    folder = root / uuid.uuid4().hex[:16]
-    folder.mkdir(parents=True)
-    checkpoint = Checkpoint(folder, store=store, members=members)
-    if is_planned:
-        checkpoint.plan()
+    checkpoint = Checkpoint(_new_folder(root), store=store, members=members)
+    checkpoint.plan()
     return checkpoint
+
+
+def _new_folder(root: Path) -> Path:
+    folder = root / uuid.uuid4().hex[:16]
+    with _writing(folder):
+        folder.mkdir(parents=True)
+    return folder
 
 
 def unfinished(root: Path, *, store: str) -> list[Checkpoint]:
@@ -276,11 +302,27 @@ def unfinished(root: Path, *, store: str) -> list[Checkpoint]:
     """
     found = []
     for path in sorted(root.glob(f"*/{_PLAN}")):
-        plan = json.loads(path.read_text("utf-8"))
-        if (plan["format"], plan["store"]) == (FORMAT, store):
-            members = [Planned(**member) for member in plan["members"]]
-            found.append(Checkpoint(path.parent, store=store, members=members))
+        try:
+            plan = json.loads(path.read_text("utf-8"))
+            if (plan["format"], plan["store"]) == (FORMAT, store):
+                members = [Planned(**member) for member in plan["members"]]
+                found.append(
+                    Checkpoint(
+                        path.parent, store=store, members=members, is_halved=plan["is_halved"]
+                    )
+                )
+        except FileNotFoundError:
+            continue  # the process that trained from it is done
+        except _BROKEN as error:
+            _logger.warning("%s", _unreadable(path.parent, error))
     return sorted(found, key=lambda checkpoint: len(checkpoint.members))
+
+
+def _unreadable(folder: Path, error: Exception) -> PipelineError:
+    return PipelineError(
+        f"a checkpoint must be readable, got {folder} ({error}): bring it back, or "
+        "delete that folder to begin these networks anew"
+    )
 
 
 def _records_file(epoch: int) -> str:
@@ -290,10 +332,27 @@ def _records_file(epoch: int) -> str:
 def _write(path: Path, tensors: dict[str, Tensor], header: dict[str, str]) -> None:
     """Write a file beside its place, then put it there at once."""
     beside = path.with_name(f"{path.name}.tmp")
-    save_file(tensors, beside, metadata=header)
+    with _writing(path.parent):
+        save_file(tensors, beside, metadata=header)
+        _put(beside, path)
+
+
+def _put(beside: Path, path: Path) -> None:
+    """Put a written file into its place at once, when all of it is on the disk."""
     with beside.open("rb") as file:
         os.fsync(file.fileno())
     beside.replace(path)
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        raise PipelineError(
+            f"a checkpoint must be written, got {error} for {folder}: free the disk or that path, "
+            "then start the same line again"
+        ) from error
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -7,12 +7,14 @@ import atexit
 import gc
 import importlib
 import inspect
+import io
 import logging
 import os
 import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -38,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code; each mistake of a user's is one line on stderr."""
+    _settle_streams()
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
@@ -54,6 +57,16 @@ def run(arguments: Sequence[str]) -> int:
         code = cause.exit_code if isinstance(cause, Interrupted) else 128 + signal.SIGINT
         return _fail("stopped; unfinished runs are marked as killed", code)
     return 0
+
+
+def _settle_streams() -> None:
+    """Let nothing fail because of where its words go: closed, or without some of the letters."""
+    nowhere = Path(os.devnull)
+    sys.stdout = sys.stdout or nowhere.open("w", encoding="utf-8")
+    sys.stderr = sys.stderr or nowhere.open("w", encoding="utf-8")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def _leave_reason(step: str, error: UsageError) -> None:
@@ -76,7 +89,8 @@ def _fail(message: str, exit_code: int) -> int:
 def _interrupt(number: int, _frame: FrameType | None) -> NoReturn:
     """Raise once; a second signal must not cut short the ending of the runs."""
     for each in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(each, signal.SIG_IGN)
+        # Not SIG_IGN: Python complains of one that had already arrived.
+        signal.signal(each, lambda *_: None)
     raise Interrupted(number)
 
 

@@ -114,8 +114,11 @@ def explaining_lack_of_memory(device: torch.device) -> Iterator[None]:
         yield
     except (MemoryError, RuntimeError) as error:
         # The CPU's allocator raises a plain RuntimeError: "… DefaultCPUAllocator: can't allocate".
-        is_lack = isinstance(error, MemoryError | torch.OutOfMemoryError)
-        if not is_lack and "can't allocate memory" not in str(error):
+        # A size that no memory has overflows before it is asked for.
+        is_lack = isinstance(error, MemoryError | torch.OutOfMemoryError) or any(
+            words in str(error) for words in ("can't allocate memory", "calculation overflowed")
+        )
+        if not is_lack:
             raise
         raise OutOfMemoryError(
             f"networks and batches must fit into the memory of {device}, got too little: "

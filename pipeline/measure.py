@@ -70,9 +70,12 @@ def evaluate(
     """
     total = ScoreSum(len(stack.recipes), stack.scales.device)
     together = [(_ALL, stack)]
-    alone = [(slice(m, m + 1), stack.part(m)) for m in range(len(stack.recipes))]
+    alone: list[tuple[slice, Stack]] = []
     for batch in batches:
-        for members, part in alone if _overflows_caches(stack, batch) else together:
+        is_large = _overflows_caches(stack, batch)
+        if is_large and not alone:
+            alone = [(slice(m, m + 1), stack.part(m)) for m in range(len(stack.recipes))]
+        for members, part in alone if is_large else together:
             x, target = (t if len(t) == 1 else t[members] for t in (batch.x, batch.target))
             trace: list[LayerPass] | None = [] if states is not None else None
             logits = part(x, trace=trace)

@@ -40,7 +40,7 @@ def recall(run: FoundRun, tracker: Tracker) -> Result:
             dataset_digest=run.parameters["dataset_digest"],
             stack_size=int(run.tags["stack_size"]),
         )
-    except (SafetensorError, KeyError, StopIteration) as error:
+    except (SafetensorError, OSError, KeyError, ValueError, TypeError, StopIteration) as error:
         raise PipelineError(
             f"a run must hold a finished network, got {run.name!r} ({run.id}: {error!r}): "
             "choose runs with the tags kind=network and outcome=finished"

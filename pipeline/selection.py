@@ -108,7 +108,8 @@ def _sweep(which: str, tracker: Tracker) -> FoundRun:
         run for run in steps if run.tags.get("outcome") in {"finished", "failed"}
     ]
     for run in ended:
-        if which in {"latest", run.id}:
+        # One that failed before it trained anything is not what anybody means by the latest.
+        if run.id == which or (which == "latest" and tracker.has_artifact(run.id, NETWORKS)):
             return run
     raise PipelineError(
         f"a sweep must have ended in this experiment, got {which!r} of {len(ended)} sweeps: run "

@@ -223,7 +223,10 @@ _is_rate = _number(lambda value: 0 <= value < 1)
 _is_positive = _number(lambda value: value > 0)
 _is_width = _integer(1)
 _yes_or_no = dict(zip(("true", "false"), (True, False), strict=True))
-_RANGE = "with commas between them, or START:STOP:STEP"
+_RANGE = (
+    "with commas between them, or START:STOP:STEP, with STEP above 0 and at most "
+    f"{MOST_VALUES:,} values upwards from START"
+)
 RATE = Kind("RATE", "a number in [0, 1)", _is_rate)
 RATES = Kind("RATE,…", f"numbers in [0, 1) {_RANGE}", _axis_of(_numbers(_is_rate)))
 POSITIVE = Kind("NUMBER", "a number above 0", _is_positive)
@@ -232,7 +235,8 @@ NOT_NEGATIVE = Kind("NUMBER", "a number of at least 0", _number(lambda value: va
 COUNT = Kind("N", "a whole number of at least 0", _integer(0))
 COUNTS = Kind(
     "N,…",
-    "whole numbers of at least 0 with commas between them, or FIRST-LAST",
+    "whole numbers from 0 to 2**63 - 1 with commas between them, or FIRST-LAST, with at most "
+    f"{MOST_VALUES:,} values upwards from FIRST",
     _axis_of(_integers(_integer(0))),
 )
 POSITIVE_COUNT = Kind("N", "a whole number of at least 1", _integer(1))

@@ -140,7 +140,8 @@ class Stack(nn.Module):
             return z.relu()
         if self._activations == {"none"}:
             return z
-        return torch.where((z > 0) | self.is_linear, z, 0.0)
+        # NaN stays NaN, as in `relu`: a network that diverges does so in any company.
+        return torch.where((z <= 0) & ~self.is_linear, 0.0, z)
 
     def is_linear_at(self, layer: str) -> Bool[Tensor, "networks 1 1"]:
         """Which networks have no ReLU behind this layer's z."""

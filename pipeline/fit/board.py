@@ -33,17 +33,16 @@ class Board:
         self._epochs = epochs
         self._advance = advance
         self._done = 0
-        self._skipped = 0
+        self._reached: dict[str, int] = {}
         self._finished = 0
         self._best: tuple[float, str] | None = None
         self._started = time.perf_counter()
         self._lock = threading.Lock()
 
-    def skip(self, epochs: int) -> None:
-        """Count epochs that another process has done."""
+    def go_on(self, name: str, recipe: Recipe, record: EpochRecord) -> None:
+        """Count what another process has done of a network, up to this record."""
         with self._lock:
-            self._skipped += epochs
-            self._advance(epochs)
+            self._advance(self._reach(name, recipe, record))
 
     def epoch(
         self, recipes: Sequence[Recipe], names: Sequence[str], records: Sequence[EpochRecord]
@@ -57,13 +56,11 @@ class Board:
         """
         with self._lock:
             self._done += len(records)
+            further = 0
             for record in records:
-                self._take_best(recipes[record.member], names[record.member], record)
-                if record.ending:
-                    # An early end leaves out the epochs that were to come.
-                    left_out = recipes[record.member].epochs - record.epoch
-                    self._epochs -= left_out
-                    self._advance(left_out)
+                recipe, name = recipes[record.member], names[record.member]
+                further += self._reach(name, recipe, record)
+                self._take_best(recipe, name, record)
             if len(recipes) <= MOST_LINES:
                 lines = [
                     _line(recipes[record.member], names[record.member], record)
@@ -73,13 +70,20 @@ class Board:
                 lines = [self._summary(recipes, records)]
             for line in lines:
                 self._console.line(line)
-            self._advance(len(records), self._note())
+            self._advance(further, self._note())
 
     def finished(self) -> None:
         """Count a network whose run has ended."""
         with self._lock:
             self._finished += 1
             self._advance(0, self._note())
+
+    def _reach(self, name: str, recipe: Recipe, record: EpochRecord) -> int:
+        """How many epochs a network is further than it was; an early end leaves the others out."""
+        before = self._reached.get(name, 0)
+        now = max(before, 1 + (recipe.epochs if record.ending else record.epoch))
+        self._reached[name] = now
+        return now - before
 
     def _take_best(self, recipe: Recipe, name: str, record: EpochRecord) -> None:
         score = record.validation
@@ -99,7 +103,7 @@ class Board:
 
     def _note(self) -> str:
         parts = [f"{self._finished}/{self._networks} networks finished"]
-        left = self._epochs - self._done - self._skipped
+        left = self._epochs - sum(self._reached.values())
         if self._done and left:
             seconds = (time.perf_counter() - self._started) / self._done * left
             parts.append(f"about {_duration(seconds)} left")

@@ -48,11 +48,17 @@ def fit(tasks: Sequence[Task], place: Workplace) -> Fitted:
     recipes = [task.recipe for run in stack_runs for task in run.waiting]
     with board(place.console, recipes) as shown, press(len(recipes)) as printing:
         ends |= _on_their_devices(stack_runs, place, Shared(shown, Turns(), printing))
-    reached = [(task, ends[key]) for key, task in todo.items()]
-    return Fitted(
-        results=[end for _, end in reached if isinstance(end, Result)],
-        failures={task.name: end for task, end in reached if isinstance(end, str)},
-    )
+    results: list[Result] = []
+    failures: dict[str, str] = {}
+    for key, task in todo.items():
+        end = ends[key]
+        if isinstance(end, Result):
+            results.append(end)
+        else:
+            # Two may have one name, such as those of two data sets called alike.
+            name = f"{task.name} ({key[:6]})" if task.name in failures else task.name
+            failures[name] = end
+    return Fitted(results=results, failures=failures)
 
 
 def _finished(task: Task, place: Workplace) -> Result | None:
@@ -94,17 +100,20 @@ def _store(place: Workplace) -> str:
 
 
 def _under_way(waiting: Mapping[str, Task], place: Workplace) -> list[StackRun]:
-    """The stacks that a killed process has left, and whose missing networks are all asked for."""
+    """The stacks that a killed process has left, and whose missing networks are all asked for.
+
+    A network of several of them goes on in the smallest, which may be half of another.
+    """
     claimed: set[str] = set()
     runs = []
     for left in checkpoints.unfinished(place.checkpoints, store=_store(place)):
         keys = [member.fingerprint for member in left.members]
-        missing = [key for key in keys if key in waiting]
-        others = [key for key in keys if key not in waiting]
-        if any(place.tracker.finished(key) is None for key in others):
+        missing = [key for key in keys if key in waiting and key not in claimed]
+        others = [key for key in keys if key not in missing]
+        if any(place.tracker.finished(key) is None for key in others if key not in claimed):
             continue  # another line began it, and will go on with it
-        if not missing or claimed & set(missing):
-            left.remove()  # all are finished, or its halves go on
+        if not missing:
+            left.discard()  # all are finished, or go on in its halves
             continue
         claimed |= set(missing)
         some = waiting[missing[0]]
@@ -145,8 +154,7 @@ def _one_by_one(queue: deque[StackRun], place: Workplace, shared: Shared) -> End
         while queue:
             run = queue.popleft()
             try:
-                reached = train(run, place, shared)
-                ends |= {task.fingerprint: end for task, end in reached.items()}
+                ends |= _train(run, place, shared)
             except OutOfMemoryError as lack:
                 if len(run.tasks) > 1:
                     size = len(run.tasks)
@@ -156,4 +164,27 @@ def _one_by_one(queue: deque[StackRun], place: Workplace, shared: Shared) -> End
                     ends |= dict.fromkeys((task.fingerprint for task in run.waiting), str(lack))
             except PipelineError as error:
                 ends |= dict.fromkeys((task.fingerprint for task in run.waiting), str(error))
+    return ends
+
+
+def _train(run: StackRun, place: Workplace, shared: Shared) -> Ends:
+    """Train one stack, but for what another process has finished since this one planned it."""
+    with run.checkpoint.locked():
+        is_here = run.checkpoint.is_there
+        if not is_here:
+            run.checkpoint.remove()  # what the lock has made of it
+        is_touched = not is_here or bool(place.tracker.runs_of(run.checkpoint.identity))
+        ends: Ends = {}
+        for task in run.waiting if is_touched and not place.is_forced else ():
+            if found := _finished(task, place):
+                ends[task.fingerprint] = found
+        run = replace(run, finished=frozenset({*run.finished, *ends}))
+        if is_here and run.waiting:
+            reached = train(run, place, shared)
+            return ends | {task.fingerprint: end for task, end in reached.items()}
+        if is_here:
+            run.checkpoint.remove()
+    if run.waiting:
+        anew = StackRun(checkpoint=_begin(run.waiting, place), tasks=run.waiting)
+        return ends | _train(anew, place, shared)
     return ends

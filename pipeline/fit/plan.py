@@ -39,7 +39,7 @@ def stacks(tasks: Sequence[Task], *, memory_bytes: float | None) -> list[list[Ta
 def _parts(tasks: list[Task], memory_bytes: float | None) -> list[list[Task]]:
     """The tasks in as few parts as memory allows, all of nearly the same size."""
     room = devices.memory_to_use(tasks[0].device) if memory_bytes is None else memory_bytes
-    most = max(1, int(room / network_bytes(tasks[0])))
+    most = int(min(max(1.0, room / network_bytes(tasks[0])), len(tasks)))
     count = math.ceil(len(tasks) / most)
     bounds = [round(i * len(tasks) / count) for i in range(count + 1)]
     return [tasks[bounds[i] : bounds[i + 1]] for i in range(count)]

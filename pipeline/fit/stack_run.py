@@ -33,13 +33,11 @@ class StackRun:
         tasks: one for each network, in the order of the checkpoint.
         finished: fingerprints of those that have their result already: they are computed on, for
             the others' numbers to stay the same to the last bit, but not logged.
-        is_halved: it was part of a stack that did not fit into memory.
     """
 
     checkpoint: Checkpoint
     tasks: Sequence[Task]
     finished: frozenset[str] = frozenset()
-    is_halved: bool = False
 
     @property
     def waiting(self) -> list[Task]:
@@ -53,7 +51,7 @@ class StackRun:
         middle = len(self.tasks) // 2
         parts = [self.tasks[:middle], self.tasks[middle:]]
         return [
-            replace(self, checkpoint=checkpoint, tasks=part, is_halved=True)
+            replace(self, checkpoint=checkpoint, tasks=part)
             for checkpoint, part in zip(self.checkpoint.halves(run_ids), parts, strict=True)
         ]
 
@@ -74,10 +72,10 @@ class Shared:
 
 
 def train(stack_run: StackRun, place: Workplace, shared: Shared) -> dict[Task, Result | str]:
-    """Train one stack: each network's result, or why it failed.
+    """Train one stack: each waiting network's result, or why it failed.
 
     Args:
-        stack_run: the stack.
+        stack_run: the stack, whose checkpoint is locked and there.
         place: where its runs are.
         shared: with the stacks of other devices; this thread is `working` among them.
 
@@ -86,7 +84,7 @@ def train(stack_run: StackRun, place: Workplace, shared: Shared) -> dict[Task, R
         PipelineError: something that concerns all of its networks.
     """
     first = stack_run.tasks[0]
-    with stack_run.checkpoint.locked(), ExitStack() as context:
+    with ExitStack() as context:
         members = {
             index: Member(stack_run.tasks[index], context.enter_context(run), is_new=is_new)
             for index, run, is_new in _open(stack_run, place)
@@ -120,7 +118,7 @@ def _train(stack_run: StackRun, members: Mapping[int, Member], shared: Shared) -
         so_far = progress.histories
         for index, member in members.items():
             member.go_on(so_far[index], progress.kept[index])
-            shared.board.skip(len(so_far[index]))
+            shared.board.go_on(member.task.name, member.task.recipe, so_far[index][-1])
     with watching_system([member.run for member in members.values()]):
         trained = epochs(
             stack,
@@ -139,7 +137,8 @@ def _train(stack_run: StackRun, members: Mapping[int, Member], shared: Shared) -
             # Only now: an epoch that the checkpoint does not hold is trained and logged again.
             for record in own:
                 members[record.member].log(record)
-            shared.board.epoch(recipes, [task.name for task in stack_run.tasks], records)
+            if own:
+                shared.board.epoch(recipes, [task.name for task in stack_run.tasks], own)
             shared.turns.give_way()
 
 
@@ -147,7 +146,7 @@ def _open(stack_run: StackRun, place: Workplace) -> Iterator[tuple[int, Run, boo
     """The runs of the networks that have no result yet, and whether each is a new one."""
     known = _known_runs(stack_run, place)
     size = {"stack_size": str(len(stack_run.tasks))}
-    if stack_run.is_halved:
+    if stack_run.checkpoint.is_halved:
         size["stack_halved"] = "true"
     for index, task in enumerate(stack_run.tasks):
         if task.fingerprint in stack_run.finished:

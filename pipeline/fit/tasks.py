@@ -3,6 +3,7 @@
 It must not know how.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +20,7 @@ from pipeline.records import Result
 from pipeline.tracking import Tracker
 
 CHECKPOINTS = Path("checkpoints")
+_NAMED = 3  # of the networks that failed for one reason
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -94,6 +96,16 @@ class Fitted:
         """
         if self.failures:
             total = len(self.results) + len(self.failures)
-            lines = "; ".join(f"{name}: {reason}" for name, reason in self.failures.items())
-            raise PipelineError(f"{len(self.failures)} of {total} networks failed: {lines}")
+            reasons: dict[str, list[str]] = {}
+            for name, reason in self.failures.items():
+                reasons.setdefault(reason, []).append(name)
+            why = "; ".join(f"{_named(names)}: {reason}" for reason, names in reasons.items())
+            networks = "network" if total == 1 else "networks"
+            raise PipelineError(f"{len(self.failures)} of {total} {networks} failed: {why}")
         return self.results
+
+
+def _named(names: Sequence[str]) -> str:
+    """The first of these names, and how many more there are."""
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more

@@ -63,7 +63,13 @@ def _of_a_sweep(settings: CompareSettings, tracker: Tracker) -> tuple[str, list[
     if settings.sweep == "latest":
         steps = _search(tagged({"kind": "step", "step": "sweep"}), settings, tracker)
         # A killed sweep goes on when it is started again, and compares when it is through.
-        ended = [one for one in steps if one.tags.get("outcome") in {"finished", "failed"}]
+        # One that failed before it trained anything is not what anybody means by the latest.
+        ended = [
+            one
+            for one in steps
+            if one.tags.get("outcome") in {"finished", "failed"}
+            and tracker.has_artifact(one.id, comparison.NETWORKS)
+        ][:1]
         if not ended:
             raise PipelineError(
                 f"sweep=latest must find a sweep, got none in the experiment {experiments}: run "
@@ -78,8 +84,25 @@ def _of_a_sweep(settings: CompareSettings, tracker: Tracker) -> tuple[str, list[
                 "experiment with experiments=NAME"
             )
     sweep = ended[0]
+    if not tracker.has_artifact(sweep.id, comparison.NETWORKS):
+        raise PipelineError(
+            f"sweep must be latest or the id of a sweep that has compared its networks, got "
+            f"{settings.sweep!r} ({sweep.name!r}): copy the id from the sweep's page, or start "
+            "its line again"
+        )
     file = tracker.artifact(sweep.id, comparison.NETWORKS)
-    ids = comparison.run_ids(file.read_text(encoding="utf-8"))
+    try:
+        ids = comparison.run_ids(file.read_text(encoding="utf-8"))
+    except (ValueError, KeyError) as error:
+        raise PipelineError(
+            f"{comparison.NETWORKS} of a sweep must name its networks, got {error} in {sweep.id}: "
+            "start the sweep's line again, which writes it anew"
+        ) from error
+    if not ids:
+        raise PipelineError(
+            f"a sweep must have finished networks, got none in {comparison.NETWORKS} of "
+            f"{sweep.name!r} ({sweep.id}): start its line again"
+        )
     runs = {one.id: one for one in _search(any_of(ids), settings, tracker)}
     gone = len(ids) - len(runs)
     if gone:

@@ -1,8 +1,10 @@
 """The step `sweep`: one network for every combination of the axes, and their comparison."""
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import fields
+from typing import Any
 
 import torch
 
@@ -18,6 +20,8 @@ from pipeline.settings import canonical, texts
 from pipeline.tracking import connect
 from pipeline.where_to_look import where_to_look
 
+MOST_NETWORKS = 10_000  # more is a slip of the pen, and would fill the memory
+
 
 def run(settings: SweepSettings, console: Console) -> None:
     """Train every network of the sweep that has no finished run yet, and compare all.
@@ -28,7 +32,8 @@ def run(settings: SweepSettings, console: Console) -> None:
     """
     recipes = recipes_of(settings)
     tracker = connect()
-    name = f"sweep of {len(recipes) * len(settings.data) * len(settings.devices)} networks"
+    many = len(recipes) * len(settings.data) * len(settings.devices)
+    name = f"sweep of {many} network{'' if many == 1 else 's'}"
     with tracker.start_step("sweep", name, parameters=texts(settings)) as step:
         places = list(dict.fromkeys(devices.resolve(device) for device in settings.devices))
         sets = [prepared(source) for source in settings.data]
@@ -55,7 +60,7 @@ def recipes_of(settings: SweepSettings) -> list[Recipe]:
     """One recipe for each combination of the axes, data sets and devices aside.
 
     Raises:
-        UsageError: momentum is given and no network would use it.
+        UsageError: momentum is given and no network would use it, or there are too many.
     """
     if settings.momentum and "sgd" not in settings.optimizers:
         raise UsageError(
@@ -63,7 +68,7 @@ def recipes_of(settings: SweepSettings) -> list[Recipe]:
             "give optimizers=sgd"
         )
     shared = {item.name: getattr(settings, item.name) for item in fields(Schedule)}
-    combinations = itertools.product(
+    axes: tuple[tuple[Any, ...], ...] = (
         settings.activations,
         settings.output_dropout,
         settings.widths,
@@ -72,6 +77,11 @@ def recipes_of(settings: SweepSettings) -> list[Recipe]:
         settings.drop_rates,
         settings.seeds,
     )
+    many = math.prod(map(len, (*axes, settings.data, settings.devices)))
+    if many > MOST_NETWORKS:
+        raise UsageError(
+            f"a sweep must have at most {MOST_NETWORKS:,} networks, got {many:,}; give shorter axes"
+        )
     return [
         Recipe(
             **shared | {"momentum": settings.momentum if optimizer == "sgd" else 0.0},
@@ -91,7 +101,7 @@ def recipes_of(settings: SweepSettings) -> list[Recipe]:
             learning_rate,
             drop_rate,
             seed,
-        ) in combinations
+        ) in itertools.product(*axes)
     ]
 
 
@@ -110,7 +120,7 @@ def _tasks(
             (settings.output_dropout, dropped),
             (settings.widths, canonical(recipe.widths)),
             (settings.optimizers, recipe.optimizer),
-            (settings.learning_rates, f"lr={recipe.learning_rate:g}"),
+            (settings.learning_rates, f"lr={canonical(recipe.learning_rate)}"),
             (sets, data.name),
             (places, str(device)),
         )
@@ -127,5 +137,6 @@ def _tasks(
 def _show_failures(fitted: Fitted, console: Console) -> None:
     if fitted.failures:
         rows = [(name, reason) for name, reason in fitted.failures.items()]
-        title = f"{len(rows)} networks failed, {len(fitted.results)} finished"
+        networks = "network" if len(rows) == 1 else "networks"
+        title = f"{len(rows)} {networks} failed, {len(fitted.results)} finished"
         console.table(title, ("network", "why"), rows)

@@ -102,6 +102,12 @@ def _ask_database(uri: str, port: int) -> None:
         socket.create_connection((parts.host, parts.port or port), timeout=5).close()
 
 
+def sqlite_file(uri: str) -> Path | None:
+    """The file of a SQLite store; None for other stores, and for one in memory."""
+    database = make_url(uri).database if uri.startswith("sqlite:///") else None
+    return None if database in {None, "", ":memory:"} else Path(str(database))
+
+
 def _check_sqlite(uri: str) -> None:
     try:
         database = make_url(uri).database if uri.startswith("sqlite:///") else None

@@ -3,12 +3,16 @@
 It must not know what a run or a model is.
 """
 
+import hashlib
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
+from filelock import FileLock
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient, get_tracking_uri
 from requests import RequestException
@@ -113,12 +117,38 @@ def open_at(uri: str | None = None) -> Store:
 
 def _client(uri: str) -> MlflowClient:
     try:
+        if file := reach.sqlite_file(uri):
+            _make_at_once(file)
         return MlflowClient(uri)
     except ImportError as error:
         raise PipelineError(
             f"a database needs its driver, got {reach.without_password(uri)} ({one_line(error)}): "
             "install the driver, or correct or unset MLFLOW_TRACKING_URI"
         ) from error
+
+
+def _make_at_once(file: Path) -> None:
+    """Make a new SQLite store beside its place, then put it there.
+
+    MLflow makes its tables one by one: a process that is killed meanwhile leaves a file that no
+    later one can use, and two that begin at once disturb each other.
+    """
+    if _is_made(file):
+        return
+    name = hashlib.sha256(str(file.absolute()).encode()).hexdigest()[:16]
+    with FileLock(Path(tempfile.gettempdir()) / f"why-zero-{name}.lock"):
+        if _is_made(file):
+            return
+        beside = file.with_name(f"{file.name}.new")
+        beside.unlink(missing_ok=True)
+        client = MlflowClient(f"sqlite:///{beside.absolute()}")
+        client.search_experiments(max_results=1)
+        client._tracking_client.store.engine.dispose()  # noqa: SLF001 - or the file stays open
+        beside.replace(file)
+
+
+def _is_made(file: Path) -> bool:
+    return file.exists() and file.stat().st_size > 0
 
 
 def _experiment_id(client: MlflowClient, name: str | None) -> str:

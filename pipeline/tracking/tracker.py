@@ -279,6 +279,13 @@ class Tracker:
             )
         return folder / path
 
+    def has_artifact(self, run_id: str, path: str) -> bool:
+        """Whether a run holds this artifact, and it can be read."""
+        try:
+            return self.artifact(run_id, path).exists()
+        except PipelineError:
+            return False
+
     def _start(
         self,
         kind: Kind,
