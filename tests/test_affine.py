@@ -94,3 +94,14 @@ def test_the_maker_of_the_processor_is_read_from_the_system(
     (tmp_path / "cpuinfo").write_text(f"processor\t: 0\nvendor_id\t: {vendor}\n")
     monkeypatch.setattr(devices, "Path", lambda _: tmp_path / "cpuinfo")
     assert devices.is_amd() == is_amd
+
+
+def test_a_gradient_of_a_gradient_is_refused_not_wrong() -> None:
+    x, weight = torch.ones(1, 2, 3), torch.ones(1, 3, 2, requires_grad=True)
+    bias = torch.ones(1, 1, 2, requires_grad=True)
+    if not hasattr(torch.ops.mkldnn, "_linear_pointwise"):
+        pytest.skip("torch without oneDNN")
+    loss = room._ByOneDnn.apply(bias, x, weight).square().sum()
+    [gradient] = torch.autograd.grad(loss, weight, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        gradient.sum().backward()

@@ -180,3 +180,35 @@ def test_a_damaged_checkpoint_is_named_and_kept(tmp_path: Path) -> None:
     with pytest.raises(PipelineError, match=f"must be readable, got {checkpoint.folder}"):
         restored([ADAM], checkpoint)
     assert checkpoint.folder.exists()
+
+
+def test_that_a_stack_was_halved_is_kept(tmp_path: Path) -> None:
+    begin(tmp_path, three(ADAM)).halves([None] * 3)
+    assert [one.is_halved for one in checkpoints.unfinished(tmp_path, store="here")] == [True] * 2
+
+
+def test_nobody_takes_a_checkpoint_from_a_process_that_trains(tmp_path: Path) -> None:
+    checkpoint = begin(tmp_path, [ADAM])
+    [other] = checkpoints.unfinished(tmp_path, store="here")
+    with checkpoint.locked():
+        other.discard()
+        assert checkpoint.is_there
+    other.discard()
+    assert not checkpoint.folder.exists()
+
+
+@pytest.mark.parametrize("plan", ["", "[]", '{"format": "why-zero checkpoint 2"}'])
+def test_a_plan_that_cannot_be_read_is_told_and_stops_no_other(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, plan: str
+) -> None:
+    broken, whole = begin(tmp_path, [ADAM]), begin(tmp_path, [ADAM])
+    (broken.folder / "plan.json").write_text(plan)
+    [found] = checkpoints.unfinished(tmp_path, store="here")
+    assert found.identity == whole.identity
+    assert f"a checkpoint must be readable, got {broken.folder}" in caplog.text
+
+
+def test_a_place_where_nothing_can_be_written_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(PipelineError, match="a checkpoint must be written"):
+        begin(tmp_path / "file", [ADAM])

@@ -105,3 +105,12 @@ def test_a_state_dict_survives_the_way_through_the_stack(
 def test_members_of_different_shape_are_refused() -> None:
     with pytest.raises(ValueError, match="same widths"):
         Stack([Recipe(widths=(3,)), Recipe(widths=(4,))], inputs=2, classes=2)
+
+
+def test_a_network_that_diverges_does_so_in_any_company() -> None:
+    """NaN passes a ReLU, also beside a network that has none."""
+    x = torch.full((1, 2, 3), torch.nan)
+    for activations in (("relu",), ("relu", "none")):
+        recipes = [Recipe(widths=(4,), activation=activation) for activation in activations]
+        logits = Stack(recipes, inputs=3, classes=2)(x)
+        assert logits[0].isnan().all()

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,14 +14,17 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from pipeline import device as devices
+from pipeline.console import Console
+from pipeline.data import prepared
 from pipeline.errors import PipelineError, UsageError
-from pipeline.fit import members, stack_run
+from pipeline.fit import Fitted, Task, Workplace, fitting, members, stack_run
 from pipeline.options import SweepSettings
 from pipeline.recipe import Recipe
 from pipeline.records import EpochRecord
 from pipeline.settings import parsed
 from pipeline.stack import Stack
 from pipeline.steps.sweep import recipes_of
+from pipeline.tracking import connect
 
 Runs = Callable[..., list[Run]]
 Pipeline = Callable[..., int]
@@ -219,3 +223,61 @@ def test_momentum_goes_to_sgd_alone() -> None:
     assert found == {("adam", 0.0), ("sgd", 0.9)}
     with pytest.raises(UsageError, match="momentum must be 0 without sgd"):
         recipes_of(parsed(SweepSettings, {"momentum": "0.9"}))
+
+
+def test_what_another_process_has_finished_meanwhile_is_not_trained_again(
+    quick: Pipeline, runs: Runs, store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same line comes a second time while the first trains the first of its two stacks."""
+    axes = ("--learning-rates", "0.001,0.01", "--drop-rates", "0", "--seeds", "0")
+    train, second = fitting.train, list[int]()
+
+    def overtaken(*given: Any) -> Any:  # noqa: ANN401 - whatever `train` takes
+        if not second:
+            second.append(-1)
+            second[0] = quick(*axes)
+        return train(*given)
+
+    monkeypatch.setattr(fitting, "train", overtaken)
+    assert quick(*axes) == 0
+    assert second == [1]  # the first stack is not its to train
+    networks = runs(kind="network")
+    assert [run.data.tags["outcome"] for run in networks] == ["finished"] * 2
+    for run in networks:
+        assert [step for step, _ in points(store, run)["val/loss"]] == [0, 1, 2]
+    assert list(Path("checkpoints").iterdir()) == []
+
+
+@pytest.mark.usefixtures("experiment")
+def test_a_network_goes_on_in_the_smallest_of_its_stacks_and_the_others_where_they_were(
+    small: Path,
+) -> None:
+    data = prepared(str(small))
+    one, two = (
+        Task(recipe=Recipe(holdout=50, seed=seed), data=data, device=torch.device("cpu"))
+        for seed in range(2)
+    )
+    place = Workplace(tracker=connect(), console=Console(), step="sweep", tags={})
+    both = fitting._begin([one, two], place)
+    alone = fitting._begin([one], place)
+    first, rest = fitting._stack_runs([one, two], place)
+    assert (first.checkpoint.identity, first.waiting) == (alone.identity, [one])
+    assert rest.checkpoint.identity == both.identity
+    assert [task.fingerprint for task in rest.waiting] == [two.fingerprint]
+    # What concerns nothing but networks that go on elsewhere is left to whoever trains from it.
+    fitting._begin([one], place)
+    with both.locked():
+        assert len(fitting._stack_runs([one], place)) == 1
+        assert both.is_there
+
+
+def test_failures_of_one_name_are_both_counted_and_one_reason_is_said_once() -> None:
+    reasons = {"a": "too large", "b": "too large", "c": "NaN"}
+    with pytest.raises(PipelineError, match=r"^3 of 3 networks failed: a, b: too large; c: NaN$"):
+        Fitted(results=[], failures=reasons).complete()
+
+
+def test_a_slip_of_the_pen_does_not_fill_the_memory() -> None:
+    axes = {"drop_rates": "0:0.999:0.001", "seeds": "0-999"}
+    with pytest.raises(UsageError, match=r"at most 10,000 networks, got 1,000,000"):
+        recipes_of(parsed(SweepSettings, axes))
