@@ -23,7 +23,7 @@ def measure(conditions: Conditions) -> Iterator[Row]:
         printed = processes.run("-m", "benchmarks.memory", epochs, folder=Path(folder))
     seconds, peak = map(float, printed.split())
     yield Row(name="main job", value=seconds, unit="s")
-    yield Row(name="main job, most memory", value=peak, unit="GiB")
+    yield Row(name="main job, most memory of a process", value=peak, unit="GiB")
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ from pipeline.tracking import (
     tagged,
     watching_system,
 )
-from pipeline.tracking.store import Store
+from pipeline.tracking.store import Store, open_at
 
 PARAMETERS = {"drop_rate": "0.5", "widths": "256,256"}
 
@@ -657,3 +657,21 @@ def test_a_package_that_git_does_not_keep_has_no_commit(package: Path) -> None:
     (package.parent / ".gitignore").write_text("package/\n")
     commit(package.parent)
     assert source.commit_tags() == {}
+
+
+def test_a_new_store_that_is_not_finished_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process may be killed while MLflow makes its tables, for a second or two."""
+    file = tmp_path / "mlflow.db"
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", die)
+        with pytest.raises(KeyboardInterrupt):
+            open_at(f"sqlite:///{file}")
+    assert file.stat().st_size == 0
+    assert open_at(f"sqlite:///{file}").client.search_experiments() != []
+    assert [path.name for path in tmp_path.iterdir()] == ["mlflow.db"]

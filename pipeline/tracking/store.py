@@ -6,6 +6,7 @@ It must not know what a run or a model is.
 import hashlib
 import os
 import tempfile
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -139,8 +140,10 @@ def _make_at_once(file: Path) -> None:
     with FileLock(Path(tempfile.gettempdir()) / f"why-zero-{name}.lock"):
         if _is_made(file):
             return
-        beside = file.with_name(f"{file.name}.new")
-        beside.unlink(missing_ok=True)
+        for left in file.parent.glob(f"{file.name}.*.new"):
+            left.unlink()
+        # No name twice: MLflow keeps what it has opened under a name.
+        beside = file.with_name(f"{file.name}.{uuid.uuid4().hex[:8]}.new")
         client = MlflowClient(f"sqlite:///{beside.absolute()}")
         client.search_experiments(max_results=1)
         client._tracking_client.store.engine.dispose()  # noqa: SLF001 - or the file stays open

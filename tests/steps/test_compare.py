@@ -88,6 +88,20 @@ def test_the_newest_sweep_that_came_to_an_end_is_compared(
     assert shown.err == ""
 
 
+def test_a_sweep_that_failed_before_it_compared_is_not_the_latest(
+    pipeline: Pipeline, runs: Runs, store: str, swept: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    assert pipeline("sweep", "--data", "nope") == 2
+    assert pipeline("compare", "--experiments", f"auto,{SWEPT}") == 0
+    [run] = runs(step="compare")
+    assert networks_of(run, store) == swept
+    [failed] = runs(step="sweep")
+    assert pipeline("compare", "--sweep", failed.info.run_id) == 1
+    assert "the id of a sweep that has compared its networks" in caplog.text + "".join(
+        run.data.tags.get("reason", "") for run in runs(step="compare")
+    )
+
+
 def test_a_sweep_is_found_by_its_id(
     pipeline: Pipeline, runs: Runs, store: str, swept: list[str]
 ) -> None:
