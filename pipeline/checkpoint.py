@@ -32,7 +32,7 @@ T = TypeVar("T")
 FORMAT = "why-zero checkpoint 2"
 _PLAN, _STATE, _LOCK = "plan.json", "state.safetensors", "lock"
 # What reading a file meets that is not what was written.
-_BROKEN = (OSError, SafetensorError, KeyError, ValueError, TypeError, AttributeError, RuntimeError)
+_BROKEN = (OSError, SafetensorError, LookupError, ValueError, TypeError, AttributeError)
 
 _logger = logging.getLogger(__name__)
 
@@ -163,14 +163,20 @@ class Checkpoint:
             PipelineError: the files cannot be read.
         """
         try:
-            state, header = _read(self.folder / _STATE)
-            written = [
-                self._records(epoch, len(self.members)) for epoch in range(int(header["epoch"]) + 1)
-            ]
-            stack.load_state_dict({name: state[name] for name in stack.state_dict()})
-            _load_optimizer(optimizer, state)
+            return self._restored(stack, optimizer)
         except _BROKEN as error:
             raise _unreadable(self.folder, error) from error
+
+    def _restored(self, stack: Stack, optimizer: torch.optim.Optimizer) -> Progress:
+        state, header = _read(self.folder / _STATE)
+        written = [
+            self._records(epoch, len(self.members)) for epoch in range(int(header["epoch"]) + 1)
+        ]
+        try:
+            stack.load_state_dict({name: state[name] for name in stack.state_dict()})
+        except RuntimeError as error:  # another shape
+            raise ValueError(error) from error
+        _load_optimizer(optimizer, state)
         past: list[list[EpochRecord]] = [[] for _ in self.members]
         for records in written:
             for record in records:

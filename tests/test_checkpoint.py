@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from pipeline import checkpoint as checkpoints
 from pipeline.batches import Examples
@@ -212,3 +213,18 @@ def test_a_place_where_nothing_can_be_written_is_one_line(tmp_path: Path) -> Non
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(PipelineError, match="a checkpoint must be written"):
         begin(tmp_path / "file", [ADAM])
+
+
+@pytest.mark.parametrize("harm", ["no metadata", "another shape"])
+def test_a_state_that_is_not_what_was_written_is_one_line(tmp_path: Path, harm: str) -> None:
+    checkpoint = begin(tmp_path, [ADAM])
+    train([ADAM], checkpoint, stop_after=1)
+    recipe = ADAM
+    if harm == "no metadata":
+        state = checkpoint.folder / "state.safetensors"
+        save_file(load_file(state), state)
+    else:
+        recipe = replace(ADAM, widths=(3,))
+    stack = Stack([recipe], inputs=9, classes=3)
+    with pytest.raises(PipelineError, match="a checkpoint must be readable"):
+        checkpoint.restore(stack, optimizer_of(stack))

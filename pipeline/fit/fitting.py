@@ -178,6 +178,8 @@ def _train(run: StackRun, place: Workplace, shared: Shared) -> Ends:
         for task in run.waiting if is_touched and not place.is_forced else ():
             if found := _finished(task, place):
                 ends[task.fingerprint] = found
+                shared.board.go_on(task.name, task.recipe, found.history[-1])
+                shared.board.finished()
         run = replace(run, finished=frozenset({*run.finished, *ends}))
         if is_here and run.waiting:
             reached = train(run, place, shared)

@@ -1,5 +1,6 @@
 """The step `compare`: trained networks, read back and compared."""
 
+import itertools
 import logging
 from collections import Counter
 from collections.abc import Sequence
@@ -64,12 +65,13 @@ def _of_a_sweep(settings: CompareSettings, tracker: Tracker) -> tuple[str, list[
         steps = _search(tagged({"kind": "step", "step": "sweep"}), settings, tracker)
         # A killed sweep goes on when it is started again, and compares when it is through.
         # One that failed before it trained anything is not what anybody means by the latest.
-        ended = [
+        compared = (
             one
             for one in steps
             if one.tags.get("outcome") in {"finished", "failed"}
             and tracker.has_artifact(one.id, comparison.NETWORKS)
-        ][:1]
+        )
+        ended = list(itertools.islice(compared, 1))
         if not ended:
             raise PipelineError(
                 f"sweep=latest must find a sweep, got none in the experiment {experiments}: run "
