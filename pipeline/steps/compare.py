@@ -35,7 +35,8 @@ def run(settings: CompareSettings, console: Console) -> None:
         if settings.search == "none":
             source, found = _of_a_sweep(settings, tracker)
         else:
-            source, found = settings.search, _search(settings.search, settings, tracker)
+            source = f"the search {settings.search}"
+            found = _search(settings.search, settings, tracker)
             if "metric" in settings.search.lower():
                 caution = BY_RESULTS
                 _logger.warning("%s", caution)

@@ -152,7 +152,10 @@ def test_a_search_by_a_metric_is_warned_of(
     [
         (("--search", "nonsense"), "a search must be a filter that MLflow understands, got 'nons"),
         (("--search", "params.drop_rate = 0.5"), "such as params.drop_rate = '0.5'"),
-        (("--search", "params.drop_rate = '0.77'"), "got 0 runs for params.drop_rate = '0.77'"),
+        (
+            ("--search", "params.drop_rate = '0.77'"),
+            "got 0 runs for the search params.drop_rate = '0.77'",
+        ),
         (("--search", "tags.kind = 'step'"), "must be finished networks to compare, got 2 runs"),
         (("--sweep", "abc"), "sweep must be latest or the id of a run, got 'abc'"),
     ],
