@@ -110,15 +110,14 @@ def sqlite_file(uri: str) -> Path | None:
 
 def _check_sqlite(uri: str) -> None:
     try:
-        database = make_url(uri).database if uri.startswith("sqlite:///") else None
-        if database is None:
+        if not uri.startswith("sqlite:///"):
             raise PipelineError(
                 f"a SQLite tracking URI must start with sqlite:///, got {uri}: "
                 "correct or unset MLFLOW_TRACKING_URI"
             )
-        if database in {"", ":memory:"}:
+        path = sqlite_file(uri)
+        if path is None:
             return
-        path = Path(database)
         path.parent.mkdir(parents=True, exist_ok=True)
         with closing(sqlite3.connect(path, timeout=1, isolation_level=None)) as connection:
             connection.execute("BEGIN IMMEDIATE")
