@@ -8,9 +8,10 @@ from safetensors import SafetensorError
 from pipeline import history as histories
 from pipeline.errors import PipelineError
 from pipeline.recipe import Recipe
-from pipeline.records import Result, Score
+from pipeline.records import Result, Score, Weights
 from pipeline.settings import parsed
-from pipeline.tracking import FoundRun, Tracker
+from pipeline.stack import read_weights
+from pipeline.tracking import STATE_DICT, FoundRun, Tracker
 
 HISTORY = "history.safetensors"
 
@@ -44,4 +45,23 @@ def recall(run: FoundRun, tracker: Tracker) -> Result:
         raise PipelineError(
             f"a run must hold a finished network, got {run.name!r} ({run.id}: {error!r}): "
             "choose runs with the tags kind=network and outcome=finished"
+        ) from error
+
+
+def recall_weights(run: FoundRun, tracker: Tracker) -> Weights:
+    """The state dict that this run holds.
+
+    Args:
+        run: of a network.
+        tracker: of the store that the run is in.
+
+    Raises:
+        PipelineError: it is missing, or not of the network that the run describes.
+    """
+    try:
+        return read_weights(tracker.artifact(run.id, STATE_DICT), parsed(Recipe, run.parameters))
+    except ValueError as error:
+        raise PipelineError(
+            f"a run must hold the weights of the network it describes, got {run.name!r} "
+            f"({run.id}: {error}): bring its artifacts back, or train it again with force=true"
         ) from error

@@ -7,9 +7,12 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from pathlib import Path
 
 import torch
 from jaxtyping import Bool, Float
+from safetensors import SafetensorError
+from safetensors.numpy import load_file
 from torch import Tensor, nn
 
 from pipeline import device as devices
@@ -193,6 +196,32 @@ def plain(recipe: Recipe, weights: Weights) -> nn.Sequential:
     network = nn.Sequential(modules)
     network.load_state_dict({name: torch.from_numpy(w.copy()) for name, w in weights.items()})
     return network
+
+
+def read_weights(path: Path, recipe: Recipe) -> Weights:
+    """The state dict in a safetensors file, if it is of a network of this recipe.
+
+    Raises:
+        ValueError: it is not; the message says what is there instead.
+    """
+    try:
+        weights: Weights = load_file(path)
+    except (SafetensorError, OSError, KeyError, TypeError) as error:
+        raise ValueError(f"no whole safetensors file of arrays: {error!r}") from None
+    found = {name: (str(array.dtype), *array.shape) for name, array in weights.items()}
+    inputs = found.get(f"{_linear_name(1)}.weight", (0,))[-1]
+    classes = found.get(f"{_linear_name(len(recipe.layers))}.bias", (0,))[-1]
+    expected: dict[str, tuple[object, ...]] = {}
+    for number, (before, units) in enumerate(pairwise((inputs, *recipe.widths, classes)), 1):
+        expected[f"{_linear_name(number)}.weight"] = ("float32", units, before)
+        expected[f"{_linear_name(number)}.bias"] = ("float32", units)
+    if found != expected:
+        wrong = min(name for name in found | expected if found.get(name) != expected.get(name))
+        raise ValueError(
+            f"{wrong[:80]!a} is {found.get(wrong)} where widths {recipe.widths} ask for "
+            f"{expected.get(wrong)}"
+        )
+    return weights
 
 
 def _linear_name(number: int) -> str:

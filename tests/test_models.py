@@ -1,7 +1,5 @@
 """Models on a real temporary SQLite store: the same numbers, for any batch, without pickle."""
 
-import shutil
-import zipfile
 from collections import OrderedDict
 from pathlib import Path
 
@@ -9,14 +7,12 @@ import mlflow
 import numpy as np
 import pytest
 import torch
-from mlflow.artifacts import download_artifacts
 from mlflow.models import Model, get_model_info
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import nn
 
-from pipeline.errors import PipelineError
-from pipeline.tracking import Run, Tracker, connect, load_model, log_model
+from pipeline.tracking import Run, Tracker, connect, log_model
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +69,7 @@ def test_a_loaded_model_gives_the_networks_outputs_without_dropout_for_any_batch
 ) -> None:
     _, _, network, address = logged
     with torch.no_grad():
-        given = load_model(address)(torch.from_numpy(rows(count))).numpy()
+        given = mlflow.pytorch.load_model(address)(torch.from_numpy(rows(count))).numpy()
     np.testing.assert_allclose(given, evaluated(network, rows(count)), rtol=1e-5, atol=1e-6)
 
 
@@ -157,7 +153,7 @@ def test_the_graph_refuses_what_is_no_number_within_its_bounds(
 ) -> None:
     batch = rows(3)
     batch[1, 2] = value
-    model = load_model(logged[3])
+    model = mlflow.pytorch.load_model(logged[3])
     with pytest.raises(RuntimeError, match=r"every input must be a number in \[0, 1\]"):
         model(torch.from_numpy(batch))
     model(torch.from_numpy(np.array([[0, 1, 0, 1, 0, 1]], np.float32)))
@@ -167,51 +163,10 @@ def test_bounds_can_be_others(logged: tuple[Tracker, Run, nn.Sequential, str]) -
     tracker, _, network, _ = logged
     with tracker.start_network("b", {}, step="t", tags={}) as run:
         address = log_model(run, network, example=rows(2), step=0, bounds=(-2.0, 2.0))
-    model = load_model(address)
+    model = mlflow.pytorch.load_model(address)
     batch = 4 * rows(2) - 2
     np.testing.assert_allclose(
         model(torch.from_numpy(batch)).detach(), evaluated(network, batch), rtol=1e-5, atol=1e-6
     )
     with pytest.raises(RuntimeError, match=r"a number in \[-2, 2\]"):
         model(torch.full((1, 6), 2.5))
-
-
-def test_a_pickled_model_is_refused(
-    logged: tuple[Tracker, Run, nn.Sequential, str], tmp_path: Path
-) -> None:
-    pickled = tmp_path / "pickled"
-    mlflow.pytorch.save_model(
-        logged[2], pickled, serialization_format="pickle", pip_requirements=["torch"]
-    )
-    with pytest.raises(PipelineError, match="free of pickles"):
-        load_model(str(pickled))
-
-
-def test_a_graph_that_would_run_its_own_text_is_refused_and_not_run(
-    logged: tuple[Tracker, Run, nn.Sequential, str], tmp_path: Path
-) -> None:
-    folder = Path(shutil.copytree(download_artifacts(logged[3]), tmp_path / "hostile"))
-    graph, harmed = folder / "data" / "model.pt2", tmp_path / "harmed"
-    hostile = f"__import__('pathlib').Path({str(harmed)!r}).touch() or Symbol('"
-    entries = {}
-    with zipfile.ZipFile(graph) as archive:
-        for name in archive.namelist():
-            text = archive.read(name)
-            if name.endswith("models/model.json"):
-                assert b"Symbol('" in text
-                text = text.replace(b"Symbol('", hostile.encode(), 1)
-            entries[name] = text
-    with zipfile.ZipFile(graph, "w") as archive:
-        for name, text in entries.items():
-            archive.writestr(name, text)
-    with pytest.raises(PipelineError, match="free of pickles"):
-        load_model(str(folder))
-    assert not harmed.exists()
-
-
-def test_a_model_that_is_not_there_is_named(
-    logged: tuple[Tracker, Run, nn.Sequential, str],
-) -> None:
-    del logged
-    with pytest.raises(PipelineError, match="models:/nobody/1"):
-        load_model("models:/nobody/1")

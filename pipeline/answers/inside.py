@@ -1,20 +1,19 @@
-"""A registered model's network rebuilt from its run, for whoever wants to see its units.
+"""A registered model's network rebuilt from its run: its answers and its units.
 
 It must not know what images are shown to it.
 """
 
 from dataclasses import dataclass
 
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
+from torch import nn
 
 from pipeline.answers.unit_counts import Dead
 from pipeline.errors import PipelineError
-from pipeline.recall import recall
+from pipeline.recall import recall, recall_weights
 from pipeline.recipe import Recipe
 from pipeline.settings import parsed
-from pipeline.stack import Stack
-from pipeline.tracking import STATE_DICT, FoundRun, Tracker
+from pipeline.stack import Stack, plain
+from pipeline.tracking import FoundRun, Tracker
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +22,7 @@ class Inside:
 
     Attributes:
         recipe: what it was made from.
+        network: plain, in evaluation mode.
         stack: of this network alone, with its weights.
         dead: by layer, which units are dead over the images trained on, with these weights; None
             where that is unknown.
@@ -30,6 +30,7 @@ class Inside:
     """
 
     recipe: Recipe
+    network: nn.Sequential
     stack: Stack
     dead: Dead | None
     note: str
@@ -46,19 +47,18 @@ def look_inside(run: FoundRun, tracker: Tracker) -> Inside:
         PipelineError: the run's weights are missing, or are not of the network it describes.
     """
     recipe = parsed(Recipe, run.parameters)
-    try:
-        weights = load_file(tracker.artifact(run.id, STATE_DICT))
-        first, last = weights["linear1.weight"], weights[f"linear{len(recipe.layers)}.weight"]
-        stack = Stack([recipe], inputs=first.shape[1], classes=len(last))
-        stack.load(0, weights)
-    except (SafetensorError, KeyError, RuntimeError) as error:
-        raise PipelineError(
-            f"a run must hold the weights of the network it describes, got {run.name!r} "
-            f"({run.id}: {error!r}): leave why and passes out, or train it again"
-        ) from error
+    weights = recall_weights(run, tracker)
+    network = plain(recipe, weights).eval()
+    inputs, classes = (
+        weights["linear1.weight"].shape[1],
+        len(weights[f"linear{len(recipe.layers)}.bias"]),
+    )
+    stack = Stack([recipe], inputs=inputs, classes=classes)
+    stack.load(0, weights)
+    dead, note = None, ""
     try:
         layers = recall(run, tracker).chosen.layers
+        dead = {layer.name: layer.states.dead for layer in layers if layer.states is not None}
     except PipelineError as error:
-        return Inside(recipe=recipe, stack=stack, dead=None, note=str(error))
-    dead = {layer.name: layer.states.dead for layer in layers if layer.states is not None}
-    return Inside(recipe=recipe, stack=stack, dead=dead, note="")
+        note = str(error)
+    return Inside(recipe=recipe, network=network, stack=stack, dead=dead, note=note)

@@ -3,21 +3,23 @@
 It must not know MLflow, nor which store a bundle comes from or goes to.
 """
 
-from pipeline.bundle.assembly import assemble, input_example
+from pipeline.bundle.assembly import assemble
 from pipeline.bundle.contents import Contents, Summary
 from pipeline.bundle.convert import check_extra
 from pipeline.bundle.intake import Bundle, received
 from pipeline.bundle.layout import BundleError
 from pipeline.bundle.outlet import placed
+from pipeline.bundle.rebuilding import Rebuilt, rebuild
 
 __all__ = [
     "Bundle",
     "BundleError",
     "Contents",
+    "Rebuilt",
     "Summary",
     "assemble",
     "check_extra",
-    "input_example",
     "placed",
+    "rebuild",
     "received",
 ]

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from jaxtyping import Float32
 from torch import Tensor
 
@@ -16,22 +15,19 @@ import pipeline
 from pipeline.bundle import layout
 from pipeline.bundle.checks import check_files, takes
 from pipeline.bundle.contents import Contents, OnnxRecord, Summary
-from pipeline.bundle.convert import OPSET, load_graph, to_onnx
+from pipeline.bundle.convert import OPSET, to_onnx
 from pipeline.bundle.files import write_records, write_text
 from pipeline.bundle.meaning import check_meaning
-from pipeline.bundle.model_folder import shapes, standing_alone
+from pipeline.bundle.model_folder import standing_alone
 from pipeline.bundle.pages import predict_script, readme
-
-
-def input_example(folder: Path) -> Float32[Tensor, "images ..."]:
-    """The input example of the model in a bundle's folder."""
-    return torch.tensor(json.loads((folder / layout.EXAMPLE).read_text("utf-8")))
+from pipeline.bundle.rebuilding import Rebuilt
 
 
 def assemble(
     folder: Path,
     contents: Contents,
     *,
+    rebuilt: Rebuilt,
     mlmodel: Mapping[str, Any],
     images: Float32[Tensor, "images ..."],
     compared_on: str,
@@ -39,8 +35,10 @@ def assemble(
     """Make a bundle of the model's files and the run's artifacts that are in its folder already.
 
     Args:
-        folder: with the files of the logged model and the artifacts of the run in their places.
+        folder: with the files of an MLflow model, written for this, and the artifacts of the run in
+            their places.
         contents: what is known of them.
+        rebuilt: the network.
         mlmodel: what the model's MLmodel says.
         images: on which ONNX and PyTorch are compared.
         compared_on: which images these are, for people.
@@ -53,8 +51,7 @@ def assemble(
     """
     write_text(folder / layout.MLMODEL, standing_alone(mlmodel))
     left_out = _leave_out(folder)
-    check_files(folder, [name for name in layout.MODEL_FILES if (folder / name).exists()])
-    onnx = to_onnx(load_graph(folder / layout.GRAPH), images)
+    onnx = to_onnx(rebuilt.network, images)
     (folder / layout.ONNX).write_bytes(onnx.content)
     record = OnnxRecord(
         opset=OPSET,
@@ -62,7 +59,9 @@ def assemble(
         compared_on=compared_on,
         largest_difference=onnx.largest_difference,
     )
-    summary = _summary(contents, mlmodel, onnx=record, left_out=left_out, folder=folder)
+    summary = _summary(
+        contents, mlmodel, rebuilt=rebuilt, onnx=record, left_out=left_out, folder=folder
+    )
     write_records(folder, contents, summary)
     write_text(folder / layout.PREDICT, predict_script())
     write_text(folder / layout.README, readme(summary))
@@ -92,12 +91,12 @@ def _summary(
     contents: Contents,
     mlmodel: Mapping[str, Any],
     *,
+    rebuilt: Rebuilt,
     onnx: OnnxRecord,
     left_out: tuple[str, ...],
     folder: Path,
 ) -> Summary:
     run, version = contents.run, contents.version
-    inputs, outputs = shapes(mlmodel)
     return Summary(
         format=layout.FORMAT,
         made_by=f"why-zero {pipeline.__version__}",
@@ -111,9 +110,9 @@ def _summary(
         is_dirty=run.tags.get("dirty") == "true",
         python=mlmodel["flavors"]["python_function"]["python_version"],
         requirements=tuple((folder / layout.REQUIREMENTS).read_text("utf-8").split()),
-        input_shape=inputs,
-        output_shape=outputs,
-        classes=_classes(contents, outputs[-1]),
+        input_shape=rebuilt.inputs,
+        output_shape=rebuilt.outputs,
+        classes=_classes(contents, rebuilt.outputs[-1]),
         onnx=onnx,
         left_out=left_out,
     )

@@ -3,7 +3,6 @@
 It must not know digests, nor where the bundle comes from.
 """
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
@@ -11,10 +10,8 @@ from safetensors import SafetensorError, safe_open
 
 from pipeline.bundle import layout
 from pipeline.bundle.codec import strict_json
-from pipeline.bundle.graph import check_graph
 from pipeline.bundle.layout import BundleError
-from pipeline.bundle.model_folder import TEXTS, check_mlmodel
-from pipeline.bundle.onnx_file import check_onnx
+from pipeline.bundle.pages import predict_script
 
 _MOST_JSON = 256 << 20
 _MOST_TEXT = 64 << 20
@@ -84,14 +81,14 @@ def _begins(*starts: bytes, kind: str) -> Callable[[Path], None]:
     return check
 
 
-def _matches(pattern: str) -> Callable[[Path], None]:
-    compiled = re.compile(pattern)
+def _check_script(path: Path) -> None:
+    """Whoever unpacks a bundle may run this file, so it is the package's own or none."""
+    if _read(path, _MOST_TEXT) != predict_script().encode():
+        raise ValueError("another program than export writes")
 
-    def check(path: Path) -> None:
-        if not compiled.fullmatch(_read(path, 1 << 16).decode("utf-8", "replace")):
-            raise ValueError("other lines than export writes")
 
-    return check
+def _check_nothing(path: Path) -> None:
+    """A model's files are never opened: whoever takes the bundle in writes them anew."""
 
 
 def _read(path: Path, most: int) -> bytes:
@@ -102,11 +99,9 @@ def _read(path: Path, most: int) -> bytes:
 
 _OF_NAME: Mapping[str, Callable[[Path], object]] = {
     layout.SUMS: _check_text,
-    layout.PREDICT: _check_text,
-    layout.ONNX: check_onnx,
-    layout.GRAPH: check_graph,
-    layout.MLMODEL: check_mlmodel,
-    **{name: _matches(pattern) for name, pattern in TEXTS.items()},
+    layout.PREDICT: _check_script,
+    **dict.fromkeys((layout.ONNX, *layout.MODEL_FILES), _check_nothing),
+    layout.EXAMPLE: _check_json,
 }
 _OF_SUFFIX: Mapping[str, Callable[[Path], object]] = {
     ".safetensors": _check_tensors,

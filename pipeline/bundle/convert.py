@@ -1,4 +1,4 @@
-"""The network of a pt2 file as ONNX, compared with PyTorch on every image it is given.
+"""A network as ONNX, compared with PyTorch on every image it is given.
 
 It must not know where the images come from.
 """
@@ -6,9 +6,7 @@ It must not know where the images come from.
 import importlib
 import importlib.util
 import math
-import warnings
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -52,12 +50,6 @@ def check_extra() -> None:
         )
 
 
-def load_graph(path: Path) -> nn.Module:
-    """The network of a pt2 file that `check_graph` has found harmless, on the CPU."""
-    network: nn.Module = torch.export.load(path).module()
-    return network
-
-
 def to_onnx(network: nn.Module, images: Float32[Tensor, "images ..."]) -> OnnxModel:
     """The network as ONNX that takes batches of any size, the same as PyTorch within `TOLERANCE`.
 
@@ -93,20 +85,16 @@ def rounded_up(value: float) -> float:
 
 def _converted(network: nn.Module, example: Tensor) -> bytes:
     onnx = importlib.import_module("onnx")
-
-    with warnings.catch_warnings():
-        # A loaded graph calls itself in training mode and refuses eval(): its dropout is off.
-        warnings.filterwarnings("ignore", "Exporting a model while it is in training mode")
-        program: Any = torch.onnx.export(
-            network,
-            (example,),
-            dynamo=True,
-            verbose=False,
-            opset_version=OPSET,
-            input_names=["images"],
-            output_names=["logits"],
-            dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
-        )
+    program: Any = torch.onnx.export(
+        network,
+        (example,),
+        dynamo=True,
+        verbose=False,
+        opset_version=OPSET,
+        input_names=["images"],
+        output_names=["logits"],
+        dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
+    )
     model = program.model_proto
     _forget_where_it_was_made(model)
     onnx.checker.check_model(model, full_check=True)

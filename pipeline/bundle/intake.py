@@ -17,6 +17,7 @@ from pipeline.bundle.digests import digest, parse_sums
 from pipeline.bundle.files import read_contents, read_summary
 from pipeline.bundle.layout import BundleError
 from pipeline.bundle.meaning import check_meaning
+from pipeline.bundle.rebuilding import Rebuilt, rebuild
 from pipeline.bundle.source import BROKEN, Source, opened
 from pipeline.errors import PipelineError
 
@@ -33,20 +34,22 @@ class Bundle:
         digest: of SHA256SUMS, which stands for all of it: 64 hexadecimal digits.
         summary: what it says of itself.
         contents: what it tells about the model.
+        rebuilt: its network, made anew from its weights.
     """
 
     folder: Path
     digest: str
     summary: Summary
     contents: Contents
+    rebuilt: Rebuilt
 
 
 @contextmanager
 def received(bundle: Path) -> Iterator[Bundle]:
     """The verified bundle of this folder or zip; its copy is gone after the block.
 
-    Digests come first, then what each file holds. Nothing of it is run or unpickled, and none of
-    it goes to a reader that could be made to.
+    Digests come first, then what each file holds. Nothing of it is run or unpickled, and its graphs
+    (pt2, ONNX) are not even opened: the network is made anew from weights and parameters.
 
     Raises:
         BundleError: a file is missing, too many, damaged, or could do harm.
@@ -66,11 +69,19 @@ def received(bundle: Path) -> Iterator[Bundle]:
         check_files(folder, names)
         summary, contents = read_summary(folder), read_contents(folder)
         check_meaning(contents, summary)
+        rebuilt = rebuild(
+            contents.run.parameters,
+            weights=folder / layout.STATE_DICT,
+            example=folder / layout.EXAMPLE,
+        )
+        if (summary.input_shape, summary.output_shape) != (rebuilt.inputs, rebuilt.outputs):
+            raise BundleError(layout.SUMMARY, "other shapes than its network has")
         yield Bundle(
             folder=folder,
             digest=digest(folder / layout.SUMS),
             summary=summary,
             contents=contents,
+            rebuilt=rebuilt,
         )
 
 

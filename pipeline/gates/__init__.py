@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from pipeline.gates.answers import answers_twice_alike, same_accuracy, same_logits
 from pipeline.gates.candidate import Candidate, candidate
-from pipeline.gates.isolation import Isolation, loads_alone
+from pipeline.gates.isolation import Isolation, ask, loads_alone
 from pipeline.gates.signature import signature_holds
 from pipeline.gates.standing import Holder, holder_of, not_worse
 from pipeline.gates.verdict import GateError, Verdict
@@ -49,9 +49,10 @@ def pass_all(
     Raises:
         GateError: the first gate that refuses it.
     """
-    yield loads_alone(one, isolation=isolation, uri=uri)
-    yield answers_twice_alike(one)
-    yield same_logits(one)
-    yield same_accuracy(one)
-    yield signature_holds(one)
+    given = ask(one, isolation=isolation, uri=uri)
+    yield loads_alone(given, isolation=isolation)
+    yield answers_twice_alike(one, given)
+    yield same_logits(one, given)
+    yield same_accuracy(one, given)
+    yield signature_holds(one, given)
     yield not_worse(selection, holder, margin=margin, is_forced=is_forced)

@@ -6,21 +6,17 @@ It must not know what the gates ask of it.
 from dataclasses import dataclass
 from functools import cached_property
 
-import numpy as np
 import torch
 from jaxtyping import Float32
-from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load_file
 from torch import nn
 
 from pipeline.data import ImageData, prepared
 from pipeline.errors import PipelineError, UsageError
 from pipeline.publish import score
-from pipeline.recall import recall
-from pipeline.records import Counts, Result, Score
+from pipeline.recall import recall, recall_weights
+from pipeline.records import Counts, Result, Weights
 from pipeline.stack import plain
-from pipeline.tracking import STATE_DICT, FoundRun, LoadedModel, Tracker, open_model
+from pipeline.tracking import FoundRun, Tracker
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,13 +34,8 @@ class Candidate:
     run: FoundRun
     address: str
     result: Result
-    weights: dict[str, NDArray[np.float32]]
+    weights: Weights
     data: ImageData
-
-    @cached_property
-    def model(self) -> LoadedModel:
-        """The logged model, loaded in this process when it is first asked for."""
-        return open_model(self.address)
 
     @cached_property
     def rebuilt(self) -> nn.Sequential:
@@ -59,9 +50,9 @@ class Candidate:
         return f"{commit} with uncommitted changes" if commit and is_changed else commit
 
     @cached_property
-    def tested(self) -> tuple[Score, Counts]:
-        """The loaded model's score on the test set and its confusion matrix, as `score` has it."""
-        return score(self.model.network, self.data)
+    def confusion(self) -> Counts:
+        """The rebuilt network's answers on the test set, counted as `score` has it."""
+        return score(self.rebuilt, self.data)[1]
 
     def test_images(self, count: int) -> Float32[torch.Tensor, "count 1 height width"]:
         """So many test images as the network takes them, from the first on, over and over."""
@@ -78,16 +69,12 @@ def candidate(run: FoundRun, tracker: Tracker) -> Candidate:
     if run.model is None:
         raise PipelineError(f"a run must hold its model, got none in {run.name!r} ({run.id})")
     result = recall(run, tracker)
-    path = tracker.artifact(run.id, STATE_DICT)
-    try:
-        weights = load_file(path)
-    except SafetensorError as error:
-        raise PipelineError(
-            f"a state dict must be a whole safetensors file, got {error} in {path}: "
-            "bring the run's artifacts back, or train it again with force=true"
-        ) from error
     return Candidate(
-        run=run, address=run.model, result=result, weights=weights, data=_data_of(result)
+        run=run,
+        address=run.model,
+        result=result,
+        weights=recall_weights(run, tracker),
+        data=_data_of(result),
     )
 
 

@@ -1,33 +1,40 @@
-"""The gate that loads a model where this package cannot be imported.
+"""Asks a model where this package cannot be imported, and the gate that wants it to load there.
 
-It must not know what the model answers elsewhere: that is for other gates to compare.
+A graph from a store is a program: it is opened in that process alone, and what it answered there is
+what all gates compare. It must not know what the answers ought to be.
 """
 
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+import zipfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-from pipeline.gates.answers import TOLERANCE, logits
 from pipeline.gates.candidate import Candidate
 from pipeline.gates.verdict import GateError, Verdict, gap_in_words
 from pipeline.tracking import STRANGER, requirements_of
 
 Isolation = Literal["process", "env"]
+# As `stranger.py` names them: logits, or two texts that say how and why there are none.
+Answers = Mapping[str, NDArray[Any]]
 
 GATE = "loads alone"
-IMAGES = 7
+BATCHES = (1, 7, 10_000)
+TOLERANCE = 1e-5
+_FEW = BATCHES[1]
 _LOAD_SECONDS = 600.0
 _INSTALL_SECONDS = 3600.0
+_ALONE = "the model must load and answer where this package and pickles are refused"
 
 
-def loads_alone(one: Candidate, *, isolation: Isolation, uri: str) -> Verdict:
-    """The model loads from the store in a fresh Python, which answers as this one does.
+def ask(one: Candidate, *, isolation: Isolation, uri: str) -> Answers:
+    """What the model answers in a fresh Python, where it is loaded from the store.
 
     In that Python this package cannot be imported and pickles are refused. With `env` it is that
     of a virtual environment which holds the model's own requirements and nothing else; it is
@@ -39,32 +46,87 @@ def loads_alone(one: Candidate, *, isolation: Isolation, uri: str) -> Verdict:
         uri: the tracking URI of the store that the model is in.
 
     Raises:
-        GateError: it does not load, or answers otherwise.
+        GateError: it does not load.
     """
-    images = one.test_images(IMAGES)
     with tempfile.TemporaryDirectory(prefix="why-zero-") as folder:
-        batch, answers = Path(folder, "batch.npy"), Path(folder, "answers.npy")
-        np.save(batch, images.numpy())
+        asked, answered = Path(folder, "batches.npz"), Path(folder, "answers.npz")
+        write_batches(one, asked)
         python = _environment(one.address, Path(folder, "env")) if isolation == "env" else None
-        arguments = [STRANGER, one.address, batch, answers]
+        arguments = [STRANGER, one.address, asked, answered]
         _run(
             [str(python or sys.executable), "-I", *map(str, arguments)],
             seconds=_LOAD_SECONDS,
             uri=uri,
-            rule="the model must load and answer where this package and pickles are refused",
+            rule=_ALONE,
         )
-        given = np.load(answers, allow_pickle=False)
-    gap = float(np.abs(given - logits(one.model.network, images).numpy()).max())
-    if not gap <= TOLERANCE:
+        return read_answers(answered)
+
+
+def write_batches(one: Candidate, path: Path) -> None:
+    """Write all that the gates ask a model."""
+    batches = {str(count): one.test_images(count).numpy() for count in BATCHES}
+    batches["again"] = batches[str(max(BATCHES))]
+    batches["test"] = one.test_images(len(one.data.test_images)).numpy()
+    named: dict[str, Any] = {**batches, **wrong_images(one)}  # numpy's stub takes them for options
+    np.savez(path, **named)
+
+
+def wrong_images(one: Candidate) -> Mapping[str, NDArray[np.float32]]:
+    """Images with a row too few, with a column too few, and without their channel."""
+    images = one.test_images(2).numpy()
+    return {"row": images[:, :, 1:], "column": images[..., 1:], "channel": images[:, 0]}
+
+
+def read_answers(path: Path) -> Answers:
+    """What the model answered; the process may have written anything.
+
+    Raises:
+        GateError: these are no arrays.
+    """
+    try:
+        with path.open("rb") as file:
+            return dict(np.load(file, allow_pickle=False))
+    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        raise _refusal(_ALONE, f"no answers ({error})") from error
+
+
+def answer(given: Answers, flavour: str, batch: str) -> NDArray[Any] | tuple[str, str]:
+    """The logits that a flavour gave for a batch; else `refused` or `failed`, and the reason."""
+    found = given.get(f"{flavour} {batch}", np.array(()))
+    if found.dtype.kind == "f" and found.size:
+        return found
+    return tuple(found.tolist()) if found.dtype.kind == "U" else ("failed", "no logits")
+
+
+def loads_alone(given: Answers, *, isolation: Isolation) -> Verdict:
+    """The model has loaded where it was asked, and its two flavours answer alike.
+
+    Raises:
+        GateError: one does not answer, or they differ.
+    """
+    logits = []
+    for flavour in ("pytorch", "pyfunc"):
+        match answer(given, flavour, str(_FEW)):
+            case (_, reason):
+                raise _refusal(_ALONE, reason)
+            case array:
+                logits.append(array)
+    apart = gap(*logits)
+    if not apart <= TOLERANCE:
         raise GateError(
             GATE,
-            rule=f"a fresh process must answer within {TOLERANCE:g} of this one",
-            found=f"a difference of {gap:.2g} for {IMAGES} images",
+            rule=f"the model's two flavours must answer within {TOLERANCE:g} of each other",
+            found=f"a difference of {apart:.2g} for {_FEW} images",
             remedy="train the network again with force=true",
         )
     where = "an environment of its own" if isolation == "env" else "a fresh process"
-    found = f"in {where} without this package; its answers and this one's: {gap_in_words(gap)}"
+    found = f"in {where} without this package; its two flavours: {gap_in_words(apart)}"
     return Verdict(gate=GATE, found=found)
+
+
+def gap(one: NDArray[Any], other: NDArray[Any]) -> float:
+    """The largest difference of any two logits; infinite where the shapes differ."""
+    return float(np.abs(one - other).max()) if one.shape == other.shape else float("inf")
 
 
 def install_commands(folder: Path, requirements: Path) -> list[list[str]]:

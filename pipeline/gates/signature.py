@@ -3,79 +3,79 @@
 It must not know how the network was trained.
 """
 
-import numpy as np
+from typing import Any
+
 import torch
 from numpy.typing import NDArray
 
-from pipeline.errors import PipelineError
-from pipeline.gates.answers import TOLERANCE, logits
+from pipeline.gates.answers import logits
 from pipeline.gates.candidate import Candidate
+from pipeline.gates.isolation import TOLERANCE, Answers, answer, gap, wrong_images
 from pipeline.gates.verdict import GateError, Verdict, gap_in_words
-from pipeline.tracking import LoadedModel
+from pipeline.tracking import signature_of
 
 GATE = "signature holds"
 _LOG_AGAIN = "train the network again with force=true, which logs its model anew"
 
 
-def signature_holds(one: Candidate) -> Verdict:
-    """The model takes and reproduces its example, and refuses what its signature excludes.
+def signature_holds(one: Candidate, given: Answers) -> Verdict:
+    """The model took and reproduced its example, and refused what its signature excludes.
 
     Raises:
         GateError: it has no example, refuses it or answers it otherwise than the network does, or
             takes images that are cut or have no channel.
     """
-    model, example = one.model, one.model.example
+    inputs, outputs = signature_of(one.address)
+    example = given.get("example")
     if example is None:
         raise _refusal("an example must come with the model", "none")
-    answer = _answer(model, example)
-    if answer is None:
+    found = _answer(given, "example", example.shape)
+    if found is None:
         raise _refusal(
-            f"the example must fit the signature {_words(model.inputs)}",
+            f"the example must fit the signature {_words(inputs)}",
             f"one of shape {_words(example.shape)}",
         )
-    expected = logits(one.rebuilt, torch.from_numpy(example)).numpy()
-    if answer.shape != expected.shape or not _fits(answer.shape, model.outputs):
+    expected = logits(one.rebuilt, torch.from_numpy(example))
+    if found.shape != expected.shape or not _fits(found.shape, outputs):
         raise _refusal(
-            f"the answer must have the shape {_words(model.outputs)} of the signature",
-            _words(answer.shape),
+            f"the answer must have the shape {_words(outputs)} of the signature",
+            _words(found.shape),
         )
-    gap = float(np.abs(answer - expected).max())
-    if not gap <= TOLERANCE:
+    apart = gap(found, expected)
+    if not apart <= TOLERANCE:
         raise _refusal(
             f"the example's answer must be the network's within {TOLERANCE:g}",
-            f"a difference of {gap:.2g}",
+            f"a difference of {apart:.2g}",
         )
-    for wrong in _wrong(one.test_images(2).numpy()):
-        if _answer(model, wrong) is not None:
+    for name, wrong in wrong_images(one).items():
+        if _answer(given, name, wrong.shape) is not None:
             raise _refusal(
                 "the model must refuse images of another shape than its network takes",
                 f"an answer to images of shape {_words(wrong.shape)}",
             )
-    found = (
-        f"takes {_words(model.inputs)}, gives {_words(model.outputs)}, refuses other shapes; "
-        f"the example's answer and the network's: {gap_in_words(gap)}"
+    words = (
+        f"takes {_words(inputs)}, gives {_words(outputs)}, refuses other shapes; "
+        f"the example's answer and the network's: {gap_in_words(apart)}"
     )
-    return Verdict(gate=GATE, found=found)
+    return Verdict(gate=GATE, found=words)
 
 
-def _answer(model: LoadedModel, batch: NDArray[np.float32]) -> NDArray[np.float32] | None:
-    """What the model answers; None where its signature refuses the batch.
+def _answer(given: Answers, batch: str, shape: tuple[int, ...]) -> NDArray[Any] | None:
+    """What the model answered as a server asks it; None where its signature refused the batch.
 
     Raises:
-        GateError: the signature admits the batch, and the graph fails on it.
+        GateError: the signature admitted the batch, and the graph failed on it.
     """
-    try:
-        return model.predict(batch)
-    except PipelineError as error:
-        raise _refusal(
-            "the graph must answer whatever its signature admits",
-            f"a failure for a batch of shape {_words(batch.shape)}",
-        ) from error
-
-
-def _wrong(images: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-    """Images with a row too few, with a column too few, and without their channel."""
-    return [images[:, :, 1:], images[..., 1:], images[:, 0]]
+    match answer(given, "pyfunc", batch):
+        case ("refused", _):
+            return None
+        case (_, reason):
+            raise _refusal(
+                "the graph must answer whatever its signature admits",
+                f"a failure for a batch of shape {_words(shape)} ({reason})",
+            )
+        case found:
+            return found
 
 
 def _fits(shape: tuple[int, ...], signature: tuple[int, ...]) -> bool:

@@ -1,25 +1,36 @@
 """The step `export`: a registered model and all that is known of it, as one folder or zip."""
 
+import tempfile
 from pathlib import Path
 
+import torch
 from jaxtyping import Float32
 from torch import Tensor
 
-from pipeline.bundle import Contents, assemble, check_extra, input_example, layout, placed
+from pipeline.bundle import Contents, Rebuilt, assemble, check_extra, layout, placed, rebuild
 from pipeline.console import Console
 from pipeline.data import prepared
 from pipeline.errors import PipelineError
 from pipeline.options import ExportSettings
 from pipeline.settings import texts
-from pipeline.tracking import fetch_artifacts, fetch_model, open_at, read_contents, taken_up
+from pipeline.tracking import (
+    fetch_artifacts,
+    fetch_example,
+    open_at,
+    read_contents,
+    taken_up,
+    write_model,
+)
 
 
 def run(settings: ExportSettings, console: Console) -> None:
     """Write the bundle; no run of its own is made, since nothing is learned by it.
 
+    The store's graph is never opened: pt2 and ONNX are written anew from the run's weights.
+
     Raises:
-        PipelineError: a package or the model is missing, the model is none of this pipeline's,
-            ONNX gives other logits, or the bundle cannot be written.
+        PipelineError: a package or the model is missing, the run's weights are none of this
+            pipeline's, ONNX gives other logits, or the bundle cannot be written.
     """
     with taken_up("export", texts(settings)):
         check_extra()
@@ -27,11 +38,27 @@ def run(settings: ExportSettings, console: Console) -> None:
         contents = read_contents(store, settings.model)
         out = Path(settings.out).expanduser()
         with placed(out, is_forced=settings.force) as folder:
-            mlmodel = fetch_model(store, contents.model.id, folder / layout.MODEL_FOLDER)
             fetch_artifacts(store, contents.run.id, folder / layout.ARTIFACTS)
-            images, compared_on = _images(contents, settings.data, folder=folder, console=console)
+            with tempfile.TemporaryDirectory() as temporary:
+                rebuilt = rebuild(
+                    contents.run.parameters,
+                    weights=folder / layout.STATE_DICT,
+                    example=fetch_example(store, contents.model.id, Path(temporary)),
+                )
+            mlmodel = write_model(
+                rebuilt.network,
+                folder / layout.MODEL_FOLDER,
+                example=rebuilt.example,
+                contents=contents,
+            )
+            images, compared_on = _images(contents, settings.data, rebuilt=rebuilt, console=console)
             summary = assemble(
-                folder, contents, mlmodel=mlmodel, images=images, compared_on=compared_on
+                folder,
+                contents,
+                rebuilt=rebuilt,
+                mlmodel=mlmodel,
+                images=images,
+                compared_on=compared_on,
             )
         onnx = summary.onnx
         console.line(f"ONNX (opset {onnx.opset}) and PyTorch, {onnx.images} images, {compared_on}:")
@@ -43,7 +70,7 @@ def run(settings: ExportSettings, console: Console) -> None:
 
 
 def _images(
-    contents: Contents, data: str, *, folder: Path, console: Console
+    contents: Contents, data: str, *, rebuilt: Rebuilt, console: Console
 ) -> tuple[Float32[Tensor, "images ..."], str]:
     """What ONNX is compared on: the test images, or the input example where these are not here."""
     parameters = contents.run.parameters
@@ -62,4 +89,4 @@ def _images(
         )
     console.line(f"the data set {name} (digest {digest}) is not here: {problem}")
     console.line("ONNX is compared on the input example alone; data=... names a file or folder")
-    return input_example(folder), f"the input example, since {name} was not at hand"
+    return torch.from_numpy(rebuilt.example), f"the input example, since {name} was not at hand"

@@ -25,7 +25,7 @@ from pipeline.data import class_names
 from pipeline.errors import PipelineError
 from pipeline.options import PredictSettings
 from pipeline.report import Row
-from pipeline.tracking import FoundRun, LoadedModel, Tracker, open_at, open_model
+from pipeline.tracking import Tracker, open_at, signature_of
 
 UNITS = """\
   active    z > 0 for this image
@@ -54,10 +54,16 @@ def run(settings: PredictSettings, console: Console) -> None:
     """
     tracker = Tracker(open_at())
     version = tracker.registry.find(settings.model)
-    model = open_model(version.address)
-    size = _size(model, settings.model)
-    origin = _origin(tracker, version.run_id, settings)
-    dataset = origin.parameters.get("dataset", "") if origin else ""
+    origin = tracker.run_or_none(version.run_id) if version.run_id else None
+    if origin is None:
+        raise PipelineError(
+            "a model must come from a run of this store, which holds its weights, got run "
+            f"{version.run_id or 'none'} for {settings.model}: restore the run if it was deleted, "
+            "or import the model's bundle here"
+        )
+    inside = look_inside(origin, tracker)
+    size = _size(version.address, inside)
+    dataset = origin.parameters.get("dataset", "")
     layout = layout_of(dataset) if settings.layout == "auto" else settings.layout
     inputs = read_inputs(
         settings.images,
@@ -66,47 +72,28 @@ def run(settings: PredictSettings, console: Console) -> None:
         ink=settings.ink,
         is_fitted_anew=settings.layout != "auto",
     )
-    is_inside = settings.why or settings.passes > 0
-    inside = look_inside(origin, tracker) if origin and is_inside else None
     asked = Asked(
-        network=model.network,
-        classes=class_names(dataset, model.outputs[-1]),
         inside=inside,
-        masks=_masks(settings, inside) if inside and settings.passes else None,
+        classes=class_names(dataset, inside.stack.units[-1]),
+        masks=_masks(settings, inside) if settings.passes else None,
         is_why=settings.why,
     )
-    _show(
-        ask(asked, inputs.names, inputs.images),
-        settings,
-        console,
-        note=inside.note if inside else "",
-    )
+    _show(ask(asked, inputs.names, inputs.images), settings, console, note=inside.note)
     if inputs.failures:
         raise PipelineError("\n".join(inputs.failures))
 
 
-def _size(model: LoadedModel, address: str) -> Size:
-    """Height and width of the images that the model takes."""
-    if len(model.inputs) != 4 or model.inputs[1] != 1 or len(model.outputs) != 2:
-        raise PipelineError(
-            "a model must take grey images, (-1, 1, height, width), and give (-1, classes), got "
-            f"{model.inputs} and {model.outputs} at {address}: choose another"
-        )
-    return model.inputs[2], model.inputs[3]
-
-
-def _origin(tracker: Tracker, run_id: str, settings: PredictSettings) -> FoundRun | None:
-    """The run that trained the model; None where the store lacks it and nothing needs it."""
-    try:
-        return tracker.run(run_id)
-    except PipelineError as error:
-        if settings.layout == "auto" or settings.why or settings.passes:
-            raise PipelineError(
-                "layout=auto, why and passes need the run that trained the model, got "
-                f"{run_id or 'none'} for {settings.model}, which is not in this store: give "
-                "layout, and leave why and passes out"
-            ) from error
-    return None
+def _size(address: str, inside: Inside) -> Size:
+    """Height and width of the images that the model takes, as its signature says."""
+    inputs, _ = signature_of(address)
+    pixels = inside.stack.weights[0].shape[1]
+    match inputs:
+        case (_, 1, height, width) if height > 0 and height * width == pixels:
+            return height, width
+    raise PipelineError(
+        f"a model must take grey images, (-1, 1, height, width), of the {pixels} pixels that its "
+        f"network takes, got {inputs} at {address}: choose another"
+    )
 
 
 def _masks(settings: PredictSettings, inside: Inside) -> Masks:

@@ -143,12 +143,11 @@ def _tags(candidate: Candidate, selection: Selection, passed: Sequence[Verdict])
 
 
 def _card(candidate: Candidate, selection: Selection, *, address: str) -> str:
-    _, confusion = candidate.tested
     data = candidate.data
     height, width = data.test_images.shape[1:]
     return model_card(
         candidate.result,
-        confusion,
+        candidate.confusion,
         classes=data.classes,
         shape=(height, width),
         licence=data.licence,

@@ -14,10 +14,10 @@ from pipeline.tracking.charts import (
     ParallelCoordinates,
     Scatter,
 )
-from pipeline.tracking.departure import fetch_artifacts, fetch_model, read_contents
+from pipeline.tracking.departure import fetch_artifacts, fetch_example, read_contents, write_model
 from pipeline.tracking.found import FoundRun
-from pipeline.tracking.loaded import LoadedModel, open_model, requirements_of
-from pipeline.tracking.models import STATE_DICT, load_model, log_model
+from pipeline.tracking.loaded import requirements_of, signature_of
+from pipeline.tracking.models import STATE_DICT, log_model
 from pipeline.tracking.opened import taken_up
 from pipeline.tracking.registry import Registry, Version
 from pipeline.tracking.runs import Outcome, Run
@@ -36,7 +36,6 @@ __all__ = [
     "FoundRun",
     "ImageGrid",
     "LineChart",
-    "LoadedModel",
     "Outcome",
     "ParallelCoordinates",
     "Registry",
@@ -50,14 +49,14 @@ __all__ = [
     "arrive",
     "connect",
     "fetch_artifacts",
-    "fetch_model",
-    "load_model",
+    "fetch_example",
     "log_model",
     "open_at",
-    "open_model",
     "read_contents",
     "requirements_of",
+    "signature_of",
     "tagged",
     "taken_up",
     "watching_system",
+    "write_model",
 ]

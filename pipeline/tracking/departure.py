@@ -3,15 +3,18 @@
 It must not know where it goes, nor change anything.
 """
 
-import tempfile
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from mlflow.artifacts import download_artifacts
 from mlflow.entities import LoggedModel, Metric
 from mlflow.entities import Run as StoredRun
 from mlflow.models import Model
+from numpy.typing import NDArray
+from torch import nn
 
 from pipeline.bundle.contents import (
     Contents,
@@ -23,12 +26,13 @@ from pipeline.bundle.contents import (
     VersionRecord,
 )
 from pipeline.errors import PipelineError
+from pipeline.tracking.models import save_network
 from pipeline.tracking.registry import Registry, Version
-from pipeline.tracking.store import Store, found_or_none
+from pipeline.tracking.store import REFUSALS, Store, found_or_none, one_line
 
 _LOGGED = "models:/m-"
-# MLflow notes in the copy that it downloads where the copy comes from.
-_NOTE = "registered_model_meta"
+_EXAMPLE = "input_example.json"
+_TIME = "%Y-%m-%d %H:%M:%S.%f"
 
 
 def read_contents(store: Store, address: str) -> Contents:
@@ -74,18 +78,36 @@ def fetch_artifacts(store: Store, run_id: str, folder: Path) -> None:
                                tracking_uri=store.uri)  # fmt: skip
 
 
-def fetch_model(store: Store, model_id: str, folder: Path) -> Mapping[str, Any]:
-    """Copy the files of a logged model into a folder, and return what its MLmodel says."""
-    with store.writing(), tempfile.TemporaryDirectory() as temporary:
-        local = Path(
-            download_artifacts(f"models:/{model_id}", dst_path=temporary, tracking_uri=store.uri)
-        )
-        for path in sorted(local.rglob("*")):
-            if path.is_file() and path.name != _NOTE:
-                target = folder / path.relative_to(local)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(path.read_bytes())
-        return dict(Model.load(str(local)).to_dict())
+def fetch_example(store: Store, model_id: str, folder: Path) -> Path:
+    """Copy the input example of a logged model into a folder, and return where it lies.
+
+    Raises:
+        PipelineError: there is none.
+    """
+    try:
+        file = f"{store.client.get_logged_model(model_id).artifact_location}/{_EXAMPLE}"
+        return Path(download_artifacts(file, dst_path=str(folder), tracking_uri=store.uri))
+    except REFUSALS as error:
+        raise PipelineError(
+            f"a model must come with an input example, got none of models:/{model_id} "
+            f"({one_line(error)}): train the network again with force=true, which logs its model"
+        ) from error
+
+
+def write_model(
+    network: nn.Module, folder: Path, *, example: NDArray[np.float32], contents: Contents
+) -> Mapping[str, Any]:
+    """Write the files of the logged model anew, and return what its MLmodel says.
+
+    The same bytes each time: as the time of the model counts the one that its run ended at.
+    """
+    run, model = contents.run, contents.model
+    ended = datetime.fromtimestamp((run.end_ms or run.start_ms) / 1000, UTC)
+    of = Model(
+        model_uuid=model.id, model_id=model.id, run_id=run.id, utc_time_created=f"{ended:{_TIME}}"
+    )
+    save_network(network, folder, example=example, of=of)
+    return dict(Model.load(str(folder)).to_dict())
 
 
 def _history(store: Store, run: StoredRun, key: str) -> Points:

@@ -21,7 +21,7 @@ class FoundRun:
         parameters: its settings as canonical text.
         tags: its tags, MLflow's own included.
         metrics: the last point of each metric.
-        model: the address of the model it logged, for `load_model`; None where it logged none.
+        model: the address of the model it logged; None where it logged none.
     """
 
     id: str

@@ -1,4 +1,4 @@
-"""Logs a network as a model that anybody can load without running foreign code, and loads it.
+"""Logs a network as a model that anybody can load without running foreign code.
 
 It must not know how the network was trained.
 """
@@ -11,21 +11,15 @@ from pathlib import Path
 import mlflow.pytorch
 import numpy as np
 import torch
-from mlflow.artifacts import download_artifacts
 from mlflow.entities import LoggedModel, LoggedModelOutput, LoggedModelStatus, Metric
-from mlflow.environment_variables import MLFLOW_ALLOW_PICKLE_DESERIALIZATION
 from mlflow.models import Model, infer_signature
 from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from pipeline.bundle.graph import check_graph
-from pipeline.errors import PipelineError
 from pipeline.tracking.runs import Run
-from pipeline.tracking.store import REFUSALS, one_line
 
 STATE_DICT = "state_dict.safetensors"
-_GRAPH = "data/model.pt2"
 _REQUIREMENTS = ("torch", "mlflow", "numpy")
 
 
@@ -59,41 +53,75 @@ def log_model(
     Raises:
         ValueError: the example is a batch of 1, which would become the only size it takes.
     """
-    if len(example) < 2:
-        raise ValueError(f"example must be a batch of at least 2, got {len(example)}")
-    # In training mode the masks of this very export would be baked in; a graph stays on its device.
-    still = copy.deepcopy(network).cpu().eval()
-    with torch.no_grad():
-        output = still(torch.from_numpy(example)).numpy()
-    _refuse_outside(still, bounds)
+    _check_batch(example)
     client = run.store.client
     with run.store.writing(), tempfile.TemporaryDirectory() as folder:
         weights = Path(folder) / STATE_DICT
-        save_file({key: value.contiguous() for key, value in still.state_dict().items()}, weights)
+        state = network.state_dict()
+        save_file({key: value.cpu().contiguous() for key, value in state.items()}, weights)
         client.log_artifact(run.id, str(weights))
         logged = _begin(run, name=name, step=step)
         if logged.status == LoggedModelStatus.READY:
             return str(logged.model_uri)
         # `mlflow.pytorch.log_model` logs to the active run and has no other way to say which.
         path = Path(folder) / "model"
-        mlflow.pytorch.save_model(
-            still,
-            path,
-            mlflow_model=Model(
-                artifact_path=logged.artifact_location,
-                model_uuid=logged.model_id,
-                run_id=run.id,
-                model_id=logged.model_id,
-            ),
-            serialization_format="pt2",
-            input_example=example,
-            signature=infer_signature(example, output),
-            # Named, for MLflow would load the model in a process of its own to infer them (5 s).
-            pip_requirements=[f"{package}=={version(package)}" for package in _REQUIREMENTS],
-        )
+        save_network(network, path, example=example, of=stored_as(logged, run.id), bounds=bounds)
         client.log_model_artifacts(logged.model_id, str(path))
         client.finalize_logged_model(logged.model_id, LoggedModelStatus.READY)
     return str(logged.model_uri)
+
+
+def save_network(
+    network: nn.Module,
+    path: Path,
+    *,
+    example: NDArray[np.float32],
+    of: Model,
+    bounds: tuple[float, float] = (0.0, 1.0),
+) -> None:
+    """Write the files of an MLflow model: a graph (pt2) of the network, as `log_model` says.
+
+    Args:
+        network: as in `log_model`; it is left as it is.
+        path: the folder to make.
+        example: as in `log_model`.
+        of: what MLmodel is to say of ids and places.
+        bounds: as in `log_model`.
+
+    Raises:
+        ValueError: the example is a batch of 1.
+    """
+    _check_batch(example)
+    # In training mode the masks of this very export would be baked in; a graph stays on its device.
+    still = copy.deepcopy(network).cpu().eval()
+    with torch.no_grad():
+        output = still(torch.from_numpy(example)).numpy()
+    _refuse_outside(still, bounds)
+    mlflow.pytorch.save_model(
+        still,
+        path,
+        mlflow_model=of,
+        serialization_format="pt2",
+        input_example=example,
+        signature=infer_signature(example, output),
+        # Named, for MLflow would load the model in a process of its own to infer them (5 s).
+        pip_requirements=[f"{package}=={version(package)}" for package in _REQUIREMENTS],
+    )
+
+
+def stored_as(logged: LoggedModel, run_id: str) -> Model:
+    """What the MLmodel of a logged model says of ids and places."""
+    return Model(
+        artifact_path=logged.artifact_location,
+        model_uuid=logged.model_id,
+        run_id=run_id,
+        model_id=logged.model_id,
+    )
+
+
+def _check_batch(example: NDArray[np.float32]) -> None:
+    if len(example) < 2:
+        raise ValueError(f"example must be a batch of at least 2, got {len(example)}")
 
 
 def _begin(run: Run, *, name: str, step: int) -> LoggedModel:
@@ -140,28 +168,3 @@ def _refuse_outside(network: nn.Module, bounds: tuple[float, float]) -> None:
 
     # A hook and no module around the network, so that its weights keep their names.
     network.register_forward_pre_hook(check)
-
-
-def load_model(address: str) -> nn.Module:
-    """Load a logged network, running nothing of it: a graph in evaluation mode, on the CPU.
-
-    From here on MLflow refuses pickles in this process. That alone would not do: `torch.export`
-    also evaluates texts inside a graph, so the archive is judged before it is opened.
-
-    Args:
-        address: as `log_model` returned it, or of a registered model.
-
-    Raises:
-        PipelineError: there is no such model, or it could run foreign code.
-    """
-    MLFLOW_ALLOW_PICKLE_DESERIALIZATION.set(False)
-    try:
-        folder = download_artifacts(address)
-        check_graph(Path(folder) / _GRAPH)
-        model: nn.Module = mlflow.pytorch.load_model(folder)
-    except (*REFUSALS, ValueError) as error:
-        raise PipelineError(
-            f"a model must exist and be free of pickles, got {address} ({one_line(error)}): "
-            "give the address of a model that was logged as pt2"
-        ) from error
-    return model

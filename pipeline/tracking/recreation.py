@@ -3,7 +3,6 @@
 It must not know whether they are there already.
 """
 
-import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,13 +16,12 @@ from mlflow.entities import (
     Param,
     RunTag,
 )
-from mlflow.models import Model
 from mlflow.tracking import MlflowClient
 
 from pipeline.bundle import layout
-from pipeline.bundle.codec import strict_json
 from pipeline.bundle.contents import DatasetRecord, Points
 from pipeline.bundle.intake import Bundle
+from pipeline.tracking.models import save_network, stored_as
 
 # Written last, so a run without it is one whose import was interrupted.
 DIGEST = "bundle_digest"
@@ -49,7 +47,7 @@ def fill_run(client: MlflowClient, run_id: str, bundle: Bundle, *, tags: Mapping
 
 
 def fill_model(client: MlflowClient, model: LoggedModel, bundle: Bundle, *, run_id: str) -> None:
-    """Write the metrics and the files of a logged model, with an MLmodel that says where it is.
+    """Write the metrics and the files of a logged model, these anew from the rebuilt network.
 
     Args:
         client: of the store.
@@ -61,14 +59,8 @@ def fill_model(client: MlflowClient, model: LoggedModel, bundle: Bundle, *, run_
     client.log_batch(run_id, metrics=points)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "model"
-        shutil.copytree(bundle.folder / layout.MODEL_FOLDER, folder)
-        mlmodel = folder / "MLmodel"
-        said = strict_json(mlmodel.read_bytes()) | {
-            "artifact_path": model.artifact_location,
-            "model_id": model.model_id,
-            "run_id": run_id,
-        }
-        Model.from_dict(said).save(str(mlmodel))
+        rebuilt, of = bundle.rebuilt, stored_as(model, run_id)
+        save_network(rebuilt.network, folder, example=rebuilt.example, of=of)
         client.log_model_artifacts(model.model_id, str(folder))
 
 

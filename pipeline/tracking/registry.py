@@ -26,7 +26,7 @@ class Version:
         name: of the registered model.
         version: its number, from 1 on.
         run_id: the run that logged the model; empty where nobody said.
-        source: the address of the logged model, for `load_model`.
+        source: the address of the logged model, for MLflow's `load_model`.
         tags: its tags.
         aliases: those that point to it.
         description: Markdown.

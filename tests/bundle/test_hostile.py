@@ -12,19 +12,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
 import torch
-from onnx import external_data_helper
+from safetensors.numpy import save_file
 
 from pipeline.bundle import received, source
 from pipeline.errors import PipelineError
 
 Spoil = Callable[[Path], object]
-GRAPH = "model/data/model.pt2"
 ONNX = "model.onnx"
 STATE = "artifacts/state_dict.safetensors"
-MLMODEL = "model/MLmodel"
+EXAMPLE = "model/input_example.json"
 
 
 @pytest.fixture(autouse=True)
@@ -70,29 +68,6 @@ def changed(name: str, change: Callable[[dict], object]) -> Spoil:
     return spoil
 
 
-def in_graph(change: Callable[[dict[str, bytes]], object], **options: int) -> Spoil:
-    """Rewrites the pt2 archive after a change of its entries, whose names begin below `model/`."""
-
-    def spoil(folder: Path) -> None:
-        with zipfile.ZipFile(folder / GRAPH) as archive:
-            entries = {name.partition("/")[2]: archive.read(name) for name in archive.namelist()}
-        change(entries)
-        with zipfile.ZipFile(folder / GRAPH, "w", **options) as archive:
-            for name, content in entries.items():
-                archive.writestr(f"model/{name}", content)
-
-    return spoil
-
-
-def in_graph_json(old: str, new: str) -> Spoil:
-    def change(entries: dict[str, bytes]) -> None:
-        text = entries["models/model.json"].decode()
-        assert old in text
-        entries["models/model.json"] = text.replace(old, new, 1).encode()
-
-    return in_graph(change)
-
-
 def saved(value: object) -> bytes:
     """What `torch.save` makes of a value: a zip with a pickle."""
     file = io.BytesIO()
@@ -105,34 +80,6 @@ class Harm:
 
     def __reduce__(self) -> tuple[object, tuple[str]]:
         return os.system, ("touch harmed",)
-
-
-def with_pickled_weight(entries: dict[str, bytes]) -> None:
-    table = json.loads(entries["data/weights/model_weights_config.json"])
-    table["config"]["linear1.weight"]["use_pickle"] = True
-    entries["data/weights/model_weights_config.json"] = json.dumps(table).encode()
-    entries["data/weights/weight_0"] = saved(Harm())
-
-
-def external(folder: Path) -> None:
-    model = onnx.load(folder / ONNX)
-    tensor = model.graph.initializer[0]
-    tensor.raw_data = onnx.numpy_helper.to_array(tensor).tobytes()
-    external_data_helper.set_external_data(tensor, location="../../etc/passwd")
-    tensor.ClearField("raw_data")
-    (folder / ONNX).write_bytes(model.SerializeToString())
-
-
-def external_in_an_attribute(folder: Path) -> None:
-    model = onnx.load(folder / ONNX)
-    tensor = onnx.numpy_helper.from_array(np.zeros(3, np.float32))
-    external_data_helper.set_external_data(tensor, location="/etc/passwd")
-    node = onnx.helper.make_node("Constant", [], ["unused"], value=tensor)
-    inner = onnx.helper.make_graph([node], "inner", [], [])
-    model.graph.node.append(
-        onnx.helper.make_node("If", ["images"], [], then_branch=inner, else_branch=inner)
-    )
-    (folder / ONNX).write_bytes(model.SerializeToString())
 
 
 def lying_header(folder: Path) -> None:
@@ -151,87 +98,31 @@ CASES: dict[str, tuple[Spoil, str, str]] = {
     "a pickle instead of tensors": (written(STATE, saved(Harm())), STATE, "header"),
     "a header that lies": (lying_header, STATE, ""),
     "a header without end": (written(STATE, struct.pack("<Q", 1 << 60)), STATE, ""),
-    "a pickled weight in the graph": (in_graph(with_pickled_weight), GRAPH, "a pickle"),
-    "a pickle as sample input": (
-        in_graph(lambda e: e.update({"data/sample_inputs/model.pt": saved((Harm(),))})),
-        GRAPH, "GLOBAL",
+    "weights of another type": (
+        lambda f: save_file({"linear1.weight": np.zeros((8, 30))}, f / STATE),
+        STATE, "linear1.bias",
     ),
-    "legacy weights in the graph": (
-        in_graph(lambda e: e.update({"data/weights/model.pt": saved(Harm())})), GRAPH, "model.pt",
+    "weights of another network": (
+        changed("run.json", lambda run: run["parameters"].update(widths="9")), STATE, "(9,)",
     ),
-    "a custom object in the graph": (
-        in_graph(lambda e: e.update({"data/constants/custom_obj_0": saved(Harm())})),
-        GRAPH, "custom_obj_0",
+    "parameters of no network": (
+        changed("run.json", lambda run: run["parameters"].update(drop_rate="2")),
+        "run.json", "drop_rate must be",
     ),
-    "a compiled library in the graph": (
-        in_graph(lambda e: e.update({"data/aotinductor/model/evil.so": b"\x7fELF"})),
-        GRAPH, "evil.so",
+    "a parameter that is missing": (
+        changed("run.json", lambda run: run["parameters"].pop("widths")), "run.json", "widths",
     ),
-    "code as a symbolic size": (
-        in_graph_json("Symbol('", "__import__('os').system('touch harmed') or Symbol('"),
-        GRAPH, "expr_str",
+    "an example that does not fit": (
+        written(EXAMPLE, "[[0.0, 1.0], [0.0, 1.0]]"), EXAMPLE, "no input of its network",
     ),
-    "code as a guard": (
-        in_graph_json('"guards_code": []', '"guards_code": ["evil"]'), GRAPH, "guards_code",
+    "an example beyond [0, 1]": (
+        replaced(EXAMPLE, "[[[[", "[[[[7e0, "), EXAMPLE, "no input of its network",
     ),
-    "code as a name": (
-        in_graph_json('{"name": "input"}', '{"name": "x=__import__(\'os\')"}'), GRAPH, "name",
+    "shapes that are not the network's": (
+        changed("bundle.json", lambda b: b.update(output_shape=[-1, 4])), "bundle.json", "shapes",
     ),
-    "code after a comment": (
-        in_graph_json('"stack_trace": "', '"stack_trace": "File \\"x\\rimport os\\", '),
-        GRAPH, "stack_trace",
-    ),
-    "an import in a tree": (
-        in_graph_json('\\"context\\": \\"null\\"', '\\"context\\": \\"{__enum__}\\"'),
-        GRAPH, "in_spec",
-    ),
-    "an operator that opens files": (
-        in_graph_json("torch.ops.aten.linear.default", "torch.ops.aten.from_file.default"),
-        GRAPH, "from_file",
-    ),
-    "a graph nested too deeply": (
-        in_graph(lambda e: e.update({"models/model.json": b"[" * 100_000})), GRAPH, "deeply",
-    ),
-    "a compressed graph": (
-        in_graph(lambda _: None, compression=zipfile.ZIP_DEFLATED), GRAPH, "compressed",
-    ),
-    "weights of no bytes": (
-        in_graph(lambda e: e.update({"data/weights/weight_0": b""})), GRAPH, "without bytes",
-    ),
-    "no archive as graph": (written(GRAPH, "model"), GRAPH, "no whole pt2 archive"),
-    "ONNX tensors in another file": (external, ONNX, "another file"),
-    "ONNX tensors of a branch in another file": (external_in_an_attribute, ONNX, "another file"),
-    "no ONNX": (written(ONNX, "model"), ONNX, ""),
-    "an empty ONNX": (written(ONNX, ""), ONNX, "no ONNX"),
-    "a loader of one's own": (
-        replaced(MLMODEL, '"loader_module": "mlflow.pytorch"', '"loader_module": "evil"'),
-        MLMODEL, "python_function",
-    ),
-    "code beside the model": (
-        replaced(MLMODEL, '"code": null', '"code": "artifacts"'), MLMODEL, "pytorch",
-    ),
-    "a model's data elsewhere": (
-        replaced(MLMODEL, '"model_data": "data"', '"model_data": "/tmp"'), MLMODEL, "pytorch",
-    ),
-    "a further flavor": (
-        changed(MLMODEL, lambda m: m["flavors"].update(sklearn={})), MLMODEL, "flavors",
-    ),
-    "a model that asks for code": (
-        changed(MLMODEL, lambda m: m.update(metadata={})), MLMODEL, "keys",
-    ),
-    "a requirement of one's own": (
-        written("model/requirements.txt", "torch==2.15.0\nevil==1.0\n"),
-        "model/requirements.txt", "",
-    ),
-    "a requirement from an address": (
-        written("model/requirements.txt", "torch @ https://evil.example/torch.whl\n"),
-        "model/requirements.txt", "",
-    ),
-    "an environment of one's own": (
-        replaced("model/conda.yaml", "- conda-forge", "- evil"), "model/conda.yaml", "",
-    ),
-    "a build dependency of one's own": (
-        replaced("model/python_env.yaml", "- wheel", "- evil"), "model/python_env.yaml", "",
+    "a program of one's own": (
+        replaced("predict.py", "import json", "import json, os"), "predict.py", "another program",
     ),
     "a picture that is none": (
         written("artifacts/plots/a.png", saved(Harm())), "artifacts/plots/a.png", "no PNG",

@@ -2,9 +2,7 @@
 
 import json
 import math
-import re
 import zipfile
-from importlib.metadata import version
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
@@ -17,7 +15,6 @@ from pipeline.bundle.codec import decode, encode, strict_json
 from pipeline.bundle.contents import ModelRecord, RunRecord
 from pipeline.bundle.convert import rounded_up
 from pipeline.bundle.layout import BundleError, check_names
-from pipeline.bundle.model_folder import PACKAGES, TEXTS
 from pipeline.errors import PipelineError
 
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=4)
@@ -119,8 +116,3 @@ def test_a_difference_is_never_told_smaller_than_it_is(value: float) -> None:
     told = rounded_up(value)
     assert value <= told <= 1.11 * value
     assert math.isclose(told, float(f"{told:.1e}"))
-
-
-def test_what_a_model_may_require_is_what_this_package_lets_it_require() -> None:
-    lines = "\n".join(f"{name}=={version(name).partition('+')[0]}" for name in PACKAGES)
-    assert re.fullmatch(TEXTS["model/requirements.txt"], lines)

@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import mlflow
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from pipeline.data import ImageData
-from pipeline.tracking import Tracker, load_model
+from pipeline.tracking import Tracker
 
 MODEL = "models:/digits@champion"
 PATIENCE = 120
@@ -121,7 +122,7 @@ def test_a_server_gives_the_numbers_of_the_model_and_of_predict(
     served = np.array(reply["predictions"])
     model = tracker.registry.find(MODEL).source
     with torch.no_grad():
-        expected = load_model(model)(inputs).numpy()
+        expected = mlflow.pytorch.load_model(model)(inputs).numpy()
     np.testing.assert_allclose(served, expected, rtol=0, atol=1e-6)
     for place, image in enumerate(images.numpy()):
         Image.fromarray(image).save(f"{place}.png")

@@ -9,16 +9,20 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
+import mlflow
 import numpy as np
 import pytest
+import yaml
 from mlflow import MlflowClient
 from numpy.typing import NDArray
 from PIL import Image
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save
 
 from pipeline.data import ImageData
-from pipeline.tracking import FoundRun, Tracker, load_model
+from pipeline.tracking import FoundRun, Tracker
 
 Answers = Callable[..., list[dict[str, Any]]]
 Predict = Callable[..., int]
@@ -47,6 +51,13 @@ def logits_of(tracker: Tracker, run: FoundRun, images: NDArray[np.uint8]) -> NDA
         y = y @ weights[f"linear{number}.weight"].T + weights[f"linear{number}.bias"]
         y = np.maximum(y, 0) if number < 4 else y
     return np.asarray(y)
+
+
+def stored(run: FoundRun) -> Path:
+    """The folder of the model that the run has logged, in the store itself."""
+    assert run.model is not None
+    model = MlflowClient().get_logged_model(run.model.removeprefix("models:/"))
+    return Path(url2pathname(urlsplit(model.artifact_location).path))
 
 
 # The same image, however it comes
@@ -79,7 +90,7 @@ def test_an_mnist_image_gets_bit_for_bit_what_the_model_gives_its_tensor(
 ) -> None:
     image = mnist.test_images[7:8]
     assert run.model is not None
-    with_tensor = load_model(run.model)(image[:, None] / 255)[0].tolist()
+    with_tensor = mlflow.pytorch.load_model(run.model)(image[:, None] / 255)[0].tolist()
     [one] = answers(png(image[0].numpy(), "x.png"))
     assert numbers(one["logits"]) == with_tensor
 
@@ -186,7 +197,7 @@ def test_without_its_history_dead_is_unknown_and_the_reason_is_shown(
     assert "dead is unknown: an artifact must exist" in capsys.readouterr().out
 
 
-def test_weights_of_another_network_explain_nothing(
+def test_weights_that_are_not_of_the_runs_network_are_refused(
     predict: Predict,
     mnist: ImageData,
     tracker: Tracker,
@@ -194,19 +205,26 @@ def test_weights_of_another_network_explain_nothing(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     file = png(mnist.test_images[0].numpy(), "x.png")
-    other = tracker.run(tracker.registry.find(UNMASKED).run_id)
     weights = tracker.artifact(run.id, "state_dict.safetensors")
     kept = weights.read_bytes()
+    arrays = load_file(weights)
+    wrong = [
+        {name: array for name, array in arrays.items() if name != "linear3.bias"},
+        {**arrays, "extra": np.zeros(3, np.float32)},
+        {**arrays, "linear2.bias": np.zeros(25, np.float32)},
+        {**arrays, "linear2.bias": np.zeros(24, np.float64)},
+    ]
     try:
-        weights.write_bytes(tracker.artifact(other.id, "state_dict.safetensors").read_bytes())
-        assert predict("--why", "true", file) == 1
-        weights.write_bytes(kept[:100])
-        assert predict("--why", "true", file) == 1
+        for content in [kept[:100], *map(save, wrong)]:
+            weights.write_bytes(content)
+            assert predict(file) == 1
     finally:
         weights.write_bytes(kept)
-    first, second = capsys.readouterr().err.splitlines()
-    assert "the weights in the run must be the registered model's" in first
-    assert "a run must hold the weights of the network it describes" in second
+    lines = capsys.readouterr().err.splitlines()
+    found = ("no whole safetensors", "'linear3.bias' is None", "'extra' is", "25", "float64")
+    for line, word in zip(lines, found, strict=True):
+        assert "a run must hold the weights of the network it describes" in line
+        assert word in line
 
 
 # How sure
@@ -317,7 +335,7 @@ def test_no_file_is_a_usage_error(predict: Predict, capsys: pytest.CaptureFixtur
     assert "Missing argument 'FILE...'" in capsys.readouterr().err
 
 
-def test_a_model_whose_run_is_gone_still_answers_once_its_layout_is_said(
+def test_a_model_whose_run_is_gone_is_refused_with_what_to_do(
     predict: Predict,
     mnist: ImageData,
     tracker: Tracker,
@@ -328,14 +346,60 @@ def test_a_model_whose_run_is_gone_still_answers_once_its_layout_is_said(
     client = MlflowClient(tracker.uri)
     client.delete_run(run.id)
     try:
-        assert predict(file) == 1
-        assert predict("--layout", "mnist", "--why", "true", file) == 1
-        assert predict("--layout", "mnist", "--format", "json", file) == 0
+        assert predict("--layout", "mnist", file) == 1
     finally:
         client.restore_run(run.id)
-    shown = capsys.readouterr()
-    assert shown.err.count("need the run that trained the model") == 2
-    assert json.loads(shown.out)["label"] == "7"
+    shown = capsys.readouterr().err
+    assert "a model must come from a run of this store" in shown
+    assert f"got run {run.id}" in shown
+    assert "import the model's bundle here" in shown
+
+
+SHAPES = '[{"type": "tensor", "tensor-spec": {"dtype": "float32", "shape": [-1, %s]}}]'
+
+
+@pytest.mark.parametrize(
+    ("signature", "said"),
+    [
+        (None, "a model must have a signature"),
+        (
+            {"inputs": "[", "outputs": SHAPES % "10", "params": None},
+            "a model must have a signature",
+        ),
+        (
+            {"inputs": SHAPES % '1, "a", 28', "outputs": SHAPES % "10", "params": None},
+            "a model must have a signature",
+        ),
+        (
+            {"inputs": SHAPES % "1, 28, 29", "outputs": SHAPES % "10", "params": None},
+            "of the 784 pixels that its network takes, got (-1, 1, 28, 29)",
+        ),
+        (
+            {"inputs": SHAPES % "784", "outputs": SHAPES % "10", "params": None},
+            "a model must take grey images",
+        ),
+    ],
+)
+def test_a_signature_that_gives_no_size_is_refused(
+    *,
+    signature: object,
+    said: str,
+    predict: Predict,
+    mnist: ImageData,
+    run: FoundRun,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    file = png(mnist.test_images[0].numpy(), "x.png")
+    path = stored(run) / "MLmodel"
+    kept = path.read_text()
+    try:
+        path.write_text(yaml.safe_dump({**yaml.safe_load(kept), "signature": signature}))
+        assert predict(file) == 1
+    finally:
+        path.write_text(kept)
+    shown = capsys.readouterr().err
+    assert said in shown
+    assert shown.count("\n") == 1
 
 
 def test_asking_changes_no_run(

@@ -16,9 +16,10 @@ from pipeline.data import ImageData, write_prepared
 from pipeline.data.images import Part, assemble
 from pipeline.fit import Task, Workplace, fit
 from pipeline.gates import Candidate, candidate
+from pipeline.gates.isolation import Answers, read_answers, write_batches
 from pipeline.recipe import Recipe
 from pipeline.records import Result
-from pipeline.tracking import Tracker, connect
+from pipeline.tracking import Tracker, connect, stranger
 
 EXPERIMENT = "register"
 RECIPE = Recipe(
@@ -162,3 +163,16 @@ def spoiled(good: Candidate, tmp_path: Path) -> Callable[[Callable[[Path], None]
         return replace(good, address=str(folder))
 
     return spoil
+
+
+@pytest.fixture
+def asked(tmp_path: Path) -> Callable[[Candidate], Answers]:
+    """What a candidate's model answers, by the stranger's own code but in this process: quick."""
+
+    def ask(one: Candidate) -> Answers:
+        batches, answers = tmp_path / "batches.npz", tmp_path / "answers.npz"
+        write_batches(one, batches)
+        stranger.answer(one.address, str(batches), str(answers))
+        return read_answers(answers)
+
+    return ask

@@ -1,10 +1,11 @@
 """Registered models on a real store: versions, aliases, and what a failure leaves behind."""
 
+import mlflow
 import pytest
 from mlflow import MlflowClient
 
 from pipeline.errors import PipelineError, UsageError
-from pipeline.tracking import Registry, Tracker, Version, load_model
+from pipeline.tracking import Registry, Tracker, Version
 
 
 @pytest.fixture
@@ -69,7 +70,7 @@ def test_a_registered_model_loads_by_its_alias(
     registry: Registry, name: str, tracker: Tracker, good_id: str
 ) -> None:
     registry.point("champion", created(registry, name, tracker, good_id))
-    assert load_model(f"models:/{name}@champion").state_dict().keys()
+    assert mlflow.pytorch.load_model(f"models:/{name}@champion").state_dict().keys()
 
 
 def test_tags_are_set_over_their_old_values(

@@ -1,4 +1,4 @@
-"""The step `register` on a real store; but for one test the fresh process is left out."""
+"""The step `register` on a real store; but for one test no fresh process is started."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -14,6 +14,7 @@ from mlflow.entities.model_registry import ModelVersion
 
 from pipeline import cli, gates
 from pipeline.gates import Candidate, Verdict
+from pipeline.gates.isolation import Answers
 from pipeline.model_card import model_card
 
 Register = Callable[..., int]
@@ -26,13 +27,16 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def register(name: str, monkeypatch: pytest.MonkeyPatch) -> Register:
-    """Runs the step in this process, without the gate that takes seconds, and gives its code."""
+def register(
+    name: str, asked: Callable[[Candidate], Answers], monkeypatch: pytest.MonkeyPatch
+) -> Register:
+    """Runs the step in this process, where the model is asked as well, and gives its code."""
 
-    def waved_through(one: Candidate, *, isolation: str, uri: str) -> Verdict:
-        del one, uri
+    def waved_through(given: Answers, *, isolation: str) -> Verdict:
+        del given
         return Verdict(gate="loads alone", found=isolation)
 
+    monkeypatch.setattr(gates, "ask", lambda one, **_: asked(one))
     monkeypatch.setattr(gates, "loads_alone", waved_through)
     return lambda *arguments: cli.run(["register", "--name", name, *map(str, arguments)])
 
@@ -155,7 +159,7 @@ def test_the_card_of_a_network_without_dropout_or_relu_speaks_of_neither(good: C
     recipe = replace(good.result.recipe, drop_rate=0.0, activation="none")
     card = model_card(
         replace(good.result, recipe=recipe),
-        good.tested[1],
+        good.confusion,
         classes=good.data.classes,
         shape=(6, 5),
         licence="CC BY-SA 3.0",

@@ -16,6 +16,7 @@ from contextlib import closing
 from pathlib import Path
 from urllib.error import URLError
 
+import mlflow
 import numpy as np
 import pytest
 import torch
@@ -25,7 +26,7 @@ from mlflow.entities import Metric, Run
 from mlflow.exceptions import MlflowException
 
 from pipeline import cli
-from pipeline.tracking import connect, load_model
+from pipeline.tracking import connect
 from pipeline.tracking.address import run_page
 
 Pipeline = Callable[..., int]
@@ -338,7 +339,7 @@ def test_a_server_on_postgresql_serves_the_model_with_the_same_logits(
     for uri in (store, server):
         with pytest.MonkeyPatch.context() as patch, torch.no_grad():
             patch.setenv("MLFLOW_TRACKING_URI", uri)
-            logits.append(load_model(ADDRESS)(images).numpy())
+            logits.append(mlflow.pytorch.load_model(ADDRESS)(images).numpy())
     np.testing.assert_array_equal(*logits)
     assert everything(server) == original
     assert "made" not in bring(trained, server)

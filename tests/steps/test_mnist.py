@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import mlflow
 import numpy as np
 import pytest
 import torch
@@ -18,7 +19,6 @@ from safetensors.numpy import load_file
 from pipeline.errors import PipelineError
 from pipeline.fit import members
 from pipeline.recipe import Recipe
-from pipeline.tracking import load_model
 
 Runs = Callable[..., list[Run]]
 Pipeline = Callable[..., int]
@@ -132,7 +132,7 @@ def test_the_logged_model_and_state_dict_are_the_network_that_was_tested(
     assert quick() == 0
     [network] = runs(kind="network")
     [logged] = network.outputs.model_outputs
-    model = load_model(f"models:/{logged.model_id}")
+    model = mlflow.pytorch.load_model(f"models:/{logged.model_id}")
     images = np.frombuffer((small / "t10k-images-idx3-ubyte").read_bytes()[16:], np.uint8)
     labels = np.frombuffer((small / "t10k-labels-idx1-ubyte").read_bytes()[8:], np.uint8)
     x = images.reshape(60, 1, 6, 5).astype(np.float32) / 255
