@@ -8,8 +8,8 @@ import click
 
 from benchmarks.conditions import Conditions, UnavailableError
 from benchmarks.results import RESULTS, Row, machine, record
-from pipeline import device as devices
-from pipeline.settings import DEVICE
+from pipeline.config.settings import DEVICE
+from pipeline.training import device as devices
 
 NAMES = (
     "training_pass",

@@ -15,8 +15,8 @@ from benchmarks.blocks import stack_of, trained
 from benchmarks.conditions import Conditions
 from benchmarks.raw_mnist import lay_out
 from benchmarks.results import Row
-from pipeline.batches import Examples
 from pipeline.data import load
+from pipeline.training.batches import Examples
 
 
 def measure(conditions: Conditions) -> Iterator[Row]:

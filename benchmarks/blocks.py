@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterator, Sequence
 
 import torch
 
-from pipeline import device as devices
-from pipeline.batches import Batch, Examples, batches
-from pipeline.masks import RandomMasks
-from pipeline.measure import ScoreSum, Watch
-from pipeline.recipe import Recipe
+from pipeline.config.recipe import Recipe
 from pipeline.records import EpochRecord
-from pipeline.stack import Stack
-from pipeline.train import epochs, optimizer_of, updates
+from pipeline.training import device as devices
+from pipeline.training.batches import Batch, Examples, batches
+from pipeline.training.loop import epochs, optimizer_of, updates
+from pipeline.training.masks import RandomMasks
+from pipeline.training.measure import ScoreSum, Watch
+from pipeline.training.stack import Stack
 
 BLOCK = 20
 IMAGES = 60_000

@@ -17,12 +17,12 @@ from torch import Tensor
 
 from benchmarks.conditions import Conditions
 from benchmarks.results import Row
-from pipeline.batches import Batch, Examples
+from pipeline.config.recipe import Recipe
 from pipeline.data import load
-from pipeline.measure import evaluate
-from pipeline.probe import StateCount
-from pipeline.recipe import Recipe
-from pipeline.stack import Stack
+from pipeline.training.batches import Batch, Examples
+from pipeline.training.measure import evaluate
+from pipeline.training.stack import Stack
+from why_zero import StateCount
 
 CPU = torch.device("cpu")
 

@@ -10,8 +10,8 @@ import sys
 import torch
 
 from benchmarks.blocks import stack_of, trained
-from pipeline.batches import Examples
 from pipeline.data import load
+from pipeline.training.batches import Examples
 
 
 def main(device: torch.device, count: int, networks: int) -> None:

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-MNIST = Path(__file__).parent.parent / "pipeline" / "mnist"
+MNIST = Path(__file__).parent.parent / "pipeline" / "data" / "mnist"
 IMAGE_HEADER, LABEL_HEADER, PIXELS = 16, 8, 784
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from pipeline import device as devices
+from pipeline.training import device as devices
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
 HEADING = """# Results

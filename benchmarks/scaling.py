@@ -12,7 +12,7 @@ from benchmarks.blocks import noise, stack_of, training
 from benchmarks.conditions import Conditions
 from benchmarks.interleaved import medians
 from benchmarks.results import Row
-from pipeline.batches import Examples
+from pipeline.training.batches import Examples
 
 STACKED = 4
 PAYS = 1.1

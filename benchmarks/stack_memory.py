@@ -17,10 +17,10 @@ from benchmarks import processes
 from benchmarks.blocks import trained
 from benchmarks.conditions import Conditions, UnavailableError
 from benchmarks.results import Bound, Row
-from pipeline import device as devices
-from pipeline.batches import Examples
-from pipeline.footprint import stack_bytes
-from pipeline.recipe import Recipe
+from pipeline.config.recipe import Recipe
+from pipeline.training import device as devices
+from pipeline.training.batches import Examples
+from pipeline.training.footprint import stack_bytes
 
 INPUTS, CLASSES = 784, 10
 # Linux alone forgets a peak: proc(5), clear_refs.

@@ -11,7 +11,7 @@ from benchmarks.blocks import IMAGES, noise, stack_of, trained
 from benchmarks.conditions import Conditions
 from benchmarks.interleaved import seconds_of
 from benchmarks.results import Bound, Row
-from pipeline.batches import Examples
+from pipeline.training.batches import Examples
 
 ON_CUDA = {1: Bound(limit=1), 64: Bound(limit=4)}
 

@@ -14,7 +14,7 @@ from benchmarks.blocks import BLOCK, noise, stack_of, training
 from benchmarks.conditions import Conditions
 from benchmarks.interleaved import medians
 from benchmarks.results import Bound, Row
-from pipeline import device as devices
+from pipeline.training import device as devices
 
 ONE, TWELVE = Bound(limit=2.6, aim=2.2), Bound(limit=1.9, aim=1.6)
 

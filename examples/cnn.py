@@ -10,9 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import pipeline
+import why_zero
 from pipeline.data.idx import read_idx
 
-MNIST = Path(pipeline.__file__).parent / "mnist"
+MNIST = Path(pipeline.__file__).parent / "data" / "mnist"
 
 
 class Network(nn.Module):
@@ -45,7 +46,7 @@ def main() -> None:
     model = Network()
     optimizer = torch.optim.Adam(model.parameters())
 
-    with pipeline.ZeroProbe(model) as probe:
+    with why_zero.ZeroProbe(model) as probe:
         for _ in range(2):
             for x, target in zip(inputs.split(32), labels.split(32), strict=True):
                 optimizer.zero_grad()

@@ -7,7 +7,7 @@ ReLUs die; dropout's zeros look the same in the activations and are not.
 import torch
 from torch import nn
 
-from pipeline import ZeroProbe
+from why_zero import ZeroProbe
 
 SAMPLES, FEATURES, CLASSES = 256, 20, 3
 

@@ -1,23 +1,23 @@
-"""Why is this activation zero? Dropout, ReLU or a dead unit: trained, measured, tracked."""
+"""Trains networks, tracked in MLflow, and finds out why every zero activation is zero."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+import warnings
+from typing import Any
 
-if TYPE_CHECKING:
-    from pipeline.probe import BrokenIdentity, WatchedLayer, ZeroProbe
+import why_zero
 
-__all__ = ["BrokenIdentity", "WatchedLayer", "ZeroProbe", "__version__"]
+__all__ = ["__version__"]
 
 __version__ = "0.2.0"
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401
-    """A public name, imported when it is first asked for: `--help` must not wait for torch."""
-    if name not in __all__:
+    """What version 0.2 had here, and `why_zero` has now; for one more version."""
+    if name not in {"BrokenIdentity", "WatchedLayer", "ZeroProbe"}:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module("pipeline.probe"), name)
-
-
-def __dir__() -> list[str]:
-    """The public names."""
-    return sorted(__all__)
+    warnings.warn(
+        f"{name} has moved: write `from why_zero import {name}`; `from pipeline import {name}` "
+        "will be gone in version 0.4",
+        DeprecationWarning,
+        stacklevel=2,
+    )
+    return getattr(why_zero, name)

@@ -1,7 +1,9 @@
-"""What a user's mistake becomes: one line, no traceback. It must not know who shows it."""
+"""What a user's mistake becomes: one line, no traceback."""
+
+from why_zero.errors import WhyZeroError
 
 
-class PipelineError(Exception):
+class PipelineError(WhyZeroError):
     """A failure that its message explains in one line: the rule, what was given, what to do."""
 
     exit_code = 1

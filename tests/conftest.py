@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from jaxtyping import install_import_hook
 
-install_import_hook("pipeline", "beartype.beartype")
+install_import_hook(["pipeline", "why_zero"], "beartype.beartype")
 
 PATIENCE = 60
 # No service of the browser's own calls anybody.

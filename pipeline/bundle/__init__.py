@@ -3,13 +3,13 @@
 It must not know MLflow, nor which store a bundle comes from or goes to.
 """
 
-from pipeline.bundle.assembly import assemble
+from pipeline.bundle.assemble import assemble
 from pipeline.bundle.contents import Contents, Summary
 from pipeline.bundle.convert import check_extra
-from pipeline.bundle.intake import Bundle, received
 from pipeline.bundle.layout import BundleError
-from pipeline.bundle.outlet import placed
-from pipeline.bundle.rebuilding import Rebuilt, rebuild
+from pipeline.bundle.read import Bundle, received
+from pipeline.bundle.rebuild import Rebuilt, rebuild
+from pipeline.bundle.write import placed
 
 __all__ = [
     "Bundle",

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pipeline.bundle import layout
 from pipeline.bundle.contents import ORIGIN, Contents, Summary
 from pipeline.bundle.layout import BundleError
-from pipeline.model_address import alias_name, model_name
+from pipeline.config.model_address import alias_name, model_name
 
 _ID = re.compile(r"[0-9A-Za-z-]{1,64}", re.ASCII)
 # MLflow's rule for names of parameters, metrics and tags, that holds on every system.

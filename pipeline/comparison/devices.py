@@ -13,7 +13,9 @@ import numpy as np
 
 from pipeline.comparison import measures
 from pipeline.comparison.groups import Contest, traits
-from pipeline.records import ZERO_CAUSES, EpochRecord, Result
+from pipeline.records import EpochRecord
+from pipeline.records.result import Result
+from why_zero.records import ZERO_CAUSES
 
 Twins = Sequence[tuple[Result, Result]]
 

@@ -14,7 +14,8 @@ from pipeline.comparison.groups import Contest, Group
 from pipeline.comparison.standings import Pair
 from pipeline.comparison.statistics import Estimate, estimate
 from pipeline.comparison.tables import pair_label
-from pipeline.records import Floats, Result
+from pipeline.records.result import Result
+from why_zero.records import Floats
 
 # What is more than this is in the tables alone: rows of a figure, and bars of one layer.
 MOST_ROWS, MOST_BARS = 24, 12

@@ -13,8 +13,10 @@ from pipeline.comparison import measures
 from pipeline.comparison.groups import TRAITS, Group, traits
 from pipeline.comparison.standings import Pair, Standings
 from pipeline.comparison.statistics import Estimate, estimate
-from pipeline.records import Floats, Result, metrics
-from pipeline.settings import canonical
+from pipeline.config.settings import canonical
+from pipeline.records.metrics import metrics
+from pipeline.records.result import Result
+from why_zero.records import Floats
 
 Row = dict[str, str]
 

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from pipeline.comparison.words import JOINER, trait
-from pipeline.recipe import Recipe
-from pipeline.records import Floats, Result
+from pipeline.config.recipe import Recipe
+from pipeline.records.result import Result
+from why_zero.records import Floats
 
 # The seed makes replicates, the holdout another contest; measuring leaves the numbers as they are.
 _APART = frozenset({"seed", "holdout", "probe_every", "mask_passes"})

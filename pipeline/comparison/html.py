@@ -8,7 +8,7 @@ from html import escape
 
 from pipeline import plots
 from pipeline.comparison.tables import Table
-from pipeline.records import Cause
+from why_zero.records import Cause
 
 # A longer table is folded up.
 _LONG = 12

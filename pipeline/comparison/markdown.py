@@ -19,7 +19,7 @@ from pipeline.comparison.tables import (
 from pipeline.comparison.text import METHOD, common, device_sentence, heading, left_out
 from pipeline.comparison.verdict import chosen_on_the_test_set, verdict
 from pipeline.comparison.words import count
-from pipeline.report import table as markdown_table
+from pipeline.markdown import table as markdown_table
 
 # MLflow cuts a tag, which a description is, at 8,000 characters.
 ROOM = 7_900

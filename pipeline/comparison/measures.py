@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.records import CAUSES, LayerRecord, Result, Score
+from pipeline.records import LayerRecord, Score
+from pipeline.records.result import Result
+from why_zero.records import CAUSES
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from pipeline.comparison.tables import groups_table
 from pipeline.comparison.text import heading
 from pipeline.comparison.verdict import chosen_on_the_test_set, verdict
 from pipeline.console import Console
-from pipeline.records import Result
+from pipeline.records.result import Result
 from pipeline.tracking import Run
 
 NETWORKS = "networks.csv"

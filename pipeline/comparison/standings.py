@@ -13,7 +13,7 @@ import numpy as np
 from pipeline.comparison import measures
 from pipeline.comparison.groups import Contest, Group
 from pipeline.comparison.statistics import LEVEL, Difference, difference, holm, p_values
-from pipeline.records import Floats
+from why_zero.records import Floats
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,7 @@ import numpy as np
 from scipy import stats
 from scipy.special import gammaln
 
-from pipeline.records import Floats
+from why_zero.records import Floats
 
 LEVEL = 0.95
 # Differences of shares that are equal on paper differ by rounding.

@@ -24,7 +24,7 @@ from pipeline.comparison.words import (
     signed,
     title,
 )
-from pipeline.records import Result
+from pipeline.records.result import Result
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pipeline.comparison.statistics import Estimate
-from pipeline.settings import canonical
+from pipeline.config.settings import canonical
 
 MINUS, DASH, SPACE, JOINER = "\u2212", "–", "\u00a0", " · "
 _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")

@@ -40,7 +40,7 @@ def load(dataset: str, source: str = "auto", *, cache: Path = DOWNLOADS) -> Imag
         )
     known = KNOWN[dataset]
     if not known.torchvision:
-        with resources.as_file(resources.files("pipeline") / dataset) as folder:
+        with resources.as_file(resources.files("pipeline.data") / dataset) as folder:
             return replace(read_folder(folder, dataset), source="the copy inside the package")
     data = read_folder(fetch(dataset, known, cache=cache), dataset)
     return replace(data, source=f"torchvision.datasets.{known.torchvision}")

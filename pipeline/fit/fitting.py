@@ -9,20 +9,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from pipeline import checkpoint as checkpoints
-from pipeline.checkpoint import Checkpoint, Planned
+from pipeline.config.recipe import Recipe
+from pipeline.config.settings import parsed
 from pipeline.data import split
 from pipeline.errors import OutOfMemoryError, PipelineError
 from pipeline.fit import plan
-from pipeline.fit.board import board
+from pipeline.fit.progress import board
 from pipeline.fit.stack_run import Shared, StackRun, train
 from pipeline.fit.tasks import Fitted, Task, Workplace
 from pipeline.fit.turns import Turns
 from pipeline.plots import press
-from pipeline.recall import recall
-from pipeline.recipe import Recipe
-from pipeline.records import Result
-from pipeline.settings import parsed
+from pipeline.records.result import Result
+from pipeline.runs.load import recall
+from pipeline.training import checkpoint as checkpoints
+from pipeline.training.checkpoint import Checkpoint, Planned
+from why_zero.errors import WhyZeroError
 
 _logger = logging.getLogger(__name__)
 Ends = dict[str, Result | str]
@@ -162,7 +163,7 @@ def _one_by_one(queue: deque[StackRun], place: Workplace, shared: Shared) -> End
                     queue.extendleft(reversed(run.halves(place)))
                 else:
                     ends |= dict.fromkeys((task.fingerprint for task in run.waiting), str(lack))
-            except PipelineError as error:
+            except WhyZeroError as error:
                 ends |= dict.fromkeys((task.fingerprint for task in run.waiting), str(error))
     return ends
 

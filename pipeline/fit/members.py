@@ -10,9 +10,12 @@ from dataclasses import replace
 from pipeline.errors import PipelineError
 from pipeline.fit.tasks import Task
 from pipeline.plots import Press
-from pipeline.publish import publish
-from pipeline.records import EpochRecord, Result, metrics
+from pipeline.records import EpochRecord
+from pipeline.records.metrics import metrics
+from pipeline.records.result import Result
+from pipeline.runs.publish import publish
 from pipeline.tracking import Run
+from why_zero.errors import WhyZeroError
 
 
 class Member:
@@ -98,7 +101,7 @@ class Member:
                 press=press,
             )
             self.run.end("finished")
-        except PipelineError as error:
+        except WhyZeroError as error:
             # The other networks of the stack are trained as well, and have their runs to end.
             with suppress(PipelineError):
                 self.run.end("failed", str(error))

@@ -7,11 +7,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import fields
 
-from pipeline import device as devices
+from pipeline.config.recipe import Recipe
+from pipeline.config.settings import canonical
 from pipeline.fit.tasks import Task
-from pipeline.footprint import stack_bytes
-from pipeline.recipe import Recipe
-from pipeline.settings import canonical
+from pipeline.training import device as devices
+from pipeline.training.footprint import stack_bytes
 
 # What may differ between the members of a stack; everything else is shared.
 VARYING = frozenset({"activation", "drop_rate", "output_dropout", "seed"})

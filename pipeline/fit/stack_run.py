@@ -7,21 +7,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
-from pipeline import device as devices
-from pipeline.batches import Examples
-from pipeline.checkpoint import Checkpoint
 from pipeline.data import split
-from pipeline.fit.board import Board
 from pipeline.fit.members import Member
+from pipeline.fit.progress import Board
 from pipeline.fit.tasks import Task, Workplace
 from pipeline.fit.turns import Turns
 from pipeline.plots import Press
-from pipeline.publish import log_dataset
-from pipeline.records import EpochRecord, Result
-from pipeline.run_color import run_color
-from pipeline.stack import Stack
+from pipeline.records import EpochRecord
+from pipeline.records.result import Result
+from pipeline.runs.color import run_color
+from pipeline.runs.publish import log_dataset
 from pipeline.tracking import Run, watching_system
-from pipeline.train import epochs, optimizer_of
+from pipeline.training import device as devices
+from pipeline.training.batches import Examples
+from pipeline.training.checkpoint import Checkpoint
+from pipeline.training.loop import epochs, optimizer_of
+from pipeline.training.stack import Stack
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import torch
 
-from pipeline import device as devices
+from pipeline.config.recipe import Recipe
 from pipeline.console import Console
 from pipeline.data import ImageData
 from pipeline.errors import PipelineError
-from pipeline.fingerprint import fingerprint
-from pipeline.recipe import Recipe
-from pipeline.records import Result
+from pipeline.records.result import Result
+from pipeline.runs.fingerprint import fingerprint
 from pipeline.tracking import Tracker
+from pipeline.training import device as devices
 
 CHECKPOINTS = Path("checkpoints")
 _NAMED = 3  # of the networks that failed for one reason

@@ -8,9 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from pipeline.plots.sheet import count_epochs, grid, head, key, sheet, table
+from pipeline.plots.figure_layout import count_epochs, grid, head, key, sheet, table
 from pipeline.plots.style import CAUSES, percent
-from pipeline.records import EpochRecord, Floats, History, ZeroCauses
+from pipeline.records import EpochRecord, History
+from why_zero.records import Floats, ZeroCauses
 
 
 def draw_causes(history: History, title: str) -> Figure:

@@ -11,9 +11,9 @@ from matplotlib.colors import LinearSegmentedColormap, PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
-from pipeline.plots.sheet import WIDTH, place, sheet
+from pipeline.plots.figure_layout import WIDTH, place, sheet
 from pipeline.plots.style import INK, NORMAL, SMALL, percent, shorten
-from pipeline.records import Counts
+from why_zero.records import Counts
 
 # Mistakes alone are coloured: on one scale with the diagonal they could not be seen.
 MISTAKES = LinearSegmentedColormap.from_list("mistakes", ["#FFFFFF", "#F4A582", "#A50026"])

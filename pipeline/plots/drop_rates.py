@@ -13,8 +13,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 
 from pipeline.plots.causes import stack_causes
+from pipeline.plots.figure_layout import LEFT, RIGHT, WIDTH, grid, head, key, place, sheet, table
 from pipeline.plots.groups import Group, Result, group, layer_names
-from pipeline.plots.sheet import LEFT, RIGHT, WIDTH, grid, head, key, place, sheet, table
 from pipeline.plots.style import CAUSES, INK, NORMAL, SERIES, percent
 
 

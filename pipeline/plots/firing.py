@@ -8,9 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from pipeline.plots.sheet import blank, grid, head, key, sheet, table
+from pipeline.plots.figure_layout import blank, grid, head, key, sheet, table
 from pipeline.plots.style import ALWAYS_ON, DEAD, FIRING, NORMAL
-from pipeline.records import EpochRecord, UnitStates
+from pipeline.records import EpochRecord
+from why_zero.records import UnitStates
 
 
 def draw_firing_rates(record: EpochRecord, title: str) -> Figure:

@@ -9,15 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from numpy.typing import NDArray
 
-from pipeline.plots.firing import (
-    draw_bars,
-    draw_firing_rates,
-    finding,
-    panel_head,
-    relu_layers,
-)
-from pipeline.plots.sheet import head
-from pipeline.records import History, UnitStates
+from pipeline.plots.figure_layout import head
+from pipeline.plots.firing import draw_bars, draw_firing_rates, finding, panel_head, relu_layers
+from pipeline.records import History
+from why_zero.records import UnitStates
 
 
 def film_firing_rates(history: History, title: str) -> list[NDArray[np.uint8]]:

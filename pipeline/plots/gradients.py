@@ -12,10 +12,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from pipeline.plots.figure_layout import LEFT, RIGHT, WIDTH, blank, head, key, place, sheet, table
 from pipeline.plots.scales import STRIP, LogScale, power_of_ten, scale_of
-from pipeline.plots.sheet import LEFT, RIGHT, WIDTH, blank, head, key, place, sheet, table
 from pipeline.plots.style import DEAD, FIRING, NORMAL
-from pipeline.records import EpochRecord, Floats, UnitStates
+from pipeline.records import EpochRecord
+from why_zero.records import Floats, UnitStates
 
 # Inches: a panel, the heads above the upper and the lower one, the axis below.
 PANEL, UPPER_HEAD, LOWER_HEAD, FOOT = 1.9, 0.55, 0.3, 0.55

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from pipeline.config.recipe import Recipe
 from pipeline.plots.causes import cause_shares
-from pipeline.recipe import Recipe
-from pipeline.records import EpochRecord, Floats, LayerRecord
+from pipeline.records import EpochRecord, LayerRecord
+from why_zero.records import Floats
 
 Result = tuple[Recipe, EpochRecord]
 

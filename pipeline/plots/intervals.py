@@ -14,7 +14,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 
 from pipeline.plots.panels import HEIGHT, LINE, NARROW, panel
 from pipeline.plots.style import CURVES, INK, NORMAL, SMALL, Series
-from pipeline.records import Floats
+from why_zero.records import Floats
 
 # Digits at the ticks of a logarithmic axis: the first that give three ticks are taken.
 _DIGITS = ((1,), (1, 2, 5), (1, 2, 3, 5, 7), (1, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9))

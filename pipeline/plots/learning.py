@@ -12,9 +12,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from numpy.typing import NDArray
 
-from pipeline.plots.sheet import count_epochs, head, key, place, sheet
+from pipeline.plots.figure_layout import count_epochs, head, key, place, sheet
 from pipeline.plots.style import SERIES, percent
-from pipeline.records import Floats, History, Score
+from pipeline.records import History, Score
+from why_zero.records import Floats
 
 # The accuracies' axis spreads errors logarithmically, which needs an end: full accuracy stands
 # where one error in a thousand would.

@@ -16,7 +16,7 @@ from matplotlib.patches import Patch
 
 from pipeline.plots.choice import evenly
 from pipeline.plots.fates import Fates, fates
-from pipeline.plots.sheet import blank, count_epochs, grid, head, key, sheet, table
+from pipeline.plots.figure_layout import blank, count_epochs, grid, head, key, sheet, table
 from pipeline.plots.style import ALIVE, DEAD, DEAD_MOVING, INK, PALE, SMALL
 from pipeline.records import History
 

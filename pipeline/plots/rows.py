@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from pipeline.plots.panels import panel
 from pipeline.plots.style import INK, NORMAL, SMALL, shorten
-from pipeline.records import Floats
+from why_zero.records import Floats
 
 # Labels longer than this stand above their row, not beside it, in lines of so many letters.
 _LONG, _LONGEST = 22, 56

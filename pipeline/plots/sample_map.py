@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from pipeline.plots import style
 from pipeline.plots.choice import evenly
-from pipeline.plots.sheet import RIGHT, WIDTH, blank, head, key, place, sheet
+from pipeline.plots.figure_layout import RIGHT, WIDTH, blank, head, key, place, sheet
 from pipeline.plots.style import CHANGED, DEAD, DEAD_DROPPED, NORMAL, percent
-from pipeline.records import CAUSES, CauseMap
+from pipeline.records import CauseMap
+from why_zero.records import CAUSES
 
 MOST_UNITS = 40
 MOST_SAMPLES = 60

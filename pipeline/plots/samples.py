@@ -11,9 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from pipeline.plots.paper import Paper, ratio
-from pipeline.plots.sheet import WIDTH, place, sheet
+from pipeline.plots.figure_layout import WIDTH, place, sheet
 from pipeline.plots.style import INK, SMALL, shorten
+from pipeline.plots.tile_layout import Paper, ratio
 
 Pixels = NDArray[np.uint8]
 Labels = NDArray[np.integer]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.records import Floats
+from why_zero.records import Floats
 
 # Shares of the scale: the strip of exact zeros, and the white between it and the powers of ten.
 STRIP, MOAT = 0.1, 0.03

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
-from pipeline.records import Cause
+from why_zero.records import Cause
 
 
 @dataclass(frozen=True)

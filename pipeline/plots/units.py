@@ -10,9 +10,20 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Patch
 
-from pipeline.plots.sheet import WIDTH, blank, count_epochs, grid, head, key, place, sheet, table
+from pipeline.plots.figure_layout import (
+    WIDTH,
+    blank,
+    count_epochs,
+    grid,
+    head,
+    key,
+    place,
+    sheet,
+    table,
+)
 from pipeline.plots.style import DEAD, FIRING_RATES, SMALL, percent
-from pipeline.records import Floats, History
+from pipeline.records import History
+from why_zero.records import Floats
 
 
 def draw_units(history: History, title: str) -> Figure:

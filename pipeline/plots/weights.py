@@ -13,10 +13,10 @@ from matplotlib.patches import Patch, Rectangle
 from numpy.typing import NDArray
 
 from pipeline.plots.choice import evenly
-from pipeline.plots.paper import Paper, ratio
-from pipeline.plots.sheet import RIGHT, WIDTH, key, place, sheet
+from pipeline.plots.figure_layout import RIGHT, WIDTH, key, place, sheet
 from pipeline.plots.style import DEAD, INK, SMALL, WEIGHTS, percent
-from pipeline.records import Floats, UnitStates
+from pipeline.plots.tile_layout import Paper, ratio
+from why_zero.records import Floats, UnitStates
 
 COLUMNS = 12
 LEAST_PIXELS = 28

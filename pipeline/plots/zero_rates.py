@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from pipeline.plots.intervals import Scale
 from pipeline.plots.panels import NARROW, panel
 from pipeline.plots.style import CAUSES, INK, NORMAL
-from pipeline.records import Floats
+from why_zero.records import Floats
 
 
 def draw_zero_rates(

@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Sequence
 
 from pipeline import comparison
+from pipeline.config.options import CompareSettings
+from pipeline.config.settings import texts
 from pipeline.console import Console
 from pipeline.errors import PipelineError
-from pipeline.options import CompareSettings
-from pipeline.recall import recall
-from pipeline.records import Result
-from pipeline.settings import texts
+from pipeline.records.result import Result
+from pipeline.runs.load import recall
 from pipeline.tracking import FoundRun, Tracker, any_of, connect, tagged
 
 BY_RESULTS = (

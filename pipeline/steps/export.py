@@ -8,11 +8,11 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from pipeline.bundle import Contents, Rebuilt, assemble, check_extra, layout, placed, rebuild
+from pipeline.config.options import ExportSettings
+from pipeline.config.settings import texts
 from pipeline.console import Console
 from pipeline.data import prepared
 from pipeline.errors import PipelineError
-from pipeline.options import ExportSettings
-from pipeline.settings import texts
 from pipeline.tracking import (
     fetch_artifacts,
     fetch_example,

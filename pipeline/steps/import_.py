@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from pipeline.bundle import received
+from pipeline.config.options import ImportSettings
+from pipeline.config.settings import texts
 from pipeline.console import Console
-from pipeline.options import ImportSettings
-from pipeline.settings import texts
 from pipeline.tracking import arrive, open_at, taken_up
 
 

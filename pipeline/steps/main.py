@@ -3,17 +3,17 @@
 from dataclasses import fields
 
 from pipeline import comparison, plots
-from pipeline import device as devices
+from pipeline.config.options import MainSettings, PrepareSettings, ToySettings
+from pipeline.config.recipe import Recipe, Training
+from pipeline.config.settings import canonical, texts
 from pipeline.console import Console
 from pipeline.data import KNOWN_NAMES, prepared, split
 from pipeline.fit import Task, Workplace, fit
-from pipeline.options import MainSettings, PrepareSettings, ToySettings
-from pipeline.recipe import Recipe, Training
-from pipeline.records import Result
-from pipeline.settings import canonical, texts
+from pipeline.records.result import Result
+from pipeline.runs.links import where_to_look
 from pipeline.steps import prepare, toy
 from pipeline.tracking import Run, connect
-from pipeline.where_to_look import where_to_look
+from pipeline.training import device as devices
 
 
 def run(settings: MainSettings, console: Console) -> None:

@@ -2,14 +2,14 @@
 
 from dataclasses import fields
 
-from pipeline import device as devices
+from pipeline.config.options import MnistSettings
+from pipeline.config.recipe import Recipe
+from pipeline.config.settings import texts
 from pipeline.console import Console
 from pipeline.data import prepared
 from pipeline.fit import Task, Workplace, fit
-from pipeline.options import MnistSettings
-from pipeline.recipe import Recipe
-from pipeline.settings import texts
 from pipeline.tracking import connect
+from pipeline.training import device as devices
 
 
 def run(settings: MnistSettings, console: Console) -> None:

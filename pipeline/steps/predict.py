@@ -5,7 +5,12 @@ It logs nothing: asking changes no run.
 
 from collections.abc import Sequence
 
-from pipeline.answers import (
+from pipeline.config.options import PredictSettings
+from pipeline.console import Console, literal
+from pipeline.data import class_names
+from pipeline.errors import PipelineError
+from pipeline.markdown import Row
+from pipeline.predict import (
     Answer,
     Asked,
     Inside,
@@ -20,11 +25,6 @@ from pipeline.answers import (
     read_inputs,
     tables,
 )
-from pipeline.console import Console, literal
-from pipeline.data import class_names
-from pipeline.errors import PipelineError
-from pipeline.options import PredictSettings
-from pipeline.report import Row
 from pipeline.tracking import Tracker, open_at, signature_of
 
 UNITS = """\

@@ -3,13 +3,13 @@
 from pathlib import Path
 
 from pipeline import plots
+from pipeline.config.options import PrepareSettings
+from pipeline.config.settings import texts
 from pipeline.console import Console
 from pipeline.data import ImageData, load, write_prepared
-from pipeline.fingerprint import fingerprint
-from pipeline.options import PrepareSettings
-from pipeline.publish import log_dataset
-from pipeline.report import table
-from pipeline.settings import texts
+from pipeline.markdown import table
+from pipeline.runs.fingerprint import fingerprint
+from pipeline.runs.publish import log_dataset
 from pipeline.tracking import Run, connect
 
 

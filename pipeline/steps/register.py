@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 
-from pipeline import gates
+from pipeline.config.options import RegisterSettings
+from pipeline.config.settings import texts
 from pipeline.console import Console
-from pipeline.gates import Candidate, GateError, Holder, Verdict
-from pipeline.model_card import model_card
-from pipeline.options import RegisterSettings
-from pipeline.report import table
-from pipeline.selection import Selection, select
-from pipeline.settings import texts
+from pipeline.markdown import table
+from pipeline.registry import gates
+from pipeline.registry.gates import Candidate, GateError, Holder, Verdict
+from pipeline.registry.model_card import model_card
+from pipeline.registry.selection import Selection, select
 from pipeline.tracking import Registry, Run, Version, connect
 
 CARD = "model_card.md"

@@ -9,16 +9,16 @@ from typing import Any
 import torch
 
 from pipeline import comparison
-from pipeline import device as devices
+from pipeline.config.options import SweepSettings
+from pipeline.config.recipe import Recipe, Schedule
+from pipeline.config.settings import canonical, texts
 from pipeline.console import Console
 from pipeline.data import ImageData, prepared
 from pipeline.errors import UsageError
 from pipeline.fit import Fitted, Task, Workplace, fit
-from pipeline.options import SweepSettings
-from pipeline.recipe import Recipe, Schedule
-from pipeline.settings import canonical, texts
+from pipeline.runs.links import where_to_look
 from pipeline.tracking import connect
-from pipeline.where_to_look import where_to_look
+from pipeline.training import device as devices
 
 MOST_NETWORKS = 10_000  # more is a slip of the pen, and would fill the memory
 

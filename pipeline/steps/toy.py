@@ -7,19 +7,20 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import save_file
 
-from pipeline import explorer, notebook, toy
+from pipeline.config.options import ToySettings
+from pipeline.config.recipe import Recipe
+from pipeline.config.settings import texts
 from pipeline.console import Console
 from pipeline.errors import PipelineError
-from pipeline.fingerprint import fingerprint
-from pipeline.mask_mean import mask_mean_gap
-from pipeline.options import ToySettings
-from pipeline.probe import BrokenIdentity
-from pipeline.recipe import Recipe
-from pipeline.records import metrics
-from pipeline.report import table
-from pipeline.settings import texts
+from pipeline.markdown import table
+from pipeline.records.metrics import metrics
+from pipeline.runs.fingerprint import fingerprint
+from pipeline.toy import experiment, notebook
+from pipeline.toy.exact_mask_average import mask_mean_gap
+from pipeline.toy.page import render_page
+from pipeline.toy.unit_table import COLUMNS, LEGEND, unit_rows
 from pipeline.tracking import Run, Tracker, connect
-from pipeline.unit_table import COLUMNS, LEGEND, unit_rows
+from why_zero import BrokenIdentity
 
 TRACE = "trace.safetensors"
 ROUNDING = 1e-12
@@ -47,23 +48,23 @@ def run(settings: ToySettings, console: Console, *, pipeline: str | None = None)
             step.describe(f"The same toy ran before, in run [{found.name}]({page}).")
             console.line(f"toy: ran before (run {found.id}); force=true runs it again")
             return
-        arms = toy.recipes(
+        arms = experiment.recipes(
             drop_rate=settings.drop_rate,
             learning_rate=settings.learning_rate,
             epochs=settings.epochs,
             seed=settings.seed,
         )
-        trace = toy.run(arms, settings.init)
+        trace = experiment.run(arms, settings.init)
         _check_finite(trace)
         check_the_first_layer(trace)
         pages = [
             _log_arm(tracker, recipe, arm, trace, step=step, init=settings.init)
-            for arm, recipe in zip(toy.ARMS, arms, strict=True)
+            for arm, recipe in zip(experiment.ARMS, arms, strict=True)
         ]
         masks = _mask_means(arms, trace)
         _log_trace(step, trace, pages, masks=masks)
         step.text(
-            explorer.page(
+            render_page(
                 trace,
                 drop_rate=settings.drop_rate,
                 learning_rate=settings.learning_rate,
@@ -78,7 +79,7 @@ def run(settings: ToySettings, console: Console, *, pipeline: str | None = None)
         console.line(masks)
 
 
-def _check_finite(trace: toy.Trace) -> None:
+def _check_finite(trace: experiment.Trace) -> None:
     """Refuse a toy that has diverged.
 
     Raises:
@@ -94,13 +95,13 @@ def _check_finite(trace: toy.Trace) -> None:
                 )
 
 
-def check_the_first_layer(trace: toy.Trace) -> None:
+def check_the_first_layer(trace: experiment.Trace) -> None:
     """Check identity 9: no dead unit of h1 comes back.
 
     Raises:
         BrokenIdentity: one does.
     """
-    for arm in toy.ARMS:
+    for arm in experiment.ARMS:
         is_dead = trace.arrays[f"{arm}/h1/fired"] == 0
         revived = np.argwhere(is_dead[:-1] & ~is_dead[1:])
         if "relu" in arm and len(revived):
@@ -117,7 +118,7 @@ def _log_arm(
     tracker: Tracker,
     recipe: Recipe,
     arm: str,
-    trace: toy.Trace,
+    trace: experiment.Trace,
     *,
     step: Run,
     init: str,
@@ -131,7 +132,7 @@ def _log_arm(
         recipe.parameters
         | {"device": "cpu", "dataset": f"toy {init}", "dataset_digest": digest, "init": init},
         step="toy",
-        tags={"pipeline": step.id, "arm": arm, "stack_size": str(len(toy.ARMS))},
+        tags={"pipeline": step.id, "arm": arm, "stack_size": str(len(experiment.ARMS))},
     ) as run:
         befores = (None, *history[:-1])
         run.series(
@@ -141,14 +142,14 @@ def _log_arm(
         return f"[{arm}]({run.page})"
 
 
-def _mask_means(arms: list[Recipe], trace: toy.Trace) -> str:
+def _mask_means(arms: list[Recipe], trace: experiment.Trace) -> str:
     """How far the mean over all masks is from evaluation mode, in words.
 
     Raises:
         BrokenIdentity: it is not equal for the linear network.
     """
     gaps, sizes = {}, {}
-    for arm, recipe in zip(toy.ARMS, arms, strict=True):
+    for arm, recipe in zip(experiment.ARMS, arms, strict=True):
         weights = {name: trace.arrays[f"{arm}/{name}"][-1] for name in notebook.WEIGHTS}
         x = trace.arrays["samples/x"].astype(np.float64)
         gaps[arm], sizes[arm] = mask_mean_gap(recipe, weights, x)
@@ -164,10 +165,14 @@ def _mask_means(arms: list[Recipe], trace: toy.Trace) -> str:
     )
 
 
-def _log_trace(step: Run, trace: toy.Trace, pages: list[str], *, masks: str) -> None:
+def _log_trace(step: Run, trace: experiment.Trace, pages: list[str], *, masks: str) -> None:
     """Log the trace, and what every unit was as the description."""
     rows = unit_rows(trace)
-    header = {"format": "why-zero trace 1", "arms": ",".join(toy.ARMS), "about": toy.__doc__ or ""}
+    header = {
+        "format": "why-zero trace 1",
+        "arms": ",".join(experiment.ARMS),
+        "about": experiment.__doc__ or "",
+    }
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / TRACE
         save_file(dict(trace.arrays), path, metadata=header)

@@ -6,15 +6,6 @@ The only room that imports mlflow. It must not know how anything is trained, mea
 from pathlib import Path
 
 from pipeline.tracking.address import any_of, tagged
-from pipeline.tracking.arrival import arrive
-from pipeline.tracking.charts import (
-    BarChart,
-    ImageGrid,
-    LineChart,
-    ParallelCoordinates,
-    Scatter,
-)
-from pipeline.tracking.departure import fetch_artifacts, fetch_example, read_contents, write_model
 from pipeline.tracking.found import FoundRun
 from pipeline.tracking.loaded import requirements_of, signature_of
 from pipeline.tracking.models import STATE_DICT, log_model
@@ -24,14 +15,28 @@ from pipeline.tracking.runs import Outcome, Run
 from pipeline.tracking.store import open_at
 from pipeline.tracking.system import watching_system
 from pipeline.tracking.tracker import Tracker, connect
-from pipeline.tracking.view import Section, View
+from pipeline.tracking.transfer.read_store import (
+    fetch_artifacts,
+    fetch_example,
+    read_contents,
+    write_model,
+)
+from pipeline.tracking.transfer.write_store import arrive
+from pipeline.tracking.views.charts import (
+    BarChart,
+    ImageGrid,
+    LineChart,
+    ParallelCoordinates,
+    Scatter,
+)
+from pipeline.tracking.views.view import Section, View
 
 # The file that loads a model in a process of its own: run, never imported.
-STRANGER = Path(__file__).with_name("stranger.py")
+ISOLATED_LOAD = Path(__file__).with_name("isolated_load.py")
 
 __all__ = [
+    "ISOLATED_LOAD",
     "STATE_DICT",
-    "STRANGER",
     "BarChart",
     "FoundRun",
     "ImageGrid",

@@ -9,8 +9,8 @@ from urllib.parse import quote
 
 from mlflow.entities.model_registry import ModelVersion
 
+from pipeline.config.model_address import model_address
 from pipeline.errors import PipelineError
-from pipeline.model_address import model_address
 from pipeline.tracking.environment import setting
 from pipeline.tracking.store import Store, found_or_none
 

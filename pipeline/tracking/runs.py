@@ -14,6 +14,7 @@ from pipeline.errors import PipelineError
 from pipeline.tracking.environment import setting
 from pipeline.tracking.log import Log
 from pipeline.tracking.store import Store, one_line
+from why_zero.errors import WhyZeroError
 
 Outcome = Literal["finished", "failed", "killed"]
 
@@ -90,6 +91,6 @@ class Run(Log):
 
 
 def _reason(error: BaseException) -> str | None:
-    if isinstance(error, PipelineError):
+    if isinstance(error, WhyZeroError):
         return one_line(error)
     return f"{type(error).__name__}: {one_line(error)}" if isinstance(error, Exception) else None

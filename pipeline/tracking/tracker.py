@@ -14,21 +14,15 @@ from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, ErrorCode
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from pipeline.errors import PipelineError
-from pipeline.tracking.address import (
-    comparison_page,
-    run_page,
-    ui_base,
-    ui_command,
-    view_page,
-)
+from pipeline.tracking.address import comparison_page, run_page, ui_base, ui_command, view_page
 from pipeline.tracking.found import FoundRun, found, has_artifacts, local_artifacts
 from pipeline.tracking.processes import TAG, host, is_dead, this_process
 from pipeline.tracking.registry import Registry
 from pipeline.tracking.runs import Run
 from pipeline.tracking.source import commit_tags, source_tags
 from pipeline.tracking.store import Store, found_or_none, one_line, open_store
-from pipeline.tracking.view import View
-from pipeline.tracking.views import keep
+from pipeline.tracking.views.keep import keep
+from pipeline.tracking.views.view import View
 
 Kind = Literal["network", "step"]
 

@@ -12,15 +12,15 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric
 
 from pipeline.bundle.digests import sums_text
+from pipeline.config.options import ExportSettings
+from pipeline.config.recipe import Recipe
 from pipeline.console import Console
 from pipeline.data import ImageData, write_prepared
 from pipeline.data.images import Part, assemble
-from pipeline.options import ExportSettings
-from pipeline.publish import log_dataset
-from pipeline.recipe import Recipe
-from pipeline.stack import Stack, plain
+from pipeline.runs.publish import log_dataset
 from pipeline.steps import export
 from pipeline.tracking import connect, log_model
+from pipeline.training.stack import Stack, plain
 
 RECIPE = Recipe(widths=(8,), epochs=2, drop_rate=0.5)
 

@@ -19,7 +19,7 @@ from mlflow import MlflowClient
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
-from pipeline import cli
+from pipeline.cli import commands
 from pipeline.data import prepared, write_prepared
 from pipeline.data.images import Part, assemble
 
@@ -34,7 +34,7 @@ def export(exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> E
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{exported.parent}/mlflow.db")
     monkeypatch.delenv("MLFLOW_RUN_ID", raising=False)
     (tmp_path / "prepared").symlink_to(exported.parent / "prepared")
-    return lambda *arguments: cli.run(
+    return lambda *arguments: commands.run(
         ["export", "--model", "models:/mine@champion", *map(str, arguments)]
     )
 

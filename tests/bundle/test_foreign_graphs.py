@@ -17,8 +17,8 @@ import torch
 from mlflow import MlflowClient
 from PIL import Image
 
-from pipeline import cli
-from pipeline.tracking import STRANGER, stranger
+from pipeline.cli import commands
+from pipeline.tracking import ISOLATED_LOAD, isolated_load
 
 ADDRESS = "models:/mine@champion"
 
@@ -106,7 +106,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def bring(bundle: Path, store: Path) -> Path:
     """Import the bundle, and return its model's graph in the store."""
     command = ["import", "--bundle", str(bundle), "--to", f"sqlite:///{store}/here.db"]
-    assert cli.run(command) == 0
+    assert commands.run(command) == 0
     [graph] = [path for path in store.rglob("model.pt2") if bundle not in path.parents]
     return graph
 
@@ -114,8 +114,8 @@ def bring(bundle: Path, store: Path) -> Path:
 def predict_and_export(store: Path) -> None:
     Image.fromarray(np.eye(6, 5, dtype=np.uint8) * 255).save(store / "a.png")
     options = ("--layout", "whole", "--why", "true")
-    assert cli.run(["predict", "a.png", "--model", ADDRESS, *options]) == 0
-    assert cli.run(["export", "--model", ADDRESS, "--out", str(store / "again")]) == 0
+    assert commands.run(["predict", "a.png", "--model", ADDRESS, *options]) == 0
+    assert commands.run(["export", "--model", ADDRESS, "--out", str(store / "again")]) == 0
 
 
 def test_a_graph_in_a_bundle_is_never_opened_and_written_anew(
@@ -148,7 +148,7 @@ def test_the_isolated_process_reads_what_was_searched_for_pickles(
     graph = bring(bundle, store)
     graph.write_bytes(poisoned(graph, marker))
     np.savez(store / "batches.npz", a=np.zeros((2, 1, 6, 5), np.float32))
-    command = [sys.executable, "-I", str(STRANGER), ADDRESS, "batches.npz", "answers.npz"]
+    command = [sys.executable, "-I", str(ISOLATED_LOAD), ADDRESS, "batches.npz", "answers.npz"]
     subprocess.run(command, check=True, capture_output=True)
     assert np.load("answers.npz")["pytorch a"].shape == (2, 3)
     assert not marker.exists()
@@ -209,7 +209,7 @@ def test_an_archive_that_is_written_anew_holds_what_zipfile_reads(tmp_path: Path
     path.write_bytes(two_faced(shown, hidden=shown | {"a/b": b"hidden and longer"}))
     reader = torch.PyTorchFileReader(str(path))
     assert reader.get_record("b") == b"hidden and longer"
-    stranger.rewrite(path)
+    isolated_load.rewrite(path)
     assert torch.PyTorchFileReader(str(path)).get_record("b") == b"shown"
 
 

@@ -16,7 +16,7 @@ import pytest
 import torch
 from safetensors.numpy import save_file
 
-from pipeline.bundle import received, source
+from pipeline.bundle import archive, received
 from pipeline.errors import PipelineError
 
 Spoil = Callable[[Path], object]
@@ -370,6 +370,6 @@ def test_a_bundle_of_more_than_anybody_needs_is_refused_before_it_is_read(
     bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, said: str
 ) -> None:
     path = packed(bundle, tmp_path / "b.zip", lambda _: None)
-    monkeypatch.setattr(source, limit, 10)
+    monkeypatch.setattr(archive, limit, 10)
     for given in (bundle, path):
         assert said in refusal(given)

@@ -6,8 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.recipe import Recipe
-from pipeline.records import EpochRecord, LayerRecord, Result, Score, UnitStates, ZeroCauses
+from pipeline.config.recipe import Recipe
+from pipeline.records import EpochRecord, LayerRecord, Score
+from pipeline.records.result import Result
+from why_zero.records import UnitStates, ZeroCauses
 
 
 def make_layer(name: str, counts: Sequence[int], fired: Sequence[int] | None) -> LayerRecord:

@@ -9,7 +9,7 @@ import pytest
 from pipeline.comparison.groups import contests
 from pipeline.comparison.page import page
 from pipeline.comparison.standings import standings
-from pipeline.records import Result
+from pipeline.records.result import Result
 
 api = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install .[test]")
 

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import pytest
 
 from pipeline.comparison.groups import contests
-from pipeline.recipe import Recipe
-from pipeline.records import Result
-from pipeline.settings import parsed
+from pipeline.config.recipe import Recipe
+from pipeline.config.settings import parsed
+from pipeline.records.result import Result
 
 Network = Callable[..., Result]
 Sweep = Callable[..., list[Result]]

@@ -8,7 +8,7 @@ import pytest
 from pipeline.comparison import measures
 from pipeline.comparison.devices import device_pairs
 from pipeline.comparison.groups import contests
-from pipeline.records import Result
+from pipeline.records.result import Result
 
 Network = Callable[..., Result]
 

@@ -13,7 +13,7 @@ from pipeline.comparison.groups import contests
 from pipeline.comparison.markdown import ROOM, markdown
 from pipeline.comparison.page import page
 from pipeline.comparison.standings import Standings, standings
-from pipeline.records import Result
+from pipeline.records.result import Result
 
 Network = Callable[..., Result]
 Sweep = Callable[..., list[Result]]

@@ -9,7 +9,7 @@ from scipy import stats
 
 from pipeline.comparison.groups import contests
 from pipeline.comparison.standings import Standings, standings
-from pipeline.records import Result
+from pipeline.records.result import Result
 
 Network = Callable[..., Result]
 Sweep = Callable[..., list[Result]]

@@ -7,7 +7,7 @@ import numpy as np
 from pipeline.comparison.groups import contests
 from pipeline.comparison.standings import standings
 from pipeline.comparison.verdict import chosen_on_the_test_set, verdict
-from pipeline.records import Result
+from pipeline.records.result import Result
 
 Network = Callable[..., Result]
 Sweep = Callable[..., list[Result]]

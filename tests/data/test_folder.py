@@ -14,7 +14,7 @@ from pipeline.data import read_folder
 from pipeline.errors import PipelineError, UsageError
 
 Encode = Callable[[NDArray[np.generic]], bytes]
-PACKAGE_MNIST = Path(__file__).parents[2] / "pipeline" / "mnist"
+PACKAGE_MNIST = Path(__file__).parents[2] / "pipeline" / "data" / "mnist"
 
 
 def test_four_files_become_images_labels_and_classes(own_folder: Path) -> None:

@@ -22,7 +22,7 @@ from pipeline.errors import PipelineError, UsageError
 
 Encode = Callable[[NDArray[np.generic]], bytes]
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
-PACKAGE_MNIST = Path(__file__).parents[2] / "pipeline" / "mnist"
+PACKAGE_MNIST = Path(__file__).parents[2] / "pipeline" / "data" / "mnist"
 needs_debian = pytest.mark.skipif(
     not DEBIAN.is_dir(), reason="needs Debian's package dataset-fashion-mnist"
 )

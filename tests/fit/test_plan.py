@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 import torch
 
+from pipeline.config.recipe import Recipe
 from pipeline.data import ImageData
 from pipeline.fit.plan import network_bytes, stacks
 from pipeline.fit.tasks import Task
-from pipeline.recipe import Recipe
 
 CPU = torch.device("cpu")
 

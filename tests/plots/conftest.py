@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from pipeline import plots
-from pipeline.records import EpochRecord, LayerRecord, Score, UnitStates, ZeroCauses
+from pipeline.records import EpochRecord, LayerRecord, Score
+from why_zero.records import UnitStates, ZeroCauses
 
 
 def make_causes(active: int, dropped: int, inactive: int, both: int) -> ZeroCauses:

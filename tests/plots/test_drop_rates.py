@@ -6,7 +6,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from pipeline import plots
-from pipeline.recipe import Recipe
+from pipeline.config.recipe import Recipe
 from pipeline.records import EpochRecord, LayerRecord
 
 TITLE = "relu+dropout p=0.5 seed 0"

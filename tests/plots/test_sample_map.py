@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 
 from pipeline import plots
 from pipeline.plots import style
-from pipeline.records import CAUSES, CauseMap
+from pipeline.records import CauseMap
+from why_zero.records import CAUSES
 
 TITLE = "relu+dropout p=0.5 seed 0"
 ACTIVE, DROPPED, INACTIVE, BOTH = range(4)

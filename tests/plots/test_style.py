@@ -17,8 +17,8 @@ from matplotlib.typing import ColorType
 from numpy.typing import NDArray
 
 from pipeline import plots
+from pipeline.config.recipe import Recipe
 from pipeline.plots import style
-from pipeline.recipe import Recipe
 from pipeline.records import EpochRecord
 
 TITLE = "relu+dropout p=0.5 seed 0"

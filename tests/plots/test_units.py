@@ -7,7 +7,8 @@ from matplotlib.figure import Figure
 
 from pipeline import plots
 from pipeline.plots import style
-from pipeline.records import EpochRecord, LayerRecord, UnitStates, ZeroCauses
+from pipeline.records import EpochRecord, LayerRecord
+from why_zero.records import UnitStates, ZeroCauses
 
 TITLE = "relu+dropout p=0.5 seed 0"
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from pipeline import plots
 from pipeline.plots.style import DEAD, WEIGHTS
-from pipeline.records import UnitStates
+from why_zero.records import UnitStates
 
 TITLE = "relu+dropout p=0.5 seed 0"
 # Three units, images of 1 x 2 pixels; the second unit is dead.

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline import cli
+from pipeline.cli import commands
+from pipeline.config.recipe import Recipe
 from pipeline.console import Console
 from pipeline.data import ImageData, load
 from pipeline.data.images import Part, assemble
 from pipeline.fit import Task, Workplace, fit
-from pipeline.recipe import Recipe
-from pipeline.stack import Stack, plain
 from pipeline.tracking import FoundRun, Tracker, connect, log_model
+from pipeline.training.stack import Stack, plain
 
 MODEL = "models:/digits@champion"
 UNMASKED = "models:/digits@unmasked"
@@ -104,7 +104,9 @@ def predict(
         monkeypatch.delenv(name, raising=False)
 
     def call(*arguments: object, model: str = MODEL) -> int:
-        return cli.run(["predict", "--model", model, *(str(argument) for argument in arguments)])
+        return commands.run(
+            ["predict", "--model", model, *(str(argument) for argument in arguments)]
+        )
 
     return call
 

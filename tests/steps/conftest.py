@@ -9,7 +9,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from pipeline import cli
+from pipeline.cli import commands
 
 Pipeline = Callable[..., int]
 
@@ -58,7 +58,7 @@ def runs(store: str, experiment: str) -> Callable[..., list[Run]]:
 @pytest.fixture
 def pipeline(experiment: str) -> Pipeline:  # noqa: ARG001 - wanted for what it sets
     """Runs one command in this process and returns its exit code."""
-    return lambda *arguments: cli.run([str(argument) for argument in arguments])
+    return lambda *arguments: commands.run([str(argument) for argument in arguments])
 
 
 @pytest.fixture(scope="session")

@@ -11,10 +11,10 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from pipeline import comparison
+from pipeline.config.recipe import Recipe
 from pipeline.console import Console
 from pipeline.data import prepared
 from pipeline.fit import Task, Workplace, fit
-from pipeline.recipe import Recipe
 from pipeline.tracking import connect
 
 Runs = Callable[..., list[Run]]

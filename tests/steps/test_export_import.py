@@ -25,7 +25,7 @@ from mlflow.artifacts import download_artifacts
 from mlflow.entities import Metric, Run
 from mlflow.exceptions import MlflowException
 
-from pipeline import cli
+from pipeline.cli import commands
 from pipeline.tracking import connect
 from pipeline.tracking.address import run_page
 
@@ -44,7 +44,7 @@ def trained(store: str, small: Path, tmp_path_factory: pytest.TempPathFactory) -
         patch.setenv("MLFLOW_EXPERIMENT_NAME", "on its way")
         for name in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID"):
             patch.delenv(name, raising=False)
-        assert cli.run(["mnist", "--data", str(small), *SETTINGS]) == 0
+        assert commands.run(["mnist", "--data", str(small), *SETTINGS]) == 0
         tracker = connect()
         [network] = tracker.search("tags.kind = 'network'")
         assert network.model is not None
@@ -60,7 +60,7 @@ def trained(store: str, small: Path, tmp_path_factory: pytest.TempPathFactory) -
         tracker.registry.point("first", version)
         out = folder / "small.zip"
         command = ["export", "--model", ADDRESS, "--out", str(out), "--data", str(small)]
-        assert cli.run(command) == 0
+        assert commands.run(command) == 0
     return out
 
 
@@ -89,7 +89,7 @@ def bring(target: str, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]
 
     def run(bundle: Path, to: str, *arguments: str) -> str:
         capsys.readouterr()
-        assert cli.run(["import", "--bundle", str(bundle), "--to", to, *arguments]) == 0
+        assert commands.run(["import", "--bundle", str(bundle), "--to", to, *arguments]) == 0
         return capsys.readouterr().out
 
     return run
@@ -206,7 +206,7 @@ def test_an_import_that_breaks_off_after_a_write_is_completed_by_the_next_withou
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(MlflowClient, write, break_off)
-        assert cli.run(["import", "--bundle", str(trained), "--to", target]) == 1
+        assert commands.run(["import", "--bundle", str(trained), "--to", target]) == 1
     bring(trained, target)
     after = rows(target)
     assert (after["runs"], after["logged_models"], after["model_versions"]) == (1, 1, 1)
@@ -235,7 +235,7 @@ def test_a_refused_bundle_makes_no_store_at_all(
     (tmp_path / "target.db").unlink()
     damaged = tmp_path / "damaged.zip"
     damaged.write_bytes(trained.read_bytes()[:-100])
-    assert cli.run(["import", "--bundle", str(damaged), "--to", target]) == 1
+    assert commands.run(["import", "--bundle", str(damaged), "--to", target]) == 1
     shown = capsys.readouterr().err
     assert shown.count("\n") == 1
     assert str(damaged) in shown
@@ -249,7 +249,7 @@ def test_under_mlflow_run_a_refusal_is_the_reason_in_the_run_that_it_opened(
     opened = client.create_run(client.create_experiment("of mlflow run")).info.run_id
     monkeypatch.setenv("MLFLOW_TRACKING_URI", target)
     monkeypatch.setenv("MLFLOW_RUN_ID", opened)
-    assert cli.run(["import", "--bundle", str(tmp_path / "nowhere.zip")]) == 1
+    assert commands.run(["import", "--bundle", str(tmp_path / "nowhere.zip")]) == 1
     run = client.get_run(opened)
     assert (run.info.status, run.data.tags["outcome"]) == ("FAILED", "failed")
     assert "nowhere.zip" in run.data.tags["reason"]
@@ -263,7 +263,7 @@ def test_a_network_that_came_by_a_bundle_is_not_trained_again(
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_URI", target)
         patch.setenv("MLFLOW_EXPERIMENT_NAME", "on its way")
-        assert cli.run(["mnist", "--data", str(small), *SETTINGS]) == 0
+        assert commands.run(["mnist", "--data", str(small), *SETTINGS]) == 0
     network_of(MlflowClient(target))  # the only one
 
 

@@ -16,9 +16,9 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from safetensors.numpy import load_file
 
+from pipeline.config.recipe import Recipe
 from pipeline.errors import PipelineError
 from pipeline.fit import members
-from pipeline.recipe import Recipe
 
 Runs = Callable[..., list[Run]]
 Pipeline = Callable[..., int]

@@ -13,18 +13,18 @@ import torch
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from pipeline import device as devices
+from pipeline.config.options import SweepSettings
+from pipeline.config.recipe import Recipe
+from pipeline.config.settings import parsed
 from pipeline.console import Console
 from pipeline.data import prepared
 from pipeline.errors import PipelineError, UsageError
 from pipeline.fit import Fitted, Task, Workplace, fitting, members, stack_run
-from pipeline.options import SweepSettings
-from pipeline.recipe import Recipe
 from pipeline.records import EpochRecord
-from pipeline.settings import parsed
-from pipeline.stack import Stack
 from pipeline.steps.sweep import recipes_of
 from pipeline.tracking import connect
+from pipeline.training import device as devices
+from pipeline.training.stack import Stack
 
 Runs = Callable[..., list[Run]]
 Pipeline = Callable[..., int]
@@ -37,7 +37,7 @@ QUICK = (
 # Kills the process at the given write to the store, as SIGKILL from outside would.
 DYING = """
 import os, signal, sys
-from pipeline import cli
+from pipeline.cli import commands
 from pipeline.tracking.store import Store
 
 writing, left = Store.writing, [int(sys.argv[1])]
@@ -49,7 +49,7 @@ def dying(self):
     return writing(self)
 
 Store.writing = dying
-sys.exit(cli.run(sys.argv[2:]))
+sys.exit(commands.run(sys.argv[2:]))
 """
 
 

@@ -1,0 +1,127 @@
+"""A model's files and records made into a bundle that stands alone.
+
+It must not know which store they come from.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jaxtyping import Float32
+from torch import Tensor
+
+import pipeline
+from pipeline.bundle import layout
+from pipeline.bundle.checks import check_files, takes
+from pipeline.bundle.contents import Contents, OnnxRecord, Summary
+from pipeline.bundle.convert import OPSET, to_onnx
+from pipeline.bundle.files import write_records, write_text
+from pipeline.bundle.meaning import check_meaning
+from pipeline.bundle.model_folder import standing_alone
+from pipeline.bundle.pages import predict_script, readme
+from pipeline.bundle.rebuild import Rebuilt
+
+
+def assemble(
+    folder: Path,
+    contents: Contents,
+    *,
+    rebuilt: Rebuilt,
+    mlmodel: Mapping[str, Any],
+    images: Float32[Tensor, "images ..."],
+    compared_on: str,
+) -> Summary:
+    """Make a bundle of the model's files and the run's artifacts that are in its folder already.
+
+    Args:
+        folder: with the files of an MLflow model, written for this, and the artifacts of the run in
+            their places.
+        contents: what is known of them.
+        rebuilt: the network.
+        mlmodel: what the model's MLmodel says.
+        images: on which ONNX and PyTorch are compared.
+        compared_on: which images these are, for people.
+
+    Returns:
+        What the bundle says of itself.
+
+    Raises:
+        PipelineError: the model is none that this pipeline logs, or ONNX differs from it.
+    """
+    write_text(folder / layout.MLMODEL, standing_alone(mlmodel))
+    left_out = _leave_out(folder)
+    onnx = to_onnx(rebuilt.network, images)
+    (folder / layout.ONNX).write_bytes(onnx.content)
+    record = OnnxRecord(
+        opset=OPSET,
+        images=len(images),
+        compared_on=compared_on,
+        largest_difference=onnx.largest_difference,
+    )
+    summary = _summary(
+        contents, mlmodel, rebuilt=rebuilt, onnx=record, left_out=left_out, folder=folder
+    )
+    write_records(folder, contents, summary)
+    write_text(folder / layout.PREDICT, predict_script())
+    write_text(folder / layout.README, readme(summary))
+    names = sorted(
+        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
+    )
+    # What import would refuse is never written: the same checks as there.
+    layout.check_list(names)
+    check_files(folder, names)
+    check_meaning(contents, summary)
+    return summary
+
+
+def _leave_out(folder: Path) -> tuple[str, ...]:
+    """Remove the artifacts of kinds that no bundle takes, such as pickles, and name them."""
+    artifacts = folder / layout.ARTIFACTS
+    removed = []
+    for path in sorted(artifacts.rglob("*")):
+        name = path.relative_to(artifacts).as_posix()
+        if path.is_file() and not takes(name):
+            path.unlink()
+            removed.append(name)
+    return tuple(removed)
+
+
+def _summary(
+    contents: Contents,
+    mlmodel: Mapping[str, Any],
+    *,
+    rebuilt: Rebuilt,
+    onnx: OnnxRecord,
+    left_out: tuple[str, ...],
+    folder: Path,
+) -> Summary:
+    run, version = contents.run, contents.version
+    return Summary(
+        format=layout.FORMAT,
+        made_by=f"why-zero {pipeline.__version__}",
+        model=f"models:/{version.name}/{version.version}",
+        experiment=contents.experiment.name,
+        run=run.id,
+        run_name=run.name,
+        dataset=run.parameters.get("dataset", "unknown"),
+        dataset_digest=run.parameters.get("dataset_digest", "unknown"),
+        commit=run.tags.get("mlflow.source.git.commit"),
+        is_dirty=run.tags.get("dirty") == "true",
+        python=mlmodel["flavors"]["python_function"]["python_version"],
+        requirements=tuple((folder / layout.REQUIREMENTS).read_text("utf-8").split()),
+        input_shape=rebuilt.inputs,
+        output_shape=rebuilt.outputs,
+        classes=_classes(contents, rebuilt.outputs[-1]),
+        onnx=onnx,
+        left_out=left_out,
+    )
+
+
+def _classes(contents: Contents, count: int) -> tuple[str, ...]:
+    """What the outputs stand for, from the data set's class counts; else their numbers."""
+    for dataset in contents.run.datasets:
+        names = json.loads(dataset.profile or "{}").get("train_class_counts", {})
+        if len(names) == count:
+            return tuple(names)
+    return tuple(str(number) for number in range(count))

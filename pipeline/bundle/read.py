@@ -1,0 +1,130 @@
+"""A bundle that somebody hands in, verified in a folder of its own before anything is done.
+
+It must not know where its contents go.
+"""
+
+import hashlib
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.bundle import layout
+from pipeline.bundle.archive import BROKEN, Source, opened
+from pipeline.bundle.checks import check_files
+from pipeline.bundle.contents import Contents, Summary
+from pipeline.bundle.digests import digest, parse_sums
+from pipeline.bundle.files import read_contents, read_summary
+from pipeline.bundle.layout import BundleError
+from pipeline.bundle.meaning import check_meaning
+from pipeline.bundle.rebuild import Rebuilt, rebuild
+from pipeline.errors import PipelineError
+
+_CHUNK = 1 << 20
+_MOST_SUMS = 4 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bundle:
+    """A verified bundle.
+
+    Attributes:
+        folder: a copy of its files, every one with the digest that SHA256SUMS gives.
+        digest: of SHA256SUMS, which stands for all of it: 64 hexadecimal digits.
+        summary: what it says of itself.
+        contents: what it tells about the model.
+        rebuilt: its network, made anew from its weights.
+    """
+
+    folder: Path
+    digest: str
+    summary: Summary
+    contents: Contents
+    rebuilt: Rebuilt
+
+
+@contextmanager
+def received(bundle: Path) -> Iterator[Bundle]:
+    """The verified bundle of this folder or zip; its copy is gone after the block.
+
+    Digests come first, then what each file holds. Nothing of it is run or unpickled, and its graphs
+    (pt2, ONNX) are not even opened: the network is made anew from weights and parameters.
+
+    Raises:
+        BundleError: a file is missing, too many, damaged, or could do harm.
+        PipelineError: there is no such bundle, or it cannot be read.
+    """
+    with tempfile.TemporaryDirectory(prefix="bundle-") as temporary:
+        folder = Path(temporary)
+        try:
+            with opened(bundle) as source:
+                _copy(source, folder)
+        except OSError as error:
+            raise PipelineError(
+                f"a bundle must be readable, and there must be room for a copy, got {error}: "
+                "correct the path or its permissions, or make room"
+            ) from error
+        names = sorted(_files(folder))
+        check_files(folder, names)
+        summary, contents = read_summary(folder), read_contents(folder)
+        check_meaning(contents, summary)
+        rebuilt = rebuild(
+            contents.run.parameters,
+            weights=folder / layout.STATE_DICT,
+            example=folder / layout.EXAMPLE,
+        )
+        if (summary.input_shape, summary.output_shape) != (rebuilt.inputs, rebuilt.outputs):
+            raise BundleError(layout.SUMMARY, "other shapes than its network has")
+        yield Bundle(
+            folder=folder,
+            digest=digest(folder / layout.SUMS),
+            summary=summary,
+            contents=contents,
+            rebuilt=rebuilt,
+        )
+
+
+def _files(folder: Path) -> list[str]:
+    return [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+
+
+def _copy(source: Source, folder: Path) -> None:
+    """Copy the files that SHA256SUMS names, if these are all there are, verifying each.
+
+    Raises:
+        BundleError: the list or a digest differs from what is there.
+    """
+    if source.sizes.get(layout.SUMS, _MOST_SUMS) >= _MOST_SUMS:
+        raise BundleError(layout.SUMS, "no such file, or an endless one,")
+    _copy_one(source, layout.SUMS, folder)
+    try:
+        sums = parse_sums((folder / layout.SUMS).read_text("utf-8"))
+    except UnicodeDecodeError as error:
+        raise BundleError(layout.SUMS, "bytes that are no text") from error
+    for name in sorted(sums.keys() - source.sizes.keys()):
+        raise BundleError(name, "no such file")
+    for name in sorted(source.sizes.keys() - sums.keys() - {layout.SUMS}):
+        raise BundleError(name, f"a file that {layout.SUMS} does not name")
+    layout.check_list(sums)
+    for name, expected in sums.items():
+        if _copy_one(source, name, folder) != expected:
+            raise BundleError(name, "another digest than the one written down")
+
+
+def _copy_one(source: Source, name: str, folder: Path) -> str:
+    """Copy one file, of no more bytes than were announced, and return its SHA-256."""
+    running, left = hashlib.sha256(), source.sizes[name]
+    target = folder / name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with source.open(name) as file, target.open("xb") as copy:
+            while chunk := file.read(min(_CHUNK, left + 1)):
+                left -= len(chunk)
+                if left < 0:
+                    raise BundleError(name, "more bytes than announced")
+                running.update(chunk)
+                copy.write(chunk)
+    except BROKEN as error:
+        raise BundleError(name, f"damaged bytes ({error or type(error).__name__})") from error
+    return running.hexdigest()

@@ -1,0 +1,1 @@
+"""The command line: one command a step, and MLproject, both derived from the settings."""

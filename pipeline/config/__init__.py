@@ -1,0 +1,1 @@
+"""Settings and recipes: what can be chosen, its defaults, its rules. Starts without torch."""

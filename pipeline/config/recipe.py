@@ -1,0 +1,145 @@
+"""What a network is made from: everything its numbers depend on, data and device aside.
+
+It must not know torch or numpy: the command line is derived from it.
+"""
+
+from dataclasses import dataclass, fields
+from typing import Literal
+
+from pipeline.config.settings import (
+    COUNT,
+    NOT_NEGATIVE,
+    POSITIVE,
+    POSITIVE_COUNT,
+    RATE,
+    WIDTHS,
+    YES_OR_NO,
+    canonical,
+    choice,
+    setting,
+)
+from pipeline.errors import UsageError
+
+Activation = Literal["relu", "none"]
+Optimizer = Literal["adam", "sgd"]
+Select = Literal["last", "best"]
+Precision = Literal["float32", "bfloat16"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """The settings that all networks of a sweep share; their help says what they are."""
+
+    epochs: int = setting(
+        10, COUNT, "passes over the training images; 0: a census of the network as born"
+    )
+    batch_size: int = setting(200, POSITIVE_COUNT, "images an update")
+    momentum: float = setting(0.0, RATE, "of SGD")
+    weight_decay: float = setting(0.0, NOT_NEGATIVE, "L2 penalty of the optimizer")
+    holdout: int = setting(
+        5000, COUNT, "training images kept for validation; 0: validate on the test set"
+    )
+    patience: int = setting(
+        0, COUNT, "stop after this many epochs without a better validation loss; 0: never"
+    )
+    select: Select = setting(
+        "last", choice("last", "best"), "keep the last weights, or those of the best validation"
+    )
+    precision: Precision = setting(
+        "float32", choice("float32", "bfloat16"), "of the matrix products in training"
+    )
+    probe_every: int = setting(
+        20, COUNT, "watch every so many updates for the causes of zeros; 0: none"
+    )
+    mask_passes: int = setting(
+        3,
+        COUNT,
+        "passes over the training images, at birth and at the end, that tell which dead "
+        "units no dropout mask wakes; 0: none",
+    )
+
+    def __post_init__(self) -> None:
+        """Check the rule that holdout, patience and select make together.
+
+        Raises:
+            UsageError: something would be chosen by the test set.
+        """
+        if self.holdout == 0 and (self.patience or self.select == "best"):
+            chooser = f"patience={self.patience}" if self.patience else "select=best"
+            raise UsageError(
+                f"holdout must be at least 1 with {chooser}, got 0: it would choose by the test "
+                "set; hold images out, or leave patience and select at their defaults"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training(Schedule):
+    """The settings of a training run in all but the drop rate; their help says what they are."""
+
+    activation: Activation = setting(
+        "relu", choice("relu", "none"), "what follows each hidden layer; none: a linear network"
+    )
+    output_dropout: bool = setting(
+        True, YES_OR_NO, "drop the logits too, as the post does; false: hidden layers alone"
+    )
+    widths: tuple[int, ...] = setting((256, 256, 128, 128), WIDTHS, "units of each hidden layer")
+    optimizer: Optimizer = setting("adam", choice("adam", "sgd"), "how weights move")
+    learning_rate: float = setting(0.001, POSITIVE, "step size of the optimizer")
+    seed: int = setting(0, COUNT, "of initial weights, batch order and masks")
+
+    def __post_init__(self) -> None:
+        """Check the rules that two settings make together.
+
+        Raises:
+            UsageError: something would be chosen by the test set, or momentum goes nowhere.
+        """
+        super().__post_init__()
+        if self.momentum and self.optimizer != "sgd":
+            raise UsageError(
+                f"momentum must be 0 with optimizer={self.optimizer}, got {self.momentum:g}; "
+                "use optimizer=sgd"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe(Training):
+    """Everything one network's numbers depend on, data and device aside."""
+
+    drop_rate: float = setting(
+        0.5, RATE, "probability of dropping a unit for one training pass; 0: no dropout"
+    )
+
+    @property
+    def arm(self) -> str:
+        """The name of activation and dropout together: relu, relu+dropout, dropout, linear."""
+        parts = ["relu"] * (self.activation == "relu") + ["dropout"] * (self.drop_rate > 0)
+        return "+".join(parts) or "linear"
+
+    @property
+    def name(self) -> str:
+        """What a person calls this network in a list of runs: `relu+dropout p=0.5 seed 0`."""
+        rate = f" p={self.drop_rate:g}" if self.drop_rate > 0 else ""
+        return f"{self.arm}{rate} seed {self.seed}"
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The layers' names in metrics: h1 … hL, then logits."""
+        return (*(f"h{i}" for i in range(1, len(self.widths) + 1)), "logits")
+
+    def drop_rate_of(self, layer: str) -> float:
+        """The drop rate behind this layer: 0 for logits that are not dropped."""
+        return self.drop_rate if self.output_dropout or layer != "logits" else 0.0
+
+    def has_relu(self, layer: str) -> bool:
+        """Whether a ReLU can close the units of this layer."""
+        return self.activation == "relu" and layer != "logits"
+
+    @property
+    def validated_on(self) -> str:
+        """What validates this network, in words."""
+        return "held-out images" if self.holdout else "test set"
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """Every setting as canonical text, so that 0.5 and 0.50 are one value in MLflow."""
+        return {item.name: canonical(getattr(self, item.name)) for item in fields(Recipe)}

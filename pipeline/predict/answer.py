@@ -1,0 +1,116 @@
+"""What a network says of images, as records that programs read.
+
+It must not know how an answer is found, nor where it is shown.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from pipeline.predict.mc_dropout import MaskedAnswer
+from pipeline.predict.unit_counts import UnitCount
+from why_zero.records import CAUSES, Floats
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What a network says of one image.
+
+    Attributes:
+        image: its name.
+        classes: what the network's classes are called.
+        logits: shape (classes,).
+        units: of each ReLU layer; None where they were not asked for.
+        masked: under many dropout masks; None where they were not asked for.
+    """
+
+    image: str
+    classes: tuple[str, ...]
+    logits: Floats
+    units: tuple[UnitCount, ...] | None = None
+    masked: MaskedAnswer | None = None
+
+    @property
+    def probabilities(self) -> Floats:
+        """The softmax of the logits."""
+        weights = np.exp(self.logits - self.logits.max())
+        return np.asarray(weights / weights.sum())
+
+    @property
+    def label(self) -> int:
+        """The index of the most probable class."""
+        return int(self.logits.argmax())
+
+
+def record(answer: Answer) -> dict[str, Any]:
+    """One image as a program reads it; numbers by class have the classes' names as keys."""
+
+    def by_class(values: Iterable[Any]) -> dict[str, Any]:
+        return dict(zip(answer.classes, np.asarray(values).tolist(), strict=True))
+
+    label, probabilities = answer.label, answer.probabilities
+    found: dict[str, Any] = {
+        "image": answer.image,
+        "label": answer.classes[label],
+        "class": label,
+        "probability": float(probabilities[label]),
+        "probabilities": by_class(probabilities),
+        "logits": by_class(answer.logits),
+    }
+    if answer.units is not None:
+        found["units"] = {count.layer: numbers_of(count) for count in answer.units}
+    masked = answer.masked
+    if masked is not None:
+        found["masks"] = {
+            "passes": masked.passes,
+            "changed": masked.passes - int(masked.votes[label]),
+            "entropy": masked.entropy,
+            "mutual_information": masked.mutual_information,
+            **{key: by_class(getattr(masked, key)) for key in ("mean", "low", "high", "votes")},
+        }
+        if answer.units is not None:
+            found["masks"]["units"] = mean_causes(masked)
+    return found
+
+
+def json_lines(answers: Sequence[Answer]) -> list[str]:
+    """A JSON object for each image."""
+    return [json.dumps(record(answer)) for answer in answers]
+
+
+def csv_lines(answers: Sequence[Answer]) -> list[str]:
+    """A header and a line for each image, none without images; inner keys are joined by points."""
+    if not answers:
+        return []
+    rows = [dict(_flat(record(answer))) for answer in answers]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue().splitlines()
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
+
+
+def numbers_of(count: UnitCount) -> dict[str, int | None]:
+    """One layer's counts by their names."""
+    return {key: value for key, value in asdict(count).items() if key != "layer"}
+
+
+def mean_causes(masked: MaskedAnswer) -> dict[str, dict[str, float]]:
+    """By layer, the mean number of units with each cause in a pass."""
+    return {
+        layer: {cause: float(getattr(causes, cause).sum() / masked.passes) for cause in CAUSES}
+        for layer, causes in masked.causes.items()
+    }

@@ -1,0 +1,83 @@
+"""Files in, images as a network takes them out; what cannot be read is told, file by file.
+
+It must not know networks.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import PipelineError
+from pipeline.predict.image_files import Pictures, read_images
+from pipeline.predict.layouts import Ink, as_it_is, laid_out
+
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """What was in some files.
+
+    Attributes:
+        names: of the images.
+        images: of one size, light on dark, 0 … 255.
+        failures: a line for each file or image that cannot be used.
+    """
+
+    names: tuple[str, ...]
+    images: tuple[NDArray[np.uint8], ...]
+    failures: tuple[str, ...]
+
+
+def read_inputs(
+    files: Sequence[str], *, size: Size, layout: str, ink: Ink, is_fitted_anew: bool
+) -> Inputs:
+    """The images in these files, in order.
+
+    Args:
+        files: paths, or `-` for the standard input.
+        size: height and width that the network takes.
+        layout: how an image of another size is laid out; see `laid_out`.
+        ink: whether what is drawn is lighter or darker than the ground.
+        is_fitted_anew: whether a picture that has the right size is laid out all the same; a data
+            set's own file is not.
+    """
+    names: list[str] = []
+    images: list[NDArray[np.uint8]] = []
+    failures: list[str] = []
+    for file in files:
+        try:
+            pictures = read_images(file)
+        except PipelineError as error:
+            failures.append(str(error))
+            continue
+        for place in range(len(pictures.names)):
+            try:
+                image = _laid_out(
+                    pictures, place, size, layout=layout, ink=ink, is_fitted_anew=is_fitted_anew
+                )
+            except PipelineError as error:
+                failures.append(str(error))
+            else:
+                names.append(pictures.names[place])
+                images.append(image)
+    return Inputs(names=tuple(names), images=tuple(images), failures=tuple(failures))
+
+
+def _laid_out(
+    pictures: Pictures,
+    place: int,
+    size: Size,
+    *,
+    layout: str,
+    ink: Ink,
+    is_fitted_anew: bool,
+) -> NDArray[np.uint8]:
+    pixels, name = pictures.pixels[place], pictures.names[place]
+    if pixels.shape == size and (pictures.is_data or not is_fitted_anew):
+        # A data set's own images are as its networks know them, whatever their frame looks like.
+        known = "light" if pictures.is_data and ink == "auto" else ink
+        return as_it_is(pixels, layout, ink=known, name=name)
+    return laid_out(pixels, size, layout=layout, ink=ink, name=name)

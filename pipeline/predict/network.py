@@ -1,0 +1,64 @@
+"""A registered model's network rebuilt from its run: its answers and its units.
+
+It must not know what images are shown to it.
+"""
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from pipeline.config.recipe import Recipe
+from pipeline.config.settings import parsed
+from pipeline.errors import PipelineError
+from pipeline.predict.unit_counts import Dead
+from pipeline.runs.load import recall, recall_weights
+from pipeline.tracking import FoundRun, Tracker
+from pipeline.training.stack import Stack, plain
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inside:
+    """A network and what its run knows of it.
+
+    Attributes:
+        recipe: what it was made from.
+        network: plain, in evaluation mode.
+        stack: of this network alone, with its weights.
+        dead: by layer, which units are dead over the images trained on, with these weights; None
+            where that is unknown.
+        note: why it is unknown; empty where it is known.
+    """
+
+    recipe: Recipe
+    network: nn.Sequential
+    stack: Stack
+    dead: Dead | None
+    note: str
+
+
+def look_inside(run: FoundRun, tracker: Tracker) -> Inside:
+    """The network that this run holds.
+
+    Args:
+        run: of a network.
+        tracker: of the store that the run is in.
+
+    Raises:
+        PipelineError: the run's weights are missing, or are not of the network it describes.
+    """
+    recipe = parsed(Recipe, run.parameters)
+    weights = recall_weights(run, tracker)
+    network = plain(recipe, weights).eval()
+    inputs, classes = (
+        weights["linear1.weight"].shape[1],
+        len(weights[f"linear{len(recipe.layers)}.bias"]),
+    )
+    stack = Stack([recipe], inputs=inputs, classes=classes)
+    stack.load(0, weights)
+    dead, note = None, ""
+    try:
+        layers = recall(run, tracker).chosen.layers
+        dead = {layer.name: layer.states.dead for layer in layers if layer.states is not None}
+    except PipelineError as error:
+        note = str(error)
+    return Inside(recipe=recipe, network=network, stack=stack, dead=dead, note=note)

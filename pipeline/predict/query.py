@@ -1,0 +1,77 @@
+"""What a network answers to images: by itself, by its units, and under many masks.
+
+It must not know files, stores or terminals.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pipeline.predict.answer import Answer
+from pipeline.predict.mc_dropout import MaskedAnswer, Masks, masked_answer, masked_pass
+from pipeline.predict.network import Inside
+from pipeline.predict.unit_counts import UnitCount, count_units
+
+BATCH = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """Who is asked, and what.
+
+    Attributes:
+        inside: the network.
+        classes: what its classes are called.
+        masks: to try, as `hidden_masks` gives them; None for none.
+        is_why: whether the units are to be counted.
+    """
+
+    inside: Inside
+    classes: tuple[str, ...]
+    masks: Masks | None = None
+    is_why: bool = False
+
+
+def ask(asked: Asked, names: Sequence[str], images: Sequence[NDArray[np.uint8]]) -> list[Answer]:
+    """An answer for each image, which depends on no other image.
+
+    Args:
+        asked: who, and what.
+        names: of the images.
+        images: all of the size that the network takes, 0 … 255.
+    """
+    starts = range(0, len(names), BATCH)
+    return [
+        answer
+        for part in (slice(start, start + BATCH) for start in starts)
+        for answer in _answers(asked, names[part], np.stack(images[part]))
+    ]
+
+
+def _answers(asked: Asked, names: Sequence[str], images: NDArray[np.uint8]) -> Iterator[Answer]:
+    # As in training, so that an image of the data set gives the same bits.
+    inputs = torch.from_numpy(images)[:, None] / 255
+    with torch.no_grad():
+        logits = asked.inside.network(inputs)
+    units: Sequence[tuple[UnitCount, ...]] = []
+    if asked.is_why:
+        _, units = count_units(asked.inside.stack, inputs.flatten(1), asked.inside.dead)
+    for place, name in enumerate(names):
+        yield Answer(
+            image=name,
+            classes=asked.classes,
+            logits=logits[place].double().numpy(),
+            units=units[place] if asked.is_why else None,
+            masked=_masked(asked, inputs[place].flatten()),
+        )
+
+
+def _masked(asked: Asked, image: Float[Tensor, " inputs"]) -> MaskedAnswer | None:
+    if asked.masks is None:
+        return None
+    return masked_answer(*masked_pass(asked.inside.stack, image, asked.masks))

@@ -1,0 +1,29 @@
+"""What travels between rooms: frozen records of what a network was and did."""
+
+from pipeline.records.epochs import (
+    CauseMap,
+    Ending,
+    EpochRecord,
+    History,
+    LayerRecord,
+    Score,
+    Turnover,
+    Weights,
+    turnover,
+)
+from pipeline.records.metrics import metrics
+from pipeline.records.result import Result
+
+__all__ = [
+    "CauseMap",
+    "Ending",
+    "EpochRecord",
+    "History",
+    "LayerRecord",
+    "Result",
+    "Score",
+    "Turnover",
+    "Weights",
+    "metrics",
+    "turnover",
+]

@@ -1,0 +1,37 @@
+"""A trained network, as reports and comparisons need it."""
+
+from dataclasses import dataclass
+
+from pipeline.config.recipe import Recipe
+from pipeline.records.epochs import EpochRecord, History, Score
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """A trained network, as a report needs it.
+
+    Attributes:
+        recipe: what it was made from.
+        history: its records, from epoch 0 on.
+        chosen: the epoch whose weights were kept.
+        test: its score on the test set.
+        run_id: MLflow's id of its run.
+        page: a link to its run that works inside MLflow's UI.
+        device: where it was trained, as the setting names it, such as `cpu`.
+        device_name: the same for people, such as `cpu (AMD EPYC)`.
+        dataset: the name of the data set.
+        dataset_digest: of all its bytes.
+        stack_size: how many networks were trained together with it, itself included.
+    """
+
+    recipe: Recipe
+    history: History
+    chosen: EpochRecord
+    test: Score
+    run_id: str
+    page: str
+    device: str
+    device_name: str
+    dataset: str
+    dataset_digest: str
+    stack_size: int

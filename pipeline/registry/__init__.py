@@ -1,0 +1,1 @@
+"""Which network is registered, what it must pass, and what is said of it."""

@@ -1,0 +1,58 @@
+"""What a trained network must hold before it is registered: one function a gate.
+
+They read and compare; they must not write to the registry.
+"""
+
+from collections.abc import Iterator
+
+from pipeline.registry.gates.agreement import answers_twice_alike, same_accuracy, same_logits
+from pipeline.registry.gates.candidate import Candidate, candidate
+from pipeline.registry.gates.isolation import Isolation, ask, loads_alone
+from pipeline.registry.gates.signature import signature_holds
+from pipeline.registry.gates.standing import Holder, holder_of, not_worse
+from pipeline.registry.gates.verdict import GateError, Verdict
+from pipeline.registry.selection import Selection
+
+__all__ = [
+    "Candidate",
+    "GateError",
+    "Holder",
+    "Isolation",
+    "Verdict",
+    "candidate",
+    "holder_of",
+    "pass_all",
+]
+
+
+def pass_all(
+    one: Candidate,
+    selection: Selection,
+    *,
+    holder: Holder | None,
+    margin: float,
+    is_forced: bool,
+    isolation: Isolation,
+    uri: str,
+) -> Iterator[Verdict]:
+    """The verdict of each gate in turn, from whether the model loads to whether it is wanted.
+
+    Args:
+        one: the network.
+        selection: how it was chosen.
+        holder: who holds the alias now; None where nobody does.
+        margin: how much worse than the holder it may be.
+        is_forced: let it through although it is worse.
+        isolation: where it must load.
+        uri: the tracking URI of the store that it is in.
+
+    Raises:
+        GateError: the first gate that refuses it.
+    """
+    given = ask(one, isolation=isolation, uri=uri)
+    yield loads_alone(given, isolation=isolation)
+    yield answers_twice_alike(one, given)
+    yield same_logits(one, given)
+    yield same_accuracy(one, given)
+    yield signature_holds(one, given)
+    yield not_worse(selection, holder, margin=margin, is_forced=is_forced)

@@ -1,0 +1,103 @@
+"""The network that stands before the gates: its run, its logged model, its weights, its data.
+
+It must not know what the gates ask of it.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from jaxtyping import Float32
+from torch import nn
+
+from pipeline.data import ImageData, prepared
+from pipeline.errors import PipelineError, UsageError
+from pipeline.records import Weights
+from pipeline.records.result import Result
+from pipeline.runs.load import recall, recall_weights
+from pipeline.runs.publish import score
+from pipeline.tracking import FoundRun, Tracker
+from pipeline.training.stack import plain
+from why_zero.records import Counts
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A trained network that is to be registered.
+
+    Attributes:
+        run: its run.
+        address: of its logged model.
+        result: what the run holds.
+        weights: its state dict, as the run's artifact has it.
+        data: what it was trained on.
+    """
+
+    run: FoundRun
+    address: str
+    result: Result
+    weights: Weights
+    data: ImageData
+
+    @cached_property
+    def rebuilt(self) -> nn.Sequential:
+        """The plain network with the weights of the state dict, in evaluation mode."""
+        return plain(self.result.recipe, self.weights).eval()
+
+    @property
+    def commit(self) -> str | None:
+        """The commit of the code that trained it, None where unknown; says where it was changed."""
+        commit = self.run.tags.get("mlflow.source.git.commit")
+        is_changed = "dirty" in self.run.tags
+        return f"{commit} with uncommitted changes" if commit and is_changed else commit
+
+    @cached_property
+    def confusion(self) -> Counts:
+        """The rebuilt network's answers on the test set, counted as `score` has it."""
+        return score(self.rebuilt, self.data)[1]
+
+    def test_images(self, count: int) -> Float32[torch.Tensor, "count 1 height width"]:
+        """So many test images as the network takes them, from the first on, over and over."""
+        images = self.data.test_images
+        return images[torch.arange(count) % len(images)][:, None] / 255
+
+
+def candidate(run: FoundRun, tracker: Tracker) -> Candidate:
+    """The candidate that a finished network's run holds.
+
+    Raises:
+        PipelineError: the run lacks something, or its data set is not here or another one.
+    """
+    if run.model is None:
+        raise PipelineError(f"a run must hold its model, got none in {run.name!r} ({run.id})")
+    result = recall(run, tracker)
+    return Candidate(
+        run=run,
+        address=run.model,
+        result=result,
+        weights=recall_weights(run, tracker),
+        data=_data_of(result),
+    )
+
+
+def _data_of(result: Result) -> ImageData:
+    """The very data set that a network was trained on.
+
+    Raises:
+        PipelineError: it is not here, or what is here by its name is another.
+    """
+    name, digest = result.dataset, result.dataset_digest
+    prepare = f"prepare --dataset {name} --source FOLDER"
+    try:
+        data = prepared(name)
+    except UsageError as error:
+        raise PipelineError(
+            "the network is tested on its own data set, which must be here, got nothing by the "
+            f"name {name!r} (digest {digest}): make it with `{prepare}`"
+        ) from error
+    if data.digest != digest:
+        raise PipelineError(
+            f"the network is tested on its own data set, which must have the digest {digest}, got "
+            f"{data.digest} in {name!r} from {data.source}: make it again with `{prepare}`"
+        )
+    return data

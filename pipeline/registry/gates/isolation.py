@@ -1,0 +1,202 @@
+"""Asks a model where this package cannot be imported, and the gate that wants it to load there.
+
+A graph from a store is a program: it is opened in that process alone, and what it answered there is
+what all gates compare. It must not know what the answers ought to be.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.registry.gates.candidate import Candidate
+from pipeline.registry.gates.verdict import GateError, Verdict, gap_in_words
+from pipeline.tracking import ISOLATED_LOAD, requirements_of
+
+Isolation = Literal["process", "env"]
+# As `isolated_load.py` names them: logits, or two texts that say how and why there are none.
+Answers = Mapping[str, NDArray[Any]]
+
+GATE = "loads alone"
+BATCHES = (1, 7, 10_000)
+TOLERANCE = 1e-5
+_FEW = BATCHES[1]
+_LOAD_SECONDS = 600.0
+_INSTALL_SECONDS = 3600.0
+_ALONE = "the model must load and answer where this package and pickles are refused"
+
+
+def ask(one: Candidate, *, isolation: Isolation, uri: str) -> Answers:
+    """What the model answers in a fresh Python, where it is loaded from the store.
+
+    In that Python this package cannot be imported and pickles are refused. With `env` it is that
+    of a virtual environment which holds the model's own requirements and nothing else; it is
+    thrown away afterwards.
+
+    Args:
+        one: the candidate.
+        isolation: a process of this Python, or an environment of the model's own.
+        uri: the tracking URI of the store that the model is in.
+
+    Raises:
+        GateError: it does not load.
+    """
+    with tempfile.TemporaryDirectory(prefix="why-zero-") as folder:
+        asked, answered = Path(folder, "batches.npz"), Path(folder, "answers.npz")
+        write_batches(one, asked)
+        python = _environment(one.address, Path(folder, "env")) if isolation == "env" else None
+        arguments = [ISOLATED_LOAD, one.address, asked, answered]
+        _run(
+            [str(python or sys.executable), "-I", *map(str, arguments)],
+            seconds=_LOAD_SECONDS,
+            uri=uri,
+            rule=_ALONE,
+        )
+        return read_answers(answered)
+
+
+def write_batches(one: Candidate, path: Path) -> None:
+    """Write all that the gates ask a model."""
+    batches = {str(count): one.test_images(count).numpy() for count in BATCHES}
+    batches["again"] = batches[str(max(BATCHES))]
+    batches["test"] = one.test_images(len(one.data.test_images)).numpy()
+    named: dict[str, Any] = {**batches, **wrong_images(one)}  # numpy's stub takes them for options
+    np.savez(path, **named)
+
+
+def wrong_images(one: Candidate) -> Mapping[str, NDArray[np.float32]]:
+    """Images with a row too few, with a column too few, and without their channel."""
+    images = one.test_images(2).numpy()
+    return {"row": images[:, :, 1:], "column": images[..., 1:], "channel": images[:, 0]}
+
+
+def read_answers(path: Path) -> Answers:
+    """What the model answered; the process may have written anything.
+
+    Raises:
+        GateError: these are no arrays.
+    """
+    try:
+        with path.open("rb") as file:
+            return dict(np.load(file, allow_pickle=False))
+    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        raise _refusal(_ALONE, f"no answers ({error})") from error
+
+
+def answer(given: Answers, flavour: str, batch: str) -> NDArray[Any] | tuple[str, str]:
+    """The logits that a flavour gave for a batch; else `refused` or `failed`, and the reason."""
+    found = given.get(f"{flavour} {batch}", np.array(()))
+    if found.dtype.kind == "f" and found.size:
+        return found
+    return tuple(found.tolist()) if found.dtype.kind == "U" else ("failed", "no logits")
+
+
+def loads_alone(given: Answers, *, isolation: Isolation) -> Verdict:
+    """The model has loaded where it was asked, and its two flavours answer alike.
+
+    Raises:
+        GateError: one does not answer, or they differ.
+    """
+    logits = []
+    for flavour in ("pytorch", "pyfunc"):
+        match answer(given, flavour, str(_FEW)):
+            case (_, reason):
+                raise _refusal(_ALONE, reason)
+            case array:
+                logits.append(array)
+    apart = gap(*logits)
+    if not apart <= TOLERANCE:
+        raise GateError(
+            GATE,
+            rule=f"the model's two flavours must answer within {TOLERANCE:g} of each other",
+            found=f"a difference of {apart:.2g} for {_FEW} images",
+            remedy="train the network again with force=true",
+        )
+    where = "an environment of its own" if isolation == "env" else "a fresh process"
+    found = f"in {where} without this package; its two flavours: {gap_in_words(apart)}"
+    return Verdict(gate=GATE, found=found)
+
+
+def gap(one: NDArray[Any], other: NDArray[Any]) -> float:
+    """The largest difference of any two logits; infinite where the shapes differ."""
+    return float(np.abs(one - other).max()) if one.shape == other.shape else float("inf")
+
+
+def install_commands(folder: Path, requirements: Path) -> list[list[str]]:
+    """The commands that make a virtual environment and install a list of packages in it.
+
+    Args:
+        folder: where the environment goes.
+        requirements: the list, as pip takes it.
+    """
+    install = ["-m", "pip", "install", "--quiet", "--no-input", "--requirement"]
+    return [
+        [sys.executable, "-m", "venv", str(folder)],
+        [str(python_of(folder)), *install, str(requirements)],
+    ]
+
+
+def python_of(folder: Path) -> Path:
+    """The interpreter of a virtual environment."""
+    return folder / "Scripts" / "python.exe" if os.name == "nt" else folder / "bin" / "python"
+
+
+def _environment(address: str, folder: Path) -> Path:
+    """The interpreter of a new environment with what the model says it needs."""
+    for command in install_commands(folder, requirements_of(address)):
+        _run(
+            command,
+            seconds=_INSTALL_SECONDS,
+            uri="",
+            rule="the model's own requirements must install in an environment of their own",
+        )
+    return python_of(folder)
+
+
+def _run(command: Sequence[str], *, seconds: float, uri: str, rule: str) -> None:
+    """Run a command to its end.
+
+    Raises:
+        GateError: it fails, or takes too long.
+    """
+    environment = os.environ | {
+        "MLFLOW_TRACKING_URI": uri,
+        "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+    }
+    try:
+        subprocess.run(  # noqa: S603 - the commands are made above
+            command,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=True,
+        )
+    except subprocess.CalledProcessError as error:
+        reason = _last_line(error.stderr) or f"exit code {error.returncode}"
+        raise _refusal(rule, reason) from error
+    except subprocess.TimeoutExpired as error:
+        raise _refusal(rule, f"no end within {seconds:g} s") from error
+
+
+def _last_line(text: str) -> str:
+    """The last line that says something, which in a traceback is the error; 300 characters."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1][:300] if lines else ""
+
+
+def _refusal(rule: str, found: str) -> GateError:
+    return GateError(
+        GATE,
+        rule=rule,
+        found=found,
+        remedy="log the model as pt2 with the packages it needs, as `mnist` and `sweep` do",
+    )

@@ -1,0 +1,94 @@
+"""The gate that asks whether a model does what its signature and its example say.
+
+It must not know how the network was trained.
+"""
+
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+
+from pipeline.registry.gates.agreement import logits
+from pipeline.registry.gates.candidate import Candidate
+from pipeline.registry.gates.isolation import TOLERANCE, Answers, answer, gap, wrong_images
+from pipeline.registry.gates.verdict import GateError, Verdict, gap_in_words
+from pipeline.tracking import signature_of
+
+GATE = "signature holds"
+_LOG_AGAIN = "train the network again with force=true, which logs its model anew"
+
+
+def signature_holds(one: Candidate, given: Answers) -> Verdict:
+    """The model took and reproduced its example, and refused what its signature excludes.
+
+    Raises:
+        GateError: it has no example, refuses it or answers it otherwise than the network does, or
+            takes images that are cut or have no channel.
+    """
+    inputs, outputs = signature_of(one.address)
+    example = given.get("example")
+    if example is None:
+        raise _refusal("an example must come with the model", "none")
+    found = _answer(given, "example", example.shape)
+    if found is None:
+        raise _refusal(
+            f"the example must fit the signature {_words(inputs)}",
+            f"one of shape {_words(example.shape)}",
+        )
+    expected = logits(one.rebuilt, torch.from_numpy(example))
+    if found.shape != expected.shape or not _fits(found.shape, outputs):
+        raise _refusal(
+            f"the answer must have the shape {_words(outputs)} of the signature",
+            _words(found.shape),
+        )
+    apart = gap(found, expected)
+    if not apart <= TOLERANCE:
+        raise _refusal(
+            f"the example's answer must be the network's within {TOLERANCE:g}",
+            f"a difference of {apart:.2g}",
+        )
+    for name, wrong in wrong_images(one).items():
+        if _answer(given, name, wrong.shape) is not None:
+            raise _refusal(
+                "the model must refuse images of another shape than its network takes",
+                f"an answer to images of shape {_words(wrong.shape)}",
+            )
+    words = (
+        f"takes {_words(inputs)}, gives {_words(outputs)}, refuses other shapes; "
+        f"the example's answer and the network's: {gap_in_words(apart)}"
+    )
+    return Verdict(gate=GATE, found=words)
+
+
+def _answer(given: Answers, batch: str, shape: tuple[int, ...]) -> NDArray[Any] | None:
+    """What the model answered as a server asks it; None where its signature refused the batch.
+
+    Raises:
+        GateError: the signature admitted the batch, and the graph failed on it.
+    """
+    match answer(given, "pyfunc", batch):
+        case ("refused", _):
+            return None
+        case (_, reason):
+            raise _refusal(
+                "the graph must answer whatever its signature admits",
+                f"a failure for a batch of shape {_words(shape)} ({reason})",
+            )
+        case found:
+            return found
+
+
+def _fits(shape: tuple[int, ...], signature: tuple[int, ...]) -> bool:
+    """Whether a shape is as a signature asks, where -1 stands for any number."""
+    return len(shape) == len(signature) and all(
+        wanted in {-1, given} for given, wanted in zip(shape, signature, strict=True)
+    )
+
+
+def _words(shape: tuple[int, ...]) -> str:
+    """A shape for people, `n` standing for a batch of any size."""
+    return " × ".join("n" if size == -1 else str(size) for size in shape)
+
+
+def _refusal(rule: str, found: str) -> GateError:
+    return GateError(GATE, rule=rule, found=found, remedy=_LOG_AGAIN)

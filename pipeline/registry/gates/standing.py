@@ -1,0 +1,100 @@
+"""The gate that compares a network with the one that holds the alias.
+
+It must not know how either was trained, nor move the alias.
+"""
+
+import math
+from dataclasses import dataclass
+
+from pipeline.registry.gates.verdict import GateError, Verdict
+from pipeline.registry.selection import Selection, is_higher_better, value_of
+from pipeline.tracking import FoundRun, Tracker, Version
+
+GATE = "not worse"
+# 0.972 - 0.97 is 0.0020000000000000018: a margin of 0.002 must still allow it.
+_ROUNDING = 1e-9
+# What the images that a network was validated on depend on.
+_VALIDATED_ON = ("dataset_digest", "holdout")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Holder:
+    """The version that an alias points to now.
+
+    Attributes:
+        version: it.
+        alias: the alias.
+        run: of the network; None where the store no longer has it.
+        value: the metric that chooses, at the epoch whose weights it has; NaN where unknown.
+    """
+
+    version: Version
+    alias: str
+    run: FoundRun | None
+    value: float
+
+
+def holder_of(name: str, alias: str, metric: str, *, tracker: Tracker) -> Holder | None:
+    """The present holder of an alias, with its metric; None where nobody holds it.
+
+    Args:
+        name: of the registered model.
+        alias: the alias.
+        metric: that chooses.
+        tracker: of the store.
+    """
+    version = tracker.registry.holder(name, alias)
+    if version is None:
+        return None
+    run = tracker.run_or_none(version.run_id)
+    value = value_of(run, metric, tracker) if run else math.nan
+    return Holder(version=version, alias=alias, run=run, value=value)
+
+
+def not_worse(
+    selection: Selection, holder: Holder | None, *, margin: float, is_forced: bool
+) -> Verdict:
+    """The network is not worse than the alias's present holder by more than the margin.
+
+    Args:
+        selection: the network, and its value of the metric.
+        holder: who holds the alias now.
+        margin: how much worse it may be, in the metric's own unit.
+        is_forced: let it through all the same, and say so.
+
+    Raises:
+        GateError: it is worse, or the two cannot be compared, and nobody forces it.
+    """
+    metric, value = selection.metric, selection.value
+    if holder is None:
+        return Verdict(gate=GATE, found=f"nobody holds the alias yet; {metric} {value:.6g}")
+    who = f"version {holder.version.version}, the present {holder.alias}"
+    gap = holder.value - value if is_higher_better(metric) else value - holder.value
+    obstacle = _obstacle(selection, holder)
+    if obstacle is None and gap <= margin + _ROUNDING:
+        return Verdict(
+            gate=GATE, found=f"{metric} {value:.6g}, against {holder.value:.6g} of {who}"
+        )
+    if obstacle is None:
+        rule = f"{metric} must not be worse by more than {margin:g} than that of {who}"
+        found = f"{value:.6g} against {holder.value:.6g}"
+    else:
+        rule, found = f"{metric} must be comparable with that of {who}", obstacle
+    if is_forced:
+        return Verdict(gate=GATE, found=f"forced: {rule}, got {found}", is_forced=True)
+    raise GateError(
+        GATE, rule=rule, found=found, remedy="register a better network, or give force=true"
+    )
+
+
+def _obstacle(selection: Selection, holder: Holder) -> str | None:
+    """Why the two numbers cannot be compared; None where they can."""
+    if holder.run is None:
+        return f"no run {holder.version.run_id or 'at all'} in this store"
+    mine, others = selection.run.parameters, holder.run.parameters
+    for key in _VALIDATED_ON:
+        if mine.get(key) != others.get(key):
+            return f"{key} {mine.get(key)} against {others.get(key)}: other validation images"
+    if math.isnan(holder.value):
+        return f"none in its run {holder.run.id}"
+    return None

@@ -1,0 +1,196 @@
+"""What a stranger must know before using a network, as Markdown: records in, words out.
+
+It must not know MLflow, and measures nothing.
+"""
+
+import numpy as np
+from scipy.stats import binomtest
+
+from pipeline.markdown import layer_table
+from pipeline.records import Score
+from pipeline.records.result import Result
+from why_zero.records import Counts
+
+MOST_MISTAKES = 5
+_CONFIDENCE = 0.95
+_UNSTATED = frozenset({"", "not stated"})
+
+
+def model_card(
+    result: Result,
+    confusion: Counts,
+    *,
+    classes: tuple[str, ...],
+    shape: tuple[int, int],
+    licence: str,
+    commit: str | None,
+    metric: str,
+    compared: int,
+    address: str,
+) -> str:
+    """The card of a trained network, at most 5,000 characters for up to eight layers.
+
+    Args:
+        result: the network.
+        confusion: counts of its answers on the test set, shape (classes, classes): rows truth,
+            columns prediction.
+        classes: what each label stands for.
+        shape: height and width of an image.
+        licence: of the data.
+        commit: of the code that trained it, where that is known.
+        metric: of validation, that chose it.
+        compared: how many networks it was chosen from.
+        address: where it is loaded from, such as `models:/dropout-mnist@champion`.
+    """
+    sections = {
+        "What it is": _what_it_is(result, classes, shape=shape),
+        "How to use it": _how_to_use_it(address, shape),
+        "How it was trained": _how_it_was_trained(result, commit),
+        "How good it is": _how_good_it_is(result, confusion, metric=metric, compared=compared),
+        "Its most frequent mistakes": mistakes(confusion, classes),
+        "Why its activations are zero": _zeros(result),
+        "Limits": _limits(result, shape),
+        "The data": _data(result, licence),
+    }
+    return "\n\n".join(f"### {title}\n\n{text}" for title, text in sections.items()) + "\n"
+
+
+def interval(right: int, total: int) -> tuple[float, float]:
+    """Wilson's 95 % interval for a share (E. B. Wilson 1927, JASA 22: 209-212).
+
+    Args:
+        right: how many were.
+        total: of how many; at least 1.
+    """
+    found = binomtest(right, total).proportion_ci(_CONFIDENCE, method="wilson")
+    return float(found.low), float(found.high)
+
+
+def mistakes(confusion: Counts, classes: tuple[str, ...]) -> str:
+    """The most frequent mistakes as a list, and the class that is hardest.
+
+    Args:
+        confusion: counts, rows truth and columns prediction.
+        classes: what each label stands for.
+    """
+    wrong = confusion.copy()
+    np.fill_diagonal(wrong, 0)
+    total = int(wrong.sum())
+    if total == 0:
+        return "None: every test image was classified right."
+    # Stable, so that equal counts come in the order of the classes.
+    order = np.argsort(-wrong, axis=None, kind="stable")[:MOST_MISTAKES]
+    lines = []
+    for truth, taken in zip(*np.unravel_index(order, wrong.shape), strict=True):
+        count, of = int(wrong[truth, taken]), int(confusion[truth].sum())
+        if count:
+            lines.append(
+                f"- a true **{classes[truth]}** taken for **{classes[taken]}**: "
+                f"{count} of its {of:,} test images"
+            )
+    counts = confusion.sum(axis=1)
+    shares = np.divide(wrong.sum(axis=1), counts, out=np.zeros(len(counts)), where=counts > 0)
+    hardest = int(shares.argmax())
+    lines.append(
+        f"- hardest class: **{classes[hardest]}**, {100 * shares[hardest]:.1f} % of its images "
+        f"wrong; {total:,} of {int(confusion.sum()):,} wrong in all"
+    )
+    return "\n".join(lines)
+
+
+def _what_it_is(result: Result, classes: tuple[str, ...], *, shape: tuple[int, int]) -> str:
+    height, width = shape
+    recipe = result.recipe
+    sizes = "-".join(str(size) for size in (height * width, *recipe.widths, len(classes)))
+    named = ", ".join(classes)
+    hidden = "ReLU" if recipe.activation == "relu" else "no activation function (it is linear)"
+    return (
+        f"A fully connected network, {sizes}, with {hidden} after each hidden layer. It tells "
+        f"{len(classes)} classes apart ({named}) in grey images of {height} x {width} pixels from "
+        f"the data set {result.dataset}. The same image always gets the same answer"
+        + (": dropout acted in training alone." if recipe.drop_rate else ".")
+    )
+
+
+def _how_to_use_it(address: str, shape: tuple[int, int]) -> str:
+    height, width = shape
+    return (
+        f"In: float32 of shape (n, 1, {height}, {width}), pixels divided by 255, background 0. "
+        "Out: logits of shape (n, classes), in the order above.\n\n"
+        f'```python\nmodel = mlflow.pyfunc.load_model("{address}")\n'
+        "labels = model.predict(images).argmax(-1)\n```"
+    )
+
+
+def _how_it_was_trained(result: Result, commit: str | None) -> str:
+    recipe, chosen = result.recipe, result.chosen
+    optimizer = recipe.optimizer.upper() if recipe.optimizer == "sgd" else "Adam"
+    dropped = (
+        f"dropout p = {recipe.drop_rate:g}"
+        + (", the logits included" if recipe.output_dropout else " on hidden layers")
+        if recipe.drop_rate
+        else "no dropout"
+    )
+    kept = "the last" if recipe.select == "last" else "the best by validation loss"
+    return (
+        f"[{recipe.name}]({result.page}): {dropped}; {optimizer}, learning rate "
+        f"{recipe.learning_rate:g}, batches of {recipe.batch_size:,}, seed {recipe.seed}, "
+        f"{recipe.precision}, on {result.device_name}. Weights of epoch {chosen.epoch} of at most "
+        f"{recipe.epochs} ({kept}). {recipe.holdout:,} training images were held out for "
+        f"validation. Code: {f'commit {commit}' if commit else 'commit not known'}."
+    )
+
+
+def _how_good_it_is(result: Result, confusion: Counts, *, metric: str, compared: int) -> str:
+    right, total = int(confusion.trace()), int(confusion.sum())
+    low, high = interval(right, total)
+    test = (
+        f"- test set, which chose nothing: **{_percent(result.test.accuracy)}** right ({right:,} "
+        f"of {total:,}), 95 % interval {_percent(low)} to {_percent(high)} (Wilson), loss "
+        f"{result.test.loss:.4f}"
+    )
+    lines = [test]
+    validation: Score | None = result.chosen.validation
+    if validation is not None:
+        lines.append(
+            f"- held-out images: {_percent(validation.accuracy)} right, loss {validation.loss:.4f}"
+        )
+    if compared > 1:
+        lines.append(
+            f"- chosen as the best of {compared} networks by {metric}: the figures on held-out "
+            "images are the best of several and flatter it, those on the test set do not"
+        )
+    return "\n".join(lines)
+
+
+def _zeros(result: Result) -> str:
+    states = result.chosen.layers[0].states
+    reference = f"all {states.samples:,} images trained on" if states else "the images trained on"
+    # A version's page trims what ends in a space of any width, so something must follow it.
+    table = layer_table(result).replace("\u2003", "\u2003\u200b")
+    return (
+        table
+        + "\n\nShares of (sample, unit) pairs in the watched training passes. *Dropped*: only "
+        "dropout removed it; *inactive*: only ReLU closed it; *both*: either would have. *Dead*: "
+        f"closed for {reference}, in evaluation mode."
+    )
+
+
+def _limits(result: Result, shape: tuple[int, int]) -> str:
+    height, width = shape
+    return (
+        f"- Made for images like those of {result.dataset}: other sizes are refused, and other "
+        f"subjects, inverted colours or figures off the centre of the {height} x {width} pixels "
+        "get a confident answer all the same. There is no class for *none of these*.\n"
+        "- The interval is for other images of the same kind, not for another seed or other data.\n"
+        "- Softmax of the logits is not calibrated: do not read it as a probability untested."
+    )
+
+
+def _data(result: Result, licence: str) -> str:
+    terms = "not known: ask whoever made the data" if licence in _UNSTATED else licence
+    return f"{result.dataset}, digest `{result.dataset_digest}`. Licence: {terms}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f} %"

@@ -1,0 +1,32 @@
+"""The last lines of a step that has compared networks: how to open the UI, and where.
+
+It must not know what the networks were compared by.
+"""
+
+from collections.abc import Sequence
+
+from pipeline.console import Console
+from pipeline.records.result import Result
+from pipeline.runs.saved_views import DROP_RATES, ready_views
+from pipeline.tracking import Tracker, any_of
+
+
+def where_to_look(
+    results: Sequence[Result], tracker: Tracker, console: Console, *, report: str
+) -> None:
+    """Keep the ready views of these networks, and show the addresses.
+
+    Args:
+        results: the networks.
+        tracker: of the experiment that they are in.
+        console: where the addresses are shown.
+        report: the id of the run that holds the report.
+    """
+    search = any_of([result.run_id for result in results])
+    pages = tracker.keep_views(ready_views([result.recipe for result in results], search=search))
+    if tracker.ui_command:
+        console.line(f"open the UI:  {tracker.ui_command}")
+    console.line(f"report:       {tracker.run_page(report)}")
+    # Without views, which is MLflow's affair, the charts are those that it makes itself.
+    page = pages.get(DROP_RATES) or tracker.comparison_page(search, order_by="drop_rate")
+    console.line(f"compare:      {page}")

@@ -1,0 +1,68 @@
+"""A finished network's run, read back as the result it was.
+
+It must not know who asks for it, nor train what is missing.
+"""
+
+from safetensors import SafetensorError
+
+from pipeline.config.recipe import Recipe
+from pipeline.config.settings import parsed
+from pipeline.errors import PipelineError
+from pipeline.records import Score, Weights
+from pipeline.records import history as histories
+from pipeline.records.result import Result
+from pipeline.tracking import STATE_DICT, FoundRun, Tracker
+from pipeline.training.stack import read_weights
+
+HISTORY = "history.safetensors"
+
+
+def recall(run: FoundRun, tracker: Tracker) -> Result:
+    """The result that this run holds; the chosen record is without its weights.
+
+    Args:
+        run: the finished run of a network.
+        tracker: of the store that the run is in.
+
+    Raises:
+        PipelineError: the run is no finished network's, or its history cannot be read.
+    """
+    try:
+        history = histories.load(tracker.artifact(run.id, HISTORY))
+        return Result(
+            recipe=parsed(Recipe, run.parameters),
+            history=history,
+            chosen=next(r for r in history if str(r.epoch) == run.tags["chosen_epoch"]),
+            test=Score(run.metrics["test/loss"], run.metrics["test/accuracy"]),
+            run_id=run.id,
+            page=tracker.link(run.id),
+            device=run.parameters["device"],
+            device_name=run.tags["device_name"],
+            dataset=run.parameters["dataset"],
+            dataset_digest=run.parameters["dataset_digest"],
+            stack_size=int(run.tags["stack_size"]),
+        )
+    except (SafetensorError, OSError, KeyError, ValueError, TypeError, StopIteration) as error:
+        raise PipelineError(
+            f"a run must hold a finished network, got {run.name!r} ({run.id}: {error!r}): "
+            "choose runs with the tags kind=network and outcome=finished"
+        ) from error
+
+
+def recall_weights(run: FoundRun, tracker: Tracker) -> Weights:
+    """The state dict that this run holds.
+
+    Args:
+        run: of a network.
+        tracker: of the store that the run is in.
+
+    Raises:
+        PipelineError: it is missing, or not of the network that the run describes.
+    """
+    try:
+        return read_weights(tracker.artifact(run.id, STATE_DICT), parsed(Recipe, run.parameters))
+    except ValueError as error:
+        raise PipelineError(
+            f"a run must hold the weights of the network it describes, got {run.name!r} "
+            f"({run.id}: {error}): bring its artifacts back, or train it again with force=true"
+        ) from error

@@ -1,0 +1,192 @@
+"""What a finished network leaves in its run: test score, model, summary, history, pictures.
+
+It must not know how the network was trained, or in which company.
+"""
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+import torchinfo
+from torch import nn
+
+from pipeline import plots
+from pipeline.config.recipe import Recipe
+from pipeline.data import ImageData
+from pipeline.markdown import description
+from pipeline.plots import Press
+from pipeline.plots.choice import evenly
+from pipeline.records import CauseMap, EpochRecord, History, Score
+from pipeline.records import history as histories
+from pipeline.records.result import Result
+from pipeline.runs.load import HISTORY
+from pipeline.tracking import Run, log_model
+from pipeline.training import device as devices
+from pipeline.training.batches import Examples
+from pipeline.training.cause_map import cause_maps
+from pipeline.training.stack import plain
+from why_zero.records import Counts
+
+EXAMPLES = 4
+SHOWN = 60
+MOST_IMAGES = 25
+_BATCH = 1000
+
+
+def publish(
+    run: Run,
+    recipe: Recipe,
+    *,
+    history: History,
+    chosen: EpochRecord,
+    data: ImageData,
+    device: torch.device,
+    stack_size: int,
+    press: Press,
+) -> Result:
+    """Log everything about a trained network, and score it once on the test set.
+
+    Args:
+        run: the network's open run.
+        recipe: what it was made from.
+        history: its records, from epoch 0 on.
+        chosen: the record whose weights were kept.
+        data: what it was trained on.
+        device: where it was trained.
+        stack_size: how many networks were trained together with it, itself included.
+        press: draws its pictures.
+    """
+    if chosen.weights is None:
+        raise ValueError("the chosen record must hold its weights")
+    network = plain(recipe, chosen.weights).eval()
+    test, confusion = score(network, data)
+    # Begun first: other processes draw while this one does the rest.
+    shown = [history[index] for index in evenly(len(history), MOST_IMAGES)]
+    film = press.submit(plots.film_firing_rates, shown, title=recipe.name)
+    pictures = _pictures(
+        recipe, history=history, chosen=chosen, data=data, confusion=confusion, press=press
+    )
+    # Once: a process that died while it published has logged them.
+    run.metrics_once({"test/loss": test.loss, "test/accuracy": test.accuracy}, step=chosen.epoch)
+    # A single image would become the only batch size that the exported graph takes.
+    example = _inputs(
+        data.test_images[:EXAMPLES].expand(max(2, len(data.test_images[:EXAMPLES])), -1, -1)
+    ).numpy()
+    log_model(run, network, example=example, step=chosen.epoch)
+    run.text(_summary(network, recipe.batch_size, data), "summary.txt")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / HISTORY
+        histories.save(history, path)
+        run.file(path)
+    for name, png in pictures.items():
+        run.data(png(), f"plots/{name}.png")
+    for record, frame in zip(shown, film(), strict=True):
+        run.image(frame, "firing_rates", step=record.epoch)
+    result = Result(
+        recipe=recipe,
+        history=history,
+        chosen=chosen,
+        test=test,
+        run_id=run.id,
+        page=run.page,
+        device=str(device),
+        device_name=devices.describe(device),
+        dataset=data.name,
+        dataset_digest=data.digest,
+        stack_size=stack_size,
+    )
+    run.describe(description(result, validation_name=recipe.validated_on))
+    return result
+
+
+def log_dataset(run: Run, data: ImageData, *, context: str) -> None:
+    """Log the data set as the run's input, with a digest of all of it and its class counts."""
+    run.dataset(
+        data.name,
+        data.digest,
+        source=data.source,
+        context=context,
+        arrays={
+            "train_images": data.train_images.numpy(),
+            "train_labels": data.train_labels.numpy(),
+            "test_images": data.test_images.numpy(),
+            "test_labels": data.test_labels.numpy(),
+        },
+        profile={
+            "train_class_counts": {name: n for name, (n, _) in data.class_counts.items()},
+            "test_class_counts": {name: n for name, (_, n) in data.class_counts.items()},
+        },
+    )
+
+
+@torch.no_grad()
+def score(network: nn.Module, data: ImageData) -> tuple[Score, Counts]:
+    """The plain network's score on the test set, and its confusion matrix.
+
+    Returns:
+        The score, and counts of shape (classes, classes): rows truth, columns prediction.
+    """
+    classes, total = len(data.classes), len(data.test_labels)
+    loss, confusion = 0.0, np.zeros((classes, classes), dtype=np.int64)
+    for images, labels in zip(
+        data.test_images.split(_BATCH), data.test_labels.split(_BATCH), strict=True
+    ):
+        logits = network(_inputs(images))
+        loss += float(F.cross_entropy(logits, labels, reduction="sum"))
+        np.add.at(confusion, (labels.numpy(), logits.argmax(-1).numpy()), 1)
+    return Score(loss / total, int(confusion.trace()) / total), confusion
+
+
+def _inputs(images: torch.Tensor) -> torch.Tensor:
+    """Images as the plain network takes them: (samples, 1, height, width) in [0, 1]."""
+    return images[:, None] / 255
+
+
+def _summary(network: nn.Module, batch_size: int, data: ImageData) -> str:
+    images = _inputs(data.train_images[: min(batch_size, _BATCH)])
+    return str(torchinfo.summary(network, input_data=images, verbose=0, device="cpu"))
+
+
+def _pictures(
+    recipe: Recipe,
+    *,
+    history: History,
+    chosen: EpochRecord,
+    data: ImageData,
+    confusion: Counts,
+    press: Press,
+) -> dict[str, Callable[[], bytes]]:
+    """Every figure of one network, being drawn: what gives it as a PNG file, by its name."""
+    title = recipe.name
+    height, width = data.train_images.shape[1:]
+    return {
+        "learning_curves": press.png(
+            plots.draw_learning_curves, history, title, validation_name=recipe.validated_on
+        ),
+        "zero_causes": press.png(plots.draw_causes, history, title),
+        "units": press.png(plots.draw_units, history, title),
+        "lives": press.png(plots.draw_lives, history, title),
+        "firing_rates": press.png(plots.draw_firing_rates, chosen, title),
+        "gradients": press.png(plots.draw_gradients, chosen, title),
+        "sample_map": press.png(plots.draw_sample_map, _cause_maps(recipe, chosen, data), title),
+        "confusion": press.png(
+            plots.draw_confusion, confusion, data.classes, title=f"{title}, test images"
+        ),
+        "first_weights": press.png(
+            plots.draw_first_weights,
+            (chosen.weights or {})["linear1.weight"],
+            (height, width),
+            states=chosen.layers[0].states,
+            title=title,
+        ),
+    }
+
+
+def _cause_maps(recipe: Recipe, chosen: EpochRecord, data: ImageData) -> list[CauseMap]:
+    """Why each activation is what it is, for a few training images with the chosen weights."""
+    images, labels = data.train_images[:SHOWN].flatten(1), data.train_labels[:SHOWN]
+    [batch] = Examples(images, labels).in_order()
+    return cause_maps(recipe, chosen, batch)

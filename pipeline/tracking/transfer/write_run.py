@@ -1,0 +1,84 @@
+"""Writes a run and a logged model out of a bundle; written twice, they are the same as once.
+
+It must not know whether they are there already.
+"""
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from mlflow.entities import (
+    Dataset,
+    DatasetInput,
+    InputTag,
+    LoggedModel,
+    Metric,
+    Param,
+    RunTag,
+)
+from mlflow.tracking import MlflowClient
+
+from pipeline.bundle import layout
+from pipeline.bundle.contents import DatasetRecord, Points
+from pipeline.bundle.read import Bundle
+from pipeline.tracking.models import save_network, stored_as
+
+# Written last, so a run without it is one whose import was interrupted.
+DIGEST = "bundle_digest"
+
+
+def fill_run(client: MlflowClient, run_id: str, bundle: Bundle, *, tags: Mapping[str, str]) -> None:
+    """Write all of a run: a store takes the same parameter, point or file again as the one it has.
+
+    Args:
+        client: of the store.
+        run_id: of the run there.
+        bundle: that tells about it.
+        tags: its tags.
+    """
+    record = bundle.contents.run
+    client.log_batch(run_id, params=[Param(*item) for item in record.parameters.items()])
+    client.log_batch(run_id, tags=[RunTag(*item) for item in tags.items()])
+    client.log_batch(run_id, metrics=_metrics(bundle.contents.metrics))
+    client.log_inputs(run_id, [_dataset(entry) for entry in record.datasets])
+    client.log_artifacts(run_id, str(bundle.folder / layout.ARTIFACTS))
+    client.set_terminated(run_id, record.status, record.end_ms)
+    client.set_tag(run_id, DIGEST, bundle.digest)
+
+
+def fill_model(client: MlflowClient, model: LoggedModel, bundle: Bundle, *, run_id: str) -> None:
+    """Write the metrics and the files of a logged model, these anew from the rebuilt network.
+
+    Args:
+        client: of the store.
+        model: there, without files so far.
+        bundle: that tells about it.
+        run_id: of the run that it belongs to there.
+    """
+    points = _metrics(bundle.contents.model.metrics, model_id=model.model_id)
+    client.log_batch(run_id, metrics=points)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) / "model"
+        rebuilt, of = bundle.rebuilt, stored_as(model, run_id)
+        save_network(rebuilt.network, folder, example=rebuilt.example, of=of)
+        client.log_model_artifacts(model.model_id, str(folder))
+
+
+def _metrics(metrics: Mapping[str, Points], *, model_id: str | None = None) -> list[Metric]:
+    return [
+        Metric(key, value, time, step, model_id=model_id)
+        for key, points in metrics.items()
+        for step, time, value in points
+    ]
+
+
+def _dataset(record: DatasetRecord) -> DatasetInput:
+    dataset = Dataset(
+        record.name,
+        record.digest,
+        record.source_type,
+        record.source,
+        record.schema,
+        record.profile,
+    )
+    return DatasetInput(dataset, [InputTag(*item) for item in record.tags.items()])

@@ -1,0 +1,117 @@
+"""Keeps ready views in the "Views" menu of an experiment.
+
+A later run renews a view under its id; what a person changed or deleted stays so. It must not know
+which views there are, nor what they show.
+"""
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+
+from pipeline.errors import PipelineError
+from pipeline.tracking.store import Store
+from pipeline.tracking.views import ui
+from pipeline.tracking.views.charts import ImageGrid
+from pipeline.tracking.views.view import (
+    TAG_PREFIX,
+    WORDS,
+    View,
+    created,
+    is_untouched,
+    name_in,
+    text_of,
+)
+
+# Tags of the experiment that stay when a person deletes a view, and so tell that it was there.
+_WRITTEN = "why-zero.view."
+_MOST_RUNS = 1000
+_logger = logging.getLogger(__name__)
+
+
+def keep(store: Store, views: Sequence[View]) -> dict[str, str]:
+    """Write the views that nobody has changed, and return the ids of all that are there, by name.
+
+    A view that a person deleted stays deleted; where a person has saved one of its name, that one
+    is returned. Whatever goes wrong is one warning: a view is never worth a run.
+
+    Args:
+        store: whose experiment the views are for.
+        views: in the order of the menu.
+    """
+    try:
+        return _keep(store, views)
+    except PipelineError as problem:
+        _logger.warning("The views in MLflow's UI are left as they are: %s", problem)
+        return {}
+
+
+def _keep(store: Store, views: Sequence[View]) -> dict[str, str]:
+    if missing := ui.words_it_lacks(store.uri, WORDS):
+        raise PipelineError(
+            f"the UI must read views as MLflow 3.17 does, got one that knows no {missing[0]!r}: "
+            "compare the runs in its chart view, or install MLflow 3.17"
+        )
+    before = _tags(store)
+    written = {
+        TAG_PREFIX + view.id: text
+        for view, text in zip(views, _texts(store, views, before), strict=True)
+        if not _is_a_persons(view, before)
+    }
+    for key, text in written.items():
+        with store.writing():
+            store.client.set_experiment_tag(store.experiment_id, key, text)
+            mark = _WRITTEN + key.removeprefix(TAG_PREFIX)
+            store.client.set_experiment_tag(store.experiment_id, mark, "written")
+    after = _tags(store)
+    if changed := [key for key, text in written.items() if after.get(key) != text]:
+        raise PipelineError(
+            f"a store must keep a view as it is written, got another text under {changed[0]!r}: "
+            "compare the runs in its chart view"
+        )
+    ids = _ids(after)
+    return {view.name: ids[view.name] for view in views if view.name in ids}
+
+
+def _texts(store: Store, views: Sequence[View], before: Mapping[str, str]) -> list[str]:
+    """The values of the views' tags."""
+    charts = [chart for view in views for section in view.sections for chart in section.charts]
+    images = {chart.key for chart in charts if isinstance(chart, ImageGrid)}
+    metrics = {search: _metrics(store, search) for search in {view.search for view in views}}
+    now = time.time_ns() // 1_000_000
+    return [
+        text_of(
+            view,
+            metrics=metrics[view.search],
+            images=images,
+            # A view that is renewed keeps its place in the menu.
+            made=created(before.get(TAG_PREFIX + view.id, "")) or now - place,
+            updated=now,
+        )
+        for place, view in enumerate(views)
+    ]
+
+
+def _is_a_persons(view: View, tags: Mapping[str, str]) -> bool:
+    """Whether a person has changed or deleted the view, or saved another one of its name."""
+    text = tags.get(TAG_PREFIX + view.id)
+    if text is not None:
+        return not is_untouched(text)
+    return _WRITTEN + view.id in tags or view.name in _ids(tags)
+
+
+def _ids(tags: Mapping[str, str]) -> dict[str, str]:
+    """The ids of the views in the menu, by name."""
+    names = {key: name_in(text) for key, text in tags.items() if key.startswith(TAG_PREFIX)}
+    return {name: key.removeprefix(TAG_PREFIX) for key, name in names.items() if name}
+
+
+def _tags(store: Store) -> dict[str, str]:
+    with store.writing():
+        return dict(store.client.get_experiment(store.experiment_id).tags)
+
+
+def _metrics(store: Store, search: str) -> set[str]:
+    """The names of all metrics of the runs that the search finds."""
+    with store.writing():
+        runs = store.client.search_runs([store.experiment_id], search, max_results=_MOST_RUNS)
+    return {name for run in runs for name in run.data.metrics}

@@ -1,0 +1,1 @@
+"""The only training loop: stacks of networks, their masks, batches and records."""

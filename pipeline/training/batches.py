@@ -1,0 +1,81 @@
+"""Which samples a stack sees in which update.
+
+Every network's order comes from its own (seed, epoch), drawn on the CPU, so it is the same on
+every device and beside any neighbours. It must not know weights or losses.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor
+
+from pipeline.config.recipe import Recipe
+from pipeline.training import device as devices
+
+EVALUATION_BATCH = 1000
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a stack sees in one update: a batch for each network, or (1, …) one for all."""
+
+    x: Float[Tensor, "networks_or_1 batch inputs"]
+    target: Int[Tensor, "networks_or_1 batch"]
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Images and what they show, on the device that trains.
+
+    Attributes:
+        images: 0 … 255, one row an image.
+        labels: class indices.
+    """
+
+    images: UInt8[Tensor, "samples pixels"]
+    labels: Int[Tensor, " samples"]
+
+    def __len__(self) -> int:
+        """The number of samples."""
+        return len(self.labels)
+
+    def inputs(self, rows: Int[Tensor, " rows"]) -> Float[Tensor, "rows pixels"]:
+        """The images at these rows as floats in [0, 1]."""
+        return self.images.index_select(0, rows).float().div_(255)
+
+    def in_order(self) -> Iterator[Batch]:
+        """All samples as they stand, in batches that all networks share."""
+        parts = zip(
+            self.images.split(EVALUATION_BATCH), self.labels.split(EVALUATION_BATCH), strict=True
+        )
+        return (Batch((images / 255)[None], labels[None]) for images, labels in parts)
+
+
+def batches(
+    recipes: Sequence[Recipe], examples: Examples, *, epoch: int, every: int = 1
+) -> Iterator[Batch]:
+    """The batches of one epoch; the last one is smaller where they do not divide the samples.
+
+    Args:
+        recipes: one for each network of the stack, with one batch size.
+        examples: the samples, each of which stands in exactly one batch of a network.
+        epoch: part of the order's stream.
+        every: give only the first of every so many batches.
+    """
+    size = recipes[0].batch_size
+    seeds = [recipe.seed for recipe in recipes]
+    drawn = {seed: order(seed, epoch=epoch, samples=len(examples)) for seed in seeds}
+    shared = seeds[:1] if len(drawn) == 1 else seeds
+    rows = torch.stack([drawn[seed] for seed in shared]).to(examples.images.device)
+    for start in range(0, len(examples), size * every):
+        taken = rows[:, start : start + size]
+        x = examples.inputs(taken.reshape(-1)).view(*taken.shape, -1)
+        yield Batch(x, examples.labels[taken])
+
+
+def order(seed: int, *, epoch: int, samples: int) -> Int[Tensor, " samples"]:
+    """The permutation in which a network with this seed sees its samples in this epoch."""
+    source = devices.generator(torch.device("cpu"), seed, f"batch order epoch {epoch}")
+    return torch.randperm(samples, generator=source)

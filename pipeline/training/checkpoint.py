@@ -1,0 +1,386 @@
+"""A stack at an epoch's end, on disk: all that going on from there bit for bit takes.
+
+A checkpoint is a folder. `plan.json` says which networks train together; `records-0003.safetensors`
+holds their records of epoch 3; `state.safetensors` the weights, the optimizer's state and the
+weights kept so far. Every file is written beside its place and renamed, the state last, so that a
+process may be killed at any moment. It must not know MLflow, nor how a network is trained.
+"""
+
+import json
+import logging
+import os
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from filelock import FileLock, Timeout
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from pipeline.errors import PipelineError
+from pipeline.records import EpochRecord
+from pipeline.records import history as histories
+from pipeline.training.stack import Stack
+
+T = TypeVar("T")
+FORMAT = "why-zero checkpoint 2"
+_PLAN, _STATE, _LOCK = "plan.json", "state.safetensors", "lock"
+# What reading a file meets that is not what was written.
+_BROKEN = (OSError, SafetensorError, LookupError, ValueError, TypeError, AttributeError)
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planned:
+    """One network of a stack.
+
+    Attributes:
+        fingerprint: of its task.
+        parameters: its recipe as canonical text.
+        run_id: of its run, where that is known without asking the store.
+    """
+
+    fingerprint: str
+    parameters: Mapping[str, str]
+    run_id: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How far the networks of a stack have come.
+
+    Attributes:
+        histories: the records of each, from epoch 0 on.
+        kept: the record of each whose weights are kept so far, with these weights, or None.
+    """
+
+    histories: Sequence[Sequence[EpochRecord]]
+    kept: Sequence[EpochRecord | None]
+
+
+class Checkpoint:
+    """The folder of one stack that is being trained.
+
+    Attributes:
+        folder: where its files are.
+        identity: a name that no other stack has; a tag of its networks' runs.
+        store: where these runs are.
+        members: the networks, in their order in the stack.
+        is_halved: they were part of a stack that did not fit into memory.
+    """
+
+    def __init__(
+        self, folder: Path, *, store: str, members: Sequence[Planned], is_halved: bool = False
+    ) -> None:
+        """Take a folder into use; `begin` makes one and `unfinished` finds them."""
+        self.folder = folder
+        self.identity = folder.name
+        self.store = store
+        self.members = tuple(members)
+        self.is_halved = is_halved
+
+    @property
+    def is_there(self) -> bool:
+        """Whether nobody has removed it, such as another process that has finished it."""
+        return (self.folder / _PLAN).exists()
+
+    @property
+    def has_state(self) -> bool:
+        """Whether an epoch has ended."""
+        return (self.folder / _STATE).exists()
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes from training the same networks while the block runs.
+
+        Raises:
+            PipelineError: one does.
+        """
+        lock = FileLock(self.folder / _LOCK, timeout=0)
+        try:
+            lock.acquire()
+        except OSError as error:
+            if not isinstance(error, Timeout):
+                raise _unreadable(self.folder, error) from error
+            raise PipelineError(
+                "a network must be trained by one process at a time, got a second one for "
+                f"{len(self.members)} networks (checkpoint {self.folder}): wait for the first, "
+                "stop it, or train them anyway with force=true"
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def save(
+        self,
+        stack: Stack,
+        optimizer: torch.optim.Optimizer,
+        *,
+        records: Sequence[EpochRecord],
+        kept: Sequence[EpochRecord | None],
+    ) -> None:
+        """Write the end of an epoch.
+
+        Args:
+            stack: as it is now.
+            optimizer: likewise.
+            records: of the networks that were still going, without their weights.
+            kept: of every network the record whose weights are kept so far, with these weights.
+        """
+        [epoch] = {record.epoch for record in records}
+        arrays: dict[str, Tensor] = {}
+        header: dict[str, str] = {}
+        for record in records:
+            packed, text = histories.packed([record])
+            arrays |= {f"{record.member}/{k}": torch.from_numpy(v) for k, v in packed.items()}
+            header |= {f"{record.member}/{key}": value for key, value in text.items()}
+        _write(self.folder / _records_file(epoch), arrays, header)
+        tensors = {name: value.contiguous() for name, value in stack.state_dict().items()}
+        for index, values in optimizer.state_dict()["state"].items():
+            named = {name: value for name, value in values.items() if value is not None}
+            tensors |= {f"optimizer/{index}/{name}": value for name, value in named.items()}
+        epochs: list[int | None] = []
+        for member, record_kept in enumerate(kept):
+            epochs.append(record_kept.epoch if record_kept else None)
+            weights = (record_kept.weights if record_kept else None) or {}
+            tensors |= {
+                f"kept/{member}/{name}": torch.from_numpy(value) for name, value in weights.items()
+            }
+        _write(self.folder / _STATE, tensors, {"epoch": str(epoch), "kept": json.dumps(epochs)})
+
+    def restore(self, stack: Stack, optimizer: torch.optim.Optimizer) -> Progress:
+        """Put the stack and the optimizer back to where `save` found them.
+
+        Raises:
+            PipelineError: the files cannot be read.
+        """
+        try:
+            return self._restored(stack, optimizer)
+        except _BROKEN as error:
+            raise _unreadable(self.folder, error) from error
+
+    def _restored(self, stack: Stack, optimizer: torch.optim.Optimizer) -> Progress:
+        state, header = _read(self.folder / _STATE)
+        written = [
+            self._records(epoch, len(self.members)) for epoch in range(int(header["epoch"]) + 1)
+        ]
+        try:
+            stack.load_state_dict({name: state[name] for name in stack.state_dict()})
+        except RuntimeError as error:  # another shape
+            raise ValueError(error) from error
+        _load_optimizer(optimizer, state)
+        past: list[list[EpochRecord]] = [[] for _ in self.members]
+        for records in written:
+            for record in records:
+                past[record.member].append(record)
+        kept: list[EpochRecord | None] = []
+        for member, epoch in enumerate(json.loads(header["kept"])):
+            prefix = f"kept/{member}/"
+            weights = {
+                name.removeprefix(prefix): value.numpy()
+                for name, value in state.items()
+                if name.startswith(prefix)
+            }
+            kept.append(None if epoch is None else replace(past[member][epoch], weights=weights))
+        return Progress(histories=past, kept=kept)
+
+    def _records(self, epoch: int, members: int) -> list[EpochRecord]:
+        tensors, header = _read(self.folder / _records_file(epoch))
+        records: list[EpochRecord] = []
+        for member in range(members):
+            prefix = f"{member}/"
+            text = {k.removeprefix(prefix): v for k, v in header.items() if k.startswith(prefix)}
+            arrays = {
+                name.removeprefix(prefix): value.numpy()
+                for name, value in tensors.items()
+                if name.startswith(prefix)
+            }
+            records += histories.unpacked(arrays, text, member=member) if text else ()
+        return records
+
+    def halves(self, run_ids: Sequence[str | None]) -> list["Checkpoint"]:
+        """Two checkpoints with half of the networks each, at the same epoch; this one is gone.
+
+        Args:
+            run_ids: of every network's run.
+        """
+        middle = len(self.members) // 2
+        parts = [range(middle), range(middle, len(self.members))]
+        made = []
+        for part in parts:
+            half = Checkpoint(
+                _new_folder(self.folder.parent),
+                store=self.store,
+                members=[replace(self.members[i], run_id=run_ids[i]) for i in part],
+                is_halved=True,
+            )
+            if self.has_state:
+                self._copy_part(half, part)
+            made.append(half)
+        for half in made:
+            half.plan()
+        self.remove()
+        return made
+
+    def _copy_part(self, half: "Checkpoint", part: range) -> None:
+        """Write what concerns some of the networks into another folder."""
+        state, header = _read(self.folder / _STATE)
+        rows = slice(part.start, part.stop)
+        tensors = {
+            # An optimizer's step has no networks' axis.
+            name: value[rows].clone() if value.ndim else value
+            for name, value in state.items()
+            if not name.startswith("kept/")
+        }
+        kept = json.loads(header["kept"])
+        for place, member in enumerate(part):
+            tensors |= _renamed(state, f"kept/{member}/", f"kept/{place}/")
+        epochs = [kept[member] for member in part]
+        for epoch in range(int(header["epoch"]) + 1):
+            arrays, texts = _read(self.folder / _records_file(epoch))
+            parts_of_arrays: dict[str, Tensor] = {}
+            parts_of_texts: dict[str, str] = {}
+            for place, member in enumerate(part):
+                parts_of_arrays |= _renamed(arrays, f"{member}/", f"{place}/")
+                parts_of_texts |= _renamed(texts, f"{member}/", f"{place}/")
+            _write(half.folder / _records_file(epoch), parts_of_arrays, parts_of_texts)
+        _write(
+            half.folder / _STATE, tensors, {"epoch": header["epoch"], "kept": json.dumps(epochs)}
+        )
+
+    def plan(self) -> None:
+        """Write which networks these are; from here on `unfinished` finds the folder."""
+        plan = {
+            "format": FORMAT,
+            "store": self.store,
+            "members": [asdict(member) for member in self.members],
+            "is_halved": self.is_halved,
+        }
+        path = self.folder / f"{_PLAN}.tmp"
+        with _writing(self.folder):
+            path.write_text(json.dumps(plan), encoding="utf-8")
+            _put(path, self.folder / _PLAN)
+
+    def remove(self) -> None:
+        """Delete the folder; whoever does so holds its lock."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def discard(self) -> None:
+        """Delete the folder, unless another process trains from it."""
+        with suppress(PipelineError), self.locked():
+            self.remove()
+
+
+def begin(root: Path, *, store: str, members: Sequence[Planned]) -> Checkpoint:
+    """A new checkpoint, before the first epoch.
+
+    Args:
+        root: the folder of all checkpoints.
+        store: where the networks' runs are.
+        members: the networks, in their order in the stack.
+    """
+    checkpoint = Checkpoint(_new_folder(root), store=store, members=members)
+    checkpoint.plan()
+    return checkpoint
+
+
+def _new_folder(root: Path) -> Path:
+    folder = root / uuid.uuid4().hex[:16]
+    with _writing(folder):
+        folder.mkdir(parents=True)
+    return folder
+
+
+def unfinished(root: Path, *, store: str) -> list[Checkpoint]:
+    """The checkpoints that were begun and not removed, those of the fewest networks first.
+
+    Args:
+        root: the folder of all checkpoints.
+        store: only those whose runs are there.
+    """
+    found = []
+    for path in sorted(root.glob(f"*/{_PLAN}")):
+        try:
+            plan = json.loads(path.read_text("utf-8"))
+            if (plan["format"], plan["store"]) == (FORMAT, store):
+                members = [Planned(**member) for member in plan["members"]]
+                found.append(
+                    Checkpoint(
+                        path.parent, store=store, members=members, is_halved=plan["is_halved"]
+                    )
+                )
+        except FileNotFoundError:
+            continue  # the process that trained from it is done
+        except _BROKEN as error:
+            _logger.warning("%s", _unreadable(path.parent, error))
+    return sorted(found, key=lambda checkpoint: len(checkpoint.members))
+
+
+def _unreadable(folder: Path, error: Exception) -> PipelineError:
+    return PipelineError(
+        f"a checkpoint must be readable, got {folder} ({error}): bring it back, or "
+        "delete that folder to begin these networks anew"
+    )
+
+
+def _records_file(epoch: int) -> str:
+    return f"records-{epoch:04}.safetensors"
+
+
+def _write(path: Path, tensors: dict[str, Tensor], header: dict[str, str]) -> None:
+    """Write a file beside its place, then put it there at once."""
+    beside = path.with_name(f"{path.name}.tmp")
+    with _writing(path.parent):
+        save_file(tensors, beside, metadata=header)
+        _put(beside, path)
+
+
+def _put(beside: Path, path: Path) -> None:
+    """Put a written file into its place at once, when all of it is on the disk."""
+    with beside.open("rb") as file:
+        os.fsync(file.fileno())
+    beside.replace(path)
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        raise PipelineError(
+            f"a checkpoint must be written, got {error} for {folder}: free the disk or that path, "
+            "then start the same line again"
+        ) from error
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    with safe_open(path, framework="pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        return tensors, dict(file.metadata())
+
+
+def _renamed(values: Mapping[str, T], before: str, after: str) -> dict[str, T]:
+    """Those whose names begin so, with another beginning."""
+    return {
+        after + name.removeprefix(before): value
+        for name, value in values.items()
+        if name.startswith(before)
+    }
+
+
+def _load_optimizer(optimizer: torch.optim.Optimizer, state: Mapping[str, Tensor]) -> None:
+    values: dict[int, dict[str, Tensor]] = {}
+    for name, value in state.items():
+        if name.startswith("optimizer/"):
+            _, index, key = name.split("/")
+            values.setdefault(int(index), {})[key] = value
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": values, "param_groups": groups})

@@ -1,0 +1,50 @@
+"""How much memory a stack takes while it is trained, estimated before it is.
+
+It must not know how much there is.
+"""
+
+from itertools import pairwise
+
+from pipeline.config.recipe import Recipe
+from pipeline.training.batches import EVALUATION_BATCH
+
+# Bytes that are alive at once, read from the allocator on the CPU (`benchmarks.stack_memory`). Of
+# a parameter: weight, gradient, the weight before the epoch and the one that is kept; optimizer
+# state comes on top. Of a unit for each sample: what the backward pass and the probe hold.
+_OF_A_PARAMETER = 16
+_OF_A_STATE = 4
+_OF_THE_LARGEST_LAYER = 9
+_OF_A_UNIT_IN_TRAINING = 28
+_OF_A_UNIT_IN_EVALUATION = 14
+_OF_AN_INPUT = 9
+_OF_A_SAMPLE = 16
+# What the allocator holds beyond that, at most by what was measured on the CPU.
+_SLACK = 1.4
+
+
+def stack_bytes(recipe: Recipe, *, networks: int, inputs: int, classes: int, samples: int) -> int:
+    """The most bytes that a stack takes while it is trained and measured, the images not counted.
+
+    Largest of three moments: an update with its probe, an evaluation, the comparison of the weights
+    with those before the epoch. Not less than was measured, but up to twice as much on a CPU, which
+    evaluates a large stack network by network.
+
+    Args:
+        recipe: of one of its networks.
+        networks: how many.
+        inputs: features of a sample.
+        classes: logits of each network.
+        samples: images trained on, whose order each network holds.
+    """
+    sizes = (inputs, *recipe.widths, classes)
+    layers = [before * units + units for before, units in pairwise(sizes)]
+    units = sum(sizes[1:])
+    states = {"adam": 2, "sgd": int(recipe.momentum > 0)}[recipe.optimizer]
+    update = recipe.batch_size * (_OF_A_UNIT_IN_TRAINING * units + _OF_AN_INPUT * inputs)
+    moments = (
+        update + _OF_A_SAMPLE * samples,
+        EVALUATION_BATCH * _OF_A_UNIT_IN_EVALUATION * units,
+        _OF_THE_LARGEST_LAYER * max(layers),
+    )
+    held = sum(layers) * (_OF_A_PARAMETER + _OF_A_STATE * states)
+    return round(_SLACK * networks * (held + max(moments)))

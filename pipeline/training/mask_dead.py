@@ -1,0 +1,90 @@
+"""Which dead units no dropout mask wakes, by drawing masks over the reference set.
+
+A unit that is dead in evaluation mode often fires under some upstream mask, so it still learns.
+It must not know how a network is trained.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from pipeline.records import EpochRecord
+from pipeline.training.batches import Batch
+from pipeline.training.masks import RandomMasks
+from pipeline.training.stack import LayerPass, Stack
+
+Dead = Sequence[Bool[Tensor, " _"]]
+
+
+def with_mask_dead(
+    records: Sequence[EpochRecord], stack: Stack, reference: Callable[[], Iterable[Batch]]
+) -> list[EpochRecord]:
+    """The records, each unit of their ReLU layers judged dead under every mask or not.
+
+    `mask_passes` masks are drawn for every sample of D, from streams of their own. One network
+    after another: most have nothing to ask, or soon nothing left.
+
+    Args:
+        records: networks of the stack, whose weights are as the records tell.
+        stack: the networks.
+        reference: gives the batches of D, anew at each call.
+    """
+    judged = []
+    for record in records:
+        dead = _dead_in_evaluation(record, stack)
+        if _can_be_woken(dead, stack, record.member):
+            _strike_out_what_fires(dead, stack.part(record.member), record.epoch, reference())
+        judged.append(_judged(record, dead))
+    return judged
+
+
+def _dead_in_evaluation(record: EpochRecord, stack: Stack) -> Dead:
+    """Which units of each hidden layer are dead without masks."""
+    return [
+        torch.zeros(units, dtype=torch.bool, device=stack.scales.device)
+        if layer.states is None
+        else torch.from_numpy(layer.states.dead).to(stack.scales.device)
+        for units, layer in zip(stack.units, record.layers[:-1], strict=False)
+    ]
+
+
+def _can_be_woken(dead: Dead, stack: Stack, member: int) -> bool:
+    """Whether a mask is left that could matter: no mask is upstream of the first layer."""
+    return stack.recipes[member].drop_rate > 0 and any(bool(layer.any()) for layer in dead[1:])
+
+
+@torch.no_grad()
+def _strike_out_what_fires(
+    dead: Dead, network: Stack, epoch: int, batches: Iterable[Batch]
+) -> None:
+    """Training-mode passes of one network over D: what fires in one of them is not mask-dead."""
+    [recipe] = network.recipes
+    passes = [
+        RandomMasks(
+            [recipe],
+            network.units,
+            stream=f"mask-dead, epoch {epoch}, pass {number}",
+            device=network.scales.device,
+        )
+        for number in range(recipe.mask_passes)
+    ]
+    for batch in batches:
+        first = network.first(batch.x)  # the same under every mask, and most of a pass
+        for masks in passes:
+            trace: list[LayerPass] = []
+            network.onward(first, masks.draw(batch.target.shape[1]), trace=trace)
+            for layer, seen in zip(dead, trace, strict=False):
+                layer.logical_and_(seen.z[0].amax(0) <= 0)
+        if not _can_be_woken(dead, network, 0):
+            return
+
+
+def _judged(record: EpochRecord, dead: Dead) -> EpochRecord:
+    layers = [
+        layer if layer.states is None else replace(layer, mask_dead=units.cpu().numpy())
+        for layer, units in zip(record.layers[:-1], dead, strict=True)
+    ]
+    return replace(record, layers=(*layers, record.layers[-1]))

@@ -1,0 +1,100 @@
+"""Dropout masks, drawn for a stack of networks from streams of their own.
+
+It must not know what the masks are laid over: weights, losses and optimizers are elsewhere.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+from pipeline.config.recipe import Recipe
+from pipeline.training import device as devices
+
+
+@runtime_checkable
+class MaskSource(Protocol):
+    """Whatever gives the masks of one training pass after another."""
+
+    def draw(self, batch: int) -> Sequence[Bool[Tensor, "networks batch _"] | None]:
+        """The next masks, one for each layer: True = kept, None where nothing is dropped."""
+
+
+class RandomMasks:
+    """The masks of one stream: each network's and layer's from its own (seed, layer, stream).
+
+    Networks with one seed share the random numbers behind their masks, so a unit that is dropped
+    at p = 0.2 is dropped at p = 0.5 as well. A mask takes 32 bits a unit: the rate that they
+    realise is within 2**-33 of p.
+    """
+
+    def __init__(
+        self, recipes: Sequence[Recipe], units: Sequence[int], *, stream: str, device: torch.device
+    ) -> None:
+        """Open the streams.
+
+        Args:
+            recipes: one for each network of the stack.
+            units: units of each layer, logits included.
+            stream: what the masks are for, such as `epoch 3`: part of the generators' seeds.
+            device: where the masks are drawn.
+        """
+        seeds = list(dict.fromkeys(recipe.seed for recipe in recipes))
+        self._seeds = seeds
+        self._layers = recipes[0].layers
+        self._seed_of = torch.tensor([seeds.index(r.seed) for r in recipes], device=device)
+        self._is_one_for_each = len(seeds) in (1, len(recipes))
+        self._units = units
+        self._thresholds: list[Int[Tensor, "networks 1 1"] | None] = []
+        for layer in self._layers:
+            rates = [recipe.drop_rate_of(layer) for recipe in recipes]
+            self._thresholds.append(_thresholds(rates, device) if any(rates) else None)
+        self._sources = [[torch.Generator(device) for _ in seeds] for _ in self._layers]
+        self._device = device
+        self.restart(stream)
+
+    def restart(self, stream: str) -> None:
+        """Go on with another stream, from its beginning."""
+        for layer, sources in zip(self._layers, self._sources, strict=True):
+            for seed, source in zip(self._seeds, sources, strict=True):
+                devices.seed_with(source, seed, f"mask {layer} {stream}")
+
+    @property
+    def sources(self) -> list[torch.Generator]:
+        """What the next masks are drawn from."""
+        return [source for sources in self._sources for source in sources]
+
+    def draw(self, batch: int) -> list[Bool[Tensor, "networks batch _"] | None]:
+        """The next masks for `batch` samples, one for each layer."""
+        return [
+            None if threshold is None else _is_at_least(self._bits(layer, batch), threshold)
+            for layer, threshold in enumerate(self._thresholds)
+        ]
+
+    def _bits(self, layer: int, batch: int) -> Int[Tensor, "networks_or_1 batch units"]:
+        """32 random bits for each unit, drawn once for networks with the same seed."""
+        count = batch * self._units[layer]
+        sources = self._sources[layer]
+        words = torch.empty(len(sources), (count + 1) // 2, dtype=torch.int64, device=self._device)
+        for row, source in zip(words, sources, strict=True):
+            devices.fill_with_random_bits(row, source)
+        bits = words.view(torch.int32)[:, :count].view(len(sources), batch, -1)
+        return bits if self._is_one_for_each else bits[self._seed_of]
+
+
+def _is_at_least(
+    bits: Int[Tensor, "networks_or_1 batch units"], threshold: Int[Tensor, "networks 1 1"]
+) -> Bool[Tensor, "networks batch units"]:
+    """Where the bits reach the threshold, compared into bytes: on a CPU a third of the time."""
+    shape = torch.broadcast_shapes(bits.shape, threshold.shape)
+    kept = torch.empty(shape, dtype=torch.uint8, device=bits.device)
+    return torch.ge(bits, threshold, out=kept).view(torch.bool)
+
+
+def _thresholds(rates: Sequence[float], device: torch.device) -> Int[Tensor, "networks 1 1"]:
+    """The int32 below which a random int32 falls with probability p."""
+    lowest, highest = -(2**31), 2**31 - 1
+    values = [min(lowest + round(rate * 2**32), highest) for rate in rates]
+    return torch.tensor(values, dtype=torch.int32, device=device)[:, None, None]

@@ -1,0 +1,120 @@
+"""What texts settings take, and what they say of others."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.config.options import STEPS, MainSettings, MnistSettings, PredictSettings
+from pipeline.config.recipe import Recipe
+from pipeline.config.settings import argument, canonical, declared, parsed, texts
+from pipeline.errors import UsageError
+
+
+@pytest.mark.parametrize("text", ["-0.1", "1", "1.5", "nan", "inf", "half", ""])
+def test_a_drop_rate_outside_its_range_is_refused_with_rule_and_value(text: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parsed(MnistSettings, {"drop_rate": text})
+    assert str(caught.value) == f"drop_rate must be a number in [0, 1), got {text!r}"
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize("text", ["0", "256,0", "-3", "2.5", "256,,128", "many", ""])
+def test_widths_that_are_not_positive_whole_numbers_are_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="widths must be whole numbers of at least 1"):
+        parsed(MnistSettings, {"widths": text})
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("activation", "gelu"),
+        ("optimizer", "Adam"),
+        ("precision", "float16"),
+        ("device", "tpu"),
+        ("device", "cuda:"),
+        ("device", "cuda:01"),
+        ("device", "cuda:-1"),
+        ("device", "cuda:99999999999999999999"),
+        ("output_dropout", "maybe"),
+        ("epochs", "-1"),
+        ("batch_size", "0"),
+        ("learning_rate", "0"),
+        ("momentum", "1"),
+        ("data", " "),
+    ],
+)
+def test_a_value_that_breaks_its_rule_is_refused_by_name(name: str, text: str) -> None:
+    with pytest.raises(UsageError, match=f"^{name} must be "):
+        parsed(MnistSettings, {name: text})
+
+
+@pytest.mark.parametrize("text", ["0.50", " 0.5 ", "5e-1", ".5"])
+def test_all_spellings_of_a_number_are_one_value(text: str) -> None:
+    settings = parsed(MnistSettings, {"drop_rate": text})
+    assert settings.drop_rate == 0.5
+    assert texts(settings)["drop_rate"] == "0.5"
+
+
+def test_minus_zero_and_zero_are_one_value() -> None:
+    assert texts(parsed(MnistSettings, {"drop_rate": "-0.0"}))["drop_rate"] == "0"
+
+
+def test_yes_and_no_are_written_out() -> None:
+    settings = parsed(MnistSettings, {"output_dropout": "False", "force": "true"})
+    assert (settings.output_dropout, settings.force) == (False, True)
+
+
+@pytest.mark.parametrize("chooser", [{"patience": "3"}, {"select": "best"}])
+def test_nothing_may_be_chosen_by_the_test_set(chooser: dict[str, str]) -> None:
+    with pytest.raises(UsageError, match="it would choose by the test set"):
+        parsed(MnistSettings, {"holdout": "0", **chooser})
+
+
+def test_momentum_belongs_to_sgd() -> None:
+    with pytest.raises(UsageError, match="momentum must be 0 with optimizer=adam"):
+        parsed(MnistSettings, {"momentum": "0.9"})
+    assert parsed(MnistSettings, {"momentum": "0.9", "optimizer": "sgd"}).momentum == 0.9
+
+
+def test_the_main_job_takes_a_list_of_drop_rates() -> None:
+    assert parsed(MainSettings, {"drop_rates": "0, 0.50,.2"}).drop_rates == (0.0, 0.5, 0.2)
+
+
+def test_values_without_a_name_are_taken_as_they_are_and_checked() -> None:
+    chosen = parsed(PredictSettings, {"passes": " 5 "}, ["a.png", " b ", "-"])
+    assert (chosen.images, chosen.passes) == (("a.png", " b ", "-"), 5)
+    with pytest.raises(UsageError, match=r"^images must be a file's name, .* got ''"):
+        parsed(PredictSettings, {}, ["a.png", ""])
+
+
+def test_at_most_one_field_of_a_step_takes_values_without_a_name() -> None:
+    taken = {step: argument(settings) for step, settings in STEPS.items()}
+    assert [step for step, found in taken.items() if found] == ["predict"]
+    assert "images" not in texts(PredictSettings(images=("a.png",)))
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_every_default_is_a_value_that_its_own_kind_takes(step: str) -> None:
+    for item, kind, _ in declared(STEPS[step]):
+        assert kind.parse(canonical(item.default)) == item.default, item.name
+
+
+@given(st.floats(0, 1, exclude_max=True))
+def test_a_rate_survives_the_way_through_text(rate: float) -> None:
+    assert parsed(Recipe, {"drop_rate": canonical(rate)}).drop_rate == rate
+
+
+@pytest.mark.parametrize(
+    ("activation", "drop_rate", "arm", "name"),
+    [
+        ("relu", 0.0, "relu", "relu seed 0"),
+        ("relu", 0.5, "relu+dropout", "relu+dropout p=0.5 seed 0"),
+        ("none", 0.25, "dropout", "dropout p=0.25 seed 0"),
+        ("none", 0.0, "linear", "linear seed 0"),
+    ],
+)
+def test_a_recipe_is_named_by_its_arm_rate_and_seed(
+    activation: str, drop_rate: float, arm: str, name: str
+) -> None:
+    recipe = parsed(Recipe, {"activation": activation, "drop_rate": str(drop_rate)})
+    assert (recipe.arm, recipe.name) == (arm, name)

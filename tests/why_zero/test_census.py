@@ -1,0 +1,196 @@
+"""States of units over a reference set, in evaluation mode."""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from why_zero import BrokenIdentity, ZeroProbe, census
+from why_zero.errors import WhyZeroError
+
+
+def linear(weight: list[list[float]], bias: list[float]) -> nn.Linear:
+    layer = nn.Linear(len(weight[0]), len(weight))
+    layer.weight.data, layer.bias.data = torch.tensor(weight), torch.tensor(bias)
+    return layer
+
+
+# Two inputs of which one is 1: z1 = (1, 0), (0, 1) shifted; the last unit of h1 is dead.
+X = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+
+
+def by_hand() -> nn.Sequential:
+    """h1: fires for samples 0 and 2; always; never; for 1 and 2, faintly.
+
+    h2: one unit, which opens for sample 0 alone, so what fires only for others is starved.
+    """
+    return nn.Sequential(
+        linear([[2.0, 0.0], [1.0, 1.0], [-1.0, -1.0], [0.0, 0.01]], [0.0, 0.0, 0.0, 0.0]),
+        nn.ReLU(),
+        nn.Dropout(0.5),
+        linear([[1.0, -1.0, 0.0, -200.0]], [0.0]),
+        nn.ReLU(),
+        linear([[1.0], [-1.0]], [0.0, 0.0]),
+    )
+
+
+def test_states_are_those_counted_by_hand() -> None:
+    states = ZeroProbe(by_hand()).census([X[:2], X[2:]])
+    first, second = states["1"], states["4"]
+    assert first.samples == 3
+    assert first.fired.tolist() == [2, 3, 0, 2]
+    assert first.dead.tolist() == [False, False, True, False]
+    assert first.always_on.tolist() == [False, True, False, False]
+    # z2 = 2 - 1 > 0, -1 - 2 < 0, 2 - 2 - 2 < 0: only the first sample gets a gradient.
+    assert second.fired.tolist() == [1]
+    assert first.reached.tolist() == [1, 1, 0, 0]
+    assert first.starved.tolist() == [False, False, False, True]
+    # Mean |h|: 4/3, 4/3, 0, 0.02/3; the layer's mean is 0.668, of which 0.025 is 0.0167.
+    assert first.magnitude.tolist() == pytest.approx([4 / 3, 4 / 3, 0.0, 0.02 / 3])
+    assert first.dormant.tolist() == [False, False, True, True]
+
+
+def test_a_skip_connection_saves_a_unit_from_starving() -> None:
+    class Skip(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = by_hand()
+            self.has_skip = False
+
+        def forward(self, x: Tensor) -> Tensor:
+            h = self.layers[:3](x)
+            return self.layers[3:](h) + (h[:, 2:] if self.has_skip else 0)
+
+    module = Skip()
+    assert ZeroProbe(module).census([X])["layers.1"].starved.tolist()[3]
+    module.has_skip = True
+    assert not ZeroProbe(module).census([X])["layers.1"].starved.any()
+
+
+def test_a_channel_is_dead_where_no_position_of_any_sample_fires() -> None:
+    layer = nn.Conv2d(1, 3, 1)
+    layer.weight.data = torch.tensor([1.0, -1.0, 0.0]).view(3, 1, 1, 1)
+    layer.bias.data = torch.tensor([0.0, 0.0, -1.0])
+    x = torch.zeros(2, 1, 2, 2)
+    x[1, 0, 1, 0] = 1.0
+    states = ZeroProbe(nn.Sequential(layer, nn.ReLU(), nn.Flatten())).census([x])["1"]
+    assert states.samples == 8
+    assert states.fired.tolist() == [1, 0, 0]
+    assert states.dead.tolist() == [False, True, True]
+
+
+def test_a_unit_that_dropout_hides_in_a_training_pass_is_not_dead() -> None:
+    module = by_hand()
+    module[2].p = 1.0
+    with ZeroProbe(module) as probe:
+        module(X)
+        assert probe.causes()["1"].active.sum() == 0
+        assert probe.census([X])["1"].dead.tolist() == [False, False, True, False]
+    assert module.training
+
+
+def test_layers_have_the_names_that_they_have_in_training() -> None:
+    module = nn.Sequential(
+        *(nn.Linear(2, 4), nn.Dropout(0.5), nn.ReLU(), nn.Linear(4, 4), nn.GELU()),
+        *(nn.Linear(4, 4), nn.ReLU(), nn.Dropout(0.5), nn.Linear(4, 2)),
+    )
+    with ZeroProbe(module) as probe:
+        module(X)
+    assert list(probe.layers) == ["2", "4", "6"]
+    assert list(probe.census([X])) == ["2", "6"]
+
+
+def test_in_place_calls_and_frozen_weights_are_counted_like_any_other() -> None:
+    plain = by_hand()
+    frozen = by_hand().requires_grad_(False)
+    frozen[1] = nn.ReLU(inplace=True)
+    for expected, found in zip(
+        ZeroProbe(plain).census([X]).values(), ZeroProbe(frozen).census([X]).values(), strict=True
+    ):
+        assert found.fired.tolist() == expected.fired.tolist()
+        assert found.reached.tolist() == expected.reached.tolist()
+    assert not any(parameter.requires_grad for parameter in frozen.parameters())
+
+
+@pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode])
+def test_a_census_can_be_taken_where_gradients_are_off(context: type[torch.no_grad]) -> None:
+    probe = ZeroProbe(by_hand())
+    with context():
+        states = probe.census([X.clone()])
+    assert states["1"].reached.tolist() == [1, 1, 0, 0]
+
+
+def test_batches_may_be_pairs_or_anything_that_run_understands() -> None:
+    class Named(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layers = by_hand()
+
+        def forward(self, *, image: Tensor) -> dict[str, Tensor]:
+            return {"logits": self.layers(image), "count": torch.tensor(3)}
+
+    pair = ZeroProbe(by_hand()).census([(X, torch.zeros(3)), [X]])["1"]
+    assert pair.fired.tolist() == [4, 6, 0, 4]
+    named = ZeroProbe(Named()).census([{"image": X}], run=lambda module, batch: module(**batch))
+    assert named["layers.1"].fired.tolist() == [2, 3, 0, 2]
+
+
+def test_a_census_in_the_block_is_no_pass_of_the_module() -> None:
+    module = by_hand()
+    with ZeroProbe(module) as probe, ZeroProbe(module) as other:
+        module(X)
+        probe.census([X])
+    assert probe.layers["1"].passes == 1
+    assert probe.evaluation_layers == {}
+    assert other.evaluation_layers["1"].passes == 1  # to anybody else it is one
+
+
+def test_dropout_that_ignores_evaluation_mode_is_pointed_out() -> None:
+    class Always(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return F.dropout(F.relu(x), 0.5)  # the default of F.dropout is training=True
+
+    with pytest.raises(WhyZeroError, match=r"drop rate 0\.5 in Always.dropout|in dropout: give"):
+        ZeroProbe(Always()).census([X])
+
+
+def test_what_a_census_cannot_count_is_said_in_words() -> None:
+    with pytest.raises(WhyZeroError, match="must see batches and layers with ReLU"):
+        ZeroProbe(by_hand()).census([])
+    with pytest.raises(WhyZeroError, match="must see batches and layers with ReLU"):
+        ZeroProbe(nn.Linear(2, 2)).census([X])
+    with pytest.raises(WhyZeroError, match="a tuple that begins with one, got dict"):
+        ZeroProbe(by_hand()).census([{"image": X}])
+    with pytest.raises(WhyZeroError, match="an output that can be differentiated"):
+        ZeroProbe(by_hand()).census([X], run=lambda module, x: module(x).argmax(1))
+    with pytest.raises(WhyZeroError, match="must see finite values"):
+        ZeroProbe(by_hand()).census([X / 0])
+
+
+def test_death_judged_on_one_batch_of_several_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wrong instrument: only the last batch is remembered, the gradients of all are."""
+
+    class Forgets(census._Sum):
+        def add(self, hidden: object, gradient: Tensor | None) -> None:
+            self.fired[:] = 0
+            super().add(hidden, gradient)
+
+    ZeroProbe(by_hand()).census([X[:1], X[1:2]])
+    monkeypatch.setattr(census, "_Sum", Forgets)
+    with pytest.raises(BrokenIdentity, match=r"identity 8 must hold in layer 1 .* for unit 0"):
+        ZeroProbe(by_hand()).census([X[:1], X[1:2]])
+
+
+def test_states_judged_with_dropout_on_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wrong instrument: h after dropout instead of h."""
+    module = by_hand()
+
+    def dropped(layer: object, h: Tensor, **_: object) -> Iterator[object]:
+        layer.counts[0][0] = 0
+        return census.Hidden(layer, h, h > 0, h.sum(0), module[0])
+
+    monkeypatch.setattr("why_zero._watch.recorder._hidden", lambda layer, h, _: dropped(layer, h))
+    with pytest.raises(BrokenIdentity, match="identity 8"):
+        ZeroProbe(module).census([X])

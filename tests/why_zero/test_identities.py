@@ -1,0 +1,231 @@
+"""The instrument's checks of itself: silent when it is right, loud when it is wrong.
+
+The wrong instruments of the end are planted one by one; each is what somebody has built before.
+"""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from why_zero import BrokenIdentity, causes_of, count_causes
+from why_zero.identities import (
+    check_counts,
+    check_dead,
+    check_dropped,
+    check_gradients,
+    check_order,
+    check_pass,
+    check_survivors,
+    check_zero_count,
+    check_zero_rate,
+)
+
+RATES = [0.2, 0.5, 0.9]
+
+
+class Layer:
+    """One layer of three networks in one pass: z, mask and y, made as the definitions say."""
+
+    def __init__(self, seed: int, *, batch: int = 400, units: int = 50) -> None:
+        source = torch.Generator().manual_seed(seed)
+        self.rates = torch.tensor(RATES)[:, None, None]
+        self.z = torch.randn(3, batch, units, generator=source) - 0.3
+        self.keep = torch.rand(3, batch, units, generator=source) >= self.rates
+        self.scale = 1 / (1 - self.rates)
+        self.h = self.z.relu()
+        self.y = self.h * (self.keep * self.scale)
+        self.none_linear = torch.zeros(3, 1, 1, dtype=torch.bool)
+        self.counts = count_causes(self.z, self.keep, is_linear=self.none_linear)
+
+
+@pytest.fixture
+def layer() -> Layer:
+    return Layer(0)
+
+
+def check(layer: Layer, *, is_linear: Tensor | None = None) -> None:
+    check_pass(
+        "h1",
+        layer.counts,
+        z=layer.z,
+        y=layer.y,
+        keep=layer.keep,
+        scale=layer.scale,
+        is_linear=layer.none_linear if is_linear is None else is_linear,
+    )
+
+
+@settings(deadline=None, max_examples=25)
+@given(seed=st.integers(0, 2**32), batch=st.integers(1, 40), units=st.integers(1, 9))
+def test_a_right_measurement_is_silent(seed: int, batch: int, units: int) -> None:
+    """Statistical checks: at most 1e-12 each, so 25 examples alarm wrongly in under 1e-10 runs."""
+    layer = Layer(seed, batch=batch, units=units)
+    check(layer)
+    check_counts("h1", layer.counts, batch)
+    check_dropped("h1", layer.counts, RATES)
+    check_survivors("h1", layer.h, layer.y, keep=layer.keep, scale=layer.scale)
+    check_order("h1", layer.z, layer.y, keep=layer.keep, scale=layer.scale)
+    zeros = (layer.y == 0).sum(1)
+    check_zero_count("h1", layer.counts, zeros)
+    check_zero_rate(
+        "h1", zeros.sum(1), layer.counts[2:].sum((0, 2)), pairs=batch * units, drop_rates=RATES
+    )
+
+
+def test_networks_with_and_without_relu_are_checked_side_by_side() -> None:
+    layer = Layer(1)
+    layer.z[1, :, 0] = 0.0  # zeros of a linear unit are nobody's fault
+    is_linear = torch.tensor([False, True, True])[:, None, None]
+    layer.y = torch.where(is_linear, layer.z, layer.z.relu()) * (layer.keep * layer.scale)
+    layer.counts = count_causes(layer.z, layer.keep, is_linear=is_linear)
+    check(layer, is_linear=is_linear)
+    check_dropped("h1", layer.counts, RATES)
+
+
+def test_a_layer_without_dropout_is_checked_too(layer: Layer) -> None:
+    counts = count_causes(layer.z, None, is_linear=layer.none_linear)
+    for y, is_right in ((layer.h, True), (layer.z, False)):
+        arguments = {"z": layer.z, "y": y, "keep": None, "is_linear": layer.none_linear}
+        if is_right:
+            check_pass("h1", counts, scale=torch.ones(3, 1, 1), **arguments)
+        else:
+            with pytest.raises(BrokenIdentity):
+                check_pass("h1", counts, scale=torch.ones(3, 1, 1), **arguments)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("rate", [0.1, 0.3, 0.5, 0.9])
+def test_survivors_agree_to_the_rounding_of_their_type(dtype: torch.dtype, rate: float) -> None:
+    h = torch.randn(100, 100, generator=torch.Generator().manual_seed(2)).to(dtype).relu()
+    torch.manual_seed(3)
+    y = torch.nn.functional.dropout(h, rate)
+    torch.manual_seed(3)
+    keep = torch.nn.functional.dropout(torch.ones_like(h), rate) != 0
+    check_survivors("h1", h, y, keep=keep, scale=1 / (1 - rate))
+    off = y * (1 + 16 * torch.finfo(dtype).eps)
+    with pytest.raises(BrokenIdentity):
+        check_survivors("h1", h, off, keep=keep, scale=1 / (1 - rate))
+
+
+def test_a_diverged_network_is_left_alone_and_its_neighbours_are_not(layer: Layer) -> None:
+    layer.z[1, 3, 4] = float("nan")
+    layer.y[1, 3, 4] = float("nan")
+    layer.counts = count_causes(layer.z, layer.keep, is_linear=layer.none_linear)
+    check(layer)
+    layer.y[0] *= 1.5
+    with pytest.raises(BrokenIdentity):
+        check(layer)
+
+
+def test_the_backward_pass_gives_the_mask_back(layer: Layer) -> None:
+    h = layer.h.clone().requires_grad_()
+    y = h * (layer.keep * layer.scale)
+    y.retain_grad()
+    (y.sin() * torch.arange(50)).sum().backward()
+    assert h.grad is not None
+    assert y.grad is not None
+    check_gradients("h1", h.grad, y.grad, keep=layer.keep, scale=layer.scale)
+    with pytest.raises(BrokenIdentity, match="identity 7 must hold in layer h1"):
+        check_gradients("h1", y.grad, y.grad, keep=layer.keep, scale=layer.scale)
+    with pytest.raises(BrokenIdentity):
+        check_gradients("h1", h.grad, y.grad, keep=~layer.keep, scale=layer.scale)
+
+
+def test_a_break_names_the_layer_the_identity_the_expected_and_the_observed() -> None:
+    counts = torch.tensor([[3, 3], [1, 1], [4, 4], [2, 1]])
+    with pytest.raises(BrokenIdentity) as broken:
+        causes_of(counts, 10, layer="h3")
+    error = broken.value
+    assert (error.layer, error.identity) == ("h3", 1)
+    assert (error.expected, error.observed) == ("10 pairs a unit", 9)
+    assert "layer h3" in str(error)
+    assert "expected 10 pairs a unit, observed 9" in str(error)
+    assert "\n" not in str(error)
+
+
+# Wrong instruments.
+
+
+def test_an_inverted_mask_is_caught(layer: Layer) -> None:
+    layer.keep = ~layer.keep
+    layer.counts = count_causes(layer.z, layer.keep, is_linear=layer.none_linear)
+    with pytest.raises(BrokenIdentity):
+        check(layer)
+    with pytest.raises(BrokenIdentity):
+        check_survivors("h1", layer.h, layer.y, keep=layer.keep, scale=layer.scale)
+    with pytest.raises(BrokenIdentity):
+        check_dropped("h1", layer.counts, RATES)
+
+
+def test_a_missing_scale_is_caught(layer: Layer) -> None:
+    layer.y = layer.h * layer.keep
+    with pytest.raises(BrokenIdentity, match="identity 5"):
+        check(layer)
+    with pytest.raises(BrokenIdentity, match="identity 4"):
+        check_survivors("h1", layer.h, layer.y, keep=layer.keep, scale=layer.scale)
+
+
+@pytest.mark.parametrize("cause", [1, 2])
+def test_both_folded_into_another_cause_is_caught(layer: Layer, cause: int) -> None:
+    folded = layer.counts.clone()
+    folded[cause] += folded[3]
+    folded[3] = 0
+    check_counts("h1", folded, 400)  # they still add up
+    check_zero_count("h1", folded, (layer.y == 0).sum(1))  # and are still the zeros
+    with pytest.raises(BrokenIdentity, match="identity 3 must hold in layer h1"):
+        check_dropped("h1", folded, RATES)
+
+
+def test_s_from_evaluation_mode_is_caught(layer: Layer) -> None:
+    """As in the definitions: a zero rate of .541 in evaluation mode is .566 in the pass."""
+    zeros = (layer.y == 0).sum((1, 2))
+    evaluated = (layer.z + 0.06 <= 0).sum((1, 2))
+    check_zero_rate("h1", zeros, (layer.z <= 0).sum((1, 2)), pairs=20_000, drop_rates=RATES)
+    with pytest.raises(BrokenIdentity, match="identity 2 must hold in layer h1"):
+        check_zero_rate("h1", zeros, evaluated, pairs=20_000, drop_rates=RATES)
+
+
+def test_logits_counted_as_hidden_units_are_caught(layer: Layer) -> None:
+    layer.y = layer.z * (layer.keep * layer.scale)  # logits go on below zero
+    with pytest.raises(BrokenIdentity):
+        check(layer)
+    with pytest.raises(BrokenIdentity, match="identity 1"):
+        check_zero_count("logits", layer.counts, (layer.y == 0).sum(1))
+
+
+def test_death_judged_on_one_training_pass_is_caught() -> None:
+    """A unit that fires for one sample of D and is dropped there learns in evaluation mode."""
+    x = torch.eye(4, dtype=torch.float64)
+    weight = torch.tensor([[-1.0, -1.0, -1.0, -1.0], [-1.0, 2.0, -1.0, -1.0]]).double()
+    weight.requires_grad_()
+    z = x @ weight.T
+    keep = torch.ones(4, 2, dtype=torch.bool)
+    keep[1, 1] = False  # the one sample for which the second unit fires
+    judged_dead = ((z.relu() * keep * 2) == 0).all(0)
+    assert judged_dead.tolist() == [True, True]
+    [gradient] = torch.autograd.grad(z.relu().sum(), weight)
+    norms = gradient.norm(dim=1)[None]
+    check_dead("h1", (z <= 0).all(0)[None], norms)
+    with pytest.raises(BrokenIdentity, match=r"identity 8 .* gradient of 0\.0 for unit 1"):
+        check_dead("h1", judged_dead[None], norms)
+
+
+def test_a_mask_that_spares_every_second_unit_is_caught() -> None:
+    """The trap of 63 random bits: half of the units are dropped twice as often, half never."""
+    z = torch.randn(1, 2000, 64, generator=torch.Generator().manual_seed(6))
+    keep = torch.rand(z.shape, generator=torch.Generator().manual_seed(7)) >= 0.5
+    keep[..., ::2] = True
+    keep[..., 1::2] = False
+    counts = count_causes(z, keep, is_linear=torch.zeros(1, 1, 1, dtype=torch.bool))
+    with pytest.raises(BrokenIdentity):
+        check_dropped("h1", counts, [0.5])
+
+
+def test_a_drop_rate_that_is_off_by_a_hundredth_is_caught_in_an_epoch() -> None:
+    counts = np.random.default_rng(8).multinomial(200_000, [0.255, 0.245, 0.255, 0.245], 32).T
+    with pytest.raises(BrokenIdentity, match="identity 3"):
+        check_dropped("h1", torch.from_numpy(counts)[:, None], [0.5])
+    check_dropped("h1", torch.from_numpy(counts)[:, None], [0.49])

@@ -1,0 +1,1 @@
+"""How one pass is watched: calls caught, traced to their layers, counted and checked."""

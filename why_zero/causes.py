@@ -1,0 +1,55 @@
+"""Why activations are zero: z and masks in, exact counts of the causes out."""
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from why_zero.identities.checks import check_counts
+from why_zero.records import ZeroCauses
+
+
+def count_causes(
+    z: Float[Tensor, "networks batch units"],
+    keep: Bool[Tensor, "networks batch units"] | None,
+    *,
+    is_linear: Bool[Tensor, "networks 1 1"],
+) -> Int[Tensor, "4 networks units"]:
+    """How often each unit was active, dropped, inactive or both (in this order), over the batch.
+
+    Each cause is counted by itself, so that their sum can be checked against the batch.
+
+    Args:
+        z: pre-activations.
+        keep: the dropout mask, True = kept; None where nothing was dropped.
+        is_linear: networks without a ReLU behind z: their units are never closed.
+    """
+    is_open = (z > 0) | is_linear
+    if keep is None:
+        active = is_open.sum(1)
+        none = torch.zeros_like(active)
+        return torch.stack([active, none, (~is_open).sum(1), none])
+    return torch.stack(
+        [
+            (is_open & keep).sum(1),
+            (is_open & ~keep).sum(1),
+            (~is_open & keep).sum(1),
+            (~(is_open | keep)).sum(1),
+        ]
+    )
+
+
+def causes_of(
+    counts: Int[Tensor, "4 units"], watched: int, *, layer: str = "of the stack"
+) -> ZeroCauses:
+    """The record of one network's layer.
+
+    Args:
+        counts: sums of what `count_causes` gave.
+        watched: the samples that were watched.
+        layer: its name, for the error.
+
+    Raises:
+        BrokenIdentity: the causes do not add up to the samples, so the count itself is wrong.
+    """
+    check_counts(layer, counts, watched)
+    return ZeroCauses(*counts.cpu().numpy())

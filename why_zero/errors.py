@@ -1,0 +1,37 @@
+"""What the instrument raises: each message is one line, rule, what was given, what to do."""
+
+IDENTITIES = {
+    1: "active + dropped + inactive + both = pairs, and the last three are the zeros",
+    2: "zero rate = s + p - s p, with s from the same pass",
+    3: "dropped among z > 0, and both among z <= 0, are Binomial(count, p)",
+    4: "y / h = 1 / (1 - p) for survivors, y = 0 for dropped units",
+    5: "relu(dropout(z)) = dropout(relu(z)) for the same mask",
+    6: "the mean output of a linear network over all masks is its evaluation output",
+    7: "dy/dh = m / (1 - p)",
+    8: "the gradients of a unit that is closed for every sample are exactly 0",
+    9: "under plain SGD on fixed samples a dead unit of the first layer stays dead",
+}
+
+
+class WhyZeroError(Exception):
+    """A failure that its message explains in one line: the rule, what was given, what to do."""
+
+
+class BrokenIdentity(WhyZeroError):  # noqa: N818 a claim, like Interrupted
+    """A measurement that contradicts itself: the instrument is wrong, so nothing may be logged.
+
+    Attributes:
+        layer: where.
+        identity: its number in `IDENTITIES`.
+        expected: what the identity asks for.
+        observed: what was measured.
+    """
+
+    def __init__(self, layer: str, identity: int, *, expected: object, observed: object) -> None:
+        """Say it in one line."""
+        super().__init__(
+            f"identity {identity} must hold in layer {layer} ({IDENTITIES[identity]}), "
+            f"expected {expected}, observed {observed}: discard this measurement and report it"
+        )
+        self.layer, self.identity = layer, identity
+        self.expected, self.observed = expected, observed
