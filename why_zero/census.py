@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from why_zero._watch.generators import preserved
 from why_zero._watch.layer_counts import Names, by_unit
-from why_zero._watch.pass_counts import Tally
+from why_zero._watch.pass_counts import PassCounts
 from why_zero._watch.recorder import Hidden, Recorder, watched_modules
 from why_zero.errors import WhyZeroError
 from why_zero.identities.checks import check_dead
@@ -74,16 +74,18 @@ class Census:
 
     def _pass(self, batch: Any, run: Run | None) -> None:  # noqa: ANN401
         """One batch: forward, and back to every ReLU."""
-        tally = Tally(self._names)
-        recorder = Recorder(self._module, tally, is_census=True)
+        pass_counts = PassCounts(self._names)
+        recorder = Recorder(self._module, pass_counts, is_census=True)
         with recorder, watched_modules(recorder):
             output = run(self._module, batch) if run else self._module(_inputs(batch, self._module))
-        if not tally.is_finite:
+        if not pass_counts.is_finite:
             raise WhyZeroError(
                 "a census must see finite values, got NaN or infinity: count an earlier state"
             )
         found = recorder.hidden
-        rows = [parameter for hidden in found for parameter in tally.lineage.rows(hidden.module)]
+        rows = [
+            parameter for hidden in found for parameter in pass_counts.lineage.rows(hidden.module)
+        ]
         ends = [hidden.h for hidden in found if hidden.h.requires_grad]
         gradients = _gradients(output, [*ends, *rows]) if ends else {}
         for hidden in found:
@@ -91,7 +93,7 @@ class Census:
             units = hidden.layer.counts.shape[1]
             total = self._sums.setdefault(name, _Sum(units))
             total.add(hidden, gradients.get(id(hidden.h)))
-            for parameter in tally.lineage.rows(hidden.module):
+            for parameter in pass_counts.lineage.rows(hidden.module):
                 gradient = gradients.get(id(parameter))
                 if gradient is not None:
                     norms = gradient.detach().reshape(units, -1).abs().amax(1)

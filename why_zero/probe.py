@@ -16,7 +16,7 @@ from torch.utils.hooks import RemovableHandle
 from why_zero._table import table
 from why_zero._watch.backward import MaskWatch
 from why_zero._watch.layer_counts import Names
-from why_zero._watch.pass_counts import Tally
+from why_zero._watch.pass_counts import PassCounts
 from why_zero._watch.recorder import Recorder, refuse_compiling, watched_modules
 from why_zero._watch.sums import LayerSum
 from why_zero._watch.unseen import uncompiled, unseen
@@ -190,12 +190,12 @@ class ZeroProbe:
 
     def _add(self, watched: "_Pass") -> None:
         self.notes |= watched.recorder.notes
-        tally = watched.recorder.tally
-        if not tally.is_finite:
+        pass_counts = watched.recorder.pass_counts
+        if not pass_counts.is_finite:
             self.set_aside += 1
             return
         sums = self._sums[watched.is_training]
-        for seen in tally.seen:
+        for seen in pass_counts.seen:
             name = self._names.of(seen.key)
             sums.setdefault(name, LayerSum(name, seen)).add(seen)
 
@@ -208,7 +208,7 @@ class _Pass:
         self.depth = 1
         # What is being handled already is no failure of this pass.
         self.handled = sys.exc_info()[1]
-        self.recorder = Recorder(module, Tally(names), gradients=gradients)
+        self.recorder = Recorder(module, PassCounts(names), gradients=gradients)
         self._open = ExitStack()
         self._open.enter_context(watched_modules(self.recorder))
         self._open.enter_context(self.recorder)

@@ -7,9 +7,9 @@ from pipeline.bundle.assemble import assemble
 from pipeline.bundle.contents import Contents, Summary
 from pipeline.bundle.convert import check_extra
 from pipeline.bundle.layout import BundleError
-from pipeline.bundle.read import Bundle, received
+from pipeline.bundle.read import Bundle, open_bundle
 from pipeline.bundle.rebuild import Rebuilt, rebuild
-from pipeline.bundle.write import placed
+from pipeline.bundle.write import new_bundle
 
 __all__ = [
     "Bundle",
@@ -19,7 +19,7 @@ __all__ = [
     "Summary",
     "assemble",
     "check_extra",
-    "placed",
+    "new_bundle",
+    "open_bundle",
     "rebuild",
-    "received",
 ]

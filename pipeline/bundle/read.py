@@ -45,7 +45,7 @@ class Bundle:
 
 
 @contextmanager
-def received(bundle: Path) -> Iterator[Bundle]:
+def open_bundle(bundle: Path) -> Iterator[Bundle]:
     """The verified bundle of this folder or zip; its copy is gone after the block.
 
     Digests come first, then what each file holds. Nothing of it is run or unpickled, and its graphs

@@ -21,7 +21,7 @@ _DATE = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip knows: one bundle, one 
 
 
 @contextmanager
-def placed(out: Path, *, is_forced: bool) -> Iterator[Path]:
+def new_bundle(out: Path, *, is_forced: bool) -> Iterator[Path]:
     """An empty folder to fill, which after the block stands at `out` with its SHA256SUMS.
 
     Nothing is left at or beside `out` where the block fails.

@@ -4,6 +4,6 @@ Every step that trains goes through it. It must not know which step that is.
 """
 
 from pipeline.fit.fitting import fit
-from pipeline.fit.tasks import CHECKPOINTS, Fitted, Task, Workplace
+from pipeline.fit.tasks import CHECKPOINTS, FitContext, Fitted, Task
 
-__all__ = ["CHECKPOINTS", "Fitted", "Task", "Workplace", "fit"]
+__all__ = ["CHECKPOINTS", "FitContext", "Fitted", "Task", "fit"]

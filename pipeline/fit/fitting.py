@@ -14,13 +14,13 @@ from pipeline.config.settings import parsed
 from pipeline.data import split
 from pipeline.errors import OutOfMemoryError, PipelineError
 from pipeline.fit import plan
-from pipeline.fit.progress import board
+from pipeline.fit.progress import progress
 from pipeline.fit.stack_run import Shared, StackRun, train
-from pipeline.fit.tasks import Fitted, Task, Workplace
+from pipeline.fit.tasks import FitContext, Fitted, Task
 from pipeline.fit.turns import Turns
-from pipeline.plots import press
+from pipeline.plots import render_pool
 from pipeline.records.result import Result
-from pipeline.runs.load import recall
+from pipeline.runs.load import load_result
 from pipeline.training import checkpoint as checkpoints
 from pipeline.training.checkpoint import Checkpoint, Planned
 from why_zero.errors import WhyZeroError
@@ -29,7 +29,7 @@ _logger = logging.getLogger(__name__)
 Ends = dict[str, Result | str]
 
 
-def fit(tasks: Sequence[Task], place: Workplace) -> Fitted:
+def fit(tasks: Sequence[Task], context: FitContext) -> Fitted:
     """Train every task that has no finished run yet; tasks on several devices side by side.
 
     What a process has begun that was killed goes on where it was. A network that fails does not
@@ -42,13 +42,13 @@ def fit(tasks: Sequence[Task], place: Workplace) -> Fitted:
         split(len(task.data.train_labels), task.recipe.holdout)
     todo = {task.fingerprint: task for task in tasks}
     ends: Ends = {}
-    for task in [] if place.is_forced else todo.values():
-        if found := _finished(task, place):
+    for task in [] if context.is_forced else todo.values():
+        if found := _finished(task, context):
             ends[task.fingerprint] = found
-    stack_runs = _stack_runs([task for key, task in todo.items() if key not in ends], place)
+    stack_runs = _stack_runs([task for key, task in todo.items() if key not in ends], context)
     recipes = [task.recipe for run in stack_runs for task in run.waiting]
-    with board(place.console, recipes) as shown, press(len(recipes)) as printing:
-        ends |= _on_their_devices(stack_runs, place, Shared(shown, Turns(), printing))
+    with progress(context.console, recipes) as shown, render_pool(len(recipes)) as pool:
+        ends |= _on_their_devices(stack_runs, context, Shared(shown, Turns(), pool))
     results: list[Result] = []
     failures: dict[str, str] = {}
     for key, task in todo.items():
@@ -62,56 +62,56 @@ def fit(tasks: Sequence[Task], place: Workplace) -> Fitted:
     return Fitted(results=results, failures=failures)
 
 
-def _finished(task: Task, place: Workplace) -> Result | None:
+def _finished(task: Task, context: FitContext) -> Result | None:
     """The result of a finished run with this task's fingerprint."""
-    run = place.tracker.finished(task.fingerprint)
+    run = context.tracker.finished(task.fingerprint)
     if run is None:
         return None
     try:
-        result = recall(run, place.tracker)
+        result = load_result(run, context.tracker)
     except PipelineError as error:
         _logger.warning("%s", error)
         return None
-    place.console.line(f"{task.name}: trained before (run {run.id}); force=true trains it again")
+    context.console.line(f"{task.name}: trained before (run {run.id}); force=true trains it again")
     return result
 
 
-def _stack_runs(tasks: Sequence[Task], place: Workplace) -> list[StackRun]:
+def _stack_runs(tasks: Sequence[Task], context: FitContext) -> list[StackRun]:
     """The stacks that are under way, and new ones for the tasks in none of them."""
     waiting = {task.fingerprint: task for task in tasks}
-    runs = [] if place.is_forced else _under_way(waiting, place)
+    runs = [] if context.is_forced else _under_way(waiting, context)
     for run in runs:
         for task in run.tasks:
             waiting.pop(task.fingerprint, None)
     return runs + [
-        StackRun(checkpoint=_begin(stack, place), tasks=stack)
-        for stack in plan.stacks(list(waiting.values()), memory_bytes=place.memory_bytes)
+        StackRun(checkpoint=_begin(stack, context), tasks=stack)
+        for stack in plan.stacks(list(waiting.values()), memory_bytes=context.memory_bytes)
     ]
 
 
-def _begin(tasks: Sequence[Task], place: Workplace) -> Checkpoint:
+def _begin(tasks: Sequence[Task], context: FitContext) -> Checkpoint:
     members = [
         Planned(fingerprint=task.fingerprint, parameters=task.recipe.parameters) for task in tasks
     ]
-    return checkpoints.begin(place.checkpoints, store=_store(place), members=members)
+    return checkpoints.begin(context.checkpoints, store=_store(context), members=members)
 
 
-def _store(place: Workplace) -> str:
-    return f"{place.tracker.uri} {place.tracker.experiment_id}"
+def _store(context: FitContext) -> str:
+    return f"{context.tracker.uri} {context.tracker.experiment_id}"
 
 
-def _under_way(waiting: Mapping[str, Task], place: Workplace) -> list[StackRun]:
+def _under_way(waiting: Mapping[str, Task], context: FitContext) -> list[StackRun]:
     """The stacks that a killed process has left, and whose missing networks are all asked for.
 
     A network of several of them goes on in the smallest, which may be half of another.
     """
     claimed: set[str] = set()
     runs = []
-    for left in checkpoints.unfinished(place.checkpoints, store=_store(place)):
+    for left in checkpoints.unfinished(context.checkpoints, store=_store(context)):
         keys = [member.fingerprint for member in left.members]
         missing = [key for key in keys if key in waiting and key not in claimed]
         others = [key for key in keys if key not in missing]
-        if any(place.tracker.finished(key) is None for key in others if key not in claimed):
+        if any(context.tracker.finished(key) is None for key in others if key not in claimed):
             continue  # another line began it, and will go on with it
         if not missing:
             left.discard()  # all are finished, or go on in its halves
@@ -124,20 +124,20 @@ def _under_way(waiting: Mapping[str, Task], place: Workplace) -> list[StackRun]:
             for member in left.members
         ]
         run = StackRun(checkpoint=left, tasks=tasks, finished=frozenset(others))
-        place.console.line(f"going on with {len(missing)} networks that were cut short")
+        context.console.line(f"going on with {len(missing)} networks that were cut short")
         runs.append(run)
     return runs
 
 
-def _on_their_devices(stack_runs: Sequence[StackRun], place: Workplace, shared: Shared) -> Ends:
+def _on_their_devices(stack_runs: Sequence[StackRun], context: FitContext, shared: Shared) -> Ends:
     """Train the stacks: those of one device one after another, the devices side by side."""
     queues: dict[str, deque[StackRun]] = {}
     for run in stack_runs:
         queues.setdefault(str(run.tasks[0].device), deque()).append(run)
     if len(queues) < 2:
-        return _merged(_one_by_one(queue, place, shared) for queue in queues.values())
+        return _merged(_one_by_one(queue, context, shared) for queue in queues.values())
     with ThreadPoolExecutor(len(queues)) as pool:
-        futures = [pool.submit(_one_by_one, queue, place, shared) for queue in queues.values()]
+        futures = [pool.submit(_one_by_one, queue, context, shared) for queue in queues.values()]
         try:
             return _merged(future.result() for future in futures)
         finally:
@@ -148,19 +148,19 @@ def _merged(ends: Iterable[Ends]) -> Ends:
     return {key: end for some in ends for key, end in some.items()}
 
 
-def _one_by_one(queue: deque[StackRun], place: Workplace, shared: Shared) -> Ends:
+def _one_by_one(queue: deque[StackRun], context: FitContext, shared: Shared) -> Ends:
     """Train the stacks of one device; one that does not fit into its memory as halves."""
     ends: Ends = {}
     with shared.turns.working():
         while queue:
             run = queue.popleft()
             try:
-                ends |= _train(run, place, shared)
+                ends |= _train(run, context, shared)
             except OutOfMemoryError as lack:
                 if len(run.tasks) > 1:
                     size = len(run.tasks)
-                    place.console.line(f"{size} networks do not fit at once: {lack}; halved")
-                    queue.extendleft(reversed(run.halves(place)))
+                    context.console.line(f"{size} networks do not fit at once: {lack}; halved")
+                    queue.extendleft(reversed(run.halves(context)))
                 else:
                     ends |= dict.fromkeys((task.fingerprint for task in run.waiting), str(lack))
             except WhyZeroError as error:
@@ -168,26 +168,26 @@ def _one_by_one(queue: deque[StackRun], place: Workplace, shared: Shared) -> End
     return ends
 
 
-def _train(run: StackRun, place: Workplace, shared: Shared) -> Ends:
+def _train(run: StackRun, context: FitContext, shared: Shared) -> Ends:
     """Train one stack, but for what another process has finished since this one planned it."""
     with run.checkpoint.locked():
         is_here = run.checkpoint.is_there
         if not is_here:
             run.checkpoint.remove()  # what the lock has made of it
-        is_touched = not is_here or bool(place.tracker.runs_of(run.checkpoint.identity))
+        is_touched = not is_here or bool(context.tracker.runs_of(run.checkpoint.identity))
         ends: Ends = {}
-        for task in run.waiting if is_touched and not place.is_forced else ():
-            if found := _finished(task, place):
+        for task in run.waiting if is_touched and not context.is_forced else ():
+            if found := _finished(task, context):
                 ends[task.fingerprint] = found
-                shared.board.go_on(task.name, task.recipe, found.history[-1])
-                shared.board.finished()
+                shared.progress.go_on(task.name, task.recipe, found.history[-1])
+                shared.progress.finished()
         run = replace(run, finished=frozenset({*run.finished, *ends}))
         if is_here and run.waiting:
-            reached = train(run, place, shared)
+            reached = train(run, context, shared)
             return ends | {task.fingerprint: end for task, end in reached.items()}
         if is_here:
             run.checkpoint.remove()
     if run.waiting:
-        anew = StackRun(checkpoint=_begin(run.waiting, place), tasks=run.waiting)
-        return ends | _train(anew, place, shared)
+        anew = StackRun(checkpoint=_begin(run.waiting, context), tasks=run.waiting)
+        return ends | _train(anew, context, shared)
     return ends

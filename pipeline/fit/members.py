@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from pipeline.errors import PipelineError
 from pipeline.fit.tasks import Task
-from pipeline.plots import Press
+from pipeline.plots import RenderPool
 from pipeline.records import EpochRecord
 from pipeline.records.metrics import metrics
 from pipeline.records.result import Result
@@ -79,7 +79,7 @@ class Member:
         before = self._history[record.epoch - 1] if record.epoch else None
         return metrics(record, before, self._history[0])
 
-    def finish(self, *, stack_size: int, press: Press) -> Result | str:
+    def finish(self, *, stack_size: int, render_pool: RenderPool) -> Result | str:
         """End the run with everything it is to show, or with the reason why it failed."""
         if self.kept is None or self._has_diverged:
             reason = (
@@ -98,7 +98,7 @@ class Member:
                 data=self.task.data,
                 device=self.task.device,
                 stack_size=stack_size,
-                press=press,
+                render_pool=render_pool,
             )
             self.run.end("finished")
         except WhyZeroError as error:

@@ -16,7 +16,7 @@ from pipeline.records import EpochRecord
 MOST_LINES = 4
 
 
-class Board:
+class Progress:
     """Counts the epochs of all networks; several threads may report to it."""
 
     def __init__(self, console: Console, *, networks: int, epochs: int, advance: Advance) -> None:
@@ -113,11 +113,11 @@ class Board:
 
 
 @contextmanager
-def board(console: Console, recipes: Sequence[Recipe]) -> Iterator[Board]:
+def progress(console: Console, recipes: Sequence[Recipe]) -> Iterator[Progress]:
     """A board for these networks, with a bar on a terminal while the block runs."""
     epochs = sum(recipe.epochs + 1 for recipe in recipes)
     with console.progress("training", epochs) as advance:
-        yield Board(console, networks=len(recipes), epochs=epochs, advance=advance)
+        yield Progress(console, networks=len(recipes), epochs=epochs, advance=advance)
 
 
 def _duration(seconds: float) -> str:

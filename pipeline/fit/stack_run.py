@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 
 from pipeline.data import split
 from pipeline.fit.members import Member
-from pipeline.fit.progress import Board
-from pipeline.fit.tasks import Task, Workplace
+from pipeline.fit.progress import Progress
+from pipeline.fit.tasks import FitContext, Task
 from pipeline.fit.turns import Turns
-from pipeline.plots import Press
+from pipeline.plots import RenderPool
 from pipeline.records import EpochRecord
 from pipeline.records.result import Result
 from pipeline.runs.color import run_color
@@ -45,9 +45,9 @@ class StackRun:
         """The tasks that have no result yet."""
         return [task for task in self.tasks if task.fingerprint not in self.finished]
 
-    def halves(self, place: Workplace) -> list["StackRun"]:
+    def halves(self, context: FitContext) -> list["StackRun"]:
         """The same networks in two stacks, where training had come to."""
-        known = _known_runs(self, place)
+        known = _known_runs(self, context)
         run_ids = [known.get(task.fingerprint) for task in self.tasks]
         middle = len(self.tasks) // 2
         parts = [self.tasks[:middle], self.tasks[middle:]]
@@ -62,22 +62,22 @@ class Shared:
     """What the stacks that are trained side by side have in common.
 
     Attributes:
-        board: is told of every epoch.
+        progress: is told of every epoch.
         turns: who may work while another publishes.
-        press: draws the pictures of all.
+        render_pool: draws the pictures of all.
     """
 
-    board: Board
+    progress: Progress
     turns: Turns
-    press: Press
+    render_pool: RenderPool
 
 
-def train(stack_run: StackRun, place: Workplace, shared: Shared) -> dict[Task, Result | str]:
+def train(stack_run: StackRun, context: FitContext, shared: Shared) -> dict[Task, Result | str]:
     """Train one stack: each waiting network's result, or why it failed.
 
     Args:
         stack_run: the stack, whose checkpoint is locked and there.
-        place: where its runs are.
+        context: where its runs are.
         shared: with the stacks of other devices; this thread is `working` among them.
 
     Raises:
@@ -85,10 +85,10 @@ def train(stack_run: StackRun, place: Workplace, shared: Shared) -> dict[Task, R
         PipelineError: something that concerns all of its networks.
     """
     first = stack_run.tasks[0]
-    with ExitStack() as context:
+    with ExitStack() as opened:
         members = {
-            index: Member(stack_run.tasks[index], context.enter_context(run), is_new=is_new)
-            for index, run, is_new in _open(stack_run, place)
+            index: Member(stack_run.tasks[index], opened.enter_context(run), is_new=is_new)
+            for index, run, is_new in _open(stack_run, context)
         }
         with devices.explaining_lack_of_memory(first.device):
             _train(stack_run, members, shared)
@@ -96,9 +96,9 @@ def train(stack_run: StackRun, place: Workplace, shared: Shared) -> dict[Task, R
         for member in members.values():
             with shared.turns.alone():
                 results[member.task] = member.finish(
-                    stack_size=len(stack_run.tasks), press=shared.press
+                    stack_size=len(stack_run.tasks), render_pool=shared.render_pool
                 )
-            shared.board.finished()
+            shared.progress.finished()
         # What could not be published can be once more, without training.
         if all(member.is_done for member in members.values()):
             stack_run.checkpoint.remove()
@@ -119,7 +119,7 @@ def _train(stack_run: StackRun, members: Mapping[int, Member], shared: Shared) -
         so_far = progress.histories
         for index, member in members.items():
             member.go_on(so_far[index], progress.kept[index])
-            shared.board.go_on(member.task.name, member.task.recipe, so_far[index][-1])
+            shared.progress.go_on(member.task.name, member.task.recipe, so_far[index][-1])
     with watching_system([member.run for member in members.values()]):
         trained = epochs(
             stack,
@@ -139,13 +139,13 @@ def _train(stack_run: StackRun, members: Mapping[int, Member], shared: Shared) -
             for record in own:
                 members[record.member].log(record)
             if own:
-                shared.board.epoch(recipes, [task.name for task in stack_run.tasks], own)
+                shared.progress.epoch(recipes, [task.name for task in stack_run.tasks], own)
             shared.turns.give_way()
 
 
-def _open(stack_run: StackRun, place: Workplace) -> Iterator[tuple[int, Run, bool]]:
+def _open(stack_run: StackRun, context: FitContext) -> Iterator[tuple[int, Run, bool]]:
     """The runs of the networks that have no result yet, and whether each is a new one."""
-    known = _known_runs(stack_run, place)
+    known = _known_runs(stack_run, context)
     size = {"stack_size": str(len(stack_run.tasks))}
     if stack_run.checkpoint.is_halved:
         size["stack_halved"] = "true"
@@ -155,9 +155,9 @@ def _open(stack_run: StackRun, place: Workplace) -> Iterator[tuple[int, Run, boo
         run_id = known.get(task.fingerprint)
         if run_id is None:
             tags = {**size, "stack": stack_run.checkpoint.identity}
-            run = _start(task, place, tags=tags)
+            run = _start(task, context, tags=tags)
         else:
-            run = place.tracker.reopen(run_id)
+            run = context.tracker.reopen(run_id)
         with run.ending_unless_done():
             # Once more for a run that goes on: its process may have died before.
             run.parameters(_parameters(task))
@@ -166,20 +166,20 @@ def _open(stack_run: StackRun, place: Workplace) -> Iterator[tuple[int, Run, boo
         yield index, run, run_id is None
 
 
-def _known_runs(stack_run: StackRun, place: Workplace) -> dict[str, str]:
+def _known_runs(stack_run: StackRun, context: FitContext) -> dict[str, str]:
     """The ids of the runs that a stack's networks have already, by fingerprint."""
     checkpoint = stack_run.checkpoint
     planned = {member.fingerprint: member.run_id for member in checkpoint.members if member.run_id}
-    return planned | place.tracker.runs_of(checkpoint.identity)
+    return planned | context.tracker.runs_of(checkpoint.identity)
 
 
-def _start(task: Task, place: Workplace, *, tags: dict[str, str]) -> Run:
-    return place.tracker.start_network(
+def _start(task: Task, context: FitContext, *, tags: dict[str, str]) -> Run:
+    return context.tracker.start_network(
         task.name,
         _parameters(task),
-        step=place.step,
+        step=context.step,
         tags={
-            **place.tags,
+            **context.tags,
             **tags,
             "arm": task.recipe.arm,
             "device_name": devices.describe(task.device),

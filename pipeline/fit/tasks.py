@@ -53,7 +53,7 @@ class Task:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Workplace:
+class FitContext:
     """Where runs go and who watches.
 
     Attributes:

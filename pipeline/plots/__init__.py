@@ -13,7 +13,7 @@ from pipeline.plots.intervals import CROWD, Curve, Scale, draw_means, draw_share
 from pipeline.plots.learning import draw_learning_curves
 from pipeline.plots.life import draw_lives
 from pipeline.plots.panels import to_svg
-from pipeline.plots.render_pool import Press, press
+from pipeline.plots.render_pool import RenderPool, render_pool
 from pipeline.plots.rows import draw_rows
 from pipeline.plots.sample_map import draw_sample_map
 from pipeline.plots.samples import draw_class_means, draw_samples
@@ -28,7 +28,7 @@ __all__ = [
     "CURVES",
     "STATES",
     "Curve",
-    "Press",
+    "RenderPool",
     "Scale",
     "draw_causes",
     "draw_class_means",
@@ -47,7 +47,7 @@ __all__ = [
     "draw_units",
     "draw_zero_rates",
     "film_firing_rates",
-    "press",
+    "render_pool",
     "to_image",
     "to_png",
     "to_svg",

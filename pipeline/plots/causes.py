@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from pipeline.plots.figure_layout import count_epochs, grid, head, key, sheet, table
+from pipeline.plots.figure_layout import count_epochs, grid, head, key, new_figure, table
 from pipeline.plots.style import CAUSES, percent
 from pipeline.records import EpochRecord, History
 from why_zero.records import Floats, ZeroCauses
@@ -24,7 +24,7 @@ def draw_causes(history: History, title: str) -> Figure:
     epochs = np.array([record.epoch for record in history])
     names = [layer.name for layer in history[0].layers]
     rows, _ = table(len(names))
-    figure = sheet(
+    figure = new_figure(
         _finding(history[-1]),
         f"{title} · shares of all (sample, unit) pairs in the training passes that were watched",
         body=rows * 2.9 + 0.3,

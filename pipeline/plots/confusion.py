@@ -11,7 +11,7 @@ from matplotlib.colors import LinearSegmentedColormap, PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
-from pipeline.plots.figure_layout import WIDTH, place, sheet
+from pipeline.plots.figure_layout import WIDTH, new_figure, place
 from pipeline.plots.style import INK, NORMAL, SMALL, percent, shorten
 from why_zero.records import Counts
 
@@ -39,7 +39,7 @@ def draw_confusion(matrix: Counts, classes: Sequence[str], *, title: str) -> Fig
     bottom = 0.5 + 0.085 * max(map(len, names))
     left = bottom + 0.5
     side = WIDTH - left - ASIDE
-    figure = sheet(
+    figure = new_figure(
         _finding(matrix, names, mistakes),
         f"{title} · number of images; grey: predicted right; red: share of the row mistaken so",
         body=bottom + side + 0.3,

@@ -13,7 +13,17 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 
 from pipeline.plots.causes import stack_causes
-from pipeline.plots.figure_layout import LEFT, RIGHT, WIDTH, grid, head, key, place, sheet, table
+from pipeline.plots.figure_layout import (
+    LEFT,
+    RIGHT,
+    WIDTH,
+    grid,
+    head,
+    key,
+    new_figure,
+    place,
+    table,
+)
 from pipeline.plots.groups import Group, Result, group, layer_names
 from pipeline.plots.style import CAUSES, INK, NORMAL, SERIES, percent
 
@@ -35,7 +45,7 @@ def draw_drop_rates(
     height = table(len(arms) * len(names))[0] * 2.9
     points = sum(map(len, arms.values()))
     many = "rings: networks, the rest: their means · " if len(results) > points else ""
-    figure = sheet(
+    figure = new_figure(
         _finding(arms, validation_name),
         f"{title} · {many}expected: s + p - s p, where s is the share that ReLU closed",
         body=height + 3.3,

@@ -21,7 +21,7 @@ LINE = 0.19
 DPI = 100
 
 
-def sheet(finding: str, caption: str, *, body: float) -> Figure:
+def new_figure(finding: str, caption: str, *, body: float) -> Figure:
     """An empty sheet with its finding in bold above a caption.
 
     Args:
@@ -60,7 +60,7 @@ def table(count: int) -> tuple[int, int]:
 
 def blank(finding: str, caption: str) -> Figure:
     """A sheet that says in a sentence why there is nothing to draw."""
-    return sheet(finding, caption, body=0.3)
+    return new_figure(finding, caption, body=0.3)
 
 
 def grid(

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from pipeline.plots.figure_layout import blank, grid, head, key, sheet, table
+from pipeline.plots.figure_layout import blank, grid, head, key, new_figure, table
 from pipeline.plots.style import ALWAYS_ON, DEAD, FIRING, NORMAL
 from pipeline.records import EpochRecord
 from why_zero.records import UnitStates
@@ -28,7 +28,7 @@ def draw_firing_rates(record: EpochRecord, title: str) -> Figure:
         return blank(finding(record), title)
     samples = next(iter(layers.values())).samples
     rows, _ = table(len(layers))
-    figure = sheet(
+    figure = new_figure(
         finding(record),
         f"{title} · share of the {samples:,} images trained on for which a unit fires (z > 0), "
         "in evaluation mode",

@@ -12,7 +12,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from pipeline.plots.figure_layout import LEFT, RIGHT, WIDTH, blank, head, key, place, sheet, table
+from pipeline.plots.figure_layout import (
+    LEFT,
+    RIGHT,
+    WIDTH,
+    blank,
+    head,
+    key,
+    new_figure,
+    place,
+    table,
+)
 from pipeline.plots.scales import STRIP, LogScale, power_of_ten, scale_of
 from pipeline.plots.style import DEAD, FIRING, NORMAL
 from pipeline.records import EpochRecord
@@ -57,7 +67,7 @@ def draw_gradients(record: EpochRecord, title: str) -> Figure:
     if not layers:
         return blank(_nothing(record), title)
     blocks, columns = table(len(layers))
-    figure = sheet(
+    figure = new_figure(
         _finding(layers, record.epoch),
         f"{title} · a point is a unit · gradient: of its incoming weights, mean over the watched "
         "updates; update: how far weights and bias moved in the epoch; firing rate: at its end",

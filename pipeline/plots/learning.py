@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from numpy.typing import NDArray
 
-from pipeline.plots.figure_layout import count_epochs, head, key, place, sheet
+from pipeline.plots.figure_layout import count_epochs, head, key, new_figure, place
 from pipeline.plots.style import SERIES, percent
 from pipeline.records import History, Score
 from why_zero.records import Floats
@@ -35,7 +35,7 @@ def draw_learning_curves(
         validation_name: the images of the validation scores, in words.
     """
     dropout = ", with dropout on" if _drops(history) else ""
-    figure = sheet(
+    figure = new_figure(
         _finding(history, validation_name),
         f"{title} · “in training”: mean over an epoch's batches{dropout}; "
         "the others: evaluation mode",

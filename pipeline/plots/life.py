@@ -16,7 +16,7 @@ from matplotlib.patches import Patch
 
 from pipeline.plots.choice import evenly
 from pipeline.plots.fates import Fates, fates
-from pipeline.plots.figure_layout import blank, count_epochs, grid, head, key, sheet, table
+from pipeline.plots.figure_layout import blank, count_epochs, grid, head, key, new_figure, table
 from pipeline.plots.style import ALIVE, DEAD, DEAD_MOVING, INK, PALE, SMALL
 from pipeline.records import History
 
@@ -73,7 +73,7 @@ def draw_lives(history: History, title: str) -> Figure:
     few = (
         f" ({MOST_UNITS} of them, evenly)" if any(len(x.dead) > MOST_UNITS for x in layers) else ""
     )
-    figure = sheet(
+    figure = new_figure(
         _finding(layers, last),
         f"{title} · a row is a unit that was ever dead{few}, lowest those dead at last · states at "
         "each epoch's end, in evaluation mode on the images trained on; events stand in between",

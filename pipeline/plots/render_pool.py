@@ -31,7 +31,7 @@ GARBAGE = (20_000, 20, 100)
 _logger = logging.getLogger(__name__)
 
 
-class Press:
+class RenderPool:
     """Takes things to draw, and gives each when it is asked for."""
 
     def __init__(self, open_pool: Callable[[], ProcessPoolExecutor | None]) -> None:
@@ -83,7 +83,7 @@ class Press:
 
 
 @contextmanager
-def press(networks: int) -> Iterator[Press]:
+def render_pool(networks: int) -> Iterator[RenderPool]:
     """A press for the pictures of so many networks; a process for each, up to the cores.
 
     A process starts when there is something to draw, and ends with the block, or with this process
@@ -98,7 +98,7 @@ def press(networks: int) -> Iterator[Press]:
                 ending.callback(pool.shutdown, cancel_futures=True)
             return pool
 
-        yield Press(open_pool)
+        yield RenderPool(open_pool)
 
 
 def _pool(workers: int) -> ProcessPoolExecutor | None:

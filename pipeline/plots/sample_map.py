@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pipeline.plots import style
 from pipeline.plots.choice import evenly
-from pipeline.plots.figure_layout import RIGHT, WIDTH, blank, head, key, place, sheet
+from pipeline.plots.figure_layout import RIGHT, WIDTH, blank, head, key, new_figure, place
 from pipeline.plots.style import CHANGED, DEAD, DEAD_DROPPED, NORMAL, percent
 from pipeline.records import CauseMap
 from why_zero.records import CAUSES
@@ -51,7 +51,7 @@ def draw_sample_map(maps: Sequence[CauseMap], title: str) -> Figure:
     samples = min(maps[0].causes.shape[1], MOST_SAMPLES)
     heights = [max(ROW * min(one.dead.size, MOST_UNITS), LEAST) for one in maps]
     body = sum(heights) + TITLE * len(maps) + 0.8
-    figure = sheet(
+    figure = new_figure(
         _finding(maps),
         f"{title} · a row is a unit, lowest the dead; a column is an image · between passes only "
         "dropout's masks change · right: what ReLU did in both, dropout left out",

@@ -11,9 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from pipeline.plots.figure_layout import WIDTH, place, sheet
+from pipeline.plots.figure_layout import WIDTH, new_figure, place
 from pipeline.plots.style import INK, SMALL, shorten
-from pipeline.plots.tile_layout import Paper, ratio
+from pipeline.plots.tile_layout import TileGrid, ratio
 
 Pixels = NDArray[np.uint8]
 Labels = NDArray[np.integer]
@@ -44,7 +44,7 @@ def draw_samples(images: Pixels, labels: Labels, *, classes: Sequence[str], titl
     margin = 0.2 + 0.08 * max(map(len, names))
     columns = int((WIDTH / blocks - margin - 0.1) / TILE)
     high = TILE * ratio(images.shape[1:])
-    figure = sheet(
+    figure = new_figure(
         _finding(images, counts),
         f"{title} · of each class its name, number of images, and the first {columns} of them",
         body=rows * high + 0.2,
@@ -52,14 +52,14 @@ def draw_samples(images: Pixels, labels: Labels, *, classes: Sequence[str], titl
     for block in range(blocks):
         ids = range(len(classes))[block * rows : (block + 1) * rows]
         cells, gap = (len(ids), columns), (GAP / high, GAP / TILE)
-        paper = Paper(images.shape[1:], cells, gap=gap, white=_WHITE)
+        tile_grid = TileGrid(images.shape[1:], cells, gap=gap, white=_WHITE)
         left, bottom = block * WIDTH / blocks + margin, 0.1 + (rows - len(ids)) * high
         axes = place(figure, (left, bottom, columns * TILE, len(ids) * high))
         for row, i in enumerate(ids):
             for column, sample in enumerate(np.flatnonzero(labels == i)[:columns]):
-                paper.put(images[sample], row, column)
+                tile_grid.put(images[sample], row, column)
             _write(axes, (-0.2, row + 0.5), names[i], align="right")
-        paper.show(axes, colours="gray", limits=(0.0, 255.0))
+        tile_grid.show(axes, colours="gray", limits=(0.0, 255.0))
     return figure
 
 
@@ -79,20 +79,20 @@ def draw_class_means(
     counts = np.bincount(labels, minlength=len(classes))
     wide = (WIDTH - 0.3) / MEANS_IN_A_ROW
     high = wide * ratio(images.shape[1:]) + CAPTION
-    figure = sheet(
+    figure = new_figure(
         _finding(images, counts),
         f"{title} · the mean image of each class, pixel by pixel",
         body=rows * high + 0.2,
     )
     gap = (CAPTION / high, GAP / wide)
-    paper = Paper(images.shape[1:], (rows, columns), gap=gap, white=_WHITE)
+    tile_grid = TileGrid(images.shape[1:], (rows, columns), gap=gap, white=_WHITE)
     axes = place(figure, (0.15, 0.1, columns * wide, rows * high))
     for i, name in enumerate(classes):
         row, column = divmod(i, columns)
         if counts[i]:
-            paper.put(images[labels == i].mean(axis=0), row, column)
+            tile_grid.put(images[labels == i].mean(axis=0), row, column)
         _write(axes, (column + GAP / wide, row + CAPTION / high / 2), shorten(name), align="left")
-    paper.show(axes, colours="gray", limits=(0.0, 255.0))
+    tile_grid.show(axes, colours="gray", limits=(0.0, 255.0))
     return figure
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 MOST_PIXELS = 90
 
 
-class Paper:
+class TileGrid:
     """Tiles of one shape in rows and columns, as one image."""
 
     def __init__(

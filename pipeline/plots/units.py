@@ -17,8 +17,8 @@ from pipeline.plots.figure_layout import (
     grid,
     head,
     key,
+    new_figure,
     place,
-    sheet,
     table,
 )
 from pipeline.plots.style import DEAD, FIRING_RATES, SMALL, percent
@@ -46,7 +46,7 @@ def draw_units(history: History, title: str) -> Figure:
     rows, _ = table(len(rates))
     last = history[-1].epoch
     height = 4.6 if rows == 1 else 3.4
-    figure = sheet(
+    figure = new_figure(
         _finding(rates, last),
         f"{title} · a row is a unit: lowest the dead, then the once dead; measured in evaluation "
         "mode on the images trained on",

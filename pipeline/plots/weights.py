@@ -13,9 +13,9 @@ from matplotlib.patches import Patch, Rectangle
 from numpy.typing import NDArray
 
 from pipeline.plots.choice import evenly
-from pipeline.plots.figure_layout import RIGHT, WIDTH, key, place, sheet
+from pipeline.plots.figure_layout import RIGHT, WIDTH, key, new_figure, place
 from pipeline.plots.style import DEAD, INK, SMALL, WEIGHTS, percent
-from pipeline.plots.tile_layout import Paper, ratio
+from pipeline.plots.tile_layout import TileGrid, ratio
 from why_zero.records import Floats, UnitStates
 
 COLUMNS = 12
@@ -54,7 +54,7 @@ def draw_first_weights(
     rows = math.ceil(chosen.size / COLUMNS)
     few = f"{most} of {units:,} units, evenly chosen" if units > most else "all units"
     how = " by firing rate" if states is not None else ""
-    figure = sheet(
+    figure = new_figure(
         _finding(weights, states),
         f"{title} · {few}{how} · a tile shows what a unit multiplies each pixel by",
         body=rows * high + 0.75,
@@ -64,23 +64,25 @@ def draw_first_weights(
     # Paper has whole pixels: beside an image of a few, the thinnest gap would be a wide one.
     larger = np.ones((math.ceil(LEAST_PIXELS / max(image_shape)),) * 2, dtype=np.float32)
     tiles = [np.kron(weights[unit].reshape(image_shape), larger) for unit in chosen]
-    paper = Paper(tiles[0].shape, (rows, COLUMNS), gap=gap, white=np.float32(math.nan))
+    tile_grid = TileGrid(tiles[0].shape, (rows, COLUMNS), gap=gap, white=np.float32(math.nan))
     for i, tile in enumerate(tiles):
-        paper.put(tile, *divmod(i, COLUMNS))
-    _hang(figure, axes, paper, weights=weights)
+        tile_grid.put(tile, *divmod(i, COLUMNS))
+    _hang(figure, axes, tile_grid, weights=weights)
     if states is not None:
-        _frame(axes, paper, np.flatnonzero(states.dead[chosen]))
+        _frame(axes, tile_grid, np.flatnonzero(states.dead[chosen]))
         _label_rows(axes, states.firing_rate[chosen])
         dead = Patch(label="dead: never fires", **FRAME)
         key(figure, [dead], top=rows * high + 0.65, left=MARGIN + GAP)
     return figure
 
 
-def _hang(figure: Figure, axes: Axes, paper: Paper, *, weights: NDArray[np.floating]) -> None:
+def _hang(
+    figure: Figure, axes: Axes, tile_grid: TileGrid, *, weights: NDArray[np.floating]
+) -> None:
     """The paper and, above its right end, the scale of its colours."""
     sizes = np.abs(weights[np.isfinite(weights)])
     end = float(np.quantile(sizes, QUANTILE) or sizes.max()) if sizes.any() else 1.0
-    image = paper.show(axes, colours=WEIGHTS, limits=(-end, end))
+    image = tile_grid.show(axes, colours=WEIGHTS, limits=(-end, end))
     top = figure.get_figheight() * axes.get_position().y1
     scale = place(figure, (WIDTH - RIGHT - 2.3, top + 0.4, 2.0, 0.14))
     figure.colorbar(image, cax=scale, orientation="horizontal")
@@ -88,9 +90,9 @@ def _hang(figure: Figure, axes: Axes, paper: Paper, *, weights: NDArray[np.float
     scale.set_xticks([-end, 0, end], labels, fontsize=SMALL)
 
 
-def _frame(axes: Axes, paper: Paper, places: NDArray[np.intp]) -> None:
+def _frame(axes: Axes, tile_grid: TileGrid, places: NDArray[np.intp]) -> None:
     for place_ in places:
-        left, top, width, height = paper.frame(*divmod(int(place_), COLUMNS))
+        left, top, width, height = tile_grid.frame(*divmod(int(place_), COLUMNS))
         axes.add_patch(Rectangle((left, top), width, height, clip_on=False, **FRAME))
 
 

@@ -7,20 +7,20 @@ from pipeline.predict.answer import Answer, csv_lines, json_lines
 from pipeline.predict.inputs import Size, read_inputs
 from pipeline.predict.layouts import layout_of
 from pipeline.predict.mc_dropout import Masks, hidden_masks
-from pipeline.predict.network import Inside, look_inside
-from pipeline.predict.query import Asked, ask
+from pipeline.predict.network import LoadedNetwork, load_network
+from pipeline.predict.query import Query, answer_images
 
 __all__ = [
     "Answer",
-    "Asked",
-    "Inside",
+    "LoadedNetwork",
     "Masks",
+    "Query",
     "Size",
-    "ask",
+    "answer_images",
     "csv_lines",
     "hidden_masks",
     "json_lines",
     "layout_of",
-    "look_inside",
+    "load_network",
     "read_inputs",
 ]

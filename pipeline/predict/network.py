@@ -11,13 +11,13 @@ from pipeline.config.recipe import Recipe
 from pipeline.config.settings import parsed
 from pipeline.errors import PipelineError
 from pipeline.predict.unit_counts import Dead
-from pipeline.runs.load import recall, recall_weights
+from pipeline.runs.load import load_result, load_weights
 from pipeline.tracking import FoundRun, Tracker
 from pipeline.training.stack import Stack, plain
 
 
 @dataclass(frozen=True, kw_only=True)
-class Inside:
+class LoadedNetwork:
     """A network and what its run knows of it.
 
     Attributes:
@@ -36,7 +36,7 @@ class Inside:
     note: str
 
 
-def look_inside(run: FoundRun, tracker: Tracker) -> Inside:
+def load_network(run: FoundRun, tracker: Tracker) -> LoadedNetwork:
     """The network that this run holds.
 
     Args:
@@ -47,7 +47,7 @@ def look_inside(run: FoundRun, tracker: Tracker) -> Inside:
         PipelineError: the run's weights are missing, or are not of the network it describes.
     """
     recipe = parsed(Recipe, run.parameters)
-    weights = recall_weights(run, tracker)
+    weights = load_weights(run, tracker)
     network = plain(recipe, weights).eval()
     inputs, classes = (
         weights["linear1.weight"].shape[1],
@@ -57,8 +57,8 @@ def look_inside(run: FoundRun, tracker: Tracker) -> Inside:
     stack.load(0, weights)
     dead, note = None, ""
     try:
-        layers = recall(run, tracker).chosen.layers
+        layers = load_result(run, tracker).chosen.layers
         dead = {layer.name: layer.states.dead for layer in layers if layer.states is not None}
     except PipelineError as error:
         note = str(error)
-    return Inside(recipe=recipe, network=network, stack=stack, dead=dead, note=note)
+    return LoadedNetwork(recipe=recipe, network=network, stack=stack, dead=dead, note=note)

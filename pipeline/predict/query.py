@@ -14,14 +14,14 @@ from torch import Tensor
 
 from pipeline.predict.answer import Answer
 from pipeline.predict.mc_dropout import MaskedAnswer, Masks, masked_answer, masked_pass
-from pipeline.predict.network import Inside
+from pipeline.predict.network import LoadedNetwork
 from pipeline.predict.unit_counts import UnitCount, count_units
 
 BATCH = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
+class Query:
     """Who is asked, and what.
 
     Attributes:
@@ -31,17 +31,19 @@ class Asked:
         is_why: whether the units are to be counted.
     """
 
-    inside: Inside
+    inside: LoadedNetwork
     classes: tuple[str, ...]
     masks: Masks | None = None
     is_why: bool = False
 
 
-def ask(asked: Asked, names: Sequence[str], images: Sequence[NDArray[np.uint8]]) -> list[Answer]:
+def answer_images(
+    query: Query, names: Sequence[str], images: Sequence[NDArray[np.uint8]]
+) -> list[Answer]:
     """An answer for each image, which depends on no other image.
 
     Args:
-        asked: who, and what.
+        query: who, and what.
         names: of the images.
         images: all of the size that the network takes, 0 … 255.
     """
@@ -49,29 +51,29 @@ def ask(asked: Asked, names: Sequence[str], images: Sequence[NDArray[np.uint8]])
     return [
         answer
         for part in (slice(start, start + BATCH) for start in starts)
-        for answer in _answers(asked, names[part], np.stack(images[part]))
+        for answer in _answers(query, names[part], np.stack(images[part]))
     ]
 
 
-def _answers(asked: Asked, names: Sequence[str], images: NDArray[np.uint8]) -> Iterator[Answer]:
+def _answers(query: Query, names: Sequence[str], images: NDArray[np.uint8]) -> Iterator[Answer]:
     # As in training, so that an image of the data set gives the same bits.
     inputs = torch.from_numpy(images)[:, None] / 255
     with torch.no_grad():
-        logits = asked.inside.network(inputs)
+        logits = query.inside.network(inputs)
     units: Sequence[tuple[UnitCount, ...]] = []
-    if asked.is_why:
-        _, units = count_units(asked.inside.stack, inputs.flatten(1), asked.inside.dead)
+    if query.is_why:
+        _, units = count_units(query.inside.stack, inputs.flatten(1), query.inside.dead)
     for place, name in enumerate(names):
         yield Answer(
             image=name,
-            classes=asked.classes,
+            classes=query.classes,
             logits=logits[place].double().numpy(),
-            units=units[place] if asked.is_why else None,
-            masked=_masked(asked, inputs[place].flatten()),
+            units=units[place] if query.is_why else None,
+            masked=_masked(query, inputs[place].flatten()),
         )
 
 
-def _masked(asked: Asked, image: Float[Tensor, " inputs"]) -> MaskedAnswer | None:
-    if asked.masks is None:
+def _masked(query: Query, image: Float[Tensor, " inputs"]) -> MaskedAnswer | None:
+    if query.masks is None:
         return None
-    return masked_answer(*masked_pass(asked.inside.stack, image, asked.masks))
+    return masked_answer(*masked_pass(query.inside.stack, image, query.masks))

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 from pipeline.console import Console
 from pipeline.records.result import Result
-from pipeline.runs.saved_views import DROP_RATES, ready_views
+from pipeline.runs.saved_views import DROP_RATES, saved_views
 from pipeline.tracking import Tracker, any_of
 
 
-def where_to_look(
+def print_links(
     results: Sequence[Result], tracker: Tracker, console: Console, *, report: str
 ) -> None:
     """Keep the ready views of these networks, and show the addresses.
@@ -23,7 +23,7 @@ def where_to_look(
         report: the id of the run that holds the report.
     """
     search = any_of([result.run_id for result in results])
-    pages = tracker.keep_views(ready_views([result.recipe for result in results], search=search))
+    pages = tracker.save_views(saved_views([result.recipe for result in results], search=search))
     if tracker.ui_command:
         console.line(f"open the UI:  {tracker.ui_command}")
     console.line(f"report:       {tracker.run_page(report)}")

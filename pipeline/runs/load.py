@@ -17,7 +17,7 @@ from pipeline.training.stack import read_weights
 HISTORY = "history.safetensors"
 
 
-def recall(run: FoundRun, tracker: Tracker) -> Result:
+def load_result(run: FoundRun, tracker: Tracker) -> Result:
     """The result that this run holds; the chosen record is without its weights.
 
     Args:
@@ -49,7 +49,7 @@ def recall(run: FoundRun, tracker: Tracker) -> Result:
         ) from error
 
 
-def recall_weights(run: FoundRun, tracker: Tracker) -> Weights:
+def load_weights(run: FoundRun, tracker: Tracker) -> Weights:
     """The state dict that this run holds.
 
     Args:

@@ -17,7 +17,7 @@ from pipeline import plots
 from pipeline.config.recipe import Recipe
 from pipeline.data import ImageData
 from pipeline.markdown import description
-from pipeline.plots import Press
+from pipeline.plots import RenderPool
 from pipeline.plots.choice import evenly
 from pipeline.records import CauseMap, EpochRecord, History, Score
 from pipeline.records import history as histories
@@ -45,7 +45,7 @@ def publish(
     data: ImageData,
     device: torch.device,
     stack_size: int,
-    press: Press,
+    render_pool: RenderPool,
 ) -> Result:
     """Log everything about a trained network, and score it once on the test set.
 
@@ -57,7 +57,7 @@ def publish(
         data: what it was trained on.
         device: where it was trained.
         stack_size: how many networks were trained together with it, itself included.
-        press: draws its pictures.
+        render_pool: draws its pictures.
     """
     if chosen.weights is None:
         raise ValueError("the chosen record must hold its weights")
@@ -65,9 +65,14 @@ def publish(
     test, confusion = score(network, data)
     # Begun first: other processes draw while this one does the rest.
     shown = [history[index] for index in evenly(len(history), MOST_IMAGES)]
-    film = press.submit(plots.film_firing_rates, shown, title=recipe.name)
+    film = render_pool.submit(plots.film_firing_rates, shown, title=recipe.name)
     pictures = _pictures(
-        recipe, history=history, chosen=chosen, data=data, confusion=confusion, press=press
+        recipe,
+        history=history,
+        chosen=chosen,
+        data=data,
+        confusion=confusion,
+        render_pool=render_pool,
     )
     # Once: a process that died while it published has logged them.
     run.metrics_once({"test/loss": test.loss, "test/accuracy": test.accuracy}, step=chosen.epoch)
@@ -157,25 +162,27 @@ def _pictures(
     chosen: EpochRecord,
     data: ImageData,
     confusion: Counts,
-    press: Press,
+    render_pool: RenderPool,
 ) -> dict[str, Callable[[], bytes]]:
     """Every figure of one network, being drawn: what gives it as a PNG file, by its name."""
     title = recipe.name
     height, width = data.train_images.shape[1:]
     return {
-        "learning_curves": press.png(
+        "learning_curves": render_pool.png(
             plots.draw_learning_curves, history, title, validation_name=recipe.validated_on
         ),
-        "zero_causes": press.png(plots.draw_causes, history, title),
-        "units": press.png(plots.draw_units, history, title),
-        "lives": press.png(plots.draw_lives, history, title),
-        "firing_rates": press.png(plots.draw_firing_rates, chosen, title),
-        "gradients": press.png(plots.draw_gradients, chosen, title),
-        "sample_map": press.png(plots.draw_sample_map, _cause_maps(recipe, chosen, data), title),
-        "confusion": press.png(
+        "zero_causes": render_pool.png(plots.draw_causes, history, title),
+        "units": render_pool.png(plots.draw_units, history, title),
+        "lives": render_pool.png(plots.draw_lives, history, title),
+        "firing_rates": render_pool.png(plots.draw_firing_rates, chosen, title),
+        "gradients": render_pool.png(plots.draw_gradients, chosen, title),
+        "sample_map": render_pool.png(
+            plots.draw_sample_map, _cause_maps(recipe, chosen, data), title
+        ),
+        "confusion": render_pool.png(
             plots.draw_confusion, confusion, data.classes, title=f"{title}, test images"
         ),
-        "first_weights": press.png(
+        "first_weights": render_pool.png(
             plots.draw_first_weights,
             (chosen.weights or {})["linear1.weight"],
             (height, width),

@@ -29,7 +29,7 @@ _MACHINE = (
 )
 
 
-def ready_views(recipes: Sequence[Recipe], *, search: str) -> tuple[View, ...]:
+def saved_views(recipes: Sequence[Recipe], *, search: str) -> tuple[View, ...]:
     """The views of these networks, in the order of the menu; `DROP_RATES` is the one to begin with.
 
     None shows the test set, by which nothing may be chosen. Without a ReLU no unit can be dead, so

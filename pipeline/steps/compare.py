@@ -11,7 +11,7 @@ from pipeline.config.settings import texts
 from pipeline.console import Console
 from pipeline.errors import PipelineError
 from pipeline.records.result import Result
-from pipeline.runs.load import recall
+from pipeline.runs.load import load_result
 from pipeline.tracking import FoundRun, Tracker, any_of, connect, tagged
 
 BY_RESULTS = (
@@ -126,7 +126,7 @@ def _recalled(found: Sequence[FoundRun], tracker: Tracker, *, source: str) -> li
             skipped["of the toy, which has no validation"] += 1
         else:
             try:
-                results.append(recall(one, tracker))
+                results.append(load_result(one, tracker))
             except PipelineError as error:
                 _logger.warning("%s", error)
                 skipped["unreadable"] += 1

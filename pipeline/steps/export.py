@@ -7,18 +7,18 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor
 
-from pipeline.bundle import Contents, Rebuilt, assemble, check_extra, layout, placed, rebuild
+from pipeline.bundle import Contents, Rebuilt, assemble, check_extra, layout, new_bundle, rebuild
 from pipeline.config.options import ExportSettings
 from pipeline.config.settings import texts
 from pipeline.console import Console
 from pipeline.data import prepared
 from pipeline.errors import PipelineError
 from pipeline.tracking import (
+    adopted_run,
     fetch_artifacts,
     fetch_example,
     open_at,
     read_contents,
-    taken_up,
     write_model,
 )
 
@@ -32,12 +32,12 @@ def run(settings: ExportSettings, console: Console) -> None:
         PipelineError: a package or the model is missing, the run's weights are none of this
             pipeline's, ONNX gives other logits, or the bundle cannot be written.
     """
-    with taken_up("export", texts(settings)):
+    with adopted_run("export", texts(settings)):
         check_extra()
         store = open_at()
         contents = read_contents(store, settings.model)
         out = Path(settings.out).expanduser()
-        with placed(out, is_forced=settings.force) as folder:
+        with new_bundle(out, is_forced=settings.force) as folder:
             fetch_artifacts(store, contents.run.id, folder / layout.ARTIFACTS)
             with tempfile.TemporaryDirectory() as temporary:
                 rebuilt = rebuild(

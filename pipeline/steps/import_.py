@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from pipeline.bundle import received
+from pipeline.bundle import open_bundle
 from pipeline.config.options import ImportSettings
 from pipeline.config.settings import texts
 from pipeline.console import Console
-from pipeline.tracking import arrive, open_at, taken_up
+from pipeline.tracking import adopted_run, import_bundle, open_at
 
 
 def run(settings: ImportSettings, console: Console) -> None:
@@ -16,11 +16,11 @@ def run(settings: ImportSettings, console: Console) -> None:
         PipelineError: the bundle is refused, and nothing is written; or the store refused.
     """
     with (
-        taken_up("import", texts(settings)),
-        received(Path(settings.bundle).expanduser()) as bundle,
+        adopted_run("import", texts(settings)),
+        open_bundle(Path(settings.bundle).expanduser()) as bundle,
     ):
         console.line(f"verified: {bundle.summary.model}, SHA-256 of its digests {bundle.digest}")
         store = open_at(None if settings.to == "auto" else settings.to)
-        for line in arrive(store, bundle, is_forced=settings.force):
+        for line in import_bundle(store, bundle, is_forced=settings.force):
             console.line(line)
     console.elapsed("done")

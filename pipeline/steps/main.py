@@ -8,9 +8,9 @@ from pipeline.config.recipe import Recipe, Training
 from pipeline.config.settings import canonical, texts
 from pipeline.console import Console
 from pipeline.data import KNOWN_NAMES, prepared, split
-from pipeline.fit import Task, Workplace, fit
+from pipeline.fit import FitContext, Task, fit
 from pipeline.records.result import Result
-from pipeline.runs.links import where_to_look
+from pipeline.runs.links import print_links
 from pipeline.steps import prepare, toy
 from pipeline.tracking import Run, connect
 from pipeline.training import device as devices
@@ -37,7 +37,7 @@ def run(settings: MainSettings, console: Console) -> None:
         data = prepared(settings.data)
         split(len(data.train_labels), settings.holdout)  # refused now, not after the toy
         toy.run(ToySettings(seed=settings.seed, force=settings.force), console, pipeline=step.id)
-        place = Workplace(
+        context = FitContext(
             tracker=tracker,
             console=console,
             step="main",
@@ -45,11 +45,11 @@ def run(settings: MainSettings, console: Console) -> None:
             is_forced=settings.force,
         )
         tasks = [Task(recipe=recipe, data=data, device=device) for recipe in recipes]
-        results = fit(tasks, place).complete()
+        results = fit(tasks, context).complete()
         comparison.publish(step, results, console, origin="this run")
         _draw(step, results, settings)
     console.elapsed("done")
-    where_to_look(results, tracker, console, report=step.id)
+    print_links(results, tracker, console, report=step.id)
 
 
 def _draw(step: Run, results: list[Result], settings: MainSettings) -> None:

@@ -7,7 +7,7 @@ from pipeline.config.recipe import Recipe
 from pipeline.config.settings import texts
 from pipeline.console import Console
 from pipeline.data import prepared
-from pipeline.fit import Task, Workplace, fit
+from pipeline.fit import FitContext, Task, fit
 from pipeline.tracking import connect
 from pipeline.training import device as devices
 
@@ -23,7 +23,7 @@ def run(settings: MnistSettings, console: Console) -> None:
     with tracker.start_step("mnist", f"mnist {recipe.name}", parameters=texts(settings)) as step:
         device = devices.resolve(settings.device)
         data = prepared(settings.data)
-        place = Workplace(
+        context = FitContext(
             tracker=tracker,
             console=console,
             step="mnist",
@@ -31,6 +31,6 @@ def run(settings: MnistSettings, console: Console) -> None:
             is_forced=settings.force,
         )
         task = Task(recipe=recipe, data=data, device=device)
-        [result] = fit([task], place).complete()
+        [result] = fit([task], context).complete()
         step.describe(f"Trained [{recipe.name}]({result.page}).")
     console.elapsed("done")

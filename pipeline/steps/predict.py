@@ -12,16 +12,16 @@ from pipeline.errors import PipelineError
 from pipeline.markdown import Row
 from pipeline.predict import (
     Answer,
-    Asked,
-    Inside,
+    LoadedNetwork,
     Masks,
+    Query,
     Size,
-    ask,
+    answer_images,
     csv_lines,
     hidden_masks,
     json_lines,
     layout_of,
-    look_inside,
+    load_network,
     read_inputs,
     tables,
 )
@@ -61,7 +61,7 @@ def run(settings: PredictSettings, console: Console) -> None:
             f"{version.run_id or 'none'} for {settings.model}: restore the run if it was deleted, "
             "or import the model's bundle here"
         )
-    inside = look_inside(origin, tracker)
+    inside = load_network(origin, tracker)
     size = _size(version.address, inside)
     dataset = origin.parameters.get("dataset", "")
     layout = layout_of(dataset) if settings.layout == "auto" else settings.layout
@@ -72,18 +72,18 @@ def run(settings: PredictSettings, console: Console) -> None:
         ink=settings.ink,
         is_fitted_anew=settings.layout != "auto",
     )
-    asked = Asked(
+    query = Query(
         inside=inside,
         classes=class_names(dataset, inside.stack.units[-1]),
         masks=_masks(settings, inside) if settings.passes else None,
         is_why=settings.why,
     )
-    _show(ask(asked, inputs.names, inputs.images), settings, console, note=inside.note)
+    _show(answer_images(query, inputs.names, inputs.images), settings, console, note=inside.note)
     if inputs.failures:
         raise PipelineError("\n".join(inputs.failures))
 
 
-def _size(address: str, inside: Inside) -> Size:
+def _size(address: str, inside: LoadedNetwork) -> Size:
     """Height and width of the images that the model takes, as its signature says."""
     inputs, _ = signature_of(address)
     pixels = inside.stack.weights[0].shape[1]
@@ -96,7 +96,7 @@ def _size(address: str, inside: Inside) -> Size:
     )
 
 
-def _masks(settings: PredictSettings, inside: Inside) -> Masks:
+def _masks(settings: PredictSettings, inside: LoadedNetwork) -> Masks:
     """The masks to try."""
     recipe = inside.recipe
     if recipe.drop_rate == 0:

@@ -15,8 +15,8 @@ from pipeline.config.settings import canonical, texts
 from pipeline.console import Console
 from pipeline.data import ImageData, prepared
 from pipeline.errors import UsageError
-from pipeline.fit import Fitted, Task, Workplace, fit
-from pipeline.runs.links import where_to_look
+from pipeline.fit import FitContext, Fitted, Task, fit
+from pipeline.runs.links import print_links
 from pipeline.tracking import connect
 from pipeline.training import device as devices
 
@@ -37,7 +37,7 @@ def run(settings: SweepSettings, console: Console) -> None:
     with tracker.start_step("sweep", name, parameters=texts(settings)) as step:
         places = list(dict.fromkeys(devices.resolve(device) for device in settings.devices))
         sets = [prepared(source) for source in settings.data]
-        place = Workplace(
+        context = FitContext(
             tracker=tracker,
             console=console,
             step="sweep",
@@ -45,14 +45,14 @@ def run(settings: SweepSettings, console: Console) -> None:
             is_forced=settings.force,
             memory_bytes=settings.stack_memory_gb * 1e9 or None,
         )
-        fitted = fit(_tasks(settings, recipes, sets=sets, places=places), place)
+        fitted = fit(_tasks(settings, recipes, sets=sets, places=places), context)
         _show_failures(fitted, console)
         if fitted.results:
             comparison.publish(
                 step, fitted.results, console, origin="this sweep", failures=fitted.failures
             )
             console.elapsed("done")
-            where_to_look(fitted.results, tracker, console, report=step.id)
+            print_links(fitted.results, tracker, console, report=step.id)
         fitted.complete()
 
 

@@ -16,7 +16,7 @@ from pipeline.markdown import table
 from pipeline.records.metrics import metrics
 from pipeline.runs.fingerprint import fingerprint
 from pipeline.toy import experiment, notebook
-from pipeline.toy.exact_mask_average import mask_mean_gap
+from pipeline.toy.exact_mask_average import mask_average_gap
 from pipeline.toy.page import render_page
 from pipeline.toy.unit_table import COLUMNS, LEGEND, unit_rows
 from pipeline.tracking import Run, Tracker, connect
@@ -61,7 +61,7 @@ def run(settings: ToySettings, console: Console, *, pipeline: str | None = None)
             _log_arm(tracker, recipe, arm, trace, step=step, init=settings.init)
             for arm, recipe in zip(experiment.ARMS, arms, strict=True)
         ]
-        masks = _mask_means(arms, trace)
+        masks = _mask_averages(arms, trace)
         _log_trace(step, trace, pages, masks=masks)
         step.text(
             render_page(
@@ -142,7 +142,7 @@ def _log_arm(
         return f"[{arm}]({run.page})"
 
 
-def _mask_means(arms: list[Recipe], trace: experiment.Trace) -> str:
+def _mask_averages(arms: list[Recipe], trace: experiment.Trace) -> str:
     """How far the mean over all masks is from evaluation mode, in words.
 
     Raises:
@@ -152,7 +152,7 @@ def _mask_means(arms: list[Recipe], trace: experiment.Trace) -> str:
     for arm, recipe in zip(experiment.ARMS, arms, strict=True):
         weights = {name: trace.arrays[f"{arm}/{name}"][-1] for name in notebook.WEIGHTS}
         x = trace.arrays["samples/x"].astype(np.float64)
-        gaps[arm], sizes[arm] = mask_mean_gap(recipe, weights, x)
+        gaps[arm], sizes[arm] = mask_average_gap(recipe, weights, x)
     limit = ROUNDING * sizes["dropout"]
     if not gaps["dropout"] <= limit:
         raise BrokenIdentity(

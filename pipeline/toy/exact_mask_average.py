@@ -18,7 +18,7 @@ from why_zero.records import Floats
 MOST_UNITS = 12
 
 
-def mask_mean_gap(recipe: Recipe, weights: Weights, x: Floats) -> tuple[float, float]:
+def mask_average_gap(recipe: Recipe, weights: Weights, x: Floats) -> tuple[float, float]:
     """The largest difference, over samples and logits, of the mean over masks from evaluation.
 
     Beside it the size of what was summed, the largest |logit| under any mask but at least 1: a

@@ -9,7 +9,7 @@ from pipeline.tracking.address import any_of, tagged
 from pipeline.tracking.found import FoundRun
 from pipeline.tracking.loaded import requirements_of, signature_of
 from pipeline.tracking.models import STATE_DICT, log_model
-from pipeline.tracking.opened import taken_up
+from pipeline.tracking.opened import adopted_run
 from pipeline.tracking.registry import Registry, Version
 from pipeline.tracking.runs import Outcome, Run
 from pipeline.tracking.store import open_at
@@ -21,7 +21,7 @@ from pipeline.tracking.transfer.read_store import (
     read_contents,
     write_model,
 )
-from pipeline.tracking.transfer.write_store import arrive
+from pipeline.tracking.transfer.write_store import import_bundle
 from pipeline.tracking.views.charts import (
     BarChart,
     ImageGrid,
@@ -50,18 +50,18 @@ __all__ = [
     "Tracker",
     "Version",
     "View",
+    "adopted_run",
     "any_of",
-    "arrive",
     "connect",
     "fetch_artifacts",
     "fetch_example",
+    "import_bundle",
     "log_model",
     "open_at",
     "read_contents",
     "requirements_of",
     "signature_of",
     "tagged",
-    "taken_up",
     "watching_system",
     "write_model",
 ]

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pipeline.tracking.tracker import connect
 
 
-def taken_up(step: str, parameters: Mapping[str, str]) -> AbstractContextManager[object]:
+def adopted_run(step: str, parameters: Mapping[str, str]) -> AbstractContextManager[object]:
     """The run that `mlflow run` has opened, ended with the block; nothing where there is none.
 
     Args:

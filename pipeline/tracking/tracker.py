@@ -58,7 +58,7 @@ class Tracker:
         """The address of the charts that compare the runs a search finds: see `address`."""
         return comparison_page(ui_base(self.uri), self.experiment_id, search, order_by=order_by)
 
-    def keep_views(self, views: Sequence[View]) -> dict[str, str]:
+    def save_views(self, views: Sequence[View]) -> dict[str, str]:
         """Keep views in the UI's "Views" menu, and return the addresses that open them, by name.
 
         A view that a person changed or deleted is left as it is; one that is not there, for

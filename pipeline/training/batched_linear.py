@@ -24,7 +24,7 @@ WORTH_STARTING = 5_000_000
 _OPERATOR = "_linear_pointwise"
 
 
-def affine(bias: Bias, x: Inputs, weight: Weight) -> Outputs:
+def batched_linear(bias: Bias, x: Inputs, weight: Weight) -> Outputs:
     """X @ weight + bias for each network.
 
     `torch.baddbmm`; but on an AMD processor torch's MKL leaves its AVX-512 kernels unused, and

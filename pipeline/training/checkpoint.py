@@ -53,7 +53,7 @@ class Planned:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Progress:
+class TrainingState:
     """How far the networks of a stack have come.
 
     Attributes:
@@ -156,7 +156,7 @@ class Checkpoint:
             }
         _write(self.folder / _STATE, tensors, {"epoch": str(epoch), "kept": json.dumps(epochs)})
 
-    def restore(self, stack: Stack, optimizer: torch.optim.Optimizer) -> Progress:
+    def restore(self, stack: Stack, optimizer: torch.optim.Optimizer) -> TrainingState:
         """Put the stack and the optimizer back to where `save` found them.
 
         Raises:
@@ -167,7 +167,7 @@ class Checkpoint:
         except _BROKEN as error:
             raise _unreadable(self.folder, error) from error
 
-    def _restored(self, stack: Stack, optimizer: torch.optim.Optimizer) -> Progress:
+    def _restored(self, stack: Stack, optimizer: torch.optim.Optimizer) -> TrainingState:
         state, header = _read(self.folder / _STATE)
         written = [
             self._records(epoch, len(self.members)) for epoch in range(int(header["epoch"]) + 1)
@@ -190,7 +190,7 @@ class Checkpoint:
                 if name.startswith(prefix)
             }
             kept.append(None if epoch is None else replace(past[member][epoch], weights=weights))
-        return Progress(histories=past, kept=kept)
+        return TrainingState(histories=past, kept=kept)
 
     def _records(self, epoch: int, members: int) -> list[EpochRecord]:
         tensors, header = _read(self.folder / _records_file(epoch))

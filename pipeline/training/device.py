@@ -147,12 +147,12 @@ def _memory_limit() -> float:
 GRAPHS_VARIABLE = "WHY_ZERO_CUDA_GRAPHS"
 
 
-def records_graphs(device: torch.device) -> bool:
+def captures_graphs(device: torch.device) -> bool:
     """Whether updates are to be recorded as a CUDA graph: on CUDA, where it is asked for."""
     return device.type == "cuda" and os.environ.get(GRAPHS_VARIABLE) == "1"
 
 
-def recorded(
+def capture(
     work: Callable[[], T], device: torch.device, sources: Iterable[torch.Generator]
 ) -> Callable[[], T]:
     """What does the same work at each call: a CUDA graph, elsewhere the work itself.

@@ -20,7 +20,7 @@ from pipeline.training.mask_dead import with_mask_dead
 from pipeline.training.masks import MaskSource, RandomMasks
 from pipeline.training.measure import ScoreSum, Watch, evaluate
 from pipeline.training.stack import LayerPass, Stack
-from pipeline.training.step import Recording, take_step, training_pass
+from pipeline.training.step import CapturedStep, take_step, training_pass
 from why_zero import StateCount
 
 
@@ -49,7 +49,7 @@ def updates(
     masks: MaskSource,
     is_watched: Callable[[int], bool],
     keep_gradients: bool = False,
-    recording: Recording | None = None,
+    captured: CapturedStep | None = None,
 ) -> Iterator[Update]:
     """Take one optimizer step a turn and yield what that step saw.
 
@@ -60,11 +60,11 @@ def updates(
         masks: where the dropout masks come from.
         is_watched: whether the update with this index keeps what its layers did.
         keep_gradients: watched updates also keep the gradients of z, h and y.
-        recording: takes the updates that are not watched; of the same stack, optimizer and masks.
+        captured: takes the updates that are not watched; of the same stack, optimizer and masks.
     """
     for index, batch in enumerate(batches):
-        if recording is not None and not is_watched(index):
-            yield Update(batch, *recording.take_step(batch), ())
+        if captured is not None and not is_watched(index):
+            yield Update(batch, *captured.take_step(batch), ())
             continue
         trace: list[LayerPass] | None = [] if is_watched(index) else None
         logits, losses = take_step(
@@ -120,7 +120,7 @@ def optimizer_of(stack: Stack) -> torch.optim.Optimizer:
     recipe = stack.recipes[0]
     rate, decay = recipe.learning_rate, recipe.weight_decay
     if recipe.optimizer == "adam":
-        is_recorded = devices.records_graphs(stack.scales.device)
+        is_recorded = devices.captures_graphs(stack.scales.device)
         return torch.optim.Adam(
             stack.parameters(), lr=rate, weight_decay=decay, fused=True, capturable=is_recorded
         )
@@ -150,8 +150,8 @@ class _Loop:
             stack.recipes, stack.units, stream="epoch 0", device=stack.scales.device
         )
         self._recording = (
-            Recording(stack, optimizer, self._masks)
-            if devices.records_graphs(self._device)
+            CapturedStep(stack, optimizer, self._masks)
+            if devices.captures_graphs(self._device)
             else None
         )
 
@@ -198,7 +198,7 @@ class _Loop:
             batches=batches(self._stack.recipes, self._training, epoch=epoch),
             masks=self._masks,
             is_watched=lambda index: every > 0 and index % every == 0,
-            recording=self._recording,
+            captured=self._recording,
         ):
             total.add(update.logits, update.losses, update.batch.target)
             if update.layers:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from pipeline.config.recipe import Recipe
 from pipeline.records import Weights
 from pipeline.training import device as devices
-from pipeline.training.batched_linear import affine
+from pipeline.training.batched_linear import batched_linear
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class Stack(nn.Module):
         self, x: Float[Tensor, "networks_or_1 batch inputs"]
     ) -> Float[Tensor, "networks batch units"]:
         """The first layer's z, which no mask changes; x as in `forward`."""
-        return affine(self.biases[0], x, self.weights[0])
+        return batched_linear(self.biases[0], x, self.weights[0])
 
     def onward(
         self,
@@ -135,7 +135,7 @@ class Stack(nn.Module):
             if trace is not None:
                 trace.append(LayerPass(z, h, keep, scale, y))
             if layer < last:
-                z = affine(self.biases[layer + 1], y, self.weights[layer + 1])
+                z = batched_linear(self.biases[layer + 1], y, self.weights[layer + 1])
         return y
 
     def _activate(self, z: Tensor) -> Tensor:

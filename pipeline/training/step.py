@@ -79,7 +79,7 @@ def _precision(stack: Stack) -> AbstractContextManager[object]:
     return torch.autocast(stack.scales.device.type, torch.bfloat16, cache_enabled=False)
 
 
-class Recording:
+class CapturedStep:
     """Steps of one stack that differ in their samples and masks alone: recorded, then repeated.
 
     On CUDA a graph, see `device.recorded`; elsewhere each is taken as it comes.
@@ -108,7 +108,7 @@ class Recording:
         self._batch.target.copy_(batch.target)
         if self._again is None:
             held = self._batch
-            self._again = devices.recorded(
+            self._again = devices.capture(
                 lambda: take_step(self._stack, self._optimizer, held, self._masks),
                 self._stack.scales.device,
                 self._masks.sources,

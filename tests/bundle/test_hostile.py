@@ -16,7 +16,7 @@ import pytest
 import torch
 from safetensors.numpy import save_file
 
-from pipeline.bundle import archive, received
+from pipeline.bundle import archive, open_bundle
 from pipeline.errors import PipelineError
 
 Spoil = Callable[[Path], object]
@@ -33,7 +33,7 @@ def _own_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 def refusal(bundle: Path) -> str:
     """The line that refuses the bundle, which leaves nothing behind."""
-    with pytest.raises(PipelineError) as caught, received(bundle):
+    with pytest.raises(PipelineError) as caught, open_bundle(bundle):
         pass
     message = str(caught.value)
     assert message.isprintable()
@@ -356,12 +356,12 @@ def test_a_bundle_that_is_not_there_is_named(tmp_path: Path) -> None:
 def test_a_bundle_as_it_was_written_is_received_as_folder_and_as_zip(
     bundle: Path, tmp_path: Path
 ) -> None:
-    with received(bundle) as one:
+    with open_bundle(bundle) as one:
         folder = one.folder
         assert one.summary.model == "models:/mine/1"
         assert (folder / "README.md").read_bytes() == (bundle / "README.md").read_bytes()
     assert not folder.exists()
-    with received(packed(bundle, tmp_path / "b.zip", lambda _: None)) as two:
+    with open_bundle(packed(bundle, tmp_path / "b.zip", lambda _: None)) as two:
         assert (two.digest, two.contents.version) == (one.digest, one.contents.version)
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from pipeline.bundle import received
+from pipeline.bundle import open_bundle
 from pipeline.bundle.codec import decode, encode, strict_json
 from pipeline.bundle.contents import ModelRecord, RunRecord
 from pipeline.bundle.convert import rounded_up
@@ -90,7 +90,7 @@ def packed(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[by
         for file in sorted(exported.rglob("*")):
             if file.is_file():
                 archive.write(file, file.relative_to(exported).as_posix())
-    with received(path) as bundle:
+    with open_bundle(path) as bundle:
         return path.read_bytes(), bundle.digest
 
 
@@ -105,7 +105,7 @@ def test_a_zip_with_one_byte_changed_is_refused_or_the_same_bundle(
     content[int(where * len(content))] ^= change
     (tmp_path / "b.zip").write_bytes(content)
     try:
-        with received(tmp_path / "b.zip") as bundle:
+        with open_bundle(tmp_path / "b.zip") as bundle:
             assert bundle.digest == packed[1]  # a date, say, that nobody reads
     except PipelineError:
         return

@@ -5,7 +5,7 @@ import pytest
 
 from pipeline.config.recipe import Recipe
 from pipeline.console import Console
-from pipeline.fit.progress import Board
+from pipeline.fit.progress import Progress
 from pipeline.records import EpochRecord, LayerRecord, Score
 from why_zero.records import ZeroCauses
 
@@ -41,22 +41,24 @@ def bar() -> Bar:
 
 
 @pytest.fixture
-def board(bar: Bar) -> Board:
-    return Board(Console(), networks=2, epochs=20, advance=bar)
+def progress(bar: Bar) -> Progress:
+    return Progress(Console(), networks=2, epochs=20, advance=bar)
 
 
-def test_an_epoch_that_is_seen_again_counts_once(board: Board, bar: Bar) -> None:
+def test_an_epoch_that_is_seen_again_counts_once(progress: Progress, bar: Bar) -> None:
     """As of a stack that did not fit, whose halves go on from its last checkpoint."""
     for epoch in range(3):
-        board.epoch([RECIPE] * 2, ["a", "b"], [record(0, epoch), record(1, epoch)])
-    board.go_on("a", RECIPE, record(0, 2))
+        progress.epoch([RECIPE] * 2, ["a", "b"], [record(0, epoch), record(1, epoch)])
+    progress.go_on("a", RECIPE, record(0, 2))
     assert bar.parts == 6
-    board.epoch([RECIPE], ["a"], [record(0, 3)])
+    progress.epoch([RECIPE], ["a"], [record(0, 3)])
     assert bar.parts == 7
 
 
-def test_a_network_that_ended_early_leaves_nothing_to_wait_for(board: Board, bar: Bar) -> None:
-    board.epoch([RECIPE], ["a"], [record(0, 4, is_end=True)])
+def test_a_network_that_ended_early_leaves_nothing_to_wait_for(
+    progress: Progress, bar: Bar
+) -> None:
+    progress.epoch([RECIPE], ["a"], [record(0, 4, is_end=True)])
     assert bar.parts == 10
-    board.go_on("b", RECIPE, record(0, 5, is_end=True))
+    progress.go_on("b", RECIPE, record(0, 5, is_end=True))
     assert bar.parts == 20

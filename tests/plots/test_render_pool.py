@@ -13,16 +13,16 @@ import psutil
 import pytest
 from matplotlib.figure import Figure
 
-from pipeline.plots import press, to_png
+from pipeline.plots import render_pool, to_png
 
-# Starts a press, has it draw once, says which process drew, and waits to be killed.
-PRESSING = """
+# Opens a pool, has it draw once, says which process drew, and waits to be killed.
+RENDERING = """
 import os, time
-from pipeline.plots import press
+from pipeline.plots import render_pool
 
 if __name__ == "__main__":
-    with press(2) as printing:
-        print(printing.submit(os.getpid)(), flush=True)
+    with render_pool(2) as pool:
+        print(pool.submit(os.getpid)(), flush=True)
         time.sleep(60)
 """
 
@@ -42,9 +42,9 @@ def _die_elsewhere() -> str:
 
 
 def test_a_figure_drawn_elsewhere_is_the_same_to_the_last_byte() -> None:
-    with press(networks=4) as printing:
-        drawn = [printing.png(_curve, height, title="a curve") for height in (1.0, 2.0)]
-        pid = printing.submit(os.getpid)
+    with render_pool(networks=4) as pool:
+        drawn = [pool.png(_curve, height, title="a curve") for height in (1.0, 2.0)]
+        pid = pool.submit(os.getpid)
         found = [png() for png in drawn]
         assert pid() != os.getpid()
     assert found == [to_png(_curve(height, title="a curve")) for height in (1.0, 2.0)]
@@ -53,7 +53,7 @@ def test_a_figure_drawn_elsewhere_is_the_same_to_the_last_byte() -> None:
 
 def test_without_anything_to_draw_no_process_starts() -> None:
     before = len(psutil.Process().children())
-    with press(networks=0):
+    with render_pool(networks=0):
         assert len(psutil.Process().children()) == before
 
 
@@ -63,17 +63,17 @@ def test_where_no_process_can_be_started_it_is_drawn_here(monkeypatch: pytest.Mo
 
     with monkeypatch.context() as patched:
         patched.setattr(multiprocessing.synchronize.SemLock, "__init__", refuse)
-        with press(networks=2) as printing:
-            assert printing.submit(os.getpid)() == os.getpid()
+        with render_pool(networks=2) as pool:
+            assert pool.submit(os.getpid)() == os.getpid()
     with monkeypatch.context() as patched:
         patched.setattr(multiprocessing.process.BaseProcess, "start", refuse)
-        with press(networks=2) as printing:
-            assert printing.submit(os.getpid)() == os.getpid()
+        with render_pool(networks=2) as pool:
+            assert pool.submit(os.getpid)() == os.getpid()
 
 
 def test_what_a_drawing_fails_with_is_raised_where_it_is_asked_for() -> None:
-    with press(networks=2) as printing:
-        asked = printing.submit(partial(int, "nine"))
+    with render_pool(networks=2) as pool:
+        asked = pool.submit(partial(int, "nine"))
         with pytest.raises(ValueError, match="nine"):
             asked()
 
@@ -82,16 +82,16 @@ def test_a_drawing_process_that_dies_takes_no_picture_with_it(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("HOME_PROCESS", str(os.getpid()))
-    with press(networks=2) as printing:
-        asked = [printing.submit(_die_elsewhere) for _ in range(3)]
+    with render_pool(networks=2) as pool:
+        asked = [pool.submit(_die_elsewhere) for _ in range(3)]
         assert [ask() for ask in asked] == ["drawn here"] * 3
-        assert printing.submit(_die_elsewhere)() == "drawn here"
+        assert pool.submit(_die_elsewhere)() == "drawn here"
     assert caplog.text.count("drawn one by one") == 1
 
 
 def test_a_drawing_process_leaves_when_its_parent_is_killed() -> None:
     with subprocess.Popen(
-        [sys.executable, "-c", PRESSING], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", RENDERING], stdout=subprocess.PIPE, text=True
     ) as parent:
         assert parent.stdout is not None
         worker = int(parent.stdout.readline())

@@ -15,7 +15,7 @@ from pipeline.config.recipe import Recipe
 from pipeline.console import Console
 from pipeline.data import ImageData, load
 from pipeline.data.images import Part, assemble
-from pipeline.fit import Task, Workplace, fit
+from pipeline.fit import FitContext, Task, fit
 from pipeline.tracking import FoundRun, Tracker, connect, log_model
 from pipeline.training.stack import Stack, plain
 
@@ -57,7 +57,7 @@ def tracker(mnist: ImageData, tmp_path_factory: pytest.TempPathFactory) -> Track
         for name in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME"):
             patch.delenv(name, raising=False)
         tracker = connect()
-        place = Workplace(
+        place = FitContext(
             tracker=tracker,
             console=Console(),
             step="mnist",

@@ -128,9 +128,9 @@ def test_a_stream_on_the_standard_input_is_one_file(
 
 def test_an_answer_depends_on_no_other_image(answers: Answers, mnist: ImageData) -> None:
     images = mnist.test_images[:5].numpy()
-    asked = ("--why", "true", "--passes", 8)
-    [alone] = answers(*asked, png(images[3], "x.png"))
-    among = answers(*asked, idx(images, "five"))[3]
+    query = ("--why", "true", "--passes", 8)
+    [alone] = answers(*query, png(images[3], "x.png"))
+    among = answers(*query, idx(images, "five"))[3]
     assert among["units"] == alone["units"]
     assert among["masks"]["units"] == alone["masks"]["units"]
     for key in ("logits", "mean", "low", "high"):

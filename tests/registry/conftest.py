@@ -15,7 +15,7 @@ from pipeline.config.recipe import Recipe
 from pipeline.console import Console
 from pipeline.data import ImageData, write_prepared
 from pipeline.data.images import Part, assemble
-from pipeline.fit import Task, Workplace, fit
+from pipeline.fit import FitContext, Task, fit
 from pipeline.records.result import Result
 from pipeline.registry.gates import Candidate, candidate
 from pipeline.registry.gates.isolation import Answers, read_answers, write_batches
@@ -94,7 +94,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Trained]:
         write_prepared(data, Path("prepared"))
         tracker = connect()
         with tracker.start_step("sweep", "sweep", parameters={}) as step:
-            place = Workplace(
+            place = FitContext(
                 tracker=tracker,
                 console=Console(),
                 step="sweep",
@@ -167,7 +167,7 @@ def spoiled(good: Candidate, tmp_path: Path) -> Callable[[Callable[[Path], None]
 
 @pytest.fixture
 def asked(tmp_path: Path) -> Callable[[Candidate], Answers]:
-    """What a candidate's model answers, by the code of the isolated process, but in this one: quick."""
+    """What a model answers by the code of the isolated process, but in this one: quick."""
 
     def ask(one: Candidate) -> Answers:
         batches, answers = tmp_path / "batches.npz", tmp_path / "answers.npz"

@@ -14,7 +14,7 @@ from pipeline import comparison
 from pipeline.config.recipe import Recipe
 from pipeline.console import Console
 from pipeline.data import prepared
-from pipeline.fit import Task, Workplace, fit
+from pipeline.fit import FitContext, Task, fit
 from pipeline.tracking import connect
 
 Runs = Callable[..., list[Run]]
@@ -31,7 +31,7 @@ def swept(store: str, small: Path, tmp_path_factory: pytest.TempPathFactory) -> 
         tracker = connect(experiment=SWEPT)
         console = Console()
         with tracker.start_step("sweep", "the sweep", parameters={}) as step:
-            place = Workplace(
+            context = FitContext(
                 tracker=tracker,
                 console=console,
                 step="sweep",
@@ -47,7 +47,7 @@ def swept(store: str, small: Path, tmp_path_factory: pytest.TempPathFactory) -> 
             tasks = [
                 Task(recipe=recipe, data=data, device=torch.device("cpu")) for recipe in recipes
             ]
-            results = fit(tasks, place).complete()
+            results = fit(tasks, context).complete()
             comparison.publish(
                 step, results, console, origin="this sweep", failures={"relu seed 7": "NaN"}
             )

@@ -19,7 +19,7 @@ from pipeline.config.settings import parsed
 from pipeline.console import Console
 from pipeline.data import prepared
 from pipeline.errors import PipelineError, UsageError
-from pipeline.fit import Fitted, Task, Workplace, fitting, members, stack_run
+from pipeline.fit import FitContext, Fitted, Task, fitting, members, stack_run
 from pipeline.records import EpochRecord
 from pipeline.steps.sweep import recipes_of
 from pipeline.tracking import connect
@@ -257,17 +257,17 @@ def test_a_network_goes_on_in_the_smallest_of_its_stacks_and_the_others_where_th
         Task(recipe=Recipe(holdout=50, seed=seed), data=data, device=torch.device("cpu"))
         for seed in range(2)
     )
-    place = Workplace(tracker=connect(), console=Console(), step="sweep", tags={})
-    both = fitting._begin([one, two], place)
-    alone = fitting._begin([one], place)
-    first, rest = fitting._stack_runs([one, two], place)
+    context = FitContext(tracker=connect(), console=Console(), step="sweep", tags={})
+    both = fitting._begin([one, two], context)
+    alone = fitting._begin([one], context)
+    first, rest = fitting._stack_runs([one, two], context)
     assert (first.checkpoint.identity, first.waiting) == (alone.identity, [one])
     assert rest.checkpoint.identity == both.identity
     assert [task.fingerprint for task in rest.waiting] == [two.fingerprint]
     # What concerns nothing but networks that go on elsewhere is left to whoever trains from it.
-    fitting._begin([one], place)
+    fitting._begin([one], context)
     with both.locked():
-        assert len(fitting._stack_runs([one], place)) == 1
+        assert len(fitting._stack_runs([one], context)) == 1
         assert both.is_there
 
 

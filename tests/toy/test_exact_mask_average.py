@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from pipeline.config.recipe import Recipe
 from pipeline.records import Weights
-from pipeline.toy.exact_mask_average import mask_mean_gap
+from pipeline.toy.exact_mask_average import mask_average_gap
 from pipeline.training.stack import Stack
 
 
@@ -22,7 +22,7 @@ def test_a_linear_network_s_mean_over_all_masks_is_its_evaluation_output(
 ) -> None:
     recipe = Recipe(activation="none", drop_rate=rate, widths=(3, 3), seed=seed)
     x = np.random.default_rng(seed).integers(0, 10, (10, 4)).astype(np.float64)
-    gap, size = mask_mean_gap(recipe, weights_of(recipe), x)
+    gap, size = mask_average_gap(recipe, weights_of(recipe), x)
     assert gap < 1e-13 * size
 
 
@@ -41,7 +41,7 @@ def test_a_relu_network_s_mean_differs_by_what_hand_arithmetic_says() -> None:
         "linear3.weight": np.array([[1]], dtype=np.float32),
         "linear3.bias": np.zeros(1, dtype=np.float32),
     }
-    gap, size = mask_mean_gap(recipe, weights, np.ones((1, 1)))
+    gap, size = mask_average_gap(recipe, weights, np.ones((1, 1)))
     assert gap == pytest.approx(0.5)
     assert size == 4  # both masks keep: 2 x 2
 
@@ -49,4 +49,4 @@ def test_a_relu_network_s_mean_differs_by_what_hand_arithmetic_says() -> None:
 def test_too_many_units_to_try_all_masks_are_refused() -> None:
     recipe = Recipe(widths=(7, 6))
     with pytest.raises(ValueError, match="at most 12 hidden units, got 13"):
-        mask_mean_gap(recipe, weights_of(recipe), np.ones((1, 4)))
+        mask_average_gap(recipe, weights_of(recipe), np.ones((1, 4)))

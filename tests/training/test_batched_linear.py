@@ -8,7 +8,7 @@ from torch import Tensor
 
 from pipeline.training import batched_linear as room
 from pipeline.training import device as devices
-from pipeline.training.batched_linear import WORTH_STARTING, affine
+from pipeline.training.batched_linear import WORTH_STARTING, batched_linear
 
 NETWORKS, BATCH, INPUTS, UNITS = 3, 100, 300, 200
 
@@ -40,7 +40,7 @@ def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 def _with_gradients(*operands: Tensor) -> list[Tensor]:
     """The product and the gradients of all operands, for a loss that weighs every element."""
     leaves = [operand.clone().requires_grad_() for operand in operands]
-    found = affine(*leaves)
+    found = batched_linear(*leaves)
     (
         found * torch.linspace(-1, 1, found.numel(), dtype=found.dtype).view_as(found)
     ).sum().backward()
@@ -66,8 +66,8 @@ def test_a_network_s_products_are_the_same_bits_alone_and_among_others(
     operands: tuple[Tensor, Tensor, Tensor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(room, "_has_onednn", lambda: True)
-    alone = affine(*(operand[1:2] for operand in operands))
-    assert torch.equal(affine(*operands)[1:2], alone)
+    alone = batched_linear(*(operand[1:2] for operand in operands))
+    assert torch.equal(batched_linear(*operands)[1:2], alone)
     once, again = _with_gradients(*operands), _with_gradients(*operands)
     assert all(torch.equal(one, other) for one, other in zip(once, again, strict=True))
 
@@ -81,10 +81,10 @@ def test_what_onednn_is_not_for_stays_with_torch(
     monkeypatch.setattr(room, "_has_onednn", lambda: True)
     monkeypatch.setattr(room._ByOneDnn, "apply", refuse)
     bias, x, weight = operands
-    affine(bias.double(), x.double(), weight.double())
-    affine(bias, x[:, :10], weight)  # too small to be worth a start
+    batched_linear(bias.double(), x.double(), weight.double())
+    batched_linear(bias, x[:, :10], weight)  # too small to be worth a start
     with torch.autocast("cpu", torch.bfloat16):
-        assert affine(bias, x, weight).dtype == torch.bfloat16
+        assert batched_linear(bias, x, weight).dtype == torch.bfloat16
 
 
 @pytest.mark.parametrize(("vendor", "is_amd"), [("AuthenticAMD", True), ("GenuineIntel", False)])

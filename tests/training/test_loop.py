@@ -350,18 +350,18 @@ def test_recorded_steps_give_the_same_records_to_the_last_bit(
     """Held batches, masks begun anew each epoch, watched and odd batches beside: all as before."""
     recipes = [replace(SMALL, seed=seed, drop_rate=rate) for seed, rate in ((0, 0.2), (1, 0.5))]
     expected = train(recipes)
-    recorded = []
+    capture = []
 
-    def recording(work: Callable[[], object], *_: object) -> Callable[[], object]:
-        recorded.append(work)
+    def captured(work: Callable[[], object], *_: object) -> Callable[[], object]:
+        capture.append(work)
         return work
 
-    monkeypatch.setattr(devices, "records_graphs", lambda _: True)
-    monkeypatch.setattr(devices, "recorded", recording)
+    monkeypatch.setattr(devices, "captures_graphs", lambda _: True)
+    monkeypatch.setattr(devices, "capture", captured)
     # What Adam needs for CUDA to record it, it refuses on a CPU.
     monkeypatch.setattr(torch.optim, "Adam", partial(torch.optim.Adam, capturable=False))
     found = train(recipes)
-    assert len(recorded) == 1  # once for all epochs
+    assert len(capture) == 1  # once for all epochs
     for before, after in zip(expected, found, strict=True):
         assert [record.train for record in after] == [record.train for record in before]
         assert before[-1].weights is not None

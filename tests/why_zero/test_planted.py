@@ -92,20 +92,20 @@ def plant_both_left_out(monkeypatch: pytest.MonkeyPatch) -> int:
 
 def plant_closed_from_another_pass(monkeypatch: pytest.MonkeyPatch) -> int:
     """S from evaluation mode: the ReLU is judged by what it did without dropout upstream."""
-    right = pass_counts.Tally.activation
+    right = pass_counts.PassCounts.activation
 
     def activation(
-        self: pass_counts.Tally,
+        self: pass_counts.PassCounts,
         call: str,
         which: object,
-        before: pass_counts.Before,
+        before: pass_counts.CallInput,
         *,
         result: Tensor,
-    ) -> layer_counts.Seen:
+    ) -> layer_counts.LayerCounts:
         evaluated = replace(before, values=before.values + 0.05)
         return right(self, call, which, evaluated, result=result)
 
-    monkeypatch.setattr(pass_counts.Tally, "activation", activation)
+    monkeypatch.setattr(pass_counts.PassCounts, "activation", activation)
     return 1
 
 
@@ -136,17 +136,17 @@ def test_a_wrong_instrument_is_caught_in_its_first_pass(
 def test_logits_counted_as_hidden_units_are_caught(
     module: nn.Module, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    right = pass_counts.Tally.dropout
+    right = pass_counts.PassCounts.dropout
 
     def dropout(
-        self: pass_counts.Tally, call: str, *rest: object, **how: Tensor
-    ) -> layer_counts.Seen:
+        self: pass_counts.PassCounts, call: str, *rest: object, **how: Tensor
+    ) -> layer_counts.LayerCounts:
         if call == "7":
             self.lineage.mark(rest[0].x, "derived", None)
             rest = (rest[0], self.before(rest[0].x, is_overwritten=False))
         return right(self, call, *rest, **how)
 
-    monkeypatch.setattr(pass_counts.Tally, "dropout", dropout)
+    monkeypatch.setattr(pass_counts.PassCounts, "dropout", dropout)
     with ZeroProbe(module), pytest.raises(BrokenIdentity, match="identity 1 must hold in layer 7"):
         train(module)
 

@@ -44,7 +44,7 @@ _CHANNELWISE = {"feature_dropout", "dropout1d", "dropout2d", "dropout3d"}
 
 
 @dataclass(frozen=True)
-class Activation:
+class ActivationCall:
     """A call of an activation function.
 
     Attributes:
@@ -61,7 +61,7 @@ class Activation:
 
 
 @dataclass(frozen=True)
-class Dropout:
+class DropoutCall:
     """A call of a dropout function.
 
     Attributes:
@@ -106,7 +106,7 @@ class Arguments:
         return first if isinstance(first, Tensor) else None
 
 
-def activation_of(name: str, arguments: Arguments) -> Activation | None:
+def activation_of(name: str, arguments: Arguments) -> ActivationCall | None:
     """The activation that a function of this name is, called like that; None if it is none."""
     plain = name.strip("_")
     z = arguments.tensor
@@ -117,7 +117,7 @@ def activation_of(name: str, arguments: Arguments) -> Activation | None:
     if not is_relu and plain not in _SOFT:
         return None
     is_inplace = name.endswith("_") or bool(arguments.named("inplace"))
-    return Activation(plain, z, is_relu, is_inplace)
+    return ActivationCall(plain, z, is_relu, is_inplace)
 
 
 def _is_relu(name: str, arguments: Arguments) -> bool:
@@ -143,7 +143,7 @@ def _is_zero(value: object) -> bool:
     return _is_number(value) and value == 0
 
 
-def dropout_of(name: str, arguments: Arguments) -> Dropout | None:
+def dropout_of(name: str, arguments: Arguments) -> DropoutCall | None:
     """The dropout that a function of this name is, called like that; None if it is none."""
     plain = name.rstrip("_")
     x = arguments.tensor
@@ -153,7 +153,7 @@ def dropout_of(name: str, arguments: Arguments) -> Dropout | None:
     if plain in _CHANNELWISE:
         # torch takes a missing batch axis from dropout1d and dropout3d only.
         axes = 1 if (plain, axes) in {("dropout1d", 2), ("dropout3d", 4)} else 2
-    return Dropout(
+    return DropoutCall(
         name=plain,
         x=x,
         drop_rate=float(arguments.get(1, "p", default=0.5)),

@@ -63,7 +63,7 @@ class Trials:
 
 
 @dataclass
-class Seen:
+class LayerCounts:
     """One layer in one pass.
 
     Attributes:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils.weak import WeakTensorKeyDictionary
 
-from why_zero._watch.layer_counts import Seen
+from why_zero._watch.layer_counts import LayerCounts
 
 Stage = Literal["relu", "soft", "derived", "dropped"]
 
@@ -72,7 +72,7 @@ class Origin:
     """
 
     stage: Stage
-    layer: Seen | None
+    layer: LayerCounts | None
     place: Place
     version: int
     copied_from: "tuple[Origin, Place] | None" = None
@@ -123,7 +123,7 @@ class Lineage:
         self._makers = WeakTensorKeyDictionary()
         self._uses: Counter[int] = Counter()
 
-    def mark(self, tensor: Tensor, stage: Stage, layer: Seen | None) -> None:
+    def mark(self, tensor: Tensor, stage: Stage, layer: LayerCounts | None) -> None:
         """Say what this tensor's memory holds from now on."""
         origin = Origin(stage, layer, Place.of(tensor), _version(tensor))
         self._origins[_memory(tensor)] = origin

@@ -11,15 +11,15 @@ import torch
 from torch import Tensor
 
 from why_zero._watch.backward import scale_of
-from why_zero._watch.calls import Activation, Dropout
-from why_zero._watch.layer_counts import Key, Names, Seen, Trials, by_unit, causes_by_unit
+from why_zero._watch.calls import ActivationCall, DropoutCall
+from why_zero._watch.layer_counts import Key, LayerCounts, Names, Trials, by_unit, causes_by_unit
 from why_zero._watch.lineage import Lineage, Maker, Origin, Place
 from why_zero.errors import BrokenIdentity, WhyZeroError
 from why_zero.identities.checks import check_survivors
 
 
 @dataclass(frozen=True)
-class Before:
+class CallInput:
     """What is known of a call's input before the call may overwrite it."""
 
     origin: Origin | None
@@ -28,7 +28,7 @@ class Before:
     values: Tensor
 
 
-class Tally:
+class PassCounts:
     """Counts of one pass.
 
     Attributes:
@@ -39,21 +39,21 @@ class Tally:
 
     def __init__(self, names: Names) -> None:
         """Start a pass; names are kept from pass to pass."""
-        self.seen: list[Seen] = []
+        self.seen: list[LayerCounts] = []
         self.lineage = Lineage()
         self.is_finite = True
         self._names = names
         self._turns: Counter[tuple[str, str]] = Counter()
 
-    def before(self, source: Tensor, *, is_overwritten: bool) -> Before:
+    def before(self, source: Tensor, *, is_overwritten: bool) -> CallInput:
         """What a call's input is, and a copy of it where the call overwrites it."""
         values = source.detach().clone() if is_overwritten else source.detach()
         origin, maker = self.lineage.origin(source), self.lineage.maker(source)
-        return Before(origin, maker, Place.of(source), values)
+        return CallInput(origin, maker, Place.of(source), values)
 
     def activation(
-        self, call: str, activation: Activation, before: Before, *, result: Tensor
-    ) -> Seen:
+        self, call: str, activation: ActivationCall, before: CallInput, *, result: Tensor
+    ) -> LayerCounts:
         """Count an activation that has just happened.
 
         Args:
@@ -87,8 +87,8 @@ class Tally:
         return seen
 
     def dropout(
-        self, call: str, dropout: Dropout, before: Before, *, keep: Tensor, y: Tensor
-    ) -> Seen:
+        self, call: str, dropout: DropoutCall, before: CallInput, *, keep: Tensor, y: Tensor
+    ) -> LayerCounts:
         """Count a dropout that has just happened.
 
         Args:
@@ -125,7 +125,7 @@ class Tally:
         self.lineage.mark(y, "dropped", layer)
         return layer
 
-    def name(self, layer: Seen) -> str:
+    def name(self, layer: LayerCounts) -> str:
         """The layer's name for people."""
         return self._names.expected(layer.key)
 
@@ -133,16 +133,16 @@ class Tally:
         self._turns[call, maker.name] += 1
         return Key(call, maker.name, self._turns[call, maker.name])
 
-    def _new(self, key: Key, activation: str | None, axis: int, *, of: Tensor) -> Seen:
+    def _new(self, key: Key, activation: str | None, axis: int, *, of: Tensor) -> LayerCounts:
         units = of.size(axis)
         counts = torch.zeros(4, units, dtype=torch.int64, device=of.device)
-        seen = Seen(key, activation, False, axis, of.size(), counts, counts[0].clone())
+        seen = LayerCounts(key, activation, False, axis, of.size(), counts, counts[0].clone())
         self.seen.append(seen)
         return seen
 
     def _count(
         self,
-        layer: Seen,
+        layer: LayerCounts,
         is_open: Tensor,
         is_dropped: Tensor,
         in_layer: Callable[[Tensor], Tensor],
@@ -166,7 +166,7 @@ class Tally:
             )
         layer.counts = counts
 
-    def _close(self, layer: Seen, key: Key, *, before: Before, zeros: int) -> None:
+    def _close(self, layer: LayerCounts, key: Key, *, before: CallInput, zeros: int) -> None:
         """A ReLU after its dropout: identity 5 says that the order does not matter."""
         counts = layer.if_closed
         if counts is None or before.values.numel() != layer.size.numel():
@@ -188,7 +188,7 @@ class Tally:
 
     def _explain(
         self,
-        layer: Seen,
+        layer: LayerCounts,
         identity: int,
         expected: Tensor,
         observed: Tensor | int,
@@ -212,7 +212,7 @@ def _unchanged(flags: Tensor) -> Tensor:
 
 def _layer_of(
     origin: Origin | None, place: Place
-) -> tuple[Seen | None, Callable[[Tensor], Tensor]]:
+) -> tuple[LayerCounts | None, Callable[[Tensor], Tensor]]:
     """The activation's layer that a dropout at this place belongs to, and the way there."""
     if origin is None or origin.layer is None or origin.stage not in {"relu", "soft"}:
         return None, _unchanged
@@ -221,7 +221,7 @@ def _layer_of(
     return origin.layer, lambda flags: origin.in_layer(flags, place)
 
 
-def _trials(dropout: Dropout, is_open: Tensor, keep: Tensor, *, counts: Tensor) -> Trials:
+def _trials(dropout: DropoutCall, is_open: Tensor, keep: Tensor, *, counts: Tensor) -> Trials:
     """The independent draws of one dropout, by cause."""
     is_by_pair = dropout.trial_axes >= keep.dim()
     if is_by_pair and int(counts.sum()) == keep.numel():

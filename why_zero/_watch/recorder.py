@@ -20,17 +20,17 @@ from torch.overrides import TorchFunctionMode
 
 from why_zero._watch.backward import MaskWatch
 from why_zero._watch.calls import (
-    Activation,
+    ActivationCall,
     Arguments,
-    Dropout,
+    DropoutCall,
     activation_of,
     blind_spot,
     dropout_of,
 )
 from why_zero._watch.generators import put_back, state_of
-from why_zero._watch.layer_counts import Seen
+from why_zero._watch.layer_counts import LayerCounts
 from why_zero._watch.lineage import Place
-from why_zero._watch.pass_counts import Tally
+from why_zero._watch.pass_counts import PassCounts
 from why_zero._watch.unseen import uncompiled, unseen
 from why_zero.errors import WhyZeroError
 
@@ -49,7 +49,7 @@ class Hidden:
         module: whose rows made z, where z is just what it gave; else None.
     """
 
-    layer: Seen
+    layer: LayerCounts
     h: Tensor
     is_open: Tensor
     magnitude: Tensor
@@ -67,7 +67,7 @@ class Recorder(TorchFunctionMode):
     def __init__(
         self,
         root: nn.Module,
-        tally: Tally,
+        pass_counts: PassCounts,
         *,
         gradients: MaskWatch | None = None,
         is_census: bool = False,
@@ -76,14 +76,14 @@ class Recorder(TorchFunctionMode):
 
         Args:
             root: the module whose pass it is.
-            tally: where the counts go.
+            pass_counts: where the counts go.
             gradients: takes the masks to be compared with the backward pass.
             is_census: keep ReLU outputs for the caller, and refuse to see anything dropped.
         """
         super().__init__()
         self.notes: dict[str, str] = {}
         self.hidden: list[Hidden] = []
-        self.tally = tally
+        self.pass_counts = pass_counts
         self._gradients = gradients
         self._is_census = is_census
         self._paths = {module: path for path, module in root.named_modules()}
@@ -133,7 +133,7 @@ class Recorder(TorchFunctionMode):
     ) -> Callable[[Any], None]:
         name = getattr(func, "__name__", "")
         arguments = Arguments(args, kwargs)
-        if not self.tally.is_finite:
+        if not self.pass_counts.is_finite:
             return lambda _: None
         dropout, activation = dropout_of(name, arguments), activation_of(name, arguments)
         if dropout is not None and _is_plain(dropout.x):
@@ -144,19 +144,19 @@ class Recorder(TorchFunctionMode):
             self.notes[self._call_name(name)] = _NO_MEMORY
         return lambda result: self._follow(name, arguments, result)
 
-    def _activation(self, activation: Activation) -> Callable[[Tensor], None]:
-        before = self.tally.before(activation.z, is_overwritten=activation.is_inplace)
+    def _activation(self, activation: ActivationCall) -> Callable[[Tensor], None]:
+        before = self.pass_counts.before(activation.z, is_overwritten=activation.is_inplace)
         call = self._call_name(activation.name)
 
         def finish(result: Tensor) -> None:
-            seen = self.tally.activation(call, activation, before, result=result)
+            seen = self.pass_counts.activation(call, activation, before, result=result)
             if self._is_census and seen.has_relu:
                 self.hidden.append(_hidden(seen, result, before.maker.module))
 
         return finish
 
     def _dropout(
-        self, dropout: Dropout, again: Callable[[Tensor], Tensor]
+        self, dropout: DropoutCall, again: Callable[[Tensor], Tensor]
     ) -> Callable[[Tensor], None]:
         if not dropout.is_training:
             return lambda _: None
@@ -166,13 +166,15 @@ class Recorder(TorchFunctionMode):
                 f"nothing may be dropped in evaluation mode, got drop rate {drop_rate:g} "
                 f"in {call}: give F.dropout its training=self.training"
             )
-        before = self.tally.before(dropout.x, is_overwritten=dropout.is_inplace)
+        before = self.pass_counts.before(dropout.x, is_overwritten=dropout.is_inplace)
         keep = _mask(dropout, again)
 
         def finish(y: Tensor) -> None:
-            seen = self.tally.dropout(call, dropout, before, keep=keep, y=y)
+            seen = self.pass_counts.dropout(call, dropout, before, keep=keep, y=y)
             if self._gradients is not None and drop_rate > 0:
-                self._gradients.watch(self.tally.name(seen), y, keep=keep, drop_rate=drop_rate)
+                self._gradients.watch(
+                    self.pass_counts.name(seen), y, keep=keep, drop_rate=drop_rate
+                )
 
         return finish
 
@@ -182,16 +184,16 @@ class Recorder(TorchFunctionMode):
             self.notes[self._call_name(name)] = why
         module, source = self._calling[-1], arguments.tensor
         if source is not None and _is_plain(source):
-            self.tally.lineage.forget(name, source)
+            self.pass_counts.lineage.forget(name, source)
         if not isinstance(result, Tensor) or not _is_plain(result):
             return
         if source is not None and _is_plain(source):
             path = self._paths[module]
-            self.tally.lineage.follow(name, source, result, module=module, module_name=path)
+            self.pass_counts.lineage.follow(name, source, result, module=module, module_name=path)
         elif name in {"cat", "concat", "concatenate"}:
             tensors = arguments.get(0, "tensors")
             if all(isinstance(t, Tensor) and _is_plain(t) for t in tensors):
-                self.tally.lineage.join(tensors, result)
+                self.pass_counts.lineage.join(tensors, result)
 
     def _call_name(self, function: str) -> str:
         """The innermost module that is being called; with the function, where it has parts."""
@@ -228,7 +230,7 @@ def watched_modules(recorder: Recorder) -> Iterator[None]:
             hook.remove()
 
 
-def _hidden(layer: Seen, h: Tensor, module: nn.Module | None) -> Hidden:
+def _hidden(layer: LayerCounts, h: Tensor, module: nn.Module | None) -> Hidden:
     others = [axis for axis in range(h.dim()) if axis != layer.axis]
     size = h.abs().double()
     return Hidden(layer, h, h > 0, size.sum(others) if others else size, module)
@@ -253,7 +255,7 @@ def _call(
     return func(ones, *args[1:], **kwargs) if args else func(**{**kwargs, "input": ones})
 
 
-def _mask(dropout: Dropout, again: Callable[[Tensor], Tensor]) -> Tensor:
+def _mask(dropout: DropoutCall, again: Callable[[Tensor], Tensor]) -> Tensor:
     """What the call is about to keep, by running it on ones; the generator stays as it is."""
     ones = _ones_in_the_place_of(dropout.x)
     device = dropout.x.device

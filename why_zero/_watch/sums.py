@@ -6,7 +6,7 @@ It must not know how a pass was watched.
 import numpy as np
 import torch
 
-from why_zero._watch.layer_counts import Seen
+from why_zero._watch.layer_counts import LayerCounts
 from why_zero.errors import WhyZeroError
 from why_zero.identities.checks import check_counts
 from why_zero.identities.rates import check_dropped, check_zero_rate
@@ -16,7 +16,7 @@ from why_zero.records import WatchedLayer, ZeroCauses
 class LayerSum:
     """What one layer did in all watched passes of one mode."""
 
-    def __init__(self, name: str, first: Seen) -> None:
+    def __init__(self, name: str, first: LayerCounts) -> None:
         """Start at zero for a layer that looks like this one."""
         self.name = name
         units = first.counts.shape[1]
@@ -27,7 +27,7 @@ class LayerSum:
         self._other_zeros = np.zeros(units, np.int64)
         self._chance = _Chance(name)
 
-    def add(self, seen: Seen) -> None:
+    def add(self, seen: LayerCounts) -> None:
         """Add a pass.
 
         Raises:
@@ -78,7 +78,7 @@ class _Chance:
         self._name = name
         self._start(None)
 
-    def _start(self, seen: Seen | None) -> None:
+    def _start(self, seen: LayerCounts | None) -> None:
         self._drop_rate = seen.trials.drop_rate if seen is not None and seen.trials else None
         self._passes = 0
         self._pairs = 0
@@ -86,7 +86,7 @@ class _Chance:
         self._zeros = 0
         self._counts = np.zeros((4, 1, 1), np.int64)
 
-    def add(self, seen: Seen) -> None:
+    def add(self, seen: LayerCounts) -> None:
         trials = seen.trials
         if trials is None:
             return

@@ -14,7 +14,7 @@ from pipeline.data import ImageData, prepared
 from pipeline.errors import PipelineError, UsageError
 from pipeline.records import Weights
 from pipeline.records.result import Result
-from pipeline.runs.load import recall, recall_weights
+from pipeline.runs.load import load_result, load_weights
 from pipeline.runs.publish import score
 from pipeline.tracking import FoundRun, Tracker
 from pipeline.training.stack import plain
@@ -70,12 +70,12 @@ def candidate(run: FoundRun, tracker: Tracker) -> Candidate:
     """
     if run.model is None:
         raise PipelineError(f"a run must hold its model, got none in {run.name!r} ({run.id})")
-    result = recall(run, tracker)
+    result = load_result(run, tracker)
     return Candidate(
         run=run,
         address=run.model,
         result=result,
-        weights=recall_weights(run, tracker),
+        weights=load_weights(run, tracker),
         data=_data_of(result),
     )
 

@@ -16,7 +16,7 @@ from pipeline.tracking.store import Store, found_or_none
 from pipeline.tracking.transfer.write_run import DIGEST, fill_model, fill_run
 
 
-def arrive(store: Store, bundle: Bundle, *, is_forced: bool = False) -> list[str]:
+def import_bundle(store: Store, bundle: Bundle, *, is_forced: bool = False) -> list[str]:
     """Write a verified bundle into a store, and return what was done, a line for each part.
 
     Args:
@@ -27,7 +27,7 @@ def arrive(store: Store, bundle: Bundle, *, is_forced: bool = False) -> list[str
     Raises:
         PipelineError: the store refused; what was written stays, and another import goes on.
     """
-    arrival = _Arrival(store, bundle)
+    arrival = _Import(store, bundle)
     with store.writing():
         experiment_id = arrival.experiment()
         run = arrival.run(experiment_id)
@@ -38,7 +38,7 @@ def arrive(store: Store, bundle: Bundle, *, is_forced: bool = False) -> list[str
     return arrival.said
 
 
-class _Arrival:
+class _Import:
     """One bundle on its way into one store."""
 
     def __init__(self, store: Store, bundle: Bundle) -> None:

@@ -42,7 +42,7 @@ def tags(client: MlflowClient, tracker: Tracker) -> Tags:
 def test_a_view_is_one_tag_of_the_experiment_and_has_an_address_that_opens_its_charts(
     tracker: Tracker, tags: Tags
 ) -> None:
-    assert tracker.keep_views([VIEW]) == {
+    assert tracker.save_views([VIEW]) == {
         "Zeros, and why": f"http://127.0.0.1:5000/#/experiments/{tracker.experiment_id}/runs?"
         f"viewStateShareKey={ID}&compareRunsMode=CHART&workflowType=machine_learning"
     }
@@ -50,9 +50,9 @@ def test_a_view_is_one_tag_of_the_experiment_and_has_an_address_that_opens_its_c
 
 
 def test_a_later_run_renews_the_view_and_adds_no_second_one(tracker: Tracker, tags: Tags) -> None:
-    tracker.keep_views([VIEW, OTHER])
+    tracker.save_views([VIEW, OTHER])
     before = tags()
-    tracker.keep_views([replace(VIEW, search="params.seed = '1'"), OTHER])
+    tracker.save_views([replace(VIEW, search="params.seed = '1'"), OTHER])
     after = tags()
     assert after.keys() == before.keys()
     old, new = (json.loads(each[PREFIX + ID]) for each in (before, after))
@@ -63,7 +63,7 @@ def test_a_later_run_renews_the_view_and_adds_no_second_one(tracker: Tracker, ta
 def test_the_menu_which_lists_the_youngest_first_has_the_views_in_their_order(
     tracker: Tracker, tags: Tags
 ) -> None:
-    tracker.keep_views([VIEW, OTHER])
+    tracker.save_views([VIEW, OTHER])
     first, second = (json.loads(tags()[f"{PREFIX}{view.id}"]) for view in (VIEW, OTHER))
     assert first["createdAt"] > second["createdAt"]
 
@@ -71,9 +71,9 @@ def test_the_menu_which_lists_the_youngest_first_has_the_views_in_their_order(
 def test_a_view_that_a_person_deleted_stays_deleted(
     client: MlflowClient, tracker: Tracker, tags: Tags
 ) -> None:
-    tracker.keep_views([VIEW, OTHER])
+    tracker.save_views([VIEW, OTHER])
     client.delete_experiment_tag(tracker.experiment_id, PREFIX + ID)
-    assert list(tracker.keep_views([VIEW, OTHER])) == ["Other"]
+    assert list(tracker.save_views([VIEW, OTHER])) == ["Other"]
     assert PREFIX + ID not in tags()
 
 
@@ -81,11 +81,11 @@ def test_a_view_that_a_person_deleted_stays_deleted(
 def test_a_view_that_a_person_changed_is_left_as_it_is_and_opens(
     key: str, client: MlflowClient, tracker: Tracker, tags: Tags
 ) -> None:
-    tracker.keep_views([VIEW])
+    tracker.save_views([VIEW])
     changed = json.loads(tags()[PREFIX + ID])
     changed[key] = changed[key] + 1 if key == "createdAt" else changed[key] + "!"
     client.set_experiment_tag(tracker.experiment_id, PREFIX + ID, json.dumps(changed))
-    kept = tracker.keep_views([replace(VIEW, search="params.seed = '1'")])
+    kept = tracker.save_views([replace(VIEW, search="params.seed = '1'")])
     assert json.loads(tags()[PREFIX + ID]) == changed
     assert list(kept) == ([] if key == "name" else [VIEW.name])
 
@@ -95,7 +95,7 @@ def test_whatever_else_stands_in_its_place_is_left_as_it_is(
     text: str, client: MlflowClient, tracker: Tracker, tags: Tags
 ) -> None:
     client.set_experiment_tag(tracker.experiment_id, PREFIX + ID, text)
-    assert tracker.keep_views([VIEW]) == {}
+    assert tracker.save_views([VIEW]) == {}
     assert tags()[PREFIX + ID] == text
 
 
@@ -104,7 +104,7 @@ def test_a_persons_own_view_of_the_same_name_is_the_one_that_opens(
 ) -> None:
     theirs = json.dumps({"name": VIEW.name, "createdAt": 1, "updatedAt": 1, "state": "{}"})
     client.set_experiment_tag(tracker.experiment_id, PREFIX + "0123", theirs)
-    assert "viewStateShareKey=0123&" in tracker.keep_views([VIEW])[VIEW.name]
+    assert "viewStateShareKey=0123&" in tracker.save_views([VIEW])[VIEW.name]
     assert set(tags()) == {PREFIX + "0123"}
 
 
@@ -125,7 +125,7 @@ def test_a_store_that_refuses_costs_one_warning(
         raise MlflowException("tags are closed")
 
     monkeypatch.setattr(MlflowClient, "set_experiment_tag", refuse)
-    assert tracker.keep_views([VIEW, OTHER]) == {}
+    assert tracker.save_views([VIEW, OTHER]) == {}
     assert "tags are closed" in the_warning(caplog)
 
 
@@ -135,7 +135,7 @@ def test_a_view_that_is_longer_than_a_tag_may_be_costs_one_warning(
     # 1,000 ids of runs are 16,000 bytes that nothing can compress, and base64 makes 21,333 of them.
     source = random.Random(0)  # noqa: S311
     ids = [f"{source.getrandbits(128):032x}" for _ in range(1000)]
-    assert tracker.keep_views([replace(VIEW, search=any_of(ids))]) == {}
+    assert tracker.save_views([replace(VIEW, search=any_of(ids))]) == {}
     assert "exceeds" in the_warning(caplog)
 
 
@@ -148,7 +148,7 @@ def test_a_store_that_keeps_another_text_costs_one_warning(
         write(self, experiment, key, text[:250])
 
     monkeypatch.setattr(MlflowClient, "set_experiment_tag", cut)
-    assert tracker.keep_views([VIEW]) == {}
+    assert tracker.save_views([VIEW]) == {}
     assert ID in the_warning(caplog)
 
 
@@ -160,7 +160,7 @@ def test_a_ui_that_knows_the_format_no_more_costs_one_warning_and_gets_no_views(
 ) -> None:
     newer = read_installed().replace("compareRunCharts", "chartsOfComparedRuns")
     monkeypatch.setattr(ui, "_installed", lambda: newer)
-    assert tracker.keep_views([VIEW]) == {}
+    assert tracker.save_views([VIEW]) == {}
     assert "'compareRunCharts'" in the_warning(caplog)
     assert tags() == {}
 
@@ -169,7 +169,7 @@ def test_where_no_ui_is_installed_the_views_are_written_all_the_same(
     tracker: Tracker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ui, "_CODE", "none.*.js")
-    assert list(tracker.keep_views([VIEW])) == [VIEW.name]
+    assert list(tracker.save_views([VIEW])) == [VIEW.name]
 
 
 def test_the_installed_ui_knows_every_word_of_a_chart(tracker: Tracker) -> None:

@@ -10,7 +10,7 @@ import pytest
 from mlflow import MlflowClient
 
 from pipeline.config.recipe import Recipe
-from pipeline.runs.saved_views import ready_views
+from pipeline.runs.saved_views import saved_views
 from pipeline.tracking import (
     ImageGrid,
     ParallelCoordinates,
@@ -69,11 +69,11 @@ def place(
     with serving(uri, folder) as server, pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_URI", server)
         tracker = connect(experiment="seen")
-        views = ready_views(RECIPES, search=any_of(networks))
+        views = saved_views(RECIPES, search=any_of(networks))
         yield Place(
             tracker=tracker,
             views={view.name: view for view in views},
-            addresses=tracker.keep_views(views),
+            addresses=tracker.save_views(views),
             runs=f"{server}/#/experiments/{tracker.experiment_id}/runs"
             "?workflowType=machine_learning",
         )
@@ -202,4 +202,4 @@ def test_a_view_that_a_person_deletes_in_the_menu_does_not_come_back(
     page.get_by_test_id(f"saved-views-delete-{cost.id}").click()
     page.get_by_role("button", name="Delete", exact=True).click()
     until(lambda: f"mlflow.sharedViewState.{cost.id}" in tags(place.tracker), wanted=False)
-    assert list(place.tracker.keep_views(views)) == list(NAMES[:-1])
+    assert list(place.tracker.save_views(views)) == list(NAMES[:-1])

@@ -6,7 +6,7 @@ import pytest
 from mlflow import MlflowClient
 
 from pipeline.config.recipe import Recipe
-from pipeline.runs.saved_views import DROP_RATES, ready_views
+from pipeline.runs.saved_views import DROP_RATES, saved_views
 from pipeline.tracking import (
     BarChart,
     LineChart,
@@ -32,7 +32,7 @@ def metrics_of(view: View) -> Iterator[str]:
 
 
 def test_there_are_five_views_and_the_first_is_about_drop_rates() -> None:
-    views = ready_views([RELU], search="")
+    views = saved_views([RELU], search="")
     names = ["Drop rates", "Why zeros are zero", "Dead units", "Devices", "Cost"]
     assert [view.name for view in views] == names
     assert names[0] == DROP_RATES
@@ -40,25 +40,25 @@ def test_there_are_five_views_and_the_first_is_about_drop_rates() -> None:
 
 def test_networks_without_relu_have_no_view_of_dead_units() -> None:
     linear = Recipe(activation="none")
-    assert "Dead units" not in {view.name for view in ready_views([linear], search="")}
-    assert "Dead units" in {view.name for view in ready_views([linear, RELU], search="")}
+    assert "Dead units" not in {view.name for view in saved_views([linear], search="")}
+    assert "Dead units" in {view.name for view in saved_views([linear, RELU], search="")}
 
 
 def test_every_section_asks_a_question_and_every_view_is_ordered_by_drop_rate() -> None:
-    for view in ready_views([RELU], search="what was asked"):
+    for view in saved_views([RELU], search="what was asked"):
         assert all(section.title.endswith("?") for section in view.sections)
         assert (view.order_by, view.search) == ("drop_rate", "what was asked")
 
 
 def test_the_layers_are_those_of_the_deepest_network() -> None:
     deep = Recipe(widths=(8, 8, 8))
-    [dead] = [v for v in ready_views([RELU, deep], search="") if v.name == "Dead units"]
+    [dead] = [v for v in saved_views([RELU, deep], search="") if v.name == "Dead units"]
     assert {"dead/h1", "dead/h2", "dead/h3"} < set(metrics_of(dead))
     assert "dead/h4" not in set(metrics_of(dead))
 
 
 def test_no_view_shows_the_test_set() -> None:
-    shown = {name for view in ready_views([RELU], search="") for name in metrics_of(view)}
+    shown = {name for view in saved_views([RELU], search="") for name in metrics_of(view)}
     assert not [name for name in shown if name.startswith("test/")]
 
 
@@ -69,7 +69,7 @@ def test_every_metric_of_every_view_is_one_that_a_network_logs(
 ) -> None:
     runs = make_networks(tracker, [RELU])
     logged = client.get_run(runs[0]).data
-    for view in ready_views([RELU], search=any_of(runs)):
+    for view in saved_views([RELU], search=any_of(runs)):
         assert {n for n in metrics_of(view) if n[:6] != "system"} <= logged.metrics.keys()
         assert {*view.parameters, view.order_by} <= logged.params.keys()
         assert set(view.tags) <= logged.tags.keys()
@@ -82,5 +82,5 @@ def test_the_machine_is_watched_under_the_names_that_mlflow_gives(name: str) -> 
     monitor = CPUMonitor()
     monitor.collect_metrics()
     assert name in monitor.aggregate_metrics()
-    cost = ready_views([RELU], search="")[-1]
+    cost = saved_views([RELU], search="")[-1]
     assert f"system/{name}" in set(metrics_of(cost))
