@@ -1,6 +1,6 @@
 """What a person sees while a step runs: lines, tables, a progress bar.
 
-Where the output is not a terminal there are plain lines alone. It must not know what it shows.
+Where the output is not a terminal there are plain lines alone.
 """
 
 import time

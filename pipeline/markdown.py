@@ -1,7 +1,4 @@
-"""Words and tables about one network: records in, Markdown out.
-
-It must not know MLflow or figures, and measures nothing.
-"""
+"""Words and tables about one network: records in, Markdown out."""
 
 from collections.abc import Sequence
 

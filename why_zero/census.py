@@ -1,7 +1,4 @@
-"""What every ReLU unit of a module does over a reference set, in evaluation mode.
-
-It must not know training.
-"""
+"""What every ReLU unit of a module does over a reference set, in evaluation mode."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager

@@ -1,7 +1,4 @@
-"""`with ZeroProbe(module)`: why the activations of anybody's module are zero.
-
-It must not know optimizers, losses, data sets or MLflow.
-"""
+"""`with ZeroProbe(module)`: why the activations of anybody's module are zero."""
 
 import sys
 from collections.abc import Callable, Iterable

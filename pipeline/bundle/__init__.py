@@ -1,7 +1,4 @@
-"""A trained network and all that is known of it, as files that stand alone: written and verified.
-
-It must not know MLflow, nor which store a bundle comes from or goes to.
-"""
+"""A trained network and all that is known of it as files that stand alone, written and verified."""
 
 from pipeline.bundle.assemble import assemble
 from pipeline.bundle.contents import Contents, Summary

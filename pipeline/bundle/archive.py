@@ -1,7 +1,4 @@
-"""The files of a bundle that somebody hands in, as a folder or a zip, before they are trusted.
-
-It must not write anything, nor know what the files should hold.
-"""
+"""The files of a bundle that somebody hands in, as a folder or a zip, before they are trusted."""
 
 import os
 import stat

@@ -1,7 +1,4 @@
-"""A model's files and records made into a bundle that stands alone.
-
-It must not know which store they come from.
-"""
+"""A model's files and records made into a bundle that stands alone."""
 
 import json
 from collections.abc import Mapping

@@ -1,7 +1,4 @@
-"""What each file of a bundle must hold, judged by its name, without trusting a byte of it.
-
-It must not know digests, nor where the bundle comes from.
-"""
+"""What each file of a bundle must hold, judged by its name, without trusting a byte of it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath

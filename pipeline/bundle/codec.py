@@ -1,7 +1,4 @@
-"""Records as JSON and back, strictly: what does not fit its record is refused.
-
-It must not know what the records mean.
-"""
+"""Records as JSON and back, strictly: what does not fit its record is refused."""
 
 import json
 import math

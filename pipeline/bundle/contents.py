@@ -1,7 +1,4 @@
-"""The frozen records of what a bundle tells about a model: run, metrics, version, lineage.
-
-They must not know MLflow, nor how they are written to files.
-"""
+"""The frozen records of what a bundle tells about a model: run, metrics, version, lineage."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

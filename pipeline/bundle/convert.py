@@ -1,7 +1,4 @@
-"""A network as ONNX, compared with PyTorch on every image it is given.
-
-It must not know where the images come from.
-"""
+"""A network as ONNX, compared with PyTorch on every image it is given."""
 
 import importlib
 import importlib.util

@@ -1,7 +1,4 @@
-"""SHA256SUMS: the digests of a bundle's files, as `sha256sum -c` reads them.
-
-It must not know what the files hold.
-"""
+"""SHA256SUMS: the digests of a bundle's files, as `sha256sum -c` reads them."""
 
 import hashlib
 import re

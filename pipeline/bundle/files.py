@@ -1,7 +1,4 @@
-"""The records of a bundle in its folder: which record lies in which file.
-
-It must not know where the records come from.
-"""
+"""The records of a bundle in its folder: which record lies in which file."""
 
 import re
 from collections.abc import Mapping

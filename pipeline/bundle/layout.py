@@ -1,7 +1,4 @@
-"""Where everything lies in a bundle, and what a file in it may be called.
-
-It must not open a file.
-"""
+"""Where everything lies in a bundle, and what a file in it may be called."""
 
 import re
 import unicodedata

@@ -1,6 +1,6 @@
 """What a bundle's records must say, beyond being of their types, so that a store takes them.
 
-A store that refuses one of them half-way would leave half a model behind. It must not ask one.
+A store that refuses one of them half-way would leave half a model behind.
 """
 
 import re

@@ -1,7 +1,4 @@
-"""What a bundle keeps of an MLmodel, the file that says how MLflow loads a model.
-
-It must not import MLflow.
-"""
+"""What a bundle keeps of an MLmodel, the file that says how MLflow loads a model."""
 
 from collections.abc import Mapping
 

@@ -1,7 +1,4 @@
-"""The page that explains a bundle to whoever unpacks it.
-
-It must not know more than the bundle itself tells.
-"""
+"""The page that explains a bundle to whoever unpacks it."""
 
 from importlib import resources
 

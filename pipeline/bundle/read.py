@@ -1,7 +1,4 @@
-"""A bundle that somebody hands in, verified in a folder of its own before anything is done.
-
-It must not know where its contents go.
-"""
+"""A bundle that somebody hands in, verified in a folder of its own before anything is done."""
 
 import hashlib
 import tempfile

@@ -1,7 +1,7 @@
 """A network made anew from its weights and its run's parameters, with its input example.
 
 A graph (pt2, ONNX) is a program, and its readers can be made to run or open anything: one that
-comes from outside is never opened. It must not know where the files come from.
+comes from outside is never opened.
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,4 @@
-"""A bundle's folder put in its place, as a folder or a zip: whole, or not at all.
-
-It must not know what the files hold, but whether what is in its way is a bundle.
-"""
+"""A bundle's folder put in its place, as a folder or a zip: whole, or not at all."""
 
 import os
 import secrets

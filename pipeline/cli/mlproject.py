@@ -1,7 +1,4 @@
-"""Renders the file MLproject from the steps' settings: `python -m pipeline.cli.mlproject`.
-
-It must not hold a default or an option of its own.
-"""
+"""Renders the file MLproject from the steps' settings: `python -m pipeline.cli.mlproject`."""
 
 import json
 from pathlib import Path

@@ -1,7 +1,4 @@
-"""Compares trained networks: groups, intervals, a verdict in words, a page, two CSV files.
-
-It must not know who trained the networks or found them, and measures nothing.
-"""
+"""Compares trained networks: groups, intervals, a verdict in words, a page, two CSV files."""
 
 from pipeline.comparison.files import run_ids
 from pipeline.comparison.publish import NETWORKS, publish

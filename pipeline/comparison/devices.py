@@ -1,7 +1,4 @@
-"""Device against device: networks of one recipe and data, trained on two devices.
-
-It must not know which device is meant to be faster, nor why numbers differ.
-"""
+"""Device against device: networks of one recipe and data, trained on two devices."""
 
 import itertools
 import math

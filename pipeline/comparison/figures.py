@@ -1,7 +1,4 @@
-"""The figures of a comparison: which numbers go into which panel.
-
-It must not know how a panel is drawn, nor the page it stands on.
-"""
+"""The figures of a comparison: which numbers go into which panel."""
 
 from collections.abc import Callable, Sequence
 

@@ -1,8 +1,4 @@
-"""The two CSV files of a comparison: a row a network, and a row a group.
-
-They must not know who reads them: every number is written to its last digit, and what is not
-known is left empty.
-"""
+"""The two CSV files of a comparison: a row a network, and a row a group."""
 
 import csv
 import io

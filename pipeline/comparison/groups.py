@@ -1,7 +1,4 @@
-"""Who is compared with whom: networks in groups by what differs, their seeds as replicates.
-
-It must not know what is measured of them, nor how a group is shown.
-"""
+"""Who is compared with whom: networks in groups by what differs, their seeds as replicates."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields

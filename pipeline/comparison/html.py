@@ -1,7 +1,4 @@
-"""The parts of a page: sections, notes, tables, keys, as HTML that holds any text safely.
-
-It must not know what the page is about.
-"""
+"""The parts of a page: sections, notes, tables, keys, as HTML that holds any text safely."""
 
 from collections.abc import Sequence
 from html import escape

@@ -1,7 +1,4 @@
-"""The comparison as Markdown, for the description of a run in MLflow.
-
-It must not know MLflow, but for how much a description holds.
-"""
+"""The comparison as Markdown, for the description of a run in MLflow."""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,7 +1,4 @@
-"""What is compared of one network: numbers of the epoch whose weights were kept, and its cost.
-
-It must not know of any other network.
-"""
+"""What is compared of one network: numbers of the epoch whose weights were kept, and its cost."""
 
 import math
 from dataclasses import dataclass

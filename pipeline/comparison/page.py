@@ -1,7 +1,4 @@
-"""The comparison as one HTML page that works alone, from disk or in any frame.
-
-It must not compute: numbers and sentences come from its neighbours, figures from `plots`.
-"""
+"""The comparison as one HTML page that works alone, from disk or in any frame."""
 
 from collections.abc import Mapping, Sequence
 from html import escape

@@ -1,7 +1,4 @@
-"""A comparison's way into the terminal and into the run of the step that makes it.
-
-It must not know what any number means.
-"""
+"""A comparison's way into the terminal and into the run of the step that makes it."""
 
 from collections.abc import Mapping, Sequence
 

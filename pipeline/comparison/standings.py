@@ -1,7 +1,4 @@
-"""How the groups of a contest stand: the best one, and paired differences of accuracy by seed.
-
-It must not know how standings are worded or drawn.
-"""
+"""How the groups of a contest stand: the best one, and paired differences of accuracy by seed."""
 
 import itertools
 import math

@@ -1,7 +1,4 @@
-"""Means with intervals, paired differences, and what many comparisons cost: numbers in and out.
-
-It must not know what is compared, nor in which unit.
-"""
+"""Means with intervals, paired differences, and what many comparisons cost: numbers in and out."""
 
 import math
 from collections.abc import Sequence

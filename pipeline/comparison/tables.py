@@ -1,7 +1,4 @@
-"""The tables of a comparison, as cells of text that every form of the report shows.
-
-They must not know Markdown, HTML or a terminal.
-"""
+"""The tables of a comparison, as cells of text that every form of the report shows."""
 
 import math
 from collections.abc import Callable, Sequence

@@ -1,7 +1,4 @@
-"""What the report says besides the verdict: how it was computed, and what networks share.
-
-It must not know whether it is read as Markdown or on a page.
-"""
+"""What the report says besides the verdict: how it was computed, and what networks share."""
 
 import math
 

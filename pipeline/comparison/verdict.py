@@ -1,7 +1,4 @@
-"""What follows from the numbers, in words, and where they do not suffice.
-
-It must not compute: every number in it stands in the standings.
-"""
+"""What follows from the numbers, in words, and where they do not suffice."""
 
 from collections.abc import Callable, Sequence
 

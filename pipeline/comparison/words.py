@@ -1,7 +1,4 @@
-"""Settings and numbers as people read them, in every form of the report.
-
-It must not know which networks there are.
-"""
+"""Settings and numbers as people read them, in every form of the report."""
 
 import math
 from collections.abc import Sequence

@@ -1,7 +1,4 @@
-"""The address of a registered model as text: `models:/NAME@ALIAS` or `models:/NAME/VERSION`.
-
-It must not know whether there is such a model, nor which registry would hold it.
-"""
+"""The address of a registered model as text: `models:/NAME@ALIAS` or `models:/NAME/VERSION`."""
 
 import re
 from dataclasses import dataclass

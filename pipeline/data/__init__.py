@@ -1,7 +1,4 @@
-"""Where images come from: files in, verified uint8 tensors out.
-
-It must not know networks, training or MLflow.
-"""
+"""Where images come from: files in, verified uint8 tensors out."""
 
 from pipeline.data.folder import read_folder
 from pipeline.data.idx import MAX_BYTES, is_idx, parse_idx, read_idx

@@ -1,7 +1,4 @@
-"""Whether files are what somebody else says they are.
-
-It must not know what the numbers in them mean.
-"""
+"""Whether files are what somebody else says they are."""
 
 import hashlib
 import struct

@@ -1,7 +1,4 @@
-"""The folder of IDX files that torchvision keeps of a known data set, downloaded if need be.
-
-It must not know what is in the files.
-"""
+"""The folder of IDX files that torchvision keeps of a known data set, downloaded if need be."""
 
 import socket
 import textwrap

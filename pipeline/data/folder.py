@@ -1,7 +1,4 @@
-"""A folder of four IDX files in, a verified data set out.
-
-It must not know networks, nor where prepared data are kept.
-"""
+"""A folder of four IDX files in, a verified data set out."""
 
 from itertools import product
 from pathlib import Path

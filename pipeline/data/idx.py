@@ -1,7 +1,4 @@
-"""IDX files in, arrays out: the format that MNIST and its relatives come in.
-
-It must not know what the numbers mean, nor which data set they belong to.
-"""
+"""IDX files in, arrays out: the format that MNIST and its relatives come in."""
 
 import gzip
 import io

@@ -1,7 +1,4 @@
-"""A data set in memory: uint8 images, their labels, and a digest of all of it.
-
-It must not know files, formats or where data come from.
-"""
+"""A data set in memory: uint8 images, their labels, and a digest of all of it."""
 
 import hashlib
 import json

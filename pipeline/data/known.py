@@ -1,7 +1,4 @@
-"""The data sets known by name: their classes, licences, digests and how their files are laid out.
-
-It must not read anything.
-"""
+"""The data sets known by name: classes, licences, digests and the layout of their files."""
 
 import string
 from collections.abc import Mapping

@@ -1,7 +1,4 @@
-"""The data set that a step asks for, however it is asked for.
-
-It must not know formats: it only decides who reads.
-"""
+"""The data set that a step asks for, however it is asked for."""
 
 import logging
 from pathlib import Path

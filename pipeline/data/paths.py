@@ -1,7 +1,4 @@
-"""Which names can be files, and which paths are.
-
-It must not know what is in a file.
-"""
+"""Which names can be files, and which paths are."""
 
 from pathlib import Path
 

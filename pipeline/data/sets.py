@@ -1,7 +1,4 @@
-"""A data set by its name, from wherever it comes.
-
-It must not know where prepared data are kept.
-"""
+"""A data set by its name, from wherever it comes."""
 
 from dataclasses import replace
 from importlib import resources

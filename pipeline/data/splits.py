@@ -1,7 +1,4 @@
-"""Which images are trained on and which are held out for validation.
-
-It must not know the images.
-"""
+"""Which images are trained on and which are held out for validation."""
 
 import torch
 from jaxtyping import Int64

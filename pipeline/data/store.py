@@ -1,7 +1,4 @@
-"""Prepared data: one safetensors file a data set, written whole or not at all, verified on reading.
-
-It must not know IDX files or networks.
-"""
+"""Prepared data: one safetensors file a data set, written atomically, verified on reading."""
 
 import json
 import os

@@ -1,6 +1,6 @@
 """Recipes in, finished runs out: reuse what exists, group into stacks, train, log.
 
-Every step that trains goes through it. It must not know which step that is.
+Every step that trains goes through it.
 """
 
 from pipeline.fit.fitting import fit

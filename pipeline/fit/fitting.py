@@ -1,7 +1,4 @@
-"""Finds what is finished and what a killed process has begun, and trains the rest.
-
-It must not know what happens inside a stack.
-"""
+"""Finds what is finished and what a killed process has begun, and trains the rest."""
 
 import logging
 from collections import deque

@@ -1,7 +1,4 @@
-"""One network of a stack that is being trained: its open run, and what it has logged.
-
-It must not know the other networks.
-"""
+"""One network of a stack that is being trained: its open run, and what it has logged."""
 
 from collections.abc import Sequence
 from contextlib import suppress

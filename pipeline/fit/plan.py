@@ -1,7 +1,4 @@
-"""Which networks train together: those that can share a stack, as many as memory takes.
-
-It must not know whether a network has been trained before.
-"""
+"""Which networks train together: those that can share a stack, as many as memory takes."""
 
 import math
 from collections.abc import Sequence

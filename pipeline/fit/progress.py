@@ -1,7 +1,4 @@
-"""What a person sees of all networks while they train: lines, a bar, the time left, the best.
-
-It must not know stacks or runs.
-"""
+"""What a person sees of all networks while they train: lines, a bar, the time left, the best."""
 
 import threading
 import time

@@ -1,7 +1,4 @@
-"""Trains one stack from its checkpoint on, and ends the runs of its networks.
-
-It must not know which stacks there are beside it.
-"""
+"""Trains one stack from its checkpoint on, and ends the runs of its networks."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack

@@ -1,7 +1,4 @@
-"""What is to be trained, where, and what comes of it.
-
-It must not know how.
-"""
+"""What is to be trained, where, and what comes of it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """Lets the stacks of several devices train at the same time, and publish one at a time.
 
 While `torch.export` traces a network, calls of any module are caught by the tracer, those of other
-threads too. It must not know what is trained or published.
+threads too.
 """
 
 import signal

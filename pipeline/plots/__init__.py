@@ -1,7 +1,4 @@
-"""Figures: records in, matplotlib's `Figure` out.
-
-They must not know torch or MLflow, and measure nothing: they draw what the records hold.
-"""
+"""Figures: records in, matplotlib's `Figure` out."""
 
 from pipeline.plots.causes import draw_causes
 from pipeline.plots.confusion import draw_confusion

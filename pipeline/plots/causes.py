@@ -1,7 +1,4 @@
-"""The figure of why activations were zero, layer by layer and epoch by epoch.
-
-It must not know how causes are counted.
-"""
+"""The figure of why activations were zero, layer by layer and epoch by epoch."""
 
 import numpy as np
 from matplotlib.axes import Axes

@@ -1,7 +1,4 @@
-"""Which of many units a figure has room for.
-
-It must not know what the units are sorted by, nor how they are drawn.
-"""
+"""Which of many units a figure has room for."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -1,7 +1,4 @@
-"""The figure of which class was taken for which.
-
-It must not know which network predicted, nor on which images.
-"""
+"""The figure of which class was taken for which."""
 
 from collections.abc import Sequence
 

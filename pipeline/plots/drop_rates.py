@@ -1,7 +1,4 @@
-"""The figure that compares networks: accuracy and causes of zeros against the drop rate.
-
-It must not know how networks are found, trained or chosen.
-"""
+"""The figure that compares networks: accuracy and causes of zeros against the drop rate."""
 
 import math
 from collections.abc import Sequence

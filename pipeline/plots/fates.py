@@ -1,7 +1,4 @@
-"""What became of the units that were ever dead, layer by layer, in the order they are drawn.
-
-It must not know figures.
-"""
+"""What became of the units that were ever dead, layer by layer, in the order they are drawn."""
 
 from dataclasses import dataclass
 from itertools import pairwise

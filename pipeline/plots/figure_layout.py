@@ -1,7 +1,4 @@
-"""Sheets: a heading, panels placed in inches, keys; one width, so that letters keep their size.
-
-It must not know what any figure shows, nor matplotlib's global state: drawing is safe in threads.
-"""
+"""Sheets: a heading, panels placed in inches, keys; one width, so that letters keep their size."""
 
 import math
 import textwrap

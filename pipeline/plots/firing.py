@@ -1,7 +1,4 @@
-"""The figure of how often each unit fires: one epoch of one network, a panel a layer.
-
-It must not know how firing is measured.
-"""
+"""The figure of how often each unit fires: one epoch of one network, a panel a layer."""
 
 import numpy as np
 from matplotlib.axes import Axes

@@ -1,7 +1,4 @@
-"""The firing rates of many epochs as pixels, on one sheet that is drawn only once.
-
-It must not know how firing is measured.
-"""
+"""The firing rates of many epochs as pixels, on one sheet that is drawn only once."""
 
 import numpy as np
 from matplotlib.artist import Artist

@@ -1,7 +1,4 @@
-"""The figure of who learns: each unit's gradient and update against how often it fires.
-
-It must not know how gradients are measured.
-"""
+"""The figure of who learns: each unit's gradient and update against how often it fires."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,4 @@
-"""Networks of one activation and drop rate, and their means.
-
-It must not know figures.
-"""
+"""Networks of one activation and drop rate, and their means."""
 
 import math
 from collections.abc import Sequence

@@ -1,7 +1,4 @@
-"""Panels of means with their intervals, and the single values behind them.
-
-They must not know how an interval is computed, nor what is measured.
-"""
+"""Panels of means with their intervals, and the single values behind them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,4 @@
-"""The figure of losses and accuracies by epoch.
-
-It must not know how a network is trained or scored.
-"""
+"""The figure of losses and accuracies by epoch."""
 
 import math
 from collections.abc import Sequence

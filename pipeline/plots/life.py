@@ -1,7 +1,4 @@
-"""The life chart: which units died, which came back, and whether they moved while dead.
-
-It must not know how death is measured.
-"""
+"""The life chart: which units died, which came back, and whether they moved while dead."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

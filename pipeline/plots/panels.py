@@ -1,7 +1,4 @@
-"""Small panels for a page: each a figure of its own, so that a narrow screen stacks them.
-
-They must not know what they show, nor matplotlib's global state: drawing is safe in threads.
-"""
+"""Small panels for a page: each a figure of its own, so that a narrow screen stacks them."""
 
 import io
 import re

@@ -1,7 +1,4 @@
-"""Draws in processes of their own, so that the pictures of many networks take every core.
-
-It must not know what any figure shows.
-"""
+"""Draws in processes of their own, so that the pictures of many networks take every core."""
 
 import gc
 import logging

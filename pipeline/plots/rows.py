@@ -1,7 +1,4 @@
-"""The figure of means with their intervals, a row each.
-
-It must not know how an interval is computed, nor what is measured.
-"""
+"""The figure of means with their intervals, a row each."""
 
 import textwrap
 from collections.abc import Sequence

@@ -1,7 +1,4 @@
-"""The map of units by samples in two passes: speckle, pattern and stripe.
-
-It must not know how a pass is made.
-"""
+"""The map of units by samples in two passes: speckle, pattern and stripe."""
 
 from collections.abc import Sequence
 

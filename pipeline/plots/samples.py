@@ -1,7 +1,4 @@
-"""The figures of what a data set looks like: samples of every class, and each class's mean.
-
-They must not know where the images come from.
-"""
+"""The figures of what a data set looks like: samples of every class, and each class's mean."""
 
 import math
 from collections.abc import Sequence

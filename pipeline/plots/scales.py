@@ -1,7 +1,4 @@
-"""A logarithmic scale that has a place for exact zeros.
-
-It must not know what is measured. It does not use matplotlib's own scales, which know no zero.
-"""
+"""A logarithmic scale that has a place for exact zeros, which matplotlib's own has not."""
 
 import math
 from dataclasses import dataclass

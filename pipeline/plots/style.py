@@ -1,7 +1,4 @@
-"""Colours, sizes and words that all figures share, and their way to pixels.
-
-It must not know what any figure shows, nor matplotlib's global state: drawing is safe in threads.
-"""
+"""Colours, sizes and words that all figures share, and their way to pixels."""
 
 import io
 import math

@@ -1,7 +1,4 @@
-"""White paper for tiles: drawing it once is much faster than drawing every tile.
-
-It must not know what the tiles show.
-"""
+"""White paper for tiles: drawing it once is much faster than drawing every tile."""
 
 import math
 

@@ -1,7 +1,4 @@
-"""The map of units by epochs: which unit fires how often, which one is dead, and since when.
-
-It must not know how firing is measured.
-"""
+"""The map of units by epochs: which unit fires how often, which one is dead, and since when."""
 
 import numpy as np
 from matplotlib.axes import Axes

@@ -1,7 +1,4 @@
-"""The figure of what the first layer looks for: its units' weights as images.
-
-It must not know where the weights come from.
-"""
+"""The figure of what the first layer looks for: its units' weights as images."""
 
 import math
 from typing import Any

@@ -1,7 +1,4 @@
-"""The panel of one layer's zeros against the drop rate, by cause, beside what is expected.
-
-It must not know how zeros are counted or averaged.
-"""
+"""The panel of one layer's zeros against the drop rate, by cause, beside what is expected."""
 
 from typing import cast
 

@@ -1,7 +1,4 @@
-"""Asks a network about images: files in, answers out, with why its units are zero.
-
-It must not know who asks, nor where the answers are shown.
-"""
+"""Asks a network about images: files in, answers out, with why its units are zero."""
 
 from pipeline.predict.answer import Answer, csv_lines, json_lines
 from pipeline.predict.inputs import Size, read_inputs

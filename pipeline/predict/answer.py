@@ -1,7 +1,4 @@
-"""What a network says of images, as records that programs read.
-
-It must not know how an answer is found, nor where it is shown.
-"""
+"""What a network says of images, as records that programs read."""
 
 import csv
 import io

@@ -1,7 +1,4 @@
-"""Image files in, grey pixels out: PNG, JPEG and IDX, from a path or the standard input.
-
-It must not know what the images show, nor who looks at them.
-"""
+"""Image files in, grey pixels out: PNG, JPEG and IDX, from a path or the standard input."""
 
 import io
 import struct

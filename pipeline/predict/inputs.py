@@ -1,7 +1,4 @@
-"""Files in, images as a network takes them out; what cannot be read is told, file by file.
-
-It must not know networks.
-"""
+"""Files in, images as a network takes them out; what cannot be read is told, file by file."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,4 @@
-"""Grey images of any size in, images laid out as a data set's were out.
-
-It must not know files or networks.
-"""
+"""Grey images of any size in, images laid out as a data set's were out."""
 
 from dataclasses import dataclass
 from types import MappingProxyType

@@ -4,7 +4,7 @@ Each mask makes a network of its own, drawn from an approximate posterior over t
 ("Dropout as a Bayesian Approximation", ICML 2016, arXiv:1506.02142, section 4); how far their
 answers differ says how sure the network is. Masks lie on hidden layers only: in that paper a mask
 stands before weights, and behind the logits there are none, so dropout on them, which training may
-have used, would only hide answers. It must not know images or MLflow.
+have used, would only hide answers.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,4 @@
-"""A registered model's network rebuilt from its run: its answers and its units.
-
-It must not know what images are shown to it.
-"""
+"""A registered model's network rebuilt from its run: its answers and its units."""
 
 from dataclasses import dataclass
 

@@ -1,7 +1,4 @@
-"""What a network answers to images: by itself, by its units, and under many masks.
-
-It must not know files, stores or terminals.
-"""
+"""What a network answers to images: by itself, by its units, and under many masks."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

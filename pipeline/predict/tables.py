@@ -1,7 +1,4 @@
-"""What a network says of images, as rows of tables that people read.
-
-It must not know how an answer is found, nor where it is shown.
-"""
+"""What a network says of images, as rows of tables that people read."""
 
 import numpy as np
 

@@ -1,7 +1,4 @@
-"""How many units of each layer are active, inactive or dead for one image.
-
-It must not know how the network was trained, nor where the dead units were found.
-"""
+"""How many units of each layer are active, inactive or dead for one image."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -8,8 +8,6 @@ with ReLU; `L/gradient_norms`, `L/update_norms` (epochs, units); `L/gradient_nor
 By split: `train/loss`, `train/accuracy`, … (epochs,). A number that
 an epoch does not have is NaN. The header holds `samples`, the size of D, `first`, the first epoch,
 and `ending`.
-
-It must not know where the file goes.
 """
 
 from collections.abc import Mapping

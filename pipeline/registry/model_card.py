@@ -1,7 +1,4 @@
-"""What a stranger must know before using a network, as Markdown: records in, words out.
-
-It must not know MLflow, and measures nothing.
-"""
+"""What a stranger must know before using a network, as Markdown: records in, words out."""
 
 import numpy as np
 from scipy.stats import binomtest

@@ -1,7 +1,4 @@
-"""Which trained network is to be registered: a run by its id, or a sweep's best by validation.
-
-It must not know gates or the registry, and never looks at the test set.
-"""
+"""Which trained network is to be registered: a run by its id, or a sweep's best by validation."""
 
 import csv
 import math

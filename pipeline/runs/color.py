@@ -1,7 +1,4 @@
-"""The colour of a network's lines in MLflow's charts: the hue tells the drop rate.
-
-It must not know which networks are compared: the same recipe has one colour in every sweep.
-"""
+"""The colour of a network's lines in MLflow's charts: the hue tells the drop rate."""
 
 from itertools import pairwise
 

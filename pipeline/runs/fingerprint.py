@@ -1,7 +1,4 @@
-"""What identifies a result: the same fingerprint means that computing again gives the same.
-
-It must not know where results are kept.
-"""
+"""What identifies a result: the same fingerprint means that computing again gives the same."""
 
 import hashlib
 from functools import cache

@@ -1,7 +1,4 @@
-"""The last lines of a step that has compared networks: how to open the UI, and where.
-
-It must not know what the networks were compared by.
-"""
+"""The last lines of a step that has compared networks: how to open the UI, and where."""
 
 from collections.abc import Sequence
 

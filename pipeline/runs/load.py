@@ -1,7 +1,4 @@
-"""A finished network's run, read back as the result it was.
-
-It must not know who asks for it, nor train what is missing.
-"""
+"""A finished network's run, read back as the result it was."""
 
 from safetensors import SafetensorError
 

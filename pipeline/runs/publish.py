@@ -1,7 +1,4 @@
-"""What a finished network leaves in its run: test score, model, summary, history, pictures.
-
-It must not know how the network was trained, or in which company.
-"""
+"""What a finished network leaves in its run: test score, model, summary, history, pictures."""
 
 import tempfile
 from collections.abc import Callable

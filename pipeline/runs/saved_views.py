@@ -1,7 +1,4 @@
-"""Which views this project keeps in MLflow's "Views" menu: questions, and the charts that answer.
-
-It must not know how MLflow keeps a view, nor which step has trained the networks.
-"""
+"""The views kept in MLflow's "Views" menu: questions, and the charts that answer."""
 
 from collections.abc import Sequence
 

@@ -2,7 +2,7 @@
 
 For a linear network the two are equal; for one with ReLUs they are not, and by how much is what
 scaling by 1 / (1 - p) leaves undone (Srivastava et al. 2014 call evaluation an approximate
-average). In float64 and numpy alone. It must not know how a network is trained.
+average). In float64 and numpy alone.
 """
 
 import itertools

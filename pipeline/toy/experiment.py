@@ -1,7 +1,4 @@
-"""The toy's experiment: three networks from one start, and everything that every update saw.
-
-It must not know where a trace is kept or how it is shown.
-"""
+"""The toy's experiment: three networks from one start, and everything that every update saw."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence

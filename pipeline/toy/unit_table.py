@@ -1,7 +1,4 @@
-"""What every hidden unit of the toy was, update by update, as rows of a table.
-
-It must not know where the table is shown.
-"""
+"""What every hidden unit of the toy was, update by update, as rows of a table."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -1,6 +1,6 @@
 """Logs runs, models and what belongs to them to MLflow, and finds them again.
 
-The only room that imports mlflow. It must not know how anything is trained, measured or drawn.
+The only room that imports mlflow.
 """
 
 from pathlib import Path

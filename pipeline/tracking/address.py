@@ -1,7 +1,4 @@
-"""How a person opens what was logged: the command that starts MLflow's UI, and its pages.
-
-It must not ask a store: addresses are made of text alone.
-"""
+"""How a person opens what was logged: the command that starts MLflow's UI, and its pages."""
 
 import shlex
 from collections.abc import Mapping, Sequence

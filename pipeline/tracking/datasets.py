@@ -1,7 +1,4 @@
-"""Writes a data set the way MLflow keeps the inputs of a run.
-
-It must not know how a data set is read, nor who reads it.
-"""
+"""Writes a data set the way MLflow keeps the inputs of a run."""
 
 import json
 from collections.abc import Mapping

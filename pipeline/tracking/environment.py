@@ -1,7 +1,4 @@
-"""How MLflow's client is to behave in this process: patient, quiet, and never printing.
-
-It must not know stores, experiments or runs.
-"""
+"""How MLflow's client is to behave in this process: patient, quiet, and never printing."""
 
 import logging
 import os

@@ -1,7 +1,4 @@
-"""A run that has ended, as a record.
-
-It must not know why anybody looks for it.
-"""
+"""A run that has ended, as a record."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,7 +1,4 @@
-"""What a stored model says of itself in text: its signature and its requirements.
-
-It must not open the model's graph: whoever opens a graph runs it.
-"""
+"""What a stored model says of itself in text: its signature and its requirements."""
 
 from pathlib import Path
 

@@ -1,7 +1,4 @@
-"""What can be logged to one run of the store.
-
-It must not know why the run is made, nor what its metrics mean.
-"""
+"""What can be logged to one run of the store."""
 
 import math
 import tempfile

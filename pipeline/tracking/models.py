@@ -1,7 +1,4 @@
-"""Logs a network as a model that anybody can load without running foreign code.
-
-It must not know how the network was trained.
-"""
+"""Logs a network as a model that anybody can load without running foreign code."""
 
 import copy
 import tempfile

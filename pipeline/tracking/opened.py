@@ -1,7 +1,4 @@
-"""The run that `mlflow run` has opened for a step that makes no run of its own.
-
-It must not know what the step does.
-"""
+"""The run that `mlflow run` has opened for a step that makes no run of its own."""
 
 import os
 from collections.abc import Mapping

@@ -1,7 +1,4 @@
-"""Which process a run belongs to, and whether it is still alive.
-
-It must not know stores or runs.
-"""
+"""Which process a run belongs to, and whether it is still alive."""
 
 import math
 import os

@@ -1,6 +1,6 @@
 """Asks once, with a short patience, whether a tracking store can be reached and written.
 
-MLflow would find out too, after retrying for minutes. It must not know what is logged there.
+MLflow would find out too, after retrying for minutes.
 """
 
 import os

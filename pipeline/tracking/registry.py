@@ -1,7 +1,4 @@
-"""The store's registered models: their versions, and the aliases that point to them.
-
-It must not know why a model is registered, nor which model deserves it.
-"""
+"""The store's registered models: their versions, and the aliases that point to them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,7 +1,4 @@
-"""One open run, and how it ends.
-
-It must not know why the run is made.
-"""
+"""One open run, and how it ends."""
 
 import logging
 import time

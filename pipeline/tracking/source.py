@@ -1,7 +1,4 @@
-"""Which code made a run: its user, its command and its commit, as MLflow's own tags name them.
-
-It must not know what the run is for.
-"""
+"""Which code made a run: its user, its command and its commit, as MLflow's own tags name them."""
 
 import subprocess
 from functools import cache

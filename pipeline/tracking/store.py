@@ -1,7 +1,4 @@
-"""The store and the experiment that runs are logged to, and how it says that it refuses.
-
-It must not know what a run or a model is.
-"""
+"""The store and the experiment that runs are logged to, and how it says that it refuses."""
 
 import hashlib
 import os

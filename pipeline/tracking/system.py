@@ -1,7 +1,4 @@
-"""Samples the machine while runs are open: processor, memory, disk, network, GPU.
-
-It must not know what the machine is busy with.
-"""
+"""Samples the machine while runs are open: processor, memory, disk, network, GPU."""
 
 import logging
 import threading

@@ -1,7 +1,4 @@
-"""Opens runs in one experiment, and finds those that have finished.
-
-It must not know what a step or a network does.
-"""
+"""Opens runs in one experiment, and finds those that have finished."""
 
 import os
 import re

@@ -1,7 +1,4 @@
-"""Products of many networks' inputs with their weights, by the kernels that are faster here.
-
-It must not know what the products are for.
-"""
+"""Products of many networks' inputs with their weights, by the kernels that are faster here."""
 
 from functools import cache
 from typing import Any

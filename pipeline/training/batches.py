@@ -1,7 +1,7 @@
 """Which samples a stack sees in which update.
 
 Every network's order comes from its own (seed, epoch), drawn on the CPU, so it is the same on
-every device and beside any neighbours. It must not know weights or losses.
+every device and beside any neighbours.
 """
 
 from collections.abc import Iterator, Sequence

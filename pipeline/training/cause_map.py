@@ -1,7 +1,4 @@
-"""Why each activation of a few samples is what it is, in a few passes with masks of their own.
-
-It must not know how a map is drawn.
-"""
+"""Why each activation of a few samples is what it is, in a few passes with masks of their own."""
 
 import numpy as np
 import torch

@@ -3,7 +3,7 @@
 A checkpoint is a folder. `plan.json` says which networks train together; `records-0003.safetensors`
 holds their records of epoch 3; `state.safetensors` the weights, the optimizer's state and the
 weights kept so far. Every file is written beside its place and renamed, the state last, so that a
-process may be killed at any moment. It must not know MLflow, nor how a network is trained.
+process may be killed at any moment.
 """
 
 import json

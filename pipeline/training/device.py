@@ -1,6 +1,6 @@
 """Which device computes: its name, its random streams, its memory.
 
-The only room that says cuda or mps. It must not know what is computed there.
+The only room that says cuda or mps.
 """
 
 import hashlib

@@ -1,7 +1,4 @@
-"""How much memory a stack takes while it is trained, estimated before it is.
-
-It must not know how much there is.
-"""
+"""How much memory a stack takes while it is trained, estimated before it is."""
 
 from itertools import pairwise
 

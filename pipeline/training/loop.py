@@ -1,6 +1,6 @@
 """The only training loop: `updates()` takes one optimizer step a turn, `epochs()` drives it.
 
-Both train a stack, of one network or of many. They must not know MLflow, files or pictures.
+Both train a stack, of one network or of many.
 """
 
 import math

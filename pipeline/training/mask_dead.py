@@ -1,7 +1,6 @@
 """Which dead units no dropout mask wakes, by drawing masks over the reference set.
 
 A unit that is dead in evaluation mode often fires under some upstream mask, so it still learns.
-It must not know how a network is trained.
 """
 
 from collections.abc import Callable, Iterable, Sequence

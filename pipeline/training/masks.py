@@ -1,7 +1,4 @@
-"""Dropout masks, drawn for a stack of networks from streams of their own.
-
-It must not know what the masks are laid over: weights, losses and optimizers are elsewhere.
-"""
+"""Dropout masks, drawn for a stack of networks from streams of their own."""
 
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable

@@ -1,6 +1,6 @@
 """What an epoch of a stack amounts to: running sums by unit, then records.
 
-It keeps sums, never activations. It must not know how a network is trained.
+It keeps sums, never activations.
 """
 
 from collections.abc import Iterable, Sequence

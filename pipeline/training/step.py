@@ -1,7 +1,4 @@
-"""One optimizer step of a stack: as it comes, or recorded once and repeated.
-
-It must not know epochs, or what the step is taken for.
-"""
+"""One optimizer step of a stack: as it comes, or recorded once and repeated."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext

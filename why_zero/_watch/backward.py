@@ -1,7 +1,4 @@
-"""Masks, compared with what the backward pass makes of them, whenever that comes.
-
-It must not know layers or counts.
-"""
+"""Masks, compared with what the backward pass makes of them, whenever that comes."""
 
 from torch import Tensor
 from torch.utils.hooks import RemovableHandle

@@ -1,7 +1,4 @@
-"""Which calls of torch make zeros, and how they are asked to: names and arguments, read only.
-
-It must not know what the values are, nor what is counted.
-"""
+"""Which calls of torch make zeros, and how they are asked to: names and arguments, read only."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

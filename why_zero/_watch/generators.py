@@ -1,7 +1,4 @@
-"""The random number generators as they are now, put back later.
-
-It must not know who draws from them.
-"""
+"""The random number generators as they are now, put back later."""
 
 import random
 from collections.abc import Iterator

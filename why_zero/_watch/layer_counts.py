@@ -1,4 +1,4 @@
-"""One layer in one pass, as counts by unit. It must not know how the values were come by."""
+"""One layer in one pass, as counts by unit."""
 
 from dataclasses import dataclass
 

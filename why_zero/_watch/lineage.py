@@ -1,8 +1,7 @@
 """Where the values of a tensor come from, within one pass: which layer, which unit axis.
 
 Links follow the memory, not the Python object: a view or a copy in the same order is still the
-layer's output, an in-place change or any arithmetic ends it. It must not know what is counted,
-and it keeps no values.
+layer's output, an in-place change or any arithmetic ends it.
 """
 
 from collections import Counter

@@ -1,7 +1,4 @@
-"""The layers of one pass, counted as its calls happen and checked against one another.
-
-It must not know how calls are caught, nor passes before or after this one.
-"""
+"""The layers of one pass, counted as its calls happen and checked against one another."""
 
 from collections import Counter
 from collections.abc import Callable

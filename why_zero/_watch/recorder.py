@@ -2,7 +2,7 @@
 
 A dropout's mask is read by letting the same call run on ones first, from the generator's state as
 it is, and putting that state back. So the mask is known also where h = 0, and the pass and the
-generator go on as if nobody had looked. It must not know what is counted.
+generator go on as if nobody had looked.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

@@ -1,7 +1,4 @@
-"""Running sums of a layer over passes: counts by unit, never values.
-
-It must not know how a pass was watched.
-"""
+"""Running sums of a layer over passes: counts by unit, never values."""
 
 import numpy as np
 import torch

@@ -1,7 +1,4 @@
-"""How surprising a count is, exactly, and how surprising it must be to be called broken.
-
-It must not know what is counted.
-"""
+"""How surprising a count is, exactly, and how surprising it must be to be called broken."""
 
 from typing import Any
 

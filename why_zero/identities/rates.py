@@ -1,7 +1,6 @@
 """What dropout's share of the zeros must be, up to chance: identities 2 and 3.
 
-A right measurement is called broken with at most `chance.FALSE_ALARM` a call. They must not know
-who measures.
+A right measurement is called broken with at most `chance.FALSE_ALARM` a call.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,4 @@
-"""Gates that compare what the logged model answered with the network rebuilt from the weights.
-
-It must not know which network is the best, nor write anything.
-"""
+"""Gates that compare what the logged model answered with the network rebuilt from the weights."""
 
 from typing import Any
 

@@ -1,7 +1,4 @@
-"""The network that stands before the gates: its run, its logged model, its weights, its data.
-
-It must not know what the gates ask of it.
-"""
+"""The network that stands before the gates: its run, its logged model, its weights, its data."""
 
 from dataclasses import dataclass
 from functools import cached_property

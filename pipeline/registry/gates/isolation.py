@@ -1,7 +1,7 @@
 """Asks a model where this package cannot be imported, and the gate that wants it to load there.
 
 A graph from a store is a program: it is opened in that process alone, and what it answered there is
-what all gates compare. It must not know what the answers ought to be.
+what all gates compare.
 """
 
 import os

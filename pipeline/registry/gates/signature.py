@@ -1,7 +1,4 @@
-"""The gate that asks whether a model does what its signature and its example say.
-
-It must not know how the network was trained.
-"""
+"""The gate that asks whether a model does what its signature and its example say."""
 
 from typing import Any
 

@@ -1,7 +1,4 @@
-"""The gate that compares a network with the one that holds the alias.
-
-It must not know how either was trained, nor move the alias.
-"""
+"""The gate that compares a network with the one that holds the alias."""
 
 import math
 from dataclasses import dataclass

@@ -1,7 +1,4 @@
-"""What a gate says of a model: that it passed and by what figures, or why it did not.
-
-It must not know what any gate looks at.
-"""
+"""What a gate says of a model: that it passed and by what figures, or why it did not."""
 
 from dataclasses import dataclass
 

@@ -1,7 +1,4 @@
-"""The toy's page: a trace in, one HTML text out that works alone, from disk or in any frame.
-
-It must not know where the page is kept, and measures nothing that the trace does not hold.
-"""
+"""The toy's page: a trace in, one HTML text out that works alone, from disk or in any frame."""
 
 import json
 from importlib.resources import files

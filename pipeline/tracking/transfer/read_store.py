@@ -1,7 +1,4 @@
-"""Reads all that a store has about a version of a registered model, as our records and files.
-
-It must not know where it goes, nor change anything.
-"""
+"""Reads all that a store has about a version of a registered model, as our records and files."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime

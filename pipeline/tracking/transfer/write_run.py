@@ -1,7 +1,4 @@
-"""Writes a run and a logged model out of a bundle; written twice, they are the same as once.
-
-It must not know whether they are there already.
-"""
+"""Writes a run and a logged model out of a bundle; written twice, they are the same as once."""
 
 import tempfile
 from collections.abc import Mapping

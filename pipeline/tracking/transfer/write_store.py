@@ -1,7 +1,7 @@
 """Brings a bundle into a store: what is there already stays, what is missing is made.
 
 Every part remembers in the tag `imported_from` what it was made from, so that a second import
-finds it, and one that was interrupted is completed. It must not know where a bundle comes from.
+finds it, and one that was interrupted is completed.
 """
 
 from mlflow.entities import LoggedModel, LoggedModelOutput, LoggedModelStatus

@@ -1,7 +1,7 @@
 """The charts that a view of MLflow's runs page can hold, and how the page keeps them.
 
 The fields are MLflow's own and not documented: they are those that MLflow 3.17 gives a chart which
-a person adds. It must not know which page a chart is on, nor what a metric means.
+a person adds.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,6 @@
 """Keeps ready views in the "Views" menu of an experiment.
 
-A later run renews a view under its id; what a person changed or deleted stays so. It must not know
-which views there are, nor what they show.
+A later run renews a view under its id; what a person changed or deleted stays so.
 """
 
 import logging

@@ -1,7 +1,4 @@
-"""Reads the UI's own code, to see whether it still speaks the language of the views.
-
-It must not know what a view shows, nor where views are kept.
-"""
+"""Reads the UI's own code, to see whether it still speaks the language of the views."""
 
 import importlib.util
 import re

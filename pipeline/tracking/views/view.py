@@ -1,7 +1,7 @@
 """What a saved view of MLflow's runs page shows, and the text in which the page keeps it.
 
 The format is MLflow's own and not documented: it is the page's state, as MLflow 3.17 writes it when
-a person saves a view. It must not know the store, nor what a metric means.
+a person saves a view.
 """
 
 import base64
