@@ -7,7 +7,7 @@ import why_zero
 
 __all__ = ["__version__"]
 
-__version__ = "0.2.0"
+__version__ = "0.3.0.dev0"
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401

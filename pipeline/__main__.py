@@ -1,6 +1,19 @@
 """`python -m pipeline STEP …`: calls the command line, nothing else."""
 
-from pipeline.cli.commands import main
+import sys
+
+
+def main() -> None:
+    """Run the command line, where what it needs is installed."""
+    try:
+        from pipeline.cli.commands import main as run  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        sys.exit(
+            f"error: the pipeline needs more than the instrument, got no {error.name}: "
+            'install it with pip install "why-zero[pipeline]"'
+        )
+    run()
+
 
 if __name__ == "__main__":
     main()

@@ -1,18 +1,27 @@
 """What is pinned for MLflow's environments is what the package asks for."""
 
+import re
+import subprocess
+import sys
+import tarfile
 import tomllib
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 import yaml
+from hatchling.build import build_sdist
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 
 from pipeline import __version__
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-ASKED = {Requirement(text).name: Requirement(text) for text in PROJECT["dependencies"]}
+EXTRA = PROJECT["optional-dependencies"]["pipeline"]
+ASKED: dict[str, SpecifierSet] = {}
+for requirement in map(Requirement, [*PROJECT["dependencies"], *EXTRA]):
+    ASKED[requirement.name] = requirement.specifier & ASKED.get(requirement.name, SpecifierSet())
 
 
 def pinned() -> dict[str, Requirement]:
@@ -28,14 +37,44 @@ def test_conda_yaml_pins_every_dependency_and_nothing_else() -> None:
 def test_every_pin_is_one_version_within_the_range(name: str) -> None:
     [pin] = pinned()[name].specifier
     assert pin.operator == "=="
-    assert ASKED[name].specifier.contains(pin.version)
+    assert ASKED[name].contains(pin.version)
 
 
 def test_what_is_installed_is_within_the_ranges() -> None:
-    for name, requirement in ASKED.items():
-        assert requirement.specifier.contains(version(name), prereleases=True), name
+    for name, asked in ASKED.items():
+        assert asked.contains(version(name), prereleases=True), name
 
 
 def test_the_version_is_the_same_everywhere() -> None:
     assert PROJECT["version"] == __version__
-    assert f"## {__version__} - " in (ROOT / "CHANGELOG.md").read_text("utf-8")
+    heading = "## Unreleased" if "dev" in __version__ else f"## {__version__} - "
+    assert heading in (ROOT / "CHANGELOG.md").read_text("utf-8")
+
+
+def test_the_source_distribution_holds_what_the_readme_shows_and_the_tests_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    with tarfile.open(tmp_path / build_sdist(str(tmp_path))) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    linked = re.findall(r"\]\((?!http)([^)#]+)", (ROOT / "README.md").read_text("utf-8"))
+    assert linked
+    assert names >= {
+        *linked,
+        *("MLproject", "conda.yaml", "docs/registry.md", "tests/conftest.py"),
+        *("why_zero/py.typed", "pipeline/py.typed"),
+        "pipeline/data/mnist/train-images-idx3-ubyte.gz",
+    }
+
+
+def test_without_the_extra_the_command_says_what_to_install() -> None:
+    code = (
+        "import sys; sys.modules['click'] = None; "
+        "from pipeline.__main__ import main; sys.argv = ['why-zero', 'toy']; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    line = "error: the pipeline needs more than the instrument, got no click: install it with pip"
+    assert done.stderr.startswith(line)
