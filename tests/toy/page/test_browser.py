@@ -33,9 +33,9 @@ class Reader:
         self.tab.goto(f"{self.path.as_uri()}{fragment}")
         return self
 
-    def render_pool(self, key: str, times: int = 1) -> None:
+    def press(self, key: str, times: int = 1) -> None:
         for _ in range(times):
-            self.tab.keyboard.render_pool(key)
+            self.tab.keyboard.press(key)
 
     def click(self, name: str, value: str) -> None:
         self.tab.click(f'[data-set="{name}"][data-value="{value}"]')
@@ -155,37 +155,37 @@ def test_the_update_answers_to_buttons_slider_and_ribbon(reader: Reader) -> None
 
 
 def test_arrow_keys_walk_through_updates_and_phases(reader: Reader) -> None:
-    reader.render_pool("ArrowRight", 2)
+    reader.press("ArrowRight", 2)
     assert reader.text("#counter") == "3 / 10"
-    reader.render_pool("ArrowLeft")
+    reader.press("ArrowLeft")
     assert reader.text("#counter") == "2 / 10"
     for phase in (*PHASES[1:], "forward"):
-        reader.render_pool("ArrowDown")
+        reader.press("ArrowDown")
         assert reader.pressed("phase") == phase
     assert reader.text("#counter") == "3 / 10"
-    reader.render_pool("ArrowUp")
+    reader.press("ArrowUp")
     assert (reader.pressed("phase"), reader.text("#counter")) == ("update", "2 / 10")
 
 
 def test_arrow_keys_stop_at_both_ends(reader: Reader) -> None:
-    reader.render_pool("ArrowUp")
-    reader.render_pool("ArrowLeft")
+    reader.press("ArrowUp")
+    reader.press("ArrowLeft")
     assert (reader.pressed("phase"), reader.text("#counter")) == ("forward", "1 / 10")
     reader.open("#update=10&phase=backward")
-    reader.render_pool("ArrowDown", 3)
-    reader.render_pool("ArrowRight")
+    reader.press("ArrowDown", 3)
+    reader.press("ArrowRight")
     assert (reader.pressed("phase"), reader.text("#counter")) == ("update", "10 / 10")
 
 
 def test_arrow_keys_on_the_slider_move_by_one_update_and_by_phases(reader: Reader) -> None:
     reader.tab.focus("#update")
-    reader.render_pool("ArrowRight")
-    reader.render_pool("ArrowDown")
+    reader.press("ArrowRight")
+    reader.press("ArrowDown")
     assert (reader.pressed("phase"), reader.text("#counter")) == ("loss", "2 / 10")
 
 
 def test_letters_and_digits_do_what_the_buttons_do(reader: Reader) -> None:
-    reader.render_pool("m")
+    reader.press("m")
     assert reader.pressed("mode") == "evaluation"
     for name, key, values in (
         ("units", "q", ("z", "m", "h", "y", "gradient", "moved", "auto")),
@@ -193,10 +193,10 @@ def test_letters_and_digits_do_what_the_buttons_do(reader: Reader) -> None:
         ("language", "l", ("ko", "en")),
     ):
         for value in values:
-            reader.render_pool(key)
+            reader.press(key)
             assert reader.pressed(name) == value
     for digit, unit in enumerate((*UNITS, "logit 0", "logit 1"), start=1):
-        reader.render_pool(str(digit))
+        reader.press(str(digit))
         assert reader.fragment()["unit"] == unit
         chosen = reader.tab.locator('.unit[aria-pressed="true"]')
         assert chosen.evaluate_all("units => units.map((u) => u.dataset.unit)") == [unit] * 3
@@ -214,15 +214,15 @@ def test_a_letter_is_understood_on_other_keyboards(reader: Reader, key: str, cod
 
 
 def test_a_key_with_a_modifier_is_left_to_the_browser(reader: Reader) -> None:
-    reader.render_pool("Control+ArrowRight")
-    reader.render_pool("Shift+ArrowDown")
+    reader.press("Control+ArrowRight")
+    reader.press("Shift+ArrowDown")
     assert (reader.pressed("phase"), reader.text("#counter")) == ("forward", "1 / 10")
 
 
 def test_tab_reaches_every_control_and_unit_with_a_focus_that_shows(reader: Reader) -> None:
     reached = set()
     for _ in range(60):
-        reader.render_pool("Tab")
+        reader.press("Tab")
         focus = reader.tab.evaluate(
             """(() => { const e = document.activeElement; const ring = e.querySelector?.('.focus');
                 const name = e.getAttribute('aria-label') ?? e.textContent;
@@ -246,8 +246,8 @@ def test_a_unit_is_read_when_it_is_touched_focused_or_entered(reader: Reader) ->
     assert reader.text('.reading[data-arm="relu"] .which') == "h2.3"
     reader.tab.focus('.unit[data-arm="relu"][data-unit="h2.1"]')
     assert reader.text('.reading[data-arm="dropout"] .which') == "h2.1"
-    reader.render_pool("6")
-    reader.render_pool("Enter")
+    reader.press("6")
+    reader.press("Enter")
     assert reader.text('.reading[data-arm="dropout"] .which') == "h2.1"
 
 
@@ -263,7 +263,7 @@ def test_every_unit_shows_the_trace_s_value_in_every_training_pass(
                 for unit, value in enumerate(expected(trace, arm, layer, step, quantity)):
                     name = f"logit {unit}" if layer == "logits" else f"h{number}.{unit + 1}"
                     assert shown[arm, name] == value, (arm, name, step)
-        reader.render_pool("ArrowRight")
+        reader.press("ArrowRight")
 
 
 def expected(trace: Trace, arm: str, layer: str, step: int, quantity: str) -> list[str]:
@@ -299,7 +299,7 @@ def test_evaluation_mode_shows_the_same_sample_without_masks_before_and_after_an
                 assert shown[arm, UNITS[unit]] == written(y)
                 look = "inactive" if arm != "dropout" and z <= 0 else "active"
                 assert marks[arm, UNITS[unit]][0] == look
-        reader.render_pool("ArrowRight")
+        reader.press("ArrowRight")
 
 
 def test_every_unit_is_marked_by_cause_and_by_death_as_in_the_table_of_units(
@@ -316,7 +316,7 @@ def test_every_unit_is_marked_by_cause_and_by_death_as_in_the_table_of_units(
                 assert is_dead
             else:
                 assert look == letters[spelled[step]]
-        reader.render_pool("ArrowRight")
+        reader.press("ArrowRight")
 
 
 def test_causes_differ_in_shape_and_hatch_as_well_as_in_colour(reader: Reader) -> None:
@@ -357,7 +357,7 @@ def test_the_cross_entropy_worked_out_by_hand_is_the_loss_of_the_pass(
                 for row in zip(logits, np.exp(logits), shares, strict=True)
                 for value in row
             ]
-        reader.render_pool("ArrowRight")
+        reader.press("ArrowRight")
 
 
 def test_the_notebook_s_first_update_is_worked_out_to_its_four_digits(reader: Reader) -> None:
@@ -368,7 +368,7 @@ def test_the_notebook_s_first_update_is_worked_out_to_its_four_digits(reader: Re
 
 
 def test_a_unit_is_read_from_z_to_y_and_back(reader: Reader, trace: Trace) -> None:
-    reader.render_pool("3")
+    reader.press("3")
     for step in range(10):
         for arm in ARMS:
             cells = reader.tab.locator(f'.reading[data-arm="{arm}"] .chain td').all_inner_texts()
@@ -379,7 +379,7 @@ def test_a_unit_is_read_from_z_to_y_and_back(reader: Reader, trace: Trace) -> No
             m, scale = ("–", "–") if arm == "relu" else (mask, "2")
             assert cells[1:6] == [z, h, m, scale, y]
             assert [cells[6], cells[7], cells[10]] == gradients
-        reader.render_pool("ArrowRight")
+        reader.press("ArrowRight")
 
 
 @pytest.mark.parametrize(
@@ -513,10 +513,10 @@ def test_the_answer_counts_what_happened_in_this_run(reader: Reader, trace: Trac
 
 
 def test_a_link_from_disk_leads_back_to_where_it_was_taken(reader: Reader) -> None:
-    reader.render_pool("ArrowRight", 4)
-    reader.render_pool("ArrowDown", 2)
+    reader.press("ArrowRight", 4)
+    reader.press("ArrowDown", 2)
     for key in ("m", "q", "q", "e", "5", "l"):
-        reader.render_pool(key)
+        reader.press(key)
     here = reader.tab.url
     before = (reader.fragment(), reader.values(), reader.text("#caption"))
     reader.open()
@@ -625,7 +625,7 @@ def test_whoever_wants_no_motion_gets_none(reader: Reader) -> None:
 
 def test_what_has_changed_is_told_to_screen_readers(reader: Reader) -> None:
     assert reader.tab.get_attribute("#caption", "aria-live") == "polite"
-    reader.render_pool("ArrowRight")
+    reader.press("ArrowRight")
     assert reader.text("#caption").startswith("Update 2 of 10.")
     assert reader.tab.get_attribute("#update", "aria-valuetext") == "update 2 of 10"
     label = reader.tab.get_attribute('.unit[data-arm="relu"][data-unit="h1.2"]', "aria-label")
@@ -638,8 +638,8 @@ def test_a_run_without_updates_shows_the_networks_as_born(
     with reading(tab, make_page(born)) as reader:
         assert "made no update" in reader.text("#notice")
         assert reader.pressed("mode") == "evaluation"
-        reader.render_pool("ArrowDown", 3)
-        reader.render_pool("ArrowRight")
+        reader.press("ArrowDown", 3)
+        reader.press("ArrowRight")
         assert (reader.pressed("phase"), reader.text("#counter")) == ("loss", "0 / 0")
         assert reader.tab.is_disabled('[data-set="mode"][data-value="training"]')
         assert reader.tab.is_disabled('[data-set="phase"][data-value="update"]')

@@ -53,8 +53,8 @@ def test_it_can_be_walked_through_inside_the_artifact_view(
     frame.locator("#after").click()
     frame.locator('[data-set="phase"][data-value="backward"]').click()
     frame.locator('.unit[data-arm="relu"][data-unit="h1.3"]').click()
-    tab.keyboard.render_pool("ArrowRight")
-    tab.keyboard.render_pool("l")
+    tab.keyboard.press("ArrowRight")
+    tab.keyboard.press("l")
     assert frame.locator("#counter").inner_text() == "3 / 10"
     assert frame.locator("h1").inner_text() == "왜 0일까?"
     assert frame.locator('.reading[data-arm="relu"] .which').inner_text() == "h1.3"
