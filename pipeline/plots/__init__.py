@@ -2,7 +2,6 @@
 
 from pipeline.plots.causes import draw_causes
 from pipeline.plots.confusion import draw_confusion
-from pipeline.plots.drop_rates import draw_drop_rates
 from pipeline.plots.firing import draw_firing_rates
 from pipeline.plots.firing_film import film_firing_rates
 from pipeline.plots.gradients import draw_gradients
@@ -30,7 +29,6 @@ __all__ = [
     "draw_causes",
     "draw_class_means",
     "draw_confusion",
-    "draw_drop_rates",
     "draw_firing_rates",
     "draw_first_weights",
     "draw_gradients",

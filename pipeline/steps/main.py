@@ -2,17 +2,16 @@
 
 from dataclasses import fields
 
-from pipeline import comparison, plots
+from pipeline import comparison
 from pipeline.config.options import MainSettings, PrepareSettings, ToySettings
 from pipeline.config.recipe import Recipe, Training
-from pipeline.config.settings import canonical, texts
+from pipeline.config.settings import texts
 from pipeline.console import Console
 from pipeline.data import KNOWN_NAMES, prepared, split
 from pipeline.fit import FitContext, Task, fit
-from pipeline.records.result import Result
 from pipeline.runs.links import print_links
 from pipeline.steps import prepare, toy
-from pipeline.tracking import Run, connect
+from pipeline.tracking import connect
 from pipeline.training import device as devices
 
 
@@ -47,15 +46,5 @@ def run(settings: MainSettings, console: Console) -> None:
         tasks = [Task(recipe=recipe, data=data, device=device) for recipe in recipes]
         results = fit(tasks, context).complete()
         comparison.publish(step, results, console, origin="this run")
-        _draw(step, results, settings)
     console.elapsed("done")
     print_links(results, tracker, console, report=step.id)
-
-
-def _draw(step: Run, results: list[Result], settings: MainSettings) -> None:
-    """Log all drop rates in one picture."""
-    pairs = [(result.recipe, result.chosen) for result in results]
-    title = f"{settings.data}, hidden layers {canonical(settings.widths)}, seed {settings.seed}"
-    validated_on = results[0].recipe.validated_on
-    figure = plots.draw_drop_rates(pairs, title, validation_name=validated_on)
-    step.data(plots.to_png(figure), "plots/drop_rates.png")

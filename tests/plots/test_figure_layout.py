@@ -5,7 +5,6 @@ from collections.abc import Callable
 from matplotlib.figure import Figure
 
 from pipeline import plots
-from pipeline.config.recipe import Recipe
 from pipeline.records import EpochRecord
 
 TITLE = "relu+dropout p=0.5 seed 0"
@@ -24,7 +23,6 @@ def test_every_history_is_drawn_within_its_sheet(
         plots.draw_learning_curves(any_history, TITLE),
         plots.draw_lives(any_history, TITLE),
         plots.draw_units(any_history, TITLE),
-        plots.draw_drop_rates([(Recipe(), last)], TITLE),
     ]
     for figure in figures:
         assert not is_cut(figure)

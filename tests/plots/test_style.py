@@ -17,7 +17,6 @@ from matplotlib.typing import ColorType
 from numpy.typing import NDArray
 
 from pipeline import plots
-from pipeline.config.recipe import Recipe
 from pipeline.plots import style
 from pipeline.records import EpochRecord
 
@@ -133,10 +132,15 @@ def test_a_dead_unit_s_two_reds_differ_by_far_less_than_the_causes_do() -> None:
 def test_a_cause_has_the_same_colour_in_every_figure(
     two_epochs: list[EpochRecord], heads: Callable[[Figure], list[str]]
 ) -> None:
-    figures = [
-        plots.draw_causes(two_epochs, TITLE),
-        plots.draw_drop_rates([(Recipe(widths=(3,)), two_epochs[-1])], TITLE),
-    ]
+    zeros = plots.draw_zero_rates(
+        np.array([0.0]),
+        np.full((1, 4), 0.25),
+        plots.Scale("drop rate p", {0.0: "0"}),
+        measured=(np.array([0.75]), np.array([math.nan])),
+        expected=np.array([0.75]),
+        title="h1",
+    )
+    figures = [plots.draw_causes(two_epochs, TITLE), zeros]
     expected = [look.colour for look in style.CAUSES.values()]
     for figure in figures:
         patches = next(axes for axes in figure.axes if heads(figure) and axes.patches).patches
