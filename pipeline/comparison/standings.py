@@ -1,6 +1,5 @@
 """How the groups of a contest stand: the best one, and paired differences of accuracy by seed."""
 
-import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -65,33 +64,47 @@ def standings(contest: Contest) -> Standings:
     groups = contest.groups
     chosen = max(groups, key=_merit) if contest.holdout else None
     accuracies = _by_seed(groups)
-    pairs = list(itertools.combinations(range(len(groups)), 2))
-    ones, others = np.array(pairs, dtype=np.intp).reshape(-1, 2).T
-    corrected = holm(p_values(accuracies[ones] - accuracies[others]))
-    known = dict(zip(pairs, corrected.tolist(), strict=True))
-
-    def pair(one: int, other: int) -> Pair:
-        gaps = accuracies[one] - accuracies[other]
-        return Pair(
-            one=groups[one],
-            other=groups[other],
-            difference=difference(gaps[np.isfinite(gaps)]),
-            corrected=known[min(one, other), max(one, other)],
-        )
-
     reference = groups.index(chosen) if chosen else 0
-    steps = [
+    against = [(reference, index) for index in range(len(groups)) if index != reference]
+    neighbours = [
         (index, index - 1)
         for index in range(1, len(groups))
         if contest.has_rates and groups[index].combination == groups[index - 1].combination
     ]
+    differences = [
+        difference(gaps[np.isfinite(gaps)])
+        for gaps in (accuracies[i] - accuracies[j] for i, j in [*against, *neighbours])
+    ]
+    family = _all_p_values(accuracies)
+    corrected = holm(np.array([found.p_value for found in differences]), family)
+    pairs = [
+        Pair(groups[i], groups[j], found, value)
+        for (i, j), found, value in zip(
+            [*against, *neighbours], differences, corrected.tolist(), strict=True
+        )
+    ]
     return Standings(
         contest=contest,
         chosen=chosen,
-        against=tuple(pair(reference, i) for i in range(len(groups)) if i != reference),
-        neighbours=tuple(pair(*step) for step in steps),
-        judged=int(np.isfinite(corrected).sum()),
+        against=tuple(pairs[: len(against)]),
+        neighbours=tuple(pairs[len(against) :]),
+        judged=len(family),
     )
+
+
+def _all_p_values(accuracies: Floats) -> Floats:
+    """Those of every pair of rows that has one, shape (pairs,).
+
+    Row by row, and one number a pair: ten thousand networks make millions of pairs.
+    """
+    count = len(accuracies)
+    found, end = np.empty(count * (count - 1) // 2), 0
+    for index in range(1, count):
+        values = p_values(accuracies[index] - accuracies[:index])
+        values = values[np.isfinite(values)]
+        found[end : end + len(values)] = values
+        end += len(values)
+    return found[:end]
 
 
 def _merit(group: Group) -> tuple[float, float]:

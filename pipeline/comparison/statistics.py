@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
-from scipy.special import gammaln
+from scipy.special import gammaln, stdtr, stdtrit
 
 from why_zero.records import Floats
 
@@ -76,7 +75,7 @@ def estimate(values: Sequence[float] | Floats) -> Estimate:
     spread = float(known.std(ddof=1)) if count > 1 else math.nan
     if not spread > _ROUNDING:
         return Estimate(mean, math.nan, count)
-    quantile = float(stats.t.ppf((1 + LEVEL) / 2, count - 1))
+    quantile = float(stdtrit(count - 1, (1 + LEVEL) / 2))
     return Estimate(mean, quantile * spread / math.sqrt(count), count)
 
 
@@ -118,11 +117,11 @@ def p_values(differences: Floats) -> Floats:
     spreads = np.sqrt(squares / np.maximum(counts - 1, 1))
     is_judged = (counts > 1) & (spreads > _ROUNDING)
     errors = np.where(is_judged, spreads, 1) / np.sqrt(divisors)
-    tails = 2 * stats.t.sf(np.abs(means) / errors, np.maximum(counts - 1, 1))
+    tails = 2 * stdtr(np.maximum(counts - 1, 1), -np.abs(means) / errors)
     return np.where(is_judged, tails, math.nan)
 
 
-def holm(values: Floats) -> Floats:
+def holm(values: Floats, family: Floats) -> Floats:
     """P values corrected for their number: below 0.05 for all but one of 20 such families.
 
     Holm's step-down method (1979): the i-th smallest of m is multiplied by m - i + 1, and none is
@@ -130,11 +129,15 @@ def holm(values: Floats) -> Floats:
     picks after having seen them all.
 
     Args:
-        values: NaN is no comparison and stays NaN, shape (m,).
+        values: of those comparisons that are shown; NaN is no comparison and stays NaN, shape (n,).
+        family: of all comparisons that were made, those of `values` among them; finite, shape (m,).
     """
-    adjusted = np.full_like(values, math.nan)
-    [known] = np.nonzero(np.isfinite(values))
-    order = known[np.argsort(values[known])]
-    factors = np.arange(len(order), 0, -1)
-    adjusted[order] = np.minimum(np.maximum.accumulate(values[order] * factors), 1)
-    return adjusted
+    ranked = np.sort(family)
+    # A value that was computed twice may differ by rounding from itself.
+    ranks = np.searchsorted(ranked, np.nan_to_num(values) * (1 + _ROUNDING), side="right") - 1
+    ranked *= np.arange(len(ranked), 0, -1)
+    np.maximum.accumulate(ranked, out=ranked)
+    corrected = np.full_like(values, math.nan)
+    known = np.isfinite(values)
+    corrected[known] = np.minimum(ranked[ranks[known]], 1)
+    return corrected

@@ -1,6 +1,8 @@
 """Which group is chosen, and how pairs of groups differ."""
 
+import itertools
 import math
+import tracemalloc
 from collections.abc import Callable
 
 import numpy as np
@@ -99,3 +101,52 @@ def test_a_hundred_groups_are_corrected_for_all_their_pairs(sweep: Sweep) -> Non
     assert found.judged == 100 * 99 // 2
     assert len(found.against) == len(found.neighbours) == 99
     assert not any(pair.is_told for pair in found.against)
+
+
+def test_corrected_p_values_are_those_of_every_pair_computed_one_by_one(network: Network) -> None:
+    source = np.random.default_rng(0)
+    accuracies = {
+        rate: {seed: source.normal(0.9 - rate / 5, 0.005) for seed in range(index % 2, 4)}
+        for index, rate in enumerate((0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.9))
+    }
+    accuracies[0.9] = {7: 0.5}  # no seed in common with any other
+    found = compare(
+        [
+            network(accuracy, drop_rate=rate, seed=seed)
+            for rate, row in accuracies.items()
+            for seed, accuracy in row.items()
+        ]
+    )
+    # Independently: scipy's paired test of every pair, and Holm's rule as it is written.
+    tests: dict[frozenset[float], float] = {}
+    for one, other in itertools.combinations(accuracies, 2):
+        seeds = sorted(accuracies[one].keys() & accuracies[other].keys())
+        if len(seeds) > 1:
+            rows = ([accuracies[rate][seed] for seed in seeds] for rate in (one, other))
+            tests[frozenset({one, other})] = float(stats.ttest_rel(*rows).pvalue)
+    expected, least = {}, 0.0
+    for rank, pair in enumerate(sorted(tests, key=lambda pair: tests[pair])):
+        least = max(least, min(1.0, (len(tests) - rank) * tests[pair]))
+        expected[pair] = least
+    assert found.judged == len(tests) == 15
+    shown = [*found.against, *found.neighbours]
+    assert len(shown) == 12
+    for shown_pair in shown:
+        rates = frozenset({shown_pair.one.drop_rate, shown_pair.other.drop_rate})
+        assert shown_pair.corrected == pytest.approx(expected.get(rates, math.nan), nan_ok=True)
+    assert 0 < sum(pair.is_told for pair in shown) < 12
+
+
+def test_two_thousand_groups_are_compared_in_less_than_80_megabytes(sweep: Sweep) -> None:
+    # A number for each of their two million pairs is 16 MB.
+    source = np.random.default_rng(0)
+    [contest] = contests(
+        sweep({index / 2000: source.normal(0.9, 0.01, 2) for index in range(2000)})
+    )
+    tracemalloc.start()
+    found = standings(contest)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 80e6
+    assert found.judged == 2000 * 1999 // 2
+    assert len(found.against) + len(found.neighbours) == 2 * 1999

@@ -84,10 +84,15 @@ def test_p_values_of_many_pairs_use_the_seeds_that_each_has() -> None:
 
 def test_holm_multiplies_the_smallest_by_their_number_and_the_last_by_one() -> None:
     # Sorted 0.01, 0.03, 0.04: times 3, 2, 1 are 0.03, 0.06, 0.04, and none may fall.
-    found = holm(np.array([0.04, math.nan, 0.01, 0.03]))
-    assert found[[0, 2, 3]].tolist() == pytest.approx([0.06, 0.03, 0.06])
-    assert math.isnan(found[1])
-    assert holm(np.array([0.9, 0.8])).tolist() == [1, 1]
+    family = np.array([0.04, 0.01, 0.03])
+    assert holm(family, family).tolist() == pytest.approx([0.06, 0.03, 0.06])
+    assert holm(np.array([0.9, 0.8]), np.array([0.8, 0.9])).tolist() == [1, 1]
+
+
+def test_what_is_shown_is_corrected_for_all_that_was_compared() -> None:
+    found = holm(np.array([math.nan, 0.03 * (1 + 1e-15)]), np.array([0.04, 0.01, 0.03]))
+    assert math.isnan(found[0])
+    assert found[1] == pytest.approx(0.06)
 
 
 def test_nineteen_of_twenty_intervals_hold_the_expectation() -> None:
@@ -107,6 +112,6 @@ def test_six_equal_groups_are_told_apart_in_less_than_one_of_twenty_sweeps() -> 
         accuracies = source.normal(size=(6, 5))
         tails = p_values(accuracies[ones] - accuracies[others])
         uncorrected += bool((tails < 0.05).any())
-        alarms += bool((holm(tails) < 0.05).any())
+        alarms += bool((holm(tails, tails) < 0.05).any())
     assert alarms / 1000 < 0.05 + 4 * math.sqrt(0.05 * 0.95 / 1000)
     assert uncorrected > 250
