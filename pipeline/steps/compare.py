@@ -1,6 +1,5 @@
 """The step `compare`: trained networks, read back and compared."""
 
-import itertools
 import logging
 from collections import Counter
 from collections.abc import Sequence
@@ -12,7 +11,7 @@ from pipeline.console import Console
 from pipeline.errors import PipelineError
 from pipeline.records.result import Result
 from pipeline.runs.load import load_result
-from pipeline.tracking import FoundRun, Tracker, any_of, connect, tagged
+from pipeline.tracking import FoundRun, Tracker, any_of, connect, searches_metrics, tagged
 
 BY_RESULTS = (
     "A search by a metric picks networks by their results: the intervals do not know that the "
@@ -37,10 +36,10 @@ def run(settings: CompareSettings, console: Console) -> None:
         else:
             source = f"the search {settings.search}"
             found = _search(settings.search, settings, tracker)
-            if "metric" in settings.search.lower():
+            if searches_metrics(settings.search):
                 caution = BY_RESULTS
                 _logger.warning("%s", caution)
-        results = _recalled(found, tracker, source=source)
+        results = _load(found, tracker, source=source)
         console.line(f"{len(results)} networks of {source}")
         comparison.publish(step, results, console, origin=source, caution=caution)
     console.elapsed("done")
@@ -55,38 +54,40 @@ def _search(search: str, settings: CompareSettings, tracker: Tracker) -> list[Fo
     found = tracker.search(search, experiments=names) if names else []
     if "auto" in settings.experiments:
         found = [*tracker.search(search), *found]
-    return list({one.id: one for one in found}.values())
+    return list({run.id: run for run in found}.values())
 
 
 def _of_a_sweep(settings: CompareSettings, tracker: Tracker) -> tuple[str, list[FoundRun]]:
     """The sweep in words, and the runs of its networks."""
-    own = {"auto": "that this run is in"}
-    experiments = ", ".join(own.get(name, name) for name in settings.experiments)
+    experiments = ", ".join(
+        "that this run is in" if name == "auto" else name for name in settings.experiments
+    )
     if settings.sweep == "latest":
         steps = _search(tagged({"kind": "step", "step": "sweep"}), settings, tracker)
         # A killed sweep goes on when it is started again, and compares when it is through.
         # One that failed before it trained anything is not what anybody means by the latest.
-        compared = (
-            one
-            for one in steps
-            if one.tags.get("outcome") in {"finished", "failed"}
-            and tracker.has_artifact(one.id, comparison.NETWORKS)
+        sweep = next(
+            (
+                step
+                for step in steps
+                if step.tags.get("outcome") in {"finished", "failed"}
+                and tracker.has_artifact(step.id, comparison.NETWORKS)
+            ),
+            None,
         )
-        ended = list(itertools.islice(compared, 1))
-        if not ended:
+        if sweep is None:
             raise PipelineError(
                 f"sweep=latest must find a sweep, got none in the experiment {experiments}: run "
                 "sweep first, name its experiment with experiments=NAME, or give a search"
             )
     else:
-        ended = _search(any_of([settings.sweep]), settings, tracker)
-        if not ended:
+        sweep = next(iter(_search(any_of([settings.sweep]), settings, tracker)), None)
+        if sweep is None:
             raise PipelineError(
                 f"sweep must be latest or the id of a run, got {settings.sweep!r}, which is not in "
                 f"the experiment {experiments}: copy the id from the run's page, or name its "
                 "experiment with experiments=NAME"
             )
-    sweep = ended[0]
     if not tracker.has_artifact(sweep.id, comparison.NETWORKS):
         raise PipelineError(
             f"sweep must be latest or the id of a sweep that has compared its networks, got "
@@ -106,27 +107,27 @@ def _of_a_sweep(settings: CompareSettings, tracker: Tracker) -> tuple[str, list[
             f"a sweep must have finished networks, got none in {comparison.NETWORKS} of "
             f"{sweep.name!r} ({sweep.id}): start its line again"
         )
-    runs = {one.id: one for one in _search(any_of(ids), settings, tracker)}
+    runs = {run.id: run for run in _search(any_of(ids), settings, tracker)}
     gone = len(ids) - len(runs)
     if gone:
         _logger.warning("%d of the sweep's %d networks are no longer there", gone, len(ids))
-    return f"{sweep.name!r} (run {sweep.id})", [runs[one] for one in ids if one in runs]
+    return f"{sweep.name!r} (run {sweep.id})", [runs[id_] for id_ in ids if id_ in runs]
 
 
-def _recalled(found: Sequence[FoundRun], tracker: Tracker, *, source: str) -> list[Result]:
+def _load(found: Sequence[FoundRun], tracker: Tracker, *, source: str) -> list[Result]:
     """The networks among these runs; those that cannot be compared are counted in a warning."""
     results: list[Result] = []
     skipped: Counter[str] = Counter()
-    for one in found:
-        if one.tags.get("kind") != "network":
+    for run in found:
+        if run.tags.get("kind") != "network":
             skipped["no network's"] += 1
-        elif one.tags.get("outcome") != "finished":
-            skipped[f"{one.tags.get('outcome', 'not finished')}"] += 1
-        elif one.tags.get("step") == "toy":
+        elif run.tags.get("outcome") != "finished":
+            skipped[run.tags.get("outcome", "not finished")] += 1
+        elif run.tags.get("step") == "toy":
             skipped["of the toy, which has no validation"] += 1
         else:
             try:
-                results.append(load_result(one, tracker))
+                results.append(load_result(run, tracker))
             except PipelineError as error:
                 _logger.warning("%s", error)
                 skipped["unreadable"] += 1

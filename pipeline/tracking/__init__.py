@@ -5,7 +5,7 @@ The only room that imports mlflow.
 
 from pathlib import Path
 
-from pipeline.tracking.address import any_of, tagged
+from pipeline.tracking.address import any_of, searches_metrics, tagged
 from pipeline.tracking.found import FoundRun
 from pipeline.tracking.loaded import requirements_of, signature_of
 from pipeline.tracking.models import STATE_DICT, log_model
@@ -60,6 +60,7 @@ __all__ = [
     "open_at",
     "read_contents",
     "requirements_of",
+    "searches_metrics",
     "signature_of",
     "tagged",
     "watching_system",

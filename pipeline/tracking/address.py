@@ -5,6 +5,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote, urlencode, urlsplit
 
+from mlflow.exceptions import MlflowException
+from mlflow.utils.search_utils import SearchUtils
+
 LOCAL_UI = "http://127.0.0.1:5000"
 # Else the UI opens an experiment as one of language models, with pages that stay empty.
 _TRAINING = {"workflowType": "machine_learning"}
@@ -70,3 +73,15 @@ def tagged(tags: Mapping[str, str]) -> str:
 def any_of(run_ids: Sequence[str]) -> str:
     """The search for these runs, whoever made them."""
     return f"attributes.run_id IN ({', '.join(repr(run_id) for run_id in run_ids)})"
+
+
+def searches_metrics(search: str) -> bool:
+    """Whether a search picks runs by their metrics.
+
+    One that this version of MLflow cannot read, though a newer server may, counts as such.
+    """
+    try:
+        clauses = SearchUtils.parse_search_filter(search)
+    except MlflowException:
+        return True
+    return any(clause["type"] == "metric" for clause in clauses)

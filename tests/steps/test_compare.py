@@ -138,12 +138,21 @@ def test_part_of_a_sweep_is_found_by_parameter(
 
 
 @pytest.mark.usefixtures("swept")
-def test_a_search_by_a_metric_is_warned_of(
-    pipeline: Pipeline, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    ("search", "is_warned_of"),
+    [
+        ("metrics.`val/accuracy` >= 0", True),
+        ("params.drop_rate = '0.5' and metric.`val/loss` > 0", True),
+        ("params.drop_rate = '0.5'", False),
+        ("tags.arm != 'metrics.loss > 0' and tags.`kind` = 'network'", False),
+        ("attributes.run_name != 'metric'", False),
+    ],
+)
+def test_a_search_is_warned_of_if_and_only_if_it_is_by_a_metric(
+    pipeline: Pipeline, caplog: pytest.LogCaptureFixture, search: str, is_warned_of: bool
 ) -> None:
-    search = "metrics.`val/accuracy` >= 0"
     assert pipeline("compare", "--search", search, "--experiments", SWEPT) == 0
-    assert "picks networks by their results" in caplog.text
+    assert ("picks networks by their results" in caplog.text) == is_warned_of
 
 
 @pytest.mark.usefixtures("swept")

@@ -593,6 +593,24 @@ def test_the_comparisons_address_holds_the_search_the_order_and_the_chart_view(
     }
 
 
+@pytest.mark.parametrize(
+    ("search", "expected"),
+    [
+        ("metrics.loss < 1", True),
+        ("tags.kind = 'network' and metric.`val/loss` < 1", True),
+        ("what only a newer server understands", True),
+        ("tags.note = 'metric'", False),
+        ("tags.`metrics.loss` = 'a' and params.x = 'metrics.loss < 1'", False),
+        ("attributes.run_id IN ('metrics')", False),
+        ("", False),
+    ],
+)
+def test_a_search_by_metrics_is_told_from_one_that_only_names_them(
+    search: str, expected: bool
+) -> None:
+    assert address.searches_metrics(search) is expected
+
+
 def test_the_searches_in_addresses_find_what_they_say(
     tracker: Tracker, client: MlflowClient
 ) -> None:
