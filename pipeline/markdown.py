@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from pipeline.records.result import Result
+from pipeline.records.words import percent
 
 Row = tuple[str, ...]
 
@@ -13,7 +14,7 @@ def description(result: Result, *, validation_name: str) -> str:
     lines = [f"**{result.recipe.name}**, weights of epoch {chosen.epoch}."]
     scores = [(validation_name, chosen.validation), ("test set", result.test)]
     lines += [
-        f"- {name}: {_percent(score.accuracy)} right, loss {score.loss:.4f}"
+        f"- {name}: {percent(score.accuracy)} right, loss {score.loss:.4f}"
         for name, score in scores
         if score is not None
     ]
@@ -36,7 +37,7 @@ def layer_table(result: Result) -> str:
             f"{int(states.dead.sum())} of {len(states.fired)}" if states else "no ReLU"
             for states in (layer.states, born.states)
         ]
-        rows.append((layer.name, *(_percent(s) if causes.pairs else "–" for s in shares), *dead))
+        rows.append((layer.name, *(percent(share) for share in shares), *dead))
     return table(columns, rows)
 
 
@@ -48,7 +49,3 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 
     padded = [[f"{cell}\u2003\u200b" for cell in row] for row in [columns, *rows]]
     lines = [padded[0], ruler, *padded[1:]]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.2f} %"

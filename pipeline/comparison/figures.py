@@ -1,17 +1,16 @@
 """The figures of a comparison: which numbers go into which panel."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
 
 from pipeline import plots
-from pipeline.comparison import measures
-from pipeline.comparison.groups import Contest, Group
-from pipeline.comparison.standings import Pair
-from pipeline.comparison.statistics import Estimate, estimate
+from pipeline.comparison.compare import Comparison, Pair
+from pipeline.comparison.groups import Group
+from pipeline.comparison.measures import layer_names
+from pipeline.comparison.statistics import Estimate
 from pipeline.comparison.tables import pair_label
-from pipeline.records.result import Result
 from why_zero.records import Floats
 
 # What is more than this is in the tables alone: rows of a figure, and bars of one layer.
@@ -22,32 +21,37 @@ MOST_COMBINATIONS = 3
 Panels = list[tuple[str, Figure]]
 
 
-def accuracy_panels(contest: Contest) -> Panels:
+def accuracy_panels(comparison: Comparison) -> Panels:
     """Accuracy and error against the drop rate; where these do not differ, by group."""
-    if not contest.has_rates:
-        return [_accuracy_rows(contest)]
-    combinations = leading(contest, len(plots.CURVES))
-    scale = _rates([group for groups in combinations.values() for group in groups])
-    judges = contest.validated_on
+    if not comparison.has_rates:
+        return [_accuracy_rows(comparison)]
+    combinations = leading(comparison, len(plots.CURVES))
+    scale = _rate_scale([group for groups in combinations.values() for group in groups])
     panels = []
-    for name, measure in (("accuracy", measures.accuracy), ("error", measures.error)):
-        curves = [_curve(label, groups, measure) for label, groups in combinations.items()]
-        title = f"{name} on the {judges} (%)"
+    for name in ("accuracy", "error"):
+        measure = f"val/{name}"
+        curves = [
+            plots.Curve(
+                label,
+                np.array([group.drop_rate for group in groups]),
+                *_arrays([group.estimate(measure) for group in groups]),
+                [group.values(measure) for group in groups],
+            )
+            for label, groups in combinations.items()
+        ]
         is_error = name == "error"
-        title += ", logarithmic" if is_error else ""
+        title = f"{name} on the {comparison.validated_on} (%){', logarithmic' * is_error}"
         figure = plots.draw_means(curves, scale, title=title, is_logarithmic=is_error)
         panels.append((title, figure))
     return panels
 
 
-def _accuracy_rows(contest: Contest) -> tuple[str, Figure]:
-    groups = _most_accurate(contest.groups, MOST_ROWS)
-    means, half_widths = _arrays([estimate(group.values(measures.accuracy)) for group in groups])
-    axis = f"accuracy on the {contest.validated_on} (%)"
+def _accuracy_rows(comparison: Comparison) -> tuple[str, Figure]:
+    groups = _most_accurate(comparison.groups, MOST_ROWS)
+    axis = f"accuracy on the {comparison.validated_on} (%)"
     figure = plots.draw_rows(
         [group.label for group in groups],
-        means,
-        half_widths,
+        *_arrays([group.estimate("val/accuracy") for group in groups]),
         axis=axis,
         is_filled=[True] * len(groups),
     )
@@ -66,12 +70,10 @@ def difference_panel(pairs: Sequence[Pair], *, is_common: bool) -> tuple[str, Fi
         return None
     nearest = sorted(known, key=lambda pair: abs(pair.difference.estimate.mean))[:MOST_ROWS]
     shown = [pair for pair in known if pair in nearest]
-    means, half_widths = _arrays([pair.difference.estimate for pair in shown])
     name = "difference of accuracy (points)"
     figure = plots.draw_rows(
         [pair_label(pair, is_common=is_common) for pair in shown],
-        means,
-        half_widths,
+        *_arrays([pair.difference.estimate for pair in shown]),
         axis=name,
         is_filled=[pair.is_told for pair in shown],
         origin=0.0,
@@ -79,89 +81,90 @@ def difference_panel(pairs: Sequence[Pair], *, is_common: bool) -> tuple[str, Fi
     return f"paired {name}", figure
 
 
-def zero_panels(contest: Contest, groups: Sequence[Group]) -> Panels:
+def zero_panels(comparison: Comparison, groups: Sequence[Group]) -> Panels:
     """Causes of zeros, a panel a layer; without layers where nothing was watched."""
-    places, scale = _places(contest, groups)
+    positions, scale = _positions(comparison, groups)
     panels = []
-    for layer in measures.layer_names([result for group in groups for result in group.results]):
-        each = [[measures.zeros(result, layer) for result in group.results] for group in groups]
-        totals = [estimate([one.zero for one in zeros]) for zeros in each]
-        if not any(total.count for total in totals):
+    for layer in _layers(groups):
+        zeros = [group.estimate(f"zero/{layer}") for group in groups]
+        if not any(zero.count for zero in zeros):
             continue
-        shares = [
-            [estimate([getattr(one, cause) for one in zeros]).mean for cause in plots.CAUSES]
-            for zeros in each
-        ]
+        shares = {
+            cause: [group.estimate(f"zero_{cause}/{layer}").mean for group in groups]
+            for cause in plots.CAUSE_LOOKS
+            if cause != "active"
+        } | {"active": [1 - zero.mean for zero in zeros]}
         figure = plots.draw_zero_rates(
-            places,
-            np.array(shares),
+            positions,
+            np.array([shares[cause] for cause in plots.CAUSE_LOOKS]).T,
             scale,
-            measured=_arrays(totals),
-            expected=np.array([estimate([one.expected for one in zeros]).mean for zeros in each]),
+            measured=_arrays(zeros),
+            expected=_arrays([group.estimate(f"zero_expected/{layer}") for group in groups])[0],
             title=layer,
         )
         panels.append((f"causes of zeros in {layer}", figure))
     return panels
 
 
-def state_panels(contest: Contest, groups: Sequence[Group]) -> Panels:
+def state_panels(comparison: Comparison, groups: Sequence[Group]) -> Panels:
     """Dead, dormant and born dead units, a panel a layer with ReLU."""
-    places, scale = _places(contest, groups)
-    found = {}
-    for layer in measures.layer_names([result for group in groups for result in group.results]):
-        each = [[measures.states(result, layer) for result in group.results] for group in groups]
-        found[layer] = {
-            name: [estimate([getattr(one, name.replace(" ", "_")) for one in of]) for of in each]
+    positions, scale = _positions(comparison, groups)
+    states = {
+        layer: {
+            name: [group.estimate(f"{name.replace(' ', '_')}/{layer}") for group in groups]
             for name in plots.STATES
         }
+        for layer in _layers(groups)
+    }
     known = {
-        layer: values
-        for layer, values in found.items()
-        if any(value.count for value in values["dead"])
+        layer: estimates
+        for layer, estimates in states.items()
+        if any(value.count for value in estimates["dead"])
     }
     ends = [
         np.nanmax([value.mean, value.high])
-        for values in known.values()
-        for of in values.values()
-        for value in of
+        for estimates in known.values()
+        for values in estimates.values()
+        for value in values
         if value.count
     ]
     top = min(max([0.02, *ends]) * 1.08, 1.0)
     panels = []
-    for layer, values in known.items():
-        curves = {name: plots.Curve(name, places, *_arrays(of)) for name, of in values.items()}
+    for layer, estimates in known.items():
+        curves = {
+            name: plots.Curve(name, positions, *_arrays(values))
+            for name, values in estimates.items()
+        }
         figure = plots.draw_shares(curves, plots.STATES, scale, title=layer, top=top)
         panels.append((f"dead, dormant and born dead units in {layer}", figure))
     return panels
 
 
-def leading(contest: Contest, most: int) -> dict[str, list[Group]]:
+def leading(comparison: Comparison, most: int) -> dict[str, list[Group]]:
     """The combinations with the most accurate groups, at most so many, in their order."""
-    best = {
-        label: max(float(group.values(measures.accuracy).mean()) for group in groups)
-        for label, groups in contest.combinations.items()
-    }
-    kept = set(sorted(best, key=lambda label: -best[label])[:most])
-    return {label: of for label, of in contest.combinations.items() if label in kept}
+    best = {label: max(map(_accuracy, groups)) for label, groups in comparison.combinations.items()}
+    kept = sorted(best, key=lambda label: -best[label])[:most]
+    return {label: of for label, of in comparison.combinations.items() if label in kept}
 
 
-def by_layer(contest: Contest) -> dict[str, list[Group]]:
+def by_layer(comparison: Comparison) -> dict[str, list[Group]]:
     """The groups that share panels of a layer: of one combination, where drop rates differ."""
-    if contest.has_rates:
-        return leading(contest, MOST_COMBINATIONS)
-    return {"": _most_accurate(contest.groups, MOST_BARS)}
+    if comparison.has_rates:
+        return leading(comparison, MOST_COMBINATIONS)
+    return {"": _most_accurate(comparison.groups, MOST_BARS)}
 
 
 def _most_accurate(groups: Sequence[Group], most: int) -> list[Group]:
-    merit = {group.label: float(group.values(measures.accuracy).mean()) for group in groups}
-    kept = sorted(merit, key=lambda label: -merit[label])[:most]
-    return [group for group in groups if group.label in kept]
+    kept = sorted(groups, key=_accuracy, reverse=True)[:most]
+    return [group for group in groups if group in kept]
 
 
-def _curve(label: str, groups: Sequence[Group], measure: Callable[[Result], float]) -> plots.Curve:
-    values = [group.values(measure) for group in groups]
-    rates = np.array([group.drop_rate for group in groups])
-    return plots.Curve(label, rates, *_arrays([estimate(of) for of in values]), values)
+def _accuracy(group: Group) -> float:
+    return float(group.values("val/accuracy").mean())
+
+
+def _layers(groups: Sequence[Group]) -> list[str]:
+    return layer_names([result for group in groups for result in group.results])
 
 
 def _arrays(values: Sequence[Estimate]) -> tuple[Floats, Floats]:
@@ -169,16 +172,17 @@ def _arrays(values: Sequence[Estimate]) -> tuple[Floats, Floats]:
     return means, np.array([value.half_width for value in values])
 
 
-def _rates(groups: Sequence[Group]) -> plots.Scale:
+def _rate_scale(groups: Sequence[Group]) -> plots.Scale:
     return plots.Scale("drop rate p", {group.drop_rate: f"{group.drop_rate:g}" for group in groups})
 
 
-def _places(contest: Contest, groups: Sequence[Group]) -> tuple[Floats, plots.Scale]:
+def _positions(comparison: Comparison, groups: Sequence[Group]) -> tuple[Floats, plots.Scale]:
     """Where groups stand: at their drop rates, or one after another where these are all alike."""
-    if contest.has_rates:
-        return np.array([group.drop_rate for group in groups]), _rates(groups)
+    if comparison.has_rates:
+        return np.array([group.drop_rate for group in groups]), _rate_scale(groups)
     ticks = {
-        float(place): str(contest.groups.index(group) + 1) for place, group in enumerate(groups)
+        float(position): str(comparison.groups.index(group) + 1)
+        for position, group in enumerate(groups)
     }
     scale = plots.Scale("group, by its place in the table", ticks, is_numeric=False)
     return np.array(list(ticks)), scale

@@ -5,16 +5,23 @@ import io
 import math
 from collections.abc import Mapping, Sequence
 
-from pipeline.comparison import measures
+from pipeline.comparison.compare import Comparison, Pair
 from pipeline.comparison.groups import TRAITS, Group, traits
-from pipeline.comparison.standings import Pair, Standings
-from pipeline.comparison.statistics import Estimate, estimate
+from pipeline.comparison.measures import layer_names, logged
+from pipeline.comparison.statistics import Estimate
 from pipeline.config.settings import canonical
-from pipeline.records.metrics import metrics
 from pipeline.records.result import Result
-from why_zero.records import Floats
 
-Row = dict[str, str]
+_OF_A_LAYER = (
+    "zero_dropped",
+    "zero_inactive",
+    "zero_both",
+    "zero",
+    "zero_expected",
+    "dead",
+    "born_dead",
+    "dormant",
+)
 
 
 def networks_csv(results: Sequence[Result]) -> str:
@@ -23,7 +30,7 @@ def networks_csv(results: Sequence[Result]) -> str:
     Measures have their names in MLflow and are those of the kept epoch. Test scores are left out:
     nothing is to be chosen by them.
     """
-    return _written([_network(result) for result in results])
+    return _csv([_network(result) for result in results])
 
 
 def run_ids(text: str) -> list[str]:
@@ -35,24 +42,15 @@ def run_ids(text: str) -> list[str]:
     return [row["run_id"] for row in csv.DictReader(io.StringIO(text))]
 
 
-def groups_csv(every: Sequence[Standings]) -> str:
+def groups_csv(comparisons: Sequence[Comparison]) -> str:
     """A row a group: each measure's mean, the ends of its 95 % interval, and its count.
 
     Of what training cost the mean alone.
     """
-    return _written(
-        [_group(standings, group) for standings in every for group in _groups(standings)]
-    )
+    return _csv([_group(found, group) for found in comparisons for group in found.groups])
 
 
-def _groups(standings: Standings) -> tuple[Group, ...]:
-    return standings.contest.groups
-
-
-def _network(result: Result) -> Row:
-    named = metrics(result.chosen, None, result.history[0])
-    cost = measures.cost(result)
-    numbers = {name: value for name, value in named.items() if not name.startswith("speed/")}
+def _network(result: Result) -> dict[str, str]:
     return {
         "run_id": result.run_id,
         "name": result.recipe.name,
@@ -64,51 +62,33 @@ def _network(result: Result) -> Row:
         "stack_size": str(result.stack_size),
         "chosen_epoch": str(result.chosen.epoch),
         "epochs_trained": str(result.history[-1].epoch),
-        **{name: _text(value) for name, value in numbers.items()},
-        "speed/epoch_seconds": _text(cost.epoch_seconds),
-        "speed/samples_per_second": _text(cost.samples_per_second),
-        "speed/peak_memory_mb": _text(cost.peak_memory_mb),
+        **{name: _text(value) for name, value in logged(result).items()},
     }
 
 
-def _group(standings: Standings, group: Group) -> Row:
-    contest = standings.contest
+def _group(comparison: Comparison, group: Group) -> dict[str, str]:
     values = traits(group.first)
     row = {
         "group": group.label,
-        "dataset": contest.dataset,
-        "dataset_digest": contest.digest,
-        "holdout": str(contest.holdout),
+        "dataset": comparison.dataset,
+        "dataset_digest": comparison.digest,
+        "holdout": str(comparison.holdout),
         **{name: canonical(values[name]) for name in TRAITS},
         "networks": str(len(group.results)),
         "seeds": ",".join(map(str, group.seeds)),
-        "is_chosen": canonical(group is standings.chosen),
+        "is_chosen": canonical(group is comparison.chosen),
     }
-    named: dict[str, Sequence[float] | Floats] = {
-        "val/accuracy": group.values(measures.accuracy),
-        "val/error": group.values(measures.error),
-        "val/loss": group.values(measures.loss),
-    }
-    for layer in measures.layer_names(list(group.results)):
-        zeros = [measures.zeros(result, layer) for result in group.results]
-        states = [measures.states(result, layer) for result in group.results]
-        for cause in ("dropped", "inactive", "both"):
-            named[f"zero_{cause}/{layer}"] = [getattr(one, cause) for one in zeros]
-        named[f"zero/{layer}"] = [one.zero for one in zeros]
-        named[f"zero_expected/{layer}"] = [one.expected for one in zeros]
-        for state in ("dead", "born_dead", "dormant"):
-            named[f"{state}/{layer}"] = [getattr(one, state) for one in states]
-    for name, numbers in named.items():
-        row |= _interval(name, estimate(numbers))
-    costs = [measures.cost(result) for result in group.results]
+    by_layer = [f"{kind}/{layer}" for layer in layer_names(group.results) for kind in _OF_A_LAYER]
+    for measure in ("val/accuracy", "val/error", "val/loss", *by_layer):
+        row |= _interval(measure, group.estimate(measure))
     # Networks that share a stack share its time: another seed is no other measurement of it.
     for part in ("epoch_seconds", "samples_per_second", "peak_memory_mb"):
-        row[f"speed/{part}_mean"] = _text(estimate([getattr(cost, part) for cost in costs]).mean)
-    pair = next((one for one in standings.against if one.other is group), None)
-    return row | (_difference(pair) if pair and standings.chosen else {})
+        row[f"speed/{part}_mean"] = _text(group.estimate(f"speed/{part}").mean)
+    pair = next((pair for pair in comparison.against if pair.second is group), None)
+    return row | (_difference(pair) if pair and comparison.chosen else {})
 
 
-def _difference(pair: Pair) -> Row:
+def _difference(pair: Pair) -> dict[str, str]:
     """By how much the chosen group is better than this one."""
     found = pair.difference
     return {
@@ -119,7 +99,7 @@ def _difference(pair: Pair) -> Row:
     }
 
 
-def _interval(name: str, value: Estimate) -> Row:
+def _interval(name: str, value: Estimate) -> dict[str, str]:
     return {
         f"{name}_mean": _text(value.mean),
         f"{name}_low": _text(value.low),
@@ -132,7 +112,7 @@ def _text(value: float) -> str:
     return repr(float(value)) if math.isfinite(value) else ""
 
 
-def _written(rows: Sequence[Mapping[str, str]]) -> str:
+def _csv(rows: Sequence[Mapping[str, str]]) -> str:
     columns = dict.fromkeys(name for row in rows for name in row)
     file = io.StringIO()
     writer = csv.DictWriter(file, list(columns), restval="", lineterminator="\n")

@@ -23,28 +23,28 @@ def prose(words: str) -> str:
     return f"<p class='note'>{escape(words)}</p>"
 
 
-def shown(table: Table) -> str:
+def table(content: Table) -> str:
     """A table, folded up where it is long."""
-    if len(table.rows) <= _LONG:
-        return _grid(table)
-    return folded(f"Show the {len(table.rows)} rows", table)
+    if len(content.rows) <= _LONG:
+        return _grid(content)
+    return folded(f"Show the {len(content.rows)} rows", content)
 
 
-def folded(title: str, table: Table) -> str:
+def folded(title: str, content: Table) -> str:
     """A table behind a line that opens it."""
-    return f"<details><summary>{escape(title)}</summary>{_grid(table)}</details>"
+    return f"<details><summary>{escape(title)}</summary>{_grid(content)}</details>"
 
 
-def _grid(table: Table) -> str:
-    head = "".join(f"<th scope='col'>{escape(name)}</th>" for name in table.columns)
+def _grid(content: Table) -> str:
+    head = "".join(f"<th scope='col'>{escape(name)}</th>" for name in content.columns)
     rows = "".join(
         f"<tr><th scope='row'>{escape(first)}</th>"
         + "".join(f"<td>{escape(cell)}</td>" for cell in others)
         + "</tr>"
-        for first, *others in table.rows
+        for first, *others in content.rows
     )
-    body = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
-    return f"<div class='scroll' tabindex='0'>{body}</div>"
+    grid = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+    return f"<div class='scroll' tabindex='0'>{grid}</div>"
 
 
 def key(entries: Sequence[str]) -> str:
@@ -54,7 +54,7 @@ def key(entries: Sequence[str]) -> str:
 
 def swatch(cause: Cause) -> str:
     """The entry of a cause in a key."""
-    return f"<span class='swatch {cause}'></span>{escape(plots.CAUSES[cause].label)}"
+    return f"<span class='swatch {cause}'></span>{escape(plots.CAUSE_LOOKS[cause].label)}"
 
 
 def line(name: str) -> str:
@@ -66,8 +66,10 @@ def line(name: str) -> str:
         "s": "<rect x='13.5' y='2.5' width='7' height='7'/>",
         "^": "<path d='M17 1.5 21.5 10h-9z'/>",
     }[look.marker]
-    line = (
+    stroke = (
         f"<path d='M0 6h34' stroke='{look.colour}' stroke-width='2' stroke-dasharray='{dashes}'/>"
     )
-    sample = f"<svg viewBox='0 0 34 12' fill='{look.colour}' aria-hidden='true'>{line}{shape}</svg>"
+    sample = (
+        f"<svg viewBox='0 0 34 12' fill='{look.colour}' aria-hidden='true'>{stroke}{shape}</svg>"
+    )
     return f"{sample}{escape(name)}"

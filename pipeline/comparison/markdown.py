@@ -2,18 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
+from pipeline.comparison import tables, text
+from pipeline.comparison.compare import Comparison
 from pipeline.comparison.devices import device_pairs
-from pipeline.comparison.standings import Standings
-from pipeline.comparison.tables import (
-    Table,
-    cost_table,
-    dead_table,
-    devices_table,
-    groups_table,
-    pairs_table,
-    zeros_table,
-)
-from pipeline.comparison.text import METHOD, common, device_sentence, heading, left_out
+from pipeline.comparison.tables import Table
 from pipeline.comparison.verdict import chosen_on_the_test_set, verdict
 from pipeline.comparison.words import count
 from pipeline.markdown import table as markdown_table
@@ -23,7 +15,7 @@ ROOM = 7_900
 
 
 def markdown(
-    every: Sequence[Standings],
+    comparisons: Sequence[Comparison],
     failures: Mapping[str, str],
     *,
     page: str,
@@ -33,52 +25,58 @@ def markdown(
     """The whole comparison, with as many rows a table as a description has room for.
 
     Args:
-        every: the standings of each contest.
+        comparisons: at least one.
         failures: networks that failed, by name, and why.
         page: a link to the page with figures.
         origin: where the networks come from, in words.
         caution: what is to be known before a verdict is believed.
     """
-    parts = _parts(every, failures, page=page)
+    parts = _parts(comparisons, failures, page=page)
     # Behind the first heading.
     parts[1:1] = [f"⚠ {caution}"] if caution else []
     parts += [f"Networks of {origin}."]
-    text = ""
+    whole = ""
     for most in (60, 40, 25, 15, 10, 6, 3, 1):
-        text = "\n\n".join(part if isinstance(part, str) else _cut(part, most) for part in parts)
-        if len(text) <= ROOM:
-            return f"{text}\n\n{_links(every, ROOM - len(text))}".rstrip()
-    return text[: text.rindex("\n", 0, ROOM)]
+        whole = "\n\n".join(part if isinstance(part, str) else _cut(part, most) for part in parts)
+        if len(whole) <= ROOM:
+            return f"{whole}\n\n{_links(comparisons, ROOM - len(whole))}".rstrip()
+    return whole[: whole.rindex("\n", 0, ROOM)]
 
 
 def _parts(
-    every: Sequence[Standings], failures: Mapping[str, str], *, page: str
+    comparisons: Sequence[Comparison], failures: Mapping[str, str], *, page: str
 ) -> list[str | Table]:
     parts: list[str | Table] = []
-    for standings in every:
-        contest = standings.contest
-        parts += [f"## {heading(contest, is_one_of_several=len(every) > 1)}"]
-        lead, *others = verdict(standings)
+    for comparison in comparisons:
+        parts += [f"## {text.question(comparison, is_one_of_several=len(comparisons) > 1)}"]
+        lead, *others = verdict(comparison)
         parts += [f"**{lead}**", *others]
-        parts += [f"{chosen_on_the_test_set(standings)} [The page with figures]({page})."]
-        parts += [groups_table(standings)]
-        parts += [f"{METHOD}. Alike in all: {common(contest)}.", *left_out(contest)]
-        if standings.against:
-            reference = standings.against[0].one.label
+        parts += [f"{chosen_on_the_test_set(comparison)} [The page with figures]({page})."]
+        parts += [tables.groups_table(comparison)]
+        parts += [
+            f"{text.METHOD}. Alike in all: {text.common(comparison)}.",
+            *text.left_out(comparison),
+        ]
+        if comparison.against:
+            reference = comparison.against[0].first.label
             title = f"### {reference} against each other group, by seed"
-            parts += [title, pairs_table(standings.against, is_common=True)]
-        if standings.neighbours and len(contest.groups) > 2:
+            parts += [title, tables.pairs_table(comparison.against, is_common=True)]
+        if comparison.neighbours and len(comparison.groups) > 2:
             parts += ["### Each drop rate against the next smaller one"]
-            parts += [pairs_table(standings.neighbours, is_common=False)]
+            parts += [tables.pairs_table(comparison.neighbours, is_common=False)]
         for title, table in (
-            ("Zeros by layer", zeros_table(contest)),
-            ("Dead units by layer", dead_table(contest)),
-            ("Cost", cost_table(contest)),
+            ("Zeros by layer", tables.zeros_table(comparison)),
+            ("Dead units by layer", tables.dead_table(comparison)),
+            ("Cost", tables.cost_table(comparison)),
         ):
             if len(table.columns) > 1:
                 parts += [f"### {title}", table]
-        for pair in device_pairs(contest):
-            parts += ["### Device against device", device_sentence(pair), devices_table(pair)]
+        for pair in device_pairs(comparison):
+            parts += [
+                "### Device against device",
+                text.device_sentence(pair),
+                tables.devices_table(pair),
+            ]
     if failures:
         rows = tuple((name, " ".join(why.split())) for name, why in failures.items())
         parts += [f"### {count(len(failures), 'network').capitalize()} failed"]
@@ -86,17 +84,17 @@ def _parts(
     return parts
 
 
-def _links(every: Sequence[Standings], room: int) -> str:
+def _links(comparisons: Sequence[Comparison], room: int) -> str:
     """The networks' runs, a line a group, as many as there is room for."""
-    text, more = "### Networks\n", "\n\n… and more in networks.csv."
-    for standings in every:
-        for group in standings.contest.groups:
-            links = [f"[seed {result.recipe.seed}]({result.page})" for result in group.results]
-            line = f"\n- {group.label}: {', '.join(links)}"
-            if len(text) + len(line) + len(more) > room - 2:
-                return text + more if "- " in text else ""
-            text += line
-    return text
+    links, more = "### Networks\n", "\n\n… and more in networks.csv."
+    for comparison in comparisons:
+        for group in comparison.groups:
+            seeds = [f"[seed {result.recipe.seed}]({result.page})" for result in group.results]
+            line = f"\n- {group.label}: {', '.join(seeds)}"
+            if len(links) + len(line) + len(more) > room - 2:
+                return links + more if "- " in links else ""
+            links += line
+    return links
 
 
 def _cut(table: Table, most: int) -> str:

@@ -4,13 +4,12 @@ from collections.abc import Mapping, Sequence
 
 from rich.markup import escape
 
+from pipeline.comparison.compare import compare
 from pipeline.comparison.files import groups_csv, networks_csv
-from pipeline.comparison.groups import contests
 from pipeline.comparison.markdown import markdown
 from pipeline.comparison.page import page
-from pipeline.comparison.standings import standings
 from pipeline.comparison.tables import groups_table
-from pipeline.comparison.text import heading
+from pipeline.comparison.text import question
 from pipeline.comparison.verdict import chosen_on_the_test_set, verdict
 from pipeline.console import Console
 from pipeline.records.result import Result
@@ -42,16 +41,16 @@ def publish(
         failures: networks that are not among the results, by name, and why.
     """
     failures = failures or {}
-    every = [standings(contest) for contest in contests(results)]
-    for one in every:
-        table = groups_table(one)
-        title = heading(one.contest, is_one_of_several=len(every) > 1)
+    comparisons = compare(results)
+    for comparison in comparisons:
+        table = groups_table(comparison)
+        title = question(comparison, is_one_of_several=len(comparisons) > 1)
         console.table(title, table.columns, [[escape(cell) for cell in row] for row in table.rows])
-        for sentence in [*verdict(one), chosen_on_the_test_set(one)]:
+        for sentence in [*verdict(comparison), chosen_on_the_test_set(comparison)]:
             console.line(sentence)
     step.text(networks_csv(results), NETWORKS)
-    step.text(groups_csv(every), GROUPS)
-    step.text(page(every, failures, origin=origin, caution=caution), PAGE)
+    step.text(groups_csv(comparisons), GROUPS)
+    step.text(page(comparisons, failures, origin=origin, caution=caution), PAGE)
     address, _, query = step.page.partition("?")
     link = f"{address}/artifacts/{PAGE}?{query}"
-    step.describe(markdown(every, failures, page=link, origin=origin, caution=caution))
+    step.describe(markdown(comparisons, failures, page=link, origin=origin, caution=caution))

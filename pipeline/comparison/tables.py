@@ -1,27 +1,23 @@
 """The tables of a comparison, as cells of text that every form of the report shows."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.comparison import measures
+from pipeline.comparison.compare import Comparison, Pair
 from pipeline.comparison.devices import DevicePair
-from pipeline.comparison.groups import Contest
-from pipeline.comparison.standings import Pair, Standings
+from pipeline.comparison.measures import layer_names
 from pipeline.comparison.statistics import estimate
 from pipeline.comparison.words import (
-    DASH,
     JOINER,
-    SPACE,
     number,
-    percent,
     percent_interval,
     points,
     probability,
     signed,
     title,
 )
-from pipeline.records.result import Result
+from pipeline.records.words import DASH, SPACE, percent
 
 
 @dataclass(frozen=True)
@@ -32,26 +28,24 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
 
 
-def groups_table(standings: Standings) -> Table:
+def groups_table(comparison: Comparison) -> Table:
     """A row a group: how many networks, how right, and what their units do."""
-    contest = standings.contest
     rows = []
-    for group in contest.groups:
-        accuracies = estimate(group.values(measures.accuracy))
-        mark = " (chosen)" if group is standings.chosen and len(contest.groups) > 1 else ""
+    for group in comparison.groups:
+        is_marked = group is comparison.chosen and len(comparison.groups) > 1
         rows.append(
             (
-                f"{group.label}{mark}",
-                str(accuracies.count),
-                percent_interval(accuracies),
-                percent(float(group.values(measures.error).mean())),
-                number(float(group.values(measures.loss).mean()), 4),
-                percent_interval(estimate(group.values(measures.hidden_zeros)), 1),
-                percent_interval(estimate(group.values(measures.hidden_dead)), 1),
+                f"{group.label} (chosen)" if is_marked else group.label,
+                str(len(group.results)),
+                percent_interval(group.estimate("val/accuracy")),
+                percent(group.estimate("val/error").mean),
+                number(group.estimate("val/loss").mean, 4),
+                percent_interval(group.estimate("hidden_zeros"), 1),
+                percent_interval(group.estimate("hidden_dead"), 1),
             )
         )
     columns = ("networks", "accuracy", "error", "loss", "hidden zeros", "dead units")
-    return Table((heading(contest), *columns), tuple(rows))
+    return Table((heading(comparison), *columns), tuple(rows))
 
 
 def pairs_table(pairs: Sequence[Pair], *, is_common: bool) -> Table:
@@ -88,79 +82,63 @@ def pairs_table(pairs: Sequence[Pair], *, is_common: bool) -> Table:
 def pair_label(pair: Pair, *, is_common: bool) -> str:
     """Who is compared with whom; what both have in common is said once."""
     if is_common:
-        return f"against {pair.other.label}"
-    if pair.one.combination and pair.one.combination == pair.other.combination:
-        rates = f"p={pair.one.drop_rate:g} against p={pair.other.drop_rate:g}"
-        return f"{rates}{JOINER}{pair.one.combination}"
-    return f"{pair.one.label} against {pair.other.label}"
+        return f"against {pair.second.label}"
+    if pair.first.combination and pair.first.combination == pair.second.combination:
+        rates = f"p={pair.first.drop_rate:g} against p={pair.second.drop_rate:g}"
+        return f"{rates}{JOINER}{pair.first.combination}"
+    return f"{pair.first.label} against {pair.second.label}"
 
 
-def zeros_table(contest: Contest) -> Table:
+def zeros_table(comparison: Comparison) -> Table:
     """A row a group and a column a layer: the share of zeros."""
-    return _by_layer(contest, lambda result, layer: measures.zeros(result, layer).zero)
+    return _by_layer(comparison, "zero")
 
 
-def dead_table(contest: Contest) -> Table:
+def dead_table(comparison: Comparison) -> Table:
     """A row a group and a column a layer: the share of dead units."""
-    return _by_layer(contest, lambda result, layer: measures.states(result, layer).dead)
+    return _by_layer(comparison, "dead")
 
 
-def causes_table(contest: Contest) -> Table:
+def causes_table(comparison: Comparison) -> Table:
     """A row a group and layer: zeros by cause, and what was expected of them."""
+    kinds = ("zero_inactive", "zero_dropped", "zero_both", "zero", "zero_expected")
+    rows = []
+    for layer in layer_names(comparison.results):
+        for group in comparison.groups:
+            cells = [percent(group.estimate(f"{kind}/{layer}").mean) for kind in kinds]
+            gaps = group.values(f"zero/{layer}") - group.values(f"zero_expected/{layer}")
+            rows.append((f"{layer}, {group.label}", *cells, points(estimate(gaps))))
     columns = ("ReLU alone", "dropout alone", "both", "all zeros", "s + p - s p", "gap (points)")
-    rows = []
-    for layer in measures.layer_names(contest.results):
-        for group in contest.groups:
-            each = [measures.zeros(result, layer) for result in group.results]
-            shares = [
-                [zeros.inactive for zeros in each],
-                [zeros.dropped for zeros in each],
-                [zeros.both for zeros in each],
-                [zeros.zero for zeros in each],
-                [zeros.expected for zeros in each],
-            ]
-            gap = estimate([zeros.zero - zeros.expected for zeros in each])
-            cells = [percent(estimate(values).mean) for values in shares]
-            rows.append((f"{layer}, {group.label}", *cells, points(gap)))
-    return Table((f"layer, {heading(contest)}", *columns), tuple(rows))
+    return Table((f"layer, {heading(comparison)}", *columns), tuple(rows))
 
 
-def states_table(contest: Contest) -> Table:
+def states_table(comparison: Comparison) -> Table:
     """A row a group and layer with ReLU: dead, dormant and born dead units."""
+    kinds = ("dead", "dormant", "born_dead")
     rows = []
-    for layer in measures.layer_names(contest.results):
-        for group in contest.groups:
-            each = [measures.states(result, layer) for result in group.results]
-            shares = [
-                estimate([states.dead for states in each]),
-                estimate([states.dormant for states in each]),
-                estimate([states.born_dead for states in each]),
-            ]
+    for layer in layer_names(comparison.results):
+        for group in comparison.groups:
+            shares = [group.estimate(f"{kind}/{layer}") for kind in kinds]
             if shares[0].count:
                 cells = [percent_interval(share, 1) for share in shares]
                 rows.append((f"{layer}, {group.label}", *cells))
-    return Table((f"layer, {heading(contest)}", "dead", "dormant", "born dead"), tuple(rows))
+    return Table((f"layer, {heading(comparison)}", "dead", "dormant", "born dead"), tuple(rows))
 
 
-def cost_table(contest: Contest) -> Table:
+def cost_table(comparison: Comparison) -> Table:
     """A row a group: what training one of its networks took, means over its networks."""
-    rows = []
-    for group in contest.groups:
-        costs = [measures.cost(result) for result in group.results]
-        sizes = sorted({cost.stack_size for cost in costs})
-        speed = estimate([cost.samples_per_second for cost in costs]).mean
-        memory = estimate([cost.peak_memory_mb for cost in costs]).mean
-        rows.append(
-            (
-                group.label,
-                number(estimate([cost.epoch_seconds for cost in costs]).mean, 3),
-                number(speed, 0),
-                number(memory, 0),
-                ", ".join(map(str, sizes)),
-            )
+    rows = [
+        (
+            group.label,
+            number(group.estimate("speed/epoch_seconds").mean, 3),
+            number(group.estimate("speed/samples_per_second").mean, 0),
+            number(group.estimate("speed/peak_memory_mb").mean, 0),
+            ", ".join(map(str, sorted({result.stack_size for result in group.results}))),
         )
+        for group in comparison.groups
+    ]
     columns = ("seconds an epoch", "samples a second", "peak memory (MB)", "stack size")
-    return Table((heading(contest), *columns), tuple(rows))
+    return Table((heading(comparison), *columns), tuple(rows))
 
 
 def devices_table(pair: DevicePair) -> Table:
@@ -175,41 +153,36 @@ def devices_table(pair: DevicePair) -> Table:
     return Table(("absolute difference of", "mean", "greatest"), tuple(rows))
 
 
-def networks_table(contest: Contest) -> Table:
+def networks_table(comparison: Comparison) -> Table:
     """A row a network, with the id of its run."""
-    rows = [
-        (
-            f"{group.label}, seed {result.recipe.seed}",
-            percent(measures.accuracy(result)),
-            number(measures.loss(result), 4),
-            str(result.chosen.epoch),
-            result.run_id,
-        )
-        for group in contest.groups
-        for result in group.results
-    ]
-    columns = (f"{heading(contest)}, seed", "accuracy", "loss", "epoch kept", "run")
+    rows = []
+    for group in comparison.groups:
+        scores = zip(group.values("val/accuracy"), group.values("val/loss"), strict=True)
+        for result, (accuracy, loss) in zip(group.results, scores, strict=True):
+            label = f"{group.label}, seed {result.recipe.seed}"
+            epoch = str(result.chosen.epoch)
+            rows.append((label, percent(accuracy), number(loss, 4), epoch, result.run_id))
+    columns = (f"{heading(comparison)}, seed", "accuracy", "loss", "epoch kept", "run")
     return Table(columns, tuple(rows))
 
 
-def heading(contest: Contest) -> str:
+def heading(comparison: Comparison) -> str:
     """What the labels of the groups say."""
-    if len(contest.differing) == 1:
-        return title(contest.differing[0]).removesuffix(" name")
+    if len(comparison.differing) == 1:
+        return title(comparison.differing[0]).removesuffix(" name")
     return "group"
 
 
-def _by_layer(contest: Contest, measure: Callable[[Result, str], float]) -> Table:
+def _by_layer(comparison: Comparison, kind: str) -> Table:
     columns = {
-        layer: [
-            estimate([measure(result, layer) for result in group.results])
-            for group in contest.groups
-        ]
-        for layer in measures.layer_names(contest.results)
+        layer: [group.estimate(f"{kind}/{layer}") for group in comparison.groups]
+        for layer in layer_names(comparison.results)
     }
-    known = {name: column for name, column in columns.items() if any(one.count for one in column)}
+    known = {
+        layer: column for layer, column in columns.items() if any(value.count for value in column)
+    }
     rows = [
         (group.label, *(percent_interval(column[index], 1) for column in known.values()))
-        for index, group in enumerate(contest.groups)
+        for index, group in enumerate(comparison.groups)
     ]
-    return Table((heading(contest), *known), tuple(rows))
+    return Table((heading(comparison), *known), tuple(rows))

@@ -3,12 +3,13 @@
 import math
 
 from pipeline import plots
-from pipeline.comparison import measures
+from pipeline.comparison.compare import Comparison
 from pipeline.comparison.devices import DevicePair
-from pipeline.comparison.groups import TRAITS, Contest, traits
-from pipeline.comparison.standings import Standings
-from pipeline.comparison.tables import heading as column
+from pipeline.comparison.groups import TRAITS, traits
+from pipeline.comparison.measures import layer_names
+from pipeline.comparison.tables import heading
 from pipeline.comparison.words import count, listed, trait
+from pipeline.records.words import counted
 
 METHOD = (
     "Mean ± half width of a 95 % interval over seeds (Student's t, n - 1 degrees of freedom); "
@@ -48,24 +49,26 @@ DEVICES = (
 )
 
 
-def pairs(contest: Contest) -> str:
+def pairs(comparison: Comparison) -> str:
     """How groups are compared, and why by seed."""
-    return _PAIRS.format(" where their widths agree" if "widths" in contest.differing else "")
+    return _PAIRS.format(" where their widths agree" if "widths" in comparison.differing else "")
 
 
-def marks(contest: Contest) -> str:
+def marks(comparison: Comparison) -> str:
     """What the figures of accuracies show."""
-    curves = len(contest.combinations) if contest.has_rates else 0
+    curves = len(comparison.combinations) if comparison.has_rates else 0
     has_singles = 0 < curves < plots.CROWD
     singles = "; hollow marks: single networks" if has_singles else ""
     return f"{'Marks' if curves > 1 else 'Dots'}: means with their intervals{singles}."
 
 
-def corrected(standings: Standings) -> str:
+def corrected(comparison: Comparison) -> str:
     """How many comparisons were reckoned with, and what that means."""
-    if not standings.judged:
+    if not comparison.judged:
         return ""
-    pairs = "its only pair" if standings.judged == 1 else f"all {standings.judged} pairs of groups"
+    pairs = (
+        "its only pair" if comparison.judged == 1 else f"all {comparison.judged} pairs of groups"
+    )
     return (
         "Each interval holds 95 % taken alone. The more pairs one looks at, the more of them "
         f"differ by chance, so the p values are corrected for {pairs} (Holm 1979), whichever are "
@@ -74,68 +77,70 @@ def corrected(standings: Standings) -> str:
     )
 
 
-def heading(contest: Contest, *, is_one_of_several: bool) -> str:
-    """The question that a contest answers."""
-    question = "Which networks are better?"
-    if len(contest.groups) == 1:
-        many = len(contest.results)
-        question = "What does this network do?" if many == 1 else "What do these networks do?"
-    elif contest.differing == ("drop_rate",):
-        question = "Which drop rate, and what does it do to the units?"
-    elif len(contest.differing) == 1:
-        question = f"Which {column(contest)}?"
-    elif contest.has_rates:
-        others = [name for name in contest.differing if name != "drop_rate"]
-        question = f"Which drop rate, and which {listed(_names(others))}?"
+def question(comparison: Comparison, *, is_one_of_several: bool) -> str:
+    """The question that a comparison answers."""
+    asked = "Which networks are better?"
+    if len(comparison.groups) == 1:
+        many = len(comparison.results)
+        asked = "What does this network do?" if many == 1 else "What do these networks do?"
+    elif comparison.differing == ("drop_rate",):
+        asked = "Which drop rate, and what does it do to the units?"
+    elif len(comparison.differing) == 1:
+        asked = f"Which {heading(comparison)}?"
+    elif comparison.has_rates:
+        others = [name for name in comparison.differing if name != "drop_rate"]
+        asked = f"Which drop rate, and which {listed(_names(others))}?"
     if not is_one_of_several:
-        return question
-    return f"{contest.dataset}, validated on {_images(contest)}: {question}"
+        return asked
+    return f"{comparison.dataset}, validated on {_images(comparison)}: {asked}"
 
 
-def summary(contest: Contest) -> str:
+def summary(comparison: Comparison) -> str:
     """How many networks and groups there are, on which data."""
-    seeds = sorted({len(group.results) for group in contest.groups})
+    seeds = sorted({len(group.results) for group in comparison.groups})
     each = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
     replicates = "seed" if seeds[-1] == 1 else "seeds"
-    many = len(contest.results)
-    networks = f"{many} network{'' if many == 1 else 's'}"
     return (
-        f"{networks} in {count(len(contest.groups), 'group')} of {each} {replicates}, data set "
-        f"{contest.dataset}, judged by {_images(contest)}"
+        f"{counted(len(comparison.results), 'network')} in "
+        f"{count(len(comparison.groups), 'group')} of {each} {replicates}, data set "
+        f"{comparison.dataset}, judged by {_images(comparison)}"
     )
 
 
-def common(contest: Contest) -> str:
+def common(comparison: Comparison) -> str:
     """The settings in which all groups agree, in words."""
-    values = traits(contest.groups[0].first)
+    every = [traits(group.first) for group in comparison.groups]
     alike = [
-        trait(name, values[name])
+        trait(name, every[0][name])
         for name in TRAITS
-        if name not in {*contest.differing, "device"}
-        and len({traits(group.first)[name] for group in contest.groups}) == 1
+        if name != "device" and all(values[name] == every[0][name] for values in every)
     ]
-    return f"data set {contest.dataset}, holdout {contest.holdout}, {', '.join(alike)}"
+    return f"data set {comparison.dataset}, holdout {comparison.holdout}, {', '.join(alike)}"
 
 
-def left_out(contest: Contest) -> list[str]:
+def left_out(comparison: Comparison) -> list[str]:
     """A sentence about networks that were there more than once, if there were any."""
-    if not contest.repeated:
+    if not comparison.repeated:
         return []
-    were = "was" if contest.repeated == 1 else "were"
-    many = f"{count(contest.repeated, 'network').capitalize()} {were} left out"
+    were = "was" if comparison.repeated == 1 else "were"
+    many = f"{count(comparison.repeated, 'network').capitalize()} {were} left out"
     return [f"{many}: another one has the same recipe, data and device, and the newest counts."]
 
 
-def identity(contest: Contest) -> str:
+def identity(comparison: Comparison) -> str:
     """How well s + p - s p holds."""
-    gaps = [measures.zero_gap(result) for result in contest.results]
-    greatest = max((gap for gap in gaps if not math.isnan(gap)), default=math.nan)
-    if math.isnan(greatest):
+    gaps = [
+        abs(group.values(f"zero/{layer}") - group.values(f"zero_expected/{layer}"))
+        for layer in layer_names(comparison.results)
+        for group in comparison.groups
+    ]
+    known = [gap for values in gaps for gap in values.tolist() if not math.isnan(gap)]
+    if not known:
         return "No training pass was watched (probe_every=0), so the causes of zeros are not known."
     return (
         "The line is s + p - s p. No layer of any network is further from it than "
-        f"{100 * greatest:.2f} points: masks are random, so zeros scatter about it, and a network "
-        "whose zeros break it fails in training."
+        f"{100 * max(known):.2f} points: masks are random, so zeros scatter about it, and a "
+        "network whose zeros break it fails in training."
     )
 
 
@@ -145,16 +150,16 @@ def device_sentence(pair: DevicePair) -> str:
     stacks = f"stacks of {ours} against {theirs}" if ours != theirs else f"stacks of {ours}"
     many = f"{count(pair.networks, 'network')} of equal recipes ({stacks})"
     if math.isnan(pair.speed_ratio):
-        return f"{pair.one} and {pair.other}: {many}; nothing was trained, so no speed."
-    fast, slow, ratio = pair.other, pair.one, pair.speed_ratio
+        return f"{pair.first} and {pair.second}: {many}; nothing was trained, so no speed."
+    fast, slow, ratio = pair.second, pair.first, pair.speed_ratio
     if ratio < 1:
         fast, slow, ratio = slow, fast, 1 / ratio
     return f"{fast} trains {ratio:.3g} times as fast as {slow}: {many}."
 
 
-def _images(contest: Contest) -> str:
-    if contest.holdout:
-        return f"{contest.holdout:,} held-out training images"
+def _images(comparison: Comparison) -> str:
+    if comparison.holdout:
+        return f"{comparison.holdout:,} held-out training images"
     return "the test set (nothing was held out)"
 
 

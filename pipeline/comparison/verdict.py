@@ -2,9 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
-from pipeline.comparison import measures
-from pipeline.comparison.groups import Contest, Group
-from pipeline.comparison.standings import Pair, Standings
+from pipeline.comparison.compare import Comparison, Pair
+from pipeline.comparison.groups import Group
 from pipeline.comparison.statistics import Estimate, estimate
 from pipeline.comparison.words import JOINER, count, listed, percent_interval
 
@@ -14,19 +13,19 @@ _NAMED = 3
 _Naming = Callable[[Group], str]
 
 
-def verdict(standings: Standings) -> list[str]:
+def verdict(comparison: Comparison) -> list[str]:
     """Sentences about who is better, by how much, and who cannot be told apart."""
-    contest, chosen = standings.contest, standings.chosen
-    if len(contest.groups) == 1:
-        return [_alone(contest)]
+    chosen = comparison.chosen
+    if len(comparison.groups) == 1:
+        return [_alone(comparison)]
     if chosen is None:
-        steps = standings.neighbours or standings.against
-        clauses = _judged(steps, standings.judged, lambda group: group.label)
-        return [_nothing_chosen(contest), *_sentences(clauses)]
-    accuracies = estimate(chosen.values(measures.accuracy))
-    name = f"Drop rate {chosen.label}" if contest.differing == ("drop_rate",) else chosen.label
+        steps = comparison.neighbours or comparison.against
+        clauses = _judged(steps, comparison.judged, lambda group: group.label)
+        return [_nothing_chosen(comparison), *_sentences(clauses)]
+    accuracies = chosen.estimate("val/accuracy")
+    name = f"Drop rate {chosen.label}" if comparison.differing == ("drop_rate",) else chosen.label
     lead = (
-        f"{name} has the highest accuracy on the {contest.validated_on}: "
+        f"{name} has the highest accuracy on the {comparison.validated_on}: "
         f"{percent_interval(accuracies)} {_over(accuracies)}."
     )
 
@@ -34,38 +33,39 @@ def verdict(standings: Standings) -> list[str]:
         """A long name is said once."""
         return "the chosen group" if group is chosen and JOINER in group.label else group.label
 
-    clauses = _judged(standings.against, standings.judged, naming)
-    rest = [pair for pair in standings.neighbours if chosen not in {pair.one, pair.other}]
+    clauses = _judged(comparison.against, comparison.judged, naming)
+    rest = [pair for pair in comparison.neighbours if chosen not in {pair.first, pair.second}]
     return [lead, *_sentences(clauses), *_sentences(_told_as_well(rest))]
 
 
-def chosen_on_the_test_set(standings: Standings) -> str:
+def chosen_on_the_test_set(comparison: Comparison) -> str:
     """The one sentence about the test set."""
-    chosen, contest = standings.chosen, standings.contest
+    chosen = comparison.chosen
     if chosen is None:
         return (
             "Nothing is chosen, and no test accuracy is set apart: the test set has been looked "
             "at for every network."
         )
-    tested = estimate(chosen.values(lambda result: result.test.accuracy))
-    whose = f"the chosen group, {chosen.label}" if len(contest.groups) > 1 else chosen.label
+    tested = estimate([result.test.accuracy for result in chosen.results])
+    whose = f"the chosen group, {chosen.label}" if len(comparison.groups) > 1 else chosen.label
     networks = "one network" if tested.count == 1 else f"mean of {count(tested.count, 'network')}"
     return f"Test accuracy of {whose}: {percent_interval(tested)} ({networks})."
 
 
-def _alone(contest: Contest) -> str:
-    [group] = contest.groups
-    accuracies = estimate(group.values(measures.accuracy))
+def _alone(comparison: Comparison) -> str:
+    [group] = comparison.groups
+    accuracies = group.estimate("val/accuracy")
     why = " One seed gives no interval." if accuracies.count == 1 else ""
-    said = f"{group.label}: {percent_interval(accuracies)} of the {contest.validated_on} right"
-    return f"{said} {_over(accuracies)}; there is nothing to compare it with.{why}"
+    score = f"{group.label}: {percent_interval(accuracies)} of the {comparison.validated_on} right"
+    return f"{score} {_over(accuracies)}; there is nothing to compare it with.{why}"
 
 
-def _nothing_chosen(contest: Contest) -> str:
+def _nothing_chosen(comparison: Comparison) -> str:
     return (
         "Nothing was held out (holdout=0), so the accuracies are those of the test set and "
         "nothing is chosen by them: whoever chose by the test set could no longer say how well "
-        f"the choice does on new images. The {count(len(contest.groups), 'group')} are described."
+        "the choice does on new images. "
+        f"The {count(len(comparison.groups), 'group')} are described."
     )
 
 
@@ -106,15 +106,15 @@ def _better(pairs: Sequence[Pair], claim: str, naming: _Naming) -> list[str]:
     clauses = []
     sides = [(naming(_winner(pair)), pair.difference.estimate.count) for pair in pairs]
     for winner, seeds in dict.fromkeys(sides):
-        own = _nearest(
+        won = _nearest(
             [pair for pair, side in zip(pairs, sides, strict=True) if side == (winner, seeds)]
         )
-        than = [f"than {naming(_loser(pair))} by {_size(pair)}" for pair in own[:_NAMED]]
-        if len(own) > _NAMED:
-            than.append(f"than {count(len(own) - _NAMED, 'other')} by more")
+        than = [f"than {naming(_loser(pair))} by {_size(pair)}" for pair in won[:_NAMED]]
+        if len(won) > _NAMED:
+            than.append(f"than {count(len(won) - _NAMED, 'other')} by more")
         words = f"{winner} {claim} {listed(than)}"
         clauses.append(
-            f"{words} over {seeds} seeds" if len(own) == 1 else f"over {seeds} seeds {words}"
+            f"{words} over {seeds} seeds" if len(won) == 1 else f"over {seeds} seeds {words}"
         )
     return clauses
 
@@ -122,9 +122,9 @@ def _better(pairs: Sequence[Pair], claim: str, naming: _Naming) -> list[str]:
 def _undecided(pairs: Sequence[Pair], naming: _Naming) -> list[str]:
     clauses = []
     for seeds in dict.fromkeys(pair.difference.estimate.count for pair in pairs):
-        own = [pair for pair in pairs if pair.difference.estimate.count == seeds]
-        size = f" ({_size(own[0])})" if len(own) == 1 else ""
-        clauses.append(f"{_sides(own, naming)} {count(seeds, 'seed')} cannot tell{size}")
+        equal = [pair for pair in pairs if pair.difference.estimate.count == seeds]
+        size = f" ({_size(equal[0])})" if len(equal) == 1 else ""
+        clauses.append(f"{_sides(equal, naming)} {count(seeds, 'seed')} cannot tell{size}")
     return clauses
 
 
@@ -143,24 +143,25 @@ def _single(pairs: Sequence[Pair], naming: _Naming) -> str:
 def _sides(pairs: Sequence[Pair], naming: _Naming) -> str:
     """`between 0.2 and 0.5`, or `between 0.2 and each of …`, or pair by pair; the nearest named."""
     named = pairs if len(pairs) <= _NAMED + 1 else _nearest(pairs)
-    if len({pair.one for pair in named}) == 1 and len(named) > 1:
-        others = [naming(pair.other) for pair in named]
-        return f"between {naming(named[0].one)} and each of {_some(others)}"
-    return f"between {_some([f'{naming(pair.other)} and {naming(pair.one)}' for pair in named])}"
+    if len({pair.first for pair in named}) == 1 and len(named) > 1:
+        others = [naming(pair.second) for pair in named]
+        return f"between {naming(named[0].first)} and each of {_abridged(others)}"
+    sides = [f"{naming(pair.second)} and {naming(pair.first)}" for pair in named]
+    return f"between {_abridged(sides)}"
 
 
-def _some(labels: Sequence[str]) -> str:
+def _abridged(labels: Sequence[str]) -> str:
     if len(labels) <= _NAMED + 1:
         return listed(labels)
     return listed([*labels[:_NAMED], f"{len(labels) - _NAMED} more"])
 
 
 def _winner(pair: Pair) -> Group:
-    return pair.one if pair.difference.estimate.mean >= 0 else pair.other
+    return pair.first if pair.difference.estimate.mean >= 0 else pair.second
 
 
 def _loser(pair: Pair) -> Group:
-    return pair.other if pair.difference.estimate.mean >= 0 else pair.one
+    return pair.second if pair.difference.estimate.mean >= 0 else pair.first
 
 
 def _nearest(pairs: Sequence[Pair]) -> list[Pair]:

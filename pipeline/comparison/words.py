@@ -6,8 +6,9 @@ from typing import Any
 
 from pipeline.comparison.statistics import Estimate
 from pipeline.config.settings import canonical
+from pipeline.records.words import DASH, SPACE, percent
 
-MINUS, DASH, SPACE, JOINER = "\u2212", "–", "\u00a0", " · "
+MINUS, JOINER = "\u2212", " · "
 _NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 _PHRASES = {
     "drop_rate": "p={}",
@@ -39,11 +40,6 @@ def trait(name: str, value: Any) -> str:  # noqa: ANN401 - a setting's value
 def title(name: str) -> str:
     """A setting's name as a person writes it."""
     return name.replace("_", " ")
-
-
-def percent(share: float, digits: int = 2) -> str:
-    """A share in per cent; a dash where it is not known."""
-    return DASH if math.isnan(share) else f"{100 * share:.{digits}f}{SPACE}%"
 
 
 def percent_interval(value: Estimate, digits: int = 2) -> str:
@@ -80,14 +76,14 @@ def probability(value: float) -> str:
     return "< 0.0001" if value < 0.0001 else f"{value:.2g}"
 
 
-def count(many: int, one: str, several: str | None = None) -> str:
+def count(number: int, noun: str) -> str:
     """A number of things in words up to ten: `five seeds`, `one network`, `30 networks`."""
-    spelled = _NUMBERS[many] if many < len(_NUMBERS) else str(many)
-    return f"{spelled} {one if many == 1 else several or f'{one}s'}"
+    spelled = _NUMBERS[number] if number < len(_NUMBERS) else str(number)
+    return f"{spelled} {noun}{'s' * (number != 1)}"
 
 
-def listed(items: Sequence[str], word: str = "and") -> str:
-    """Items with commas and a word before the last one."""
+def listed(items: Sequence[str]) -> str:
+    """Items with commas, and `and` before the last one."""
     if len(items) < 2:
         return "".join(items)
-    return f"{', '.join(items[:-1])} {word} {items[-1]}"
+    return f"{', '.join(items[:-1])} and {items[-1]}"

@@ -13,13 +13,13 @@ from pipeline.plots.render_pool import RenderPool, render_pool
 from pipeline.plots.rows import draw_rows
 from pipeline.plots.sample_map import draw_sample_map
 from pipeline.plots.samples import draw_class_means, draw_samples
-from pipeline.plots.style import CAUSES, CURVES, STATES, to_image, to_png
+from pipeline.plots.style import CAUSE_LOOKS, CURVES, STATES, to_image, to_png
 from pipeline.plots.units import draw_units
 from pipeline.plots.weights import draw_first_weights
 from pipeline.plots.zero_rates import draw_zero_rates
 
 __all__ = [
-    "CAUSES",
+    "CAUSE_LOOKS",
     "CROWD",
     "CURVES",
     "STATES",

@@ -6,8 +6,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from pipeline.plots.figure_layout import count_epochs, grid, head, key, new_figure, table
-from pipeline.plots.style import CAUSES, percent
+from pipeline.plots.style import CAUSE_LOOKS
 from pipeline.records import EpochRecord, History
+from pipeline.records.words import percent
 from why_zero.records import Floats, ZeroCauses
 
 
@@ -26,19 +27,20 @@ def draw_causes(history: History, title: str) -> Figure:
         f"{title} · shares of all (sample, unit) pairs in the training passes that were watched",
         body=rows * 2.9 + 0.3,
     )
-    key(figure, [look.patch for look in CAUSES.values()], top=rows * 2.9 + 0.2)
+    key(figure, [look.patch for look in CAUSE_LOOKS.values()], top=rows * 2.9 + 0.2)
     panels = grid(figure, len(names), label="activations (%)", bottom=0.55, height=2.9)
     for i, axes in enumerate(panels):
         causes = [record.layers[i].causes for record in history]
         stack_causes(axes, epochs, np.stack([cause_shares(cause) for cause in causes]))
-        head(axes, f"{names[i]}: {percent(causes[-1].zero_share)} zero")
+        share = percent(causes[-1].zero_share, 0, unknown="unknown")
+        head(axes, f"{names[i]}: {share} zero")
         count_epochs(axes, history[-1].epoch)
     return figure
 
 
 def cause_shares(causes: ZeroCauses) -> Floats:
-    """The shares of the four causes in the order of `CAUSES`, shape (4,)."""
-    return np.array([causes.share(cause) for cause in CAUSES])
+    """The shares of the four causes in the order of `CAUSE_LOOKS`, shape (4,)."""
+    return np.array([causes.share(cause) for cause in CAUSE_LOOKS])
 
 
 def stack_causes(axes: Axes, positions: NDArray[np.integer], shares: Floats) -> None:
@@ -51,7 +53,7 @@ def stack_causes(axes: Axes, positions: NDArray[np.integer], shares: Floats) -> 
     """
     edges = np.append(positions - 0.5, positions[-1] + 0.5)
     tops = shares.cumsum(axis=1)
-    for i, look in enumerate(CAUSES.values()):
+    for i, look in enumerate(CAUSE_LOOKS.values()):
         axes.stairs(tops[:, i], edges, baseline=tops[:, i] - shares[:, i], fill=True, **look.fill)
     axes.set_xlim(edges[0], edges[-1])
     axes.set_ylim(0, 1)
@@ -70,7 +72,7 @@ def _finding(record: EpochRecord) -> str:
     zeros = sum(sums.values())
     if not zeros:
         return f"{when}, no hidden activation was zero"
-    parts = {words: percent(n / pairs) for words, n in sums.items() if n}
+    parts = {words: percent(n / pairs, 0) for words, n in sums.items() if n}
     why = ": " + ", ".join(f"{words} {share}" for words, share in parts.items())
     why = f", all by {next(iter(parts))}" if len(parts) == 1 else why
-    return f"{when}, {percent(zeros / pairs)} of hidden activations were zero{why}"
+    return f"{when}, {percent(zeros / pairs, 0)} of hidden activations were zero{why}"

@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
 from pipeline.plots.figure_layout import WIDTH, new_figure, place
-from pipeline.plots.style import INK, NORMAL, SMALL, percent, shorten
+from pipeline.plots.style import INK, NORMAL, SMALL, shorten
+from pipeline.records.words import percent
 from why_zero.records import Counts
 
 # Mistakes alone are coloured: on one scale with the diagonal they could not be seen.

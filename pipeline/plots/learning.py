@@ -10,8 +10,9 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from numpy.typing import NDArray
 
 from pipeline.plots.figure_layout import count_epochs, head, key, new_figure, place
-from pipeline.plots.style import SERIES, percent
+from pipeline.plots.style import SERIES
 from pipeline.records import History, Score
+from pipeline.records.words import percent
 from why_zero.records import Floats
 
 # The accuracies' axis spreads errors logarithmically, which needs an end: full accuracy stands
@@ -103,7 +104,7 @@ def _finding(history: History, name: str) -> str:
         return f"The loss became NaN or infinite in epoch {last.epoch}"
     name = name if last.validation else "images trained on"
     after, before = (
-        (percent(score.accuracy, 1), f"{score.loss:#.3g}")
+        (percent(score.accuracy, 1, unknown="unknown"), f"{score.loss:#.3g}")
         for score in (record.validation or record.train_eval for record in (last, first))
     )
     if not last.epoch:

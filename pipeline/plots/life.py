@@ -16,6 +16,7 @@ from pipeline.plots.fates import Fates, fates
 from pipeline.plots.figure_layout import blank, count_epochs, grid, head, key, new_figure, table
 from pipeline.plots.style import ALIVE, DEAD, DEAD_MOVING, INK, PALE, SMALL
 from pipeline.records import History
+from pipeline.records.words import counted
 
 MOST_UNITS = 60
 # Inches: of a unit's row, and of a panel at least and at most.
@@ -142,7 +143,7 @@ def _counts(one: Fates) -> str:
 def _nobody(layers: Sequence[Fates], last: int) -> str:
     if not layers:
         return "No ReLU, so no unit can be dead"
-    after = f", and none died in {_number(last, 'epoch')}" if last else ""
+    after = f", and none died in {counted(last, 'epoch')}" if last else ""
     return f"No unit was born dead{after}"
 
 
@@ -151,16 +152,12 @@ def _finding(layers: Sequence[Fates], last: int) -> str:
     born, died, by_weights, by_inputs = (
         sum(int(getattr(one, kind).sum()) for one in layers) for kind in kinds
     )
-    dead = f"{_number(born, 'unit')} born dead"
+    dead = f"{counted(born, 'unit')} born dead"
     if not last:
         return dead
     revived = by_weights + by_inputs
     return (
-        f"{dead}, {_number(died, 'death')} and {_number(revived, 'revival')} in "
-        f"{_number(last, 'epoch')}"
+        f"{dead}, {counted(died, 'death')} and {counted(revived, 'revival')} in "
+        f"{counted(last, 'epoch')}"
         + (f"; {by_inputs:,} of these by inputs alone" if revived else "")
     )
-
-
-def _number(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'s' * (count != 1)}"

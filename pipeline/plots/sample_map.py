@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from pipeline.plots import style
 from pipeline.plots.choice import evenly
 from pipeline.plots.figure_layout import RIGHT, WIDTH, blank, head, key, new_figure, place
-from pipeline.plots.style import CHANGED, DEAD, DEAD_DROPPED, NORMAL, percent
+from pipeline.plots.style import CHANGED, DEAD, DEAD_DROPPED, NORMAL
 from pipeline.records import CauseMap
+from pipeline.records.words import counted, percent
 from why_zero.records import CAUSES
 
 MOST_UNITS = 40
@@ -28,7 +29,7 @@ MARGIN = 0.4
 # In the order of `CAUSES`; then what replaces the closed cells of a dead unit: two reds, so near
 # each other that its row is one stripe, and yet dropout's part of it is not lost; then what ReLU
 # did in one pass only.
-_COLOURS = (*(style.CAUSES[cause].colour for cause in CAUSES), DEAD, DEAD_DROPPED, CHANGED)
+_COLOURS = (*(style.CAUSE_LOOKS[cause].colour for cause in CAUSES), DEAD, DEAD_DROPPED, CHANGED)
 _PALETTE = np.array([[round(255 * part) for part in to_rgb(c)] for c in _COLOURS], dtype=np.uint8)
 _ACTIVE, _DROPPED, _INACTIVE, _, _DEAD, _DEAD_DROPPED, _CHANGED = range(len(_COLOURS))
 _IN_A_DEAD_UNIT = np.array([_ACTIVE, _DROPPED, _DEAD, _DEAD_DROPPED])
@@ -71,7 +72,7 @@ def draw_sample_map(maps: Sequence[CauseMap], title: str) -> Figure:
 
 
 def _explain(figure: Figure, body: float) -> None:
-    looks = list(style.CAUSES.values())
+    looks = list(style.CAUSE_LOOKS.values())
     key(figure, [Patch(facecolor=x.colour, label=x.label) for x in looks], top=body, left=MARGIN)
     others = [
         Patch(facecolor=DEAD, label="closed in a dead unit"),
@@ -105,14 +106,14 @@ def _count(one: CauseMap) -> str:
     units = one.dead.size
     if units > MOST_UNITS:
         return f"{MOST_UNITS} of {units:,} units"
-    return f"{units} unit{'s' * (units > 1)}"
+    return counted(units, "unit")
 
 
 def _heads(one: CauseMap) -> tuple[str, str, str]:
     return (
         f"{one.layer}, first pass: {one.dead.sum():,} of {one.dead.size:,} dead",
-        f"second pass: dropout differs in {percent(_changed(one.is_dropped))}",
-        f"both passes: ReLU differs in {percent(_changed(one.is_closed))}",
+        f"second pass: dropout differs in {percent(_changed(one.is_dropped), 0)}",
+        f"both passes: ReLU differs in {percent(_changed(one.is_closed), 0)}",
     )
 
 
@@ -128,6 +129,6 @@ def _finding(maps: Sequence[CauseMap]) -> str:
     fired = sum(int((one.dead & ~one.is_closed[:2].all(axis=(0, 1))).sum()) for one in maps)
     stripes = f"{fired:,} of {dead:,} dead units fire" if dead else "no unit is dead"
     return (
-        f"Same images twice: dropout differs in {percent(dropped)} of cells, "
-        f"ReLU in {percent(closed)}; {stripes}"
+        f"Same images twice: dropout differs in {percent(dropped, 0)} of cells, "
+        f"ReLU in {percent(closed, 0)}; {stripes}"
     )

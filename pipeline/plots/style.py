@@ -1,7 +1,6 @@
 """Colours, sizes and words that all figures share, and their way to pixels."""
 
 import io
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,7 +41,7 @@ class Look:
 
 # In the order they are stacked: ReLU's two zeros touch, and dropout's two. `both` is the other two
 # hatches at once, and lightness differs, so that they can be told apart without seeing colours.
-CAUSES: dict[Cause, Look] = {
+CAUSE_LOOKS: dict[Cause, Look] = {
     "inactive": Look("zero by ReLU alone", "#0072B2", "\\\\", "#2A8CC4"),
     "both": Look("zero by both", "#3D1A4F", "xx", "#5C3A6E"),
     "dropped": Look("zero by dropout alone", "#E69F00", "//", "#C98A00"),
@@ -114,16 +113,6 @@ PALE = "#666666"
 
 SMALL, NORMAL, LARGE = 8.5, 9.5, 12.5
 _DOTS_PER_INCH = 100
-
-
-def percent(share: float, digits: int = 0) -> str:
-    """A share as people read it, `33 %`, and never rounded to none or all: `0.3 %`, `99.6 %`."""
-    if math.isnan(share):
-        return "unknown"
-    while 0 < share < 1 and digits < 6 and float(f"{100 * share:.{digits}f}") in {0, 100}:
-        digits += 1
-    # A no-break space, so that a wrapped heading keeps number and sign together.
-    return f"{100 * share:.{digits}f}\u00a0%"
 
 
 def shorten(name: str, letters: int = 14) -> str:

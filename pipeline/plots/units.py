@@ -18,8 +18,9 @@ from pipeline.plots.figure_layout import (
     place,
     table,
 )
-from pipeline.plots.style import DEAD, FIRING_RATES, SMALL, percent
+from pipeline.plots.style import DEAD, FIRING_RATES, SMALL
 from pipeline.records import History
+from pipeline.records.words import percent
 from why_zero.records import Floats
 
 
@@ -99,6 +100,6 @@ def _finding(rates: dict[str, Floats], last: int) -> str:
     if not born and not now:
         after = f", and none is dead after epoch {last}" if last else ""
         return f"No unit was born dead{after}"
-    before = f"{percent(born)} of units were born dead" if born else "no unit was born dead"
-    after = f"{percent(now)} are dead" if now else "none is dead"
+    before = f"{percent(born, 0)} of units were born dead" if born else "no unit was born dead"
+    after = f"{percent(now, 0)} are dead" if now else "none is dead"
     return f"{name}: {before}" + (f", {after} after epoch {last}" if last else "")

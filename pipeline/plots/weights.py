@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from pipeline.plots.choice import evenly
 from pipeline.plots.figure_layout import RIGHT, WIDTH, key, new_figure, place
-from pipeline.plots.style import DEAD, INK, SMALL, WEIGHTS, percent
+from pipeline.plots.style import DEAD, INK, SMALL, WEIGHTS
 from pipeline.plots.tile_layout import TileGrid, ratio
+from pipeline.records.words import percent
 from why_zero.records import Floats, UnitStates
 
 COLUMNS = 12
@@ -95,7 +96,7 @@ def _frame(axes: Axes, tile_grid: TileGrid, places: NDArray[np.intp]) -> None:
 
 def _label_rows(axes: Axes, rates: Floats) -> None:
     for row, start in enumerate(range(0, rates.size, COLUMNS)):
-        ends = [percent(rate) for rate in rates[start : start + COLUMNS][[0, -1]]]
+        ends = [percent(rate, 0) for rate in rates[start : start + COLUMNS][[0, -1]]]
         text = " – ".join(dict.fromkeys(ends))
         axes.text(-0.05, row + 0.5, text, ha="right", va="center", fontsize=SMALL, color=INK)
     axes.text(-0.05, 0, "fires for", ha="right", va="bottom", fontsize=SMALL, color=INK)

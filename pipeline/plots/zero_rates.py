@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from pipeline.plots.intervals import Scale
 from pipeline.plots.panels import NARROW, panel
-from pipeline.plots.style import CAUSES, INK, NORMAL
+from pipeline.plots.style import CAUSE_LOOKS, INK, NORMAL
 from why_zero.records import Floats
 
 
@@ -24,7 +24,7 @@ def draw_zero_rates(
 
     Args:
         places: where the bars stand: drop rates, or 0, 1, 2 … for other groups, rising, shape (n,).
-        shares: of the four causes in the order of `CAUSES`, shape (n, 4); NaN leaves a gap.
+        shares: of the four causes in the order of `CAUSE_LOOKS`, shape (n, 4); NaN leaves a gap.
         scale: of the horizontal axis.
         measured: mean shares of zeros and the half widths of their intervals, each shape (n,).
         expected: s + p - s p, shape (n,).
@@ -36,7 +36,7 @@ def draw_zero_rates(
     gap = np.diff(places).min(initial=(high - low) / 4)
     width = max(0.6 * float(gap), 0.012 * (high - low))
     tops = np.nan_to_num(shares).cumsum(axis=1)
-    for index, look in enumerate(CAUSES.values()):
+    for index, look in enumerate(CAUSE_LOOKS.values()):
         heights = np.nan_to_num(shares[:, index])
         axes.bar(places, heights, width, bottom=tops[:, index] - heights, **look.fill)
     for colour, thickness in (("white", 2.8), (INK, 1.5)):

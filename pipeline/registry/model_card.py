@@ -6,6 +6,7 @@ from scipy.stats import binomtest
 from pipeline.markdown import layer_table
 from pipeline.records import Score
 from pipeline.records.result import Result
+from pipeline.records.words import percent
 from why_zero.records import Counts
 
 MOST_MISTAKES = 5
@@ -142,15 +143,15 @@ def _how_good_it_is(result: Result, confusion: Counts, *, metric: str, compared:
     right, total = int(confusion.trace()), int(confusion.sum())
     low, high = interval(right, total)
     test = (
-        f"- test set, which chose nothing: **{_percent(result.test.accuracy)}** right ({right:,} "
-        f"of {total:,}), 95 % interval {_percent(low)} to {_percent(high)} (Wilson), loss "
+        f"- test set, which chose nothing: **{percent(result.test.accuracy)}** right ({right:,} "
+        f"of {total:,}), 95 % interval {percent(low)} to {percent(high)} (Wilson), loss "
         f"{result.test.loss:.4f}"
     )
     lines = [test]
     validation: Score | None = result.chosen.validation
     if validation is not None:
         lines.append(
-            f"- held-out images: {_percent(validation.accuracy)} right, loss {validation.loss:.4f}"
+            f"- held-out images: {percent(validation.accuracy)} right, loss {validation.loss:.4f}"
         )
     if compared > 1:
         lines.append(
@@ -187,7 +188,3 @@ def _limits(result: Result, shape: tuple[int, int]) -> str:
 def _data(result: Result, licence: str) -> str:
     terms = "not known: ask whoever made the data" if licence in _UNSTATED else licence
     return f"{result.dataset}, digest `{result.dataset_digest}`. Licence: {terms}"
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.2f} %"

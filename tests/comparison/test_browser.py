@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.comparison.groups import contests
+from pipeline.comparison.compare import compare
 from pipeline.comparison.page import page
-from pipeline.comparison.standings import standings
 from pipeline.records.result import Result
 
 api = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install .[test]")
@@ -41,9 +40,7 @@ def test_nothing_runs_out_of_the_page_and_nothing_is_fetched(  # noqa: PLR0917 -
     rows = {0.0: (0.9, 0.91), 0.2: (0.95, 0.96), 0.5: (0.8, 0.85)}
     results = [*sweep(rows), *sweep(rows, learning_rate=0.1, device_name="a" * 40)]
     path = tmp_path / "comparison.html"
-    path.write_text(
-        page([standings(one) for one in contests(results)], {}, origin="a sweep"), encoding="utf-8"
-    )
+    path.write_text(page(compare(results), {}, origin="a sweep"), encoding="utf-8")
     context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
     tab = context.new_page()
     fetched: list[str] = []

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from pipeline.comparison.groups import contests
+from pipeline.comparison.compare import compare
 from pipeline.config.recipe import Recipe
 from pipeline.config.settings import parsed
 from pipeline.records.result import Result
@@ -14,18 +14,18 @@ Sweep = Callable[..., list[Result]]
 
 
 def test_seeds_are_replicates_and_rates_are_groups_by_rising_rate(sweep: Sweep) -> None:
-    [contest] = contests(sweep({0.5: (0.9, 0.8), 0.0: (0.7,), 0.2: (0.6, 0.5)})[::-1])
-    assert [group.label for group in contest.groups] == ["0", "0.2", "0.5"]
-    assert [group.seeds for group in contest.groups] == [(0,), (0, 1), (0, 1)]
-    assert contest.differing == ("drop_rate",)
-    assert list(contest.combinations) == [""]
+    [comparison] = compare(sweep({0.5: (0.9, 0.8), 0.0: (0.7,), 0.2: (0.6, 0.5)})[::-1])
+    assert [group.label for group in comparison.groups] == ["0", "0.2", "0.5"]
+    assert [group.seeds for group in comparison.groups] == [(0,), (0, 1), (0, 1)]
+    assert comparison.differing == ("drop_rate",)
+    assert list(comparison.combinations) == [""]
 
 
 def test_a_half_is_one_value_however_it_was_typed(network: Network) -> None:
     rates = [parsed(Recipe, {"drop_rate": text}).drop_rate for text in ("0.5", "0.50", ".5")]
     results = [network(0.9, drop_rate=rate, seed=seed) for seed, rate in enumerate(rates)]
-    [contest] = contests(results)
-    assert [len(group.results) for group in contest.groups] == [3]
+    [comparison] = compare(results)
+    assert [len(group.results) for group in comparison.groups] == [3]
 
 
 @pytest.mark.parametrize(
@@ -43,36 +43,36 @@ def test_a_half_is_one_value_however_it_was_typed(network: Network) -> None:
 def test_groups_are_labelled_by_what_differs(
     network: Network, settings: dict[str, object], labels: list[str]
 ) -> None:
-    [contest] = contests([network(0.9, drop_rate=0.2), network(0.9, **settings)])
-    assert [group.label for group in contest.groups] == labels
-    assert len(contest.combinations) == 2
+    [comparison] = compare([network(0.9, drop_rate=0.2), network(0.9, **settings)])
+    assert [group.label for group in comparison.groups] == labels
+    assert len(comparison.combinations) == 2
 
 
 def test_one_group_is_called_what_its_networks_are_called(network: Network) -> None:
-    [contest] = contests([network(0.9, seed=3), network(0.8, seed=1)])
-    assert [group.label for group in contest.groups] == ["relu+dropout p=0.5"]
-    assert contest.groups[0].seeds == (1, 3)
+    [comparison] = compare([network(0.9, seed=3), network(0.8, seed=1)])
+    assert [group.label for group in comparison.groups] == ["relu+dropout p=0.5"]
+    assert comparison.groups[0].seeds == (1, 3)
 
 
 @pytest.mark.parametrize("change", [{"digest": "other"}, {"holdout": 1000}, {"holdout": 0}])
 def test_networks_that_other_images_judge_are_never_compared(
     network: Network, change: dict[str, object]
 ) -> None:
-    found = contests([network(0.9, drop_rate=0.2), network(0.9, drop_rate=0.5, **change)])
-    assert [len(contest.groups) for contest in found] == [1, 1]
+    found = compare([network(0.9, drop_rate=0.2), network(0.9, drop_rate=0.5, **change)])
+    assert [len(comparison.groups) for comparison in found] == [1, 1]
 
 
 @pytest.mark.parametrize("change", [{"probe_every": 7}, {"mask_passes": 0}])
 def test_how_a_network_was_measured_makes_no_group(
     network: Network, change: dict[str, object]
 ) -> None:
-    [contest] = contests([network(0.9, seed=0), network(0.8, seed=1, **change)])
-    assert len(contest.groups) == 1
+    [comparison] = compare([network(0.9, seed=0), network(0.8, seed=1, **change)])
+    assert len(comparison.groups) == 1
 
 
 def test_of_equal_recipes_on_one_device_the_first_counts(network: Network) -> None:
     newer, older = network(0.9, run_id="newer"), network(0.1, run_id="older")
-    [contest] = contests([newer, older, network(0.8, seed=1)])
-    assert contest.groups[0].first.run_id == "newer"
-    assert contest.repeated == 1
-    assert len(contest.groups[0].results) == 2
+    [comparison] = compare([newer, older, network(0.8, seed=1)])
+    assert comparison.groups[0].first.run_id == "newer"
+    assert comparison.repeated == 1
+    assert len(comparison.groups[0].results) == 2

@@ -8,11 +8,10 @@ from html.parser import HTMLParser
 
 import pytest
 
+from pipeline.comparison.compare import compare
 from pipeline.comparison.files import groups_csv, networks_csv, run_ids
-from pipeline.comparison.groups import contests
 from pipeline.comparison.markdown import ROOM, markdown
 from pipeline.comparison.page import page
-from pipeline.comparison.standings import Standings, standings
 from pipeline.records.result import Result
 
 Network = Callable[..., Result]
@@ -23,10 +22,6 @@ ACCURACIES = {
     0.2: (0.95, 0.96, 0.93, 0.95),
     0.5: (0.94, 0.97, 0.93, 0.94),
 }
-
-
-def compare(results: list[Result]) -> list[Standings]:
-    return [standings(contest) for contest in contests(results)]
 
 
 class Reader(HTMLParser):

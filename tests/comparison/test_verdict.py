@@ -4,8 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from pipeline.comparison.groups import contests
-from pipeline.comparison.standings import standings
+from pipeline.comparison.compare import compare
 from pipeline.comparison.verdict import chosen_on_the_test_set, verdict
 from pipeline.records.result import Result
 
@@ -14,8 +13,8 @@ Sweep = Callable[..., list[Result]]
 
 
 def read(results: list[Result]) -> str:
-    [contest] = contests(results)
-    return " ".join(verdict(standings(contest))).replace("\u00a0", " ")
+    [comparison] = compare(results)
+    return " ".join(verdict(comparison)).replace("\u00a0", " ")
 
 
 def test_it_says_who_is_better_by_how_much_and_who_cannot_be_told_apart(sweep: Sweep) -> None:
@@ -78,15 +77,15 @@ def test_without_held_out_images_nothing_is_chosen_and_it_says_why(sweep: Sweep)
     assert "Nothing was held out (holdout=0)" in text
     assert "nothing is chosen" in text
     assert "highest" not in text
-    [contest] = contests(results)
-    assert "Nothing is chosen" in chosen_on_the_test_set(standings(contest))
+    [comparison] = compare(results)
+    assert "Nothing is chosen" in chosen_on_the_test_set(comparison)
 
 
 def test_the_test_accuracy_is_that_of_the_chosen_group_alone(sweep: Sweep) -> None:
     best = sweep({0.2: (0.95, 0.96)}, test=0.625)
-    [contest] = contests([*best, *sweep({0.5: (0.90, 0.91)}, test=0.125)])
-    said = chosen_on_the_test_set(standings(contest)).replace("\u00a0", " ")
-    assert said == ("Test accuracy of the chosen group, 0.2: 62.50 % (mean of two networks).")
+    [comparison] = compare([*best, *sweep({0.5: (0.90, 0.91)}, test=0.125)])
+    sentence = chosen_on_the_test_set(comparison).replace("\u00a0", " ")
+    assert sentence == ("Test accuracy of the chosen group, 0.2: 62.50 % (mean of two networks).")
 
 
 def test_of_many_groups_a_few_are_named_and_the_others_counted(sweep: Sweep) -> None:

@@ -105,7 +105,7 @@ def test_rows_are_labelled_beside_or_above_and_filled_where_told(
 
 def test_zeros_stand_at_their_drop_rates_beside_what_is_expected() -> None:
     shares = np.array([[0.5, 0, 0, 0.5], [0.4, 0.1, 0.1, 0.4], [0.25, 0.25, 0.25, 0.25]])
-    order = list(plots.CAUSES)
+    order = list(plots.CAUSE_LOOKS)
     figure = plots.draw_zero_rates(
         PLACES,
         shares,

@@ -14,7 +14,7 @@ from why_zero.records import CAUSES
 
 TITLE = "relu+dropout p=0.5 seed 0"
 ACTIVE, DROPPED, INACTIVE, BOTH = range(4)
-PALE, ORANGE, BLUE, PURPLE = (style.CAUSES[cause].colour for cause in CAUSES)
+PALE, ORANGE, BLUE, PURPLE = (style.CAUSE_LOOKS[cause].colour for cause in CAUSES)
 
 
 def make_map(*passes: list[list[int]], dead: list[bool]) -> CauseMap:

@@ -9,8 +9,6 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.typing import ColorType
@@ -66,14 +64,14 @@ def test_the_colour_measure_agrees_with_published_values() -> None:
 @pytest.mark.parametrize(
     "colours",
     [
-        [look.colour for look in style.CAUSES.values()],
+        [look.colour for look in style.CAUSE_LOOKS.values()],
         [series.colour for series in style.SERIES],
         [series.colour for series in style.CURVES],
         [series.colour for series in style.STATES.values()],
         [style.FIRING, style.DEAD, style.ALWAYS_ON],
         [style.ALIVE, style.DEAD, style.DEAD_MOVING],
-        [*(look.colour for look in style.CAUSES.values()), style.DEAD],
-        [*(style.CAUSES[c].colour for c in ("active", "inactive")), style.CHANGED, style.DEAD],
+        [*(look.colour for look in style.CAUSE_LOOKS.values()), style.DEAD],
+        [*(style.CAUSE_LOOKS[c].colour for c in ("active", "inactive")), style.CHANGED, style.DEAD],
         [style.WEIGHTS(0.0), style.WEIGHTS(0.5), style.WEIGHTS(1.0), style.DEAD],
     ],
     ids=[
@@ -106,10 +104,10 @@ def test_a_dead_unit_differs_from_every_firing_rate_by_colour_and_by_lightness(v
 
 
 def test_causes_and_curves_differ_by_lightness_and_by_hatch_or_marker() -> None:
-    for looks in (list(style.CAUSES.values()), list(style.SERIES)):
+    for looks in (list(style.CAUSE_LOOKS.values()), list(style.SERIES)):
         lightness = sorted(lab(look.colour)[0] for look in looks)
         assert np.diff(lightness).min() > 15
-    assert len({look.hatch for look in style.CAUSES.values()}) == 4
+    assert len({look.hatch for look in style.CAUSE_LOOKS.values()}) == 4
     assert len({series.marker for series in style.SERIES}) == 3
     assert len({series.marker for series in style.CURVES}) == 6
 
@@ -117,14 +115,14 @@ def test_causes_and_curves_differ_by_lightness_and_by_hatch_or_marker() -> None:
 def test_what_lies_side_by_side_in_a_map_differs_by_lightness() -> None:
     for colours in (
         [style.ALIVE, style.DEAD_MOVING, style.DEAD],
-        [style.CAUSES["active"].colour, style.CHANGED, style.CAUSES["inactive"].colour],
+        [style.CAUSE_LOOKS["active"].colour, style.CHANGED, style.CAUSE_LOOKS["inactive"].colour],
     ):
         assert min(-np.diff([lab(colour)[0] for colour in colours])) > 14
 
 
 def test_a_dead_unit_s_two_reds_differ_by_far_less_than_the_causes_do() -> None:
     closed, dropped = lab(style.DEAD), lab(style.DEAD_DROPPED)
-    others = [lab(look.colour) for look in style.CAUSES.values()]
+    others = [lab(look.colour) for look in style.CAUSE_LOOKS.values()]
     apart = min(np.linalg.norm(one - other) for one, other in combinations(others, 2))
     assert 5 < np.linalg.norm(closed - dropped) < apart / 2
 
@@ -141,29 +139,10 @@ def test_a_cause_has_the_same_colour_in_every_figure(
         title="h1",
     )
     figures = [plots.draw_causes(two_epochs, TITLE), zeros]
-    expected = [look.colour for look in style.CAUSES.values()]
+    expected = [look.colour for look in style.CAUSE_LOOKS.values()]
     for figure in figures:
         patches = next(axes for axes in figure.axes if heads(figure) and axes.patches).patches
         assert [to_hex(patch.get_facecolor()).upper() for patch in patches] == expected
-
-
-@given(st.floats(min_value=1e-6, max_value=1 - 1e-6))
-def test_a_share_is_never_rounded_to_none_or_all(share: float) -> None:
-    number = float(style.percent(share).removesuffix("\u00a0%"))
-    assert 0 < number < 100
-    assert number == pytest.approx(100 * share, abs=0.5)
-
-
-@pytest.mark.parametrize(
-    ("share", "digits", "expected"),
-    [
-        (0.0, 0, "0"), (1.0, 0, "100"), (0.334, 0, "33"), (0.9741, 1, "97.4"), (0.996, 0, "99.6"),
-        (0.003, 0, "0.3"),
-    ],
-)  # fmt: skip
-def test_shares_are_written_as_people_read_them(share: float, digits: int, expected: str) -> None:
-    assert style.percent(share, digits) == f"{expected}\u00a0%"
-    assert style.percent(math.nan) == "unknown"
 
 
 def test_an_image_has_the_sheet_s_pixels_in_three_colours(two_epochs: list[EpochRecord]) -> None:

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pipeline.comparison.groups import contests
-from pipeline.comparison.standings import Standings, standings
+from pipeline.comparison.compare import Comparison, compare
 from pipeline.records.result import Result
 
 Network = Callable[..., Result]
@@ -23,16 +22,16 @@ ACCURACIES = {
 }
 
 
-def compare(results: list[Result]) -> Standings:
-    [contest] = contests(results)
-    return standings(contest)
+def only(results: list[Result]) -> Comparison:
+    [comparison] = compare(results)
+    return comparison
 
 
 def test_pairs_are_compared_seed_by_seed(sweep: Sweep) -> None:
-    found = compare(sweep(ACCURACIES))
-    assert found.chosen is found.contest.groups[1]
+    found = only(sweep(ACCURACIES))
+    assert found.chosen is found.groups[1]
     worse, near = found.against
-    assert (worse.one.label, worse.other.label) == ("0.2", "0")
+    assert (worse.first.label, worse.second.label) == ("0.2", "0")
     # 0.05, 0.05, 0.04, 0.05: mean 0.0475, s = 0.005, t(0.975; 3) = 3.1824.
     assert worse.difference.estimate.mean == pytest.approx(0.0475)
     assert worse.difference.estimate.half_width == pytest.approx(3.1824 * 0.0025, abs=1e-6)
@@ -46,8 +45,8 @@ def test_pairs_are_compared_seed_by_seed(sweep: Sweep) -> None:
 
 
 def test_neighbours_are_the_higher_rate_against_the_lower(sweep: Sweep) -> None:
-    found = compare(sweep(ACCURACIES))
-    pairs = [(pair.one.label, pair.other.label) for pair in found.neighbours]
+    found = only(sweep(ACCURACIES))
+    pairs = [(pair.first.label, pair.second.label) for pair in found.neighbours]
     assert pairs == [("0.2", "0"), ("0.5", "0.2")]
     assert found.neighbours[0].difference.estimate.mean == pytest.approx(0.0475)
 
@@ -58,7 +57,7 @@ def test_neighbours_stay_within_a_combination(network: Network) -> None:
         for rate in (0.0, 0.5)
         for step in (0.01, 0.1)
     ]
-    pairs = [(pair.one.label, pair.other.label) for pair in compare(results).neighbours]
+    pairs = [(pair.first.label, pair.second.label) for pair in only(results).neighbours]
     assert pairs == [
         ("p=0.5 · learning rate 0.01", "p=0 · learning rate 0.01"),
         ("p=0.5 · learning rate 0.1", "p=0 · learning rate 0.1"),
@@ -67,15 +66,15 @@ def test_neighbours_stay_within_a_combination(network: Network) -> None:
 
 def test_of_equal_accuracies_the_smaller_loss_is_chosen(network: Network) -> None:
     results = [network(0.9, drop_rate=0.0, loss=0.4), network(0.9, drop_rate=0.5, loss=0.3)]
-    chosen = compare(results).chosen
+    chosen = only(results).chosen
     assert chosen is not None
     assert chosen.label == "0.5"
 
 
 def test_nothing_is_chosen_by_the_test_set(sweep: Sweep) -> None:
-    found = compare(sweep(ACCURACIES, holdout=0))
+    found = only(sweep(ACCURACIES, holdout=0))
     assert found.chosen is None
-    assert [(pair.one.label, pair.other.label) for pair in found.against] == [
+    assert [(pair.first.label, pair.second.label) for pair in found.against] == [
         ("0", "0.2"),
         ("0", "0.5"),
     ]
@@ -87,7 +86,7 @@ def test_only_seeds_that_both_have_are_paired(network: Network) -> None:
         network(accuracy, drop_rate=0.5, seed=seed)
         for seed, accuracy in ((1, 0.7), (2, 0.99), (5, 0.99))
     ]
-    [pair] = compare(ones + others).against
+    [pair] = only(ones + others).against
     assert pair.difference.estimate.count == 1
     assert pair.difference.estimate.mean == pytest.approx(0.1)
     assert math.isnan(pair.corrected)
@@ -97,7 +96,7 @@ def test_only_seeds_that_both_have_are_paired(network: Network) -> None:
 def test_a_hundred_groups_are_corrected_for_all_their_pairs(sweep: Sweep) -> None:
     source = np.random.default_rng(0)
     rates = [round(index / 100, 2) for index in range(100)]
-    found = compare(sweep({rate: source.normal(0.9, 0.01, 5) for rate in rates}))
+    found = only(sweep({rate: source.normal(0.9, 0.01, 5) for rate in rates}))
     assert found.judged == 100 * 99 // 2
     assert len(found.against) == len(found.neighbours) == 99
     assert not any(pair.is_told for pair in found.against)
@@ -110,7 +109,7 @@ def test_corrected_p_values_are_those_of_every_pair_computed_one_by_one(network:
         for index, rate in enumerate((0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.9))
     }
     accuracies[0.9] = {7: 0.5}  # no seed in common with any other
-    found = compare(
+    found = only(
         [
             network(accuracy, drop_rate=rate, seed=seed)
             for rate, row in accuracies.items()
@@ -132,7 +131,7 @@ def test_corrected_p_values_are_those_of_every_pair_computed_one_by_one(network:
     shown = [*found.against, *found.neighbours]
     assert len(shown) == 12
     for shown_pair in shown:
-        rates = frozenset({shown_pair.one.drop_rate, shown_pair.other.drop_rate})
+        rates = frozenset({shown_pair.first.drop_rate, shown_pair.second.drop_rate})
         assert shown_pair.corrected == pytest.approx(expected.get(rates, math.nan), nan_ok=True)
     assert 0 < sum(pair.is_told for pair in shown) < 12
 
@@ -140,11 +139,9 @@ def test_corrected_p_values_are_those_of_every_pair_computed_one_by_one(network:
 def test_two_thousand_groups_are_compared_in_less_than_80_megabytes(sweep: Sweep) -> None:
     # A number for each of their two million pairs is 16 MB.
     source = np.random.default_rng(0)
-    [contest] = contests(
-        sweep({index / 2000: source.normal(0.9, 0.01, 2) for index in range(2000)})
-    )
+    results = sweep({index / 2000: source.normal(0.9, 0.01, 2) for index in range(2000)})
     tracemalloc.start()
-    found = standings(contest)
+    found = only(results)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 80e6

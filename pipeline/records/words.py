@@ -1,0 +1,26 @@
+"""Numbers as people read them."""
+
+import math
+
+# A no-break space keeps a number and its sign on one line.
+SPACE, DASH = "\u00a0", "–"
+
+
+def percent(share: float, digits: int = 2, *, unknown: str = DASH) -> str:
+    """A share in per cent, never rounded to none or all: `33.40 %`, `0.003 %`, `99.996 %`.
+
+    Args:
+        share: in [0, 1], or NaN.
+        digits: behind the decimal point; up to six where fewer would say 0 or 100.
+        unknown: what NaN is called.
+    """
+    if math.isnan(share):
+        return unknown
+    while 0 < share < 1 and digits < 6 and float(f"{100 * share:.{digits}f}") in {0, 100}:
+        digits += 1
+    return f"{100 * share:.{digits}f}{SPACE}%"
+
+
+def counted(number: int, noun: str) -> str:
+    """A number of things: `1 unit`, `2,000 units`."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
