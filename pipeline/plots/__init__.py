@@ -2,8 +2,7 @@
 
 from pipeline.plots.causes import draw_causes
 from pipeline.plots.confusion import draw_confusion
-from pipeline.plots.firing import draw_firing_rates
-from pipeline.plots.firing_film import film_firing_rates
+from pipeline.plots.firing import draw_firing_rates, film_firing_rates
 from pipeline.plots.gradients import draw_gradients
 from pipeline.plots.intervals import CROWD, Curve, Scale, draw_means, draw_shares
 from pipeline.plots.learning import draw_learning_curves

@@ -8,7 +8,7 @@ from matplotlib.colors import LinearSegmentedColormap, PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
-from pipeline.plots.figure_layout import WIDTH, new_figure, place
+from pipeline.plots.figure_layout import WIDTH, add_axes_at, new_figure
 from pipeline.plots.style import INK, NORMAL, SMALL, shorten
 from pipeline.records.words import percent
 from why_zero.records import Counts
@@ -42,12 +42,12 @@ def draw_confusion(matrix: Counts, classes: Sequence[str], *, title: str) -> Fig
         f"{title} · number of images; grey: predicted right; red: share of the row mistaken so",
         body=bottom + side + 0.3,
     )
-    axes = place(figure, (left, bottom, side, side))
+    axes = add_axes_at(figure, (left, bottom, side, side))
     image = _draw_cells(axes, matrix, mistakes)
     _name_classes(axes, matrix, names)
     if mistakes.any():
         _list_mistakes(figure, mistakes, classes, top=bottom + side)
-        scale = place(figure, (WIDTH - ASIDE + 0.3, bottom + 0.3, ASIDE - 0.6, 0.15))
+        scale = add_axes_at(figure, (WIDTH - ASIDE + 0.3, bottom + 0.3, ASIDE - 0.6, 0.15))
         most = float(image.get_clim()[1] or 1)
         ticks = [0.0, most / 4, most]
         figure.colorbar(image, cax=scale, orientation="horizontal", ticks=ticks)

@@ -1,13 +1,16 @@
-"""Sheets: a heading, panels placed in inches, keys; one width, so that letters keep their size."""
+"""Figures of one width: a heading, panels placed in inches, keys; so letters keep their size."""
 
 import math
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from matplotlib.text import Text
+from numpy.typing import NDArray
 
 from pipeline.plots.style import INK, LARGE, NORMAL, PALE, SMALL
 
@@ -15,16 +18,17 @@ from pipeline.plots.style import INK, LARGE, NORMAL, PALE, SMALL
 WIDTH = 9.6
 LEFT, RIGHT = 0.78, 0.2
 LINE = 0.19
+FOOT = 0.55  # below the lowest axis
 DPI = 100
 
 
 def new_figure(finding: str, caption: str, *, body: float) -> Figure:
-    """An empty sheet with its finding in bold above a caption.
+    """An empty figure with its finding in bold above a caption.
 
     Args:
         finding: what the figure shows, in a sentence.
         caption: whose data they are, and what is drawn.
-        body: inches below the heading, measured from the sheet's lower edge.
+        body: inches below the heading, measured from the figure's lower edge.
     """
     lines = [textwrap.fill(finding, 90), textwrap.fill(caption, 136)]
     heights = [LINE * 1.25 * (lines[0].count("\n") + 1), LINE * (lines[1].count("\n") + 1)]
@@ -39,7 +43,59 @@ def new_figure(finding: str, caption: str, *, body: float) -> Figure:
     return figure
 
 
-def place(figure: Figure, box: tuple[float, float, float, float]) -> Axes:
+def blank(finding: str, caption: str) -> Figure:
+    """A figure that says in a sentence why there is nothing to draw."""
+    return new_figure(finding, caption, body=0.3)
+
+
+def panel_figure(
+    finding: str,
+    caption: str,
+    count: int,
+    *,
+    height: float,
+    label: str,
+    keys: Sequence[Sequence[Artist]],
+    title: float = 0.4,
+    right: float = RIGHT,
+) -> tuple[Figure, list[Axes]]:
+    """A figure and its panels in rows, with the same 0 to 100 % on every vertical axis.
+
+    Args:
+        finding: what the figure shows, in a sentence.
+        caption: whose data they are, and what is drawn.
+        count: how many panels.
+        height: inches of one row, its title and axis included.
+        label: of the vertical axes, shown once a row.
+        keys: the entries of each key above the panels.
+        title: inches of a panel's title.
+        right: inches kept free on the right.
+    """
+    rows, columns = rows_and_columns(count)
+    top = rows * height + 0.25 * len(keys)
+    figure = new_figure(finding, caption, body=top + 0.05)
+    for index, entries in enumerate(keys):
+        key(figure, entries, top=top - 0.05 - 0.25 * index)
+    step = (WIDTH - LEFT - right + 0.25) / columns
+    wide, high = step - 0.25, height - FOOT - title
+    panels = []
+    for i in range(count):
+        row, column = divmod(i, columns)
+        low = FOOT + (rows - 1 - row) * height
+        axes = add_axes_at(figure, (LEFT + column * step, low, wide, high))
+        axes.set_ylim(0, 1)
+        if column:
+            axes.set_yticks(())
+        else:
+            axes.set_yticks((0, 0.25, 0.5, 0.75, 1), ("0", "25", "50", "75", "100"))
+            axes.set_ylabel(label, fontsize=NORMAL)
+        axes.xaxis.set_label_coords(0.5, -0.28 / high)
+        axes.yaxis.set_label_coords(-0.42 / wide, 0.5)
+        panels.append(axes)
+    return figure, panels
+
+
+def add_axes_at(figure: Figure, box: tuple[float, float, float, float]) -> Axes:
     """Plain axes at (left, bottom, width, height) in inches."""
     height = figure.get_figheight()
     left, bottom, wide, high = box
@@ -49,55 +105,20 @@ def place(figure: Figure, box: tuple[float, float, float, float]) -> Axes:
     return axes
 
 
-def table(count: int) -> tuple[int, int]:
-    """Rows and columns for so many panels, at most five side by side."""
+def rows_and_columns(count: int) -> tuple[int, int]:
+    """Of so many panels, at most five side by side."""
     rows = math.ceil(count / 5)
     return rows, math.ceil(count / rows)
 
 
-def blank(finding: str, caption: str) -> Figure:
-    """A sheet that says in a sentence why there is nothing to draw."""
-    return new_figure(finding, caption, body=0.3)
-
-
-def grid(
-    figure: Figure,
-    count: int,
-    *,
-    label: str,
-    bottom: float,
-    height: float,
-    title: float = 0.4,
-    right: float = RIGHT,
-) -> list[Axes]:
-    """Panels in rows, with the same 0 to 100 % on every vertical axis.
+def evenly(count: int, most: int) -> NDArray[np.intp]:
+    """At most so many of the indices 0 … count - 1, evenly spread, the first and last included.
 
     Args:
-        figure: the sheet.
-        count: how many panels.
-        label: of the vertical axes, shown once a row.
-        bottom: inches below the last row's axis.
-        height: inches of one row, its title and axis included.
-        title: inches of a panel's title.
-        right: inches kept free on the right.
+        count: how many there are.
+        most: how many there is room for, at least 2.
     """
-    rows, columns = table(count)
-    step = (WIDTH - LEFT - right + 0.25) / columns
-    panels = []
-    for i in range(count):
-        row, column = divmod(i, columns)
-        low = bottom + (rows - 1 - row) * height
-        axes = place(figure, (LEFT + column * step, low, step - 0.25, height - bottom - title))
-        axes.set_ylim(0, 1)
-        if column:
-            axes.set_yticks(())
-        else:
-            axes.set_yticks((0, 0.25, 0.5, 0.75, 1), ("0", "25", "50", "75", "100"))
-            axes.set_ylabel(label, fontsize=NORMAL)
-        axes.xaxis.set_label_coords(0.5, -0.28 / (height - bottom - title))
-        axes.yaxis.set_label_coords(-0.42 / (step - 0.25), 0.5)
-        panels.append(axes)
-    return panels
+    return np.linspace(0, count - 1, min(count, most)).round().astype(np.intp)
 
 
 def head(axes: Axes, title: str) -> Text:
@@ -115,7 +136,7 @@ def count_epochs(axes: Axes, last: int) -> None:
 
 
 def key(figure: Figure, entries: Sequence[Artist], *, top: float, left: float = LEFT) -> None:
-    """A key in one row without a frame, its upper edge `top` inches above the sheet's."""
+    """A key in one row without a frame, its upper edge `top` inches above the lower edge."""
     figure.legend(
         handles=list(entries),
         loc="upper left",
@@ -127,3 +148,8 @@ def key(figure: Figure, entries: Sequence[Artist], *, top: float, left: float = 
         borderpad=0,
         columnspacing=1.6,
     )
+
+
+def patches(colours: Mapping[str, str]) -> list[Patch]:
+    """A key's entries: an area of each colour, by its label."""
+    return [Patch(facecolor=colour, label=label) for label, colour in colours.items()]

@@ -13,12 +13,12 @@ from pipeline.plots.figure_layout import (
     LEFT,
     RIGHT,
     WIDTH,
+    add_axes_at,
     blank,
     head,
     key,
     new_figure,
-    place,
-    table,
+    rows_and_columns,
 )
 from pipeline.plots.scales import STRIP, LogScale, power_of_ten, scale_of
 from pipeline.plots.style import DEAD, FIRING, NORMAL
@@ -63,7 +63,7 @@ def draw_gradients(record: EpochRecord, title: str) -> Figure:
     layers = _layers(record)
     if not layers:
         return blank(_nothing(record), title)
-    blocks, columns = table(len(layers))
+    blocks, columns = rows_and_columns(len(layers))
     figure = new_figure(
         _finding(layers, record.epoch),
         f"{title} · a point is a unit · gradient: of its incoming weights, mean over the watched "
@@ -80,8 +80,8 @@ def draw_gradients(record: EpochRecord, title: str) -> Figure:
     for i, layer in enumerate(layers):
         row, column = divmod(i, columns)
         left, low = LEFT + column * step, (blocks - 1 - row) * BLOCK + FOOT
-        upper = place(figure, (left, low + PANEL + LOWER_HEAD, step - GAP, PANEL))
-        lower = place(figure, (left, low, step - GAP, PANEL))
+        upper = add_axes_at(figure, (left, low + PANEL + LOWER_HEAD, step - GAP, PANEL))
+        lower = add_axes_at(figure, (left, low, step - GAP, PANEL))
         _draw_units(upper, layer, layer.gradients, scales=(rates, gradients))
         _draw_units(lower, layer, layer.updates, scales=(rates, updates))
         dead = layer.states.dead

@@ -26,14 +26,14 @@ class Curve:
 
     Attributes:
         label: whose they are; empty for the only curve.
-        places: where they stand, rising, shape (n,).
+        positions: where they stand, rising, shape (n,).
         means: shares, shape (n,).
         half_widths: of their intervals; NaN draws none, shape (n,).
         singles: the values behind each mean, n arrays.
     """
 
     label: str
-    places: Floats
+    positions: Floats
     means: Floats
     half_widths: Floats
     singles: Sequence[Floats] = ()
@@ -45,8 +45,8 @@ class Scale:
 
     Attributes:
         label: what it is.
-        ticks: texts by place.
-        is_numeric: places are numbers, not names, so that lines between them mean something.
+        ticks: texts by position.
+        is_numeric: positions are numbers, not names, so that lines between them mean something.
     """
 
     label: str
@@ -55,15 +55,15 @@ class Scale:
 
     def set_on(self, axes: Axes) -> None:
         """Ticks and label; ticks that would run into each other are left out."""
-        places = sorted(self.ticks)
-        reach = max(places[-1] - places[0], 1e-9)
-        shown = [places[0]]
-        for place in places[1:]:
-            if (place - shown[-1]) / reach > 0.025 * (len(self.ticks[place]) + 1):
-                shown.append(place)
-        axes.set_xticks(shown, [self.ticks[place] for place in shown])
-        margin = 0.07 * reach if len(places) > 1 else 0.5
-        axes.set_xlim(places[0] - margin, places[-1] + margin)
+        positions = sorted(self.ticks)
+        reach = max(positions[-1] - positions[0], 1e-9)
+        shown = [positions[0]]
+        for position in positions[1:]:
+            if (position - shown[-1]) / reach > 0.025 * (len(self.ticks[position]) + 1):
+                shown.append(position)
+        axes.set_xticks(shown, [self.ticks[position] for position in shown])
+        margin = 0.07 * reach if len(positions) > 1 else 0.5
+        axes.set_xlim(positions[0] - margin, positions[-1] + margin)
         axes.set_xlabel(self.label, fontsize=NORMAL, color=INK)
 
 
@@ -94,9 +94,9 @@ def draw_means(
         # Side by side, so that no interval hides another.
         shift = 0.011 * reach * (index - (len(curves) - 1) / 2)
         _draw(axes, curve, series, scale, shift=shift)
-        for place, values in zip(curve.places, curve.singles, strict=False):
+        for position, values in zip(curve.positions, curve.singles, strict=False):
             if len(values) > 1 and len(curves) < CROWD:
-                axes.plot([place + shift] * len(values), values, **series.rings | {"alpha": 0.5})
+                axes.plot([position + shift] * len(values), values, **series.rings | {"alpha": 0.5})
     scale.set_on(axes)
     if is_logarithmic:
         _spread(axes, curves)
@@ -149,7 +149,7 @@ def _draw(axes: Axes, curve: Curve, series: Series, scale: Scale, *, shift: floa
     # A share is in [0, 1], whatever the interval's formula says.
     ends = np.minimum(widths, curve.means), np.minimum(widths, 1 - curve.means)
     axes.errorbar(
-        curve.places + shift,
+        curve.positions + shift,
         curve.means,
         yerr=np.nan_to_num(ends),
         label=curve.label,

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from numpy.typing import NDArray
 
-from pipeline.plots.figure_layout import count_epochs, head, key, new_figure, place
+from pipeline.plots.figure_layout import add_axes_at, count_epochs, head, key, new_figure
 from pipeline.plots.style import SERIES
 from pipeline.records import History, Score
 from pipeline.records.words import percent
@@ -45,7 +45,7 @@ def draw_learning_curves(
         validation_name: _columns([record.validation for record in history]),
     }
     epochs = [record.epoch for record in history]
-    panels = [place(figure, (0.6 + i * 4.6, 0.55, 4.2, 3.05)) for i in range(2)]
+    panels = [add_axes_at(figure, (0.6 + i * 4.6, 0.55, 4.2, 3.05)) for i in range(2)]
     lines = []
     for (label, columns), series in zip(curves.items(), SERIES, strict=True):
         if not np.isnan(columns[1]).all():

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -9,46 +10,66 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
+from numpy.typing import NDArray
 
-from pipeline.plots.choice import evenly
-from pipeline.plots.fates import Fates, fates
-from pipeline.plots.figure_layout import blank, count_epochs, grid, head, key, new_figure, table
+from pipeline.plots.figure_layout import blank, count_epochs, evenly, head, panel_figure, patches
 from pipeline.plots.style import ALIVE, DEAD, DEAD_MOVING, INK, PALE, SMALL
-from pipeline.records import History
+from pipeline.records import History, turnover
 from pipeline.records.words import counted
+
+Cells = NDArray[np.bool_]
 
 MOST_UNITS = 60
 # Inches: of a unit's row, and of a panel at least and at most.
 ROW, LEAST, MOST = 0.09, 1.1, 4.5
 _PALETTE = np.array([to_rgb(colour) for colour in (ALIVE, DEAD, DEAD_MOVING)])
+_STATES = {
+    "dead, its weights still": DEAD,
+    "dead, yet its weights moved": DEAD_MOVING,
+    "alive": ALIVE,
+}
 
 
-@dataclass(frozen=True)
-class _Event:
-    label: str
-    marker: str
-    face: str
-    size: float
-
-    @property
-    def look(self) -> dict[str, Any]:
-        return {
-            "linestyle": "",
-            "marker": self.marker,
-            "markersize": self.size,
-            "markerfacecolor": self.face,
-            "markeredgecolor": "white" if self.face == INK else INK,
-            "markeredgewidth": 0.6,
-        }
+def _event(label: str, marker: str, face: str, size: float) -> dict[str, Any]:
+    return {
+        "label": label,
+        "linestyle": "",
+        "marker": marker,
+        "markersize": size,
+        "markerfacecolor": face,
+        "markeredgecolor": "white" if face == INK else INK,
+        "markeredgewidth": 0.6,
+    }
 
 
 _EVENTS = {
-    "born": _Event("born dead", "s", INK, 4.5),
-    "died": _Event("died", "X", INK, 6.0),
-    "revived_by_weights": _Event("revived, own weights moved", "^", INK, 6.0),
-    "revived_by_inputs": _Event("revived, only its inputs moved", "^", "white", 5.0),
+    "born": _event("born dead", "s", INK, 4.5),
+    "died": _event("died", "X", INK, 6.0),
+    "revived_by_weights": _event("revived, own weights moved", "^", INK, 6.0),
+    "revived_by_inputs": _event("revived, only its inputs moved", "^", "white", 5.0),
 }
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """The units of one ReLU layer that were dead at the end of an epoch, the lowest row first.
+
+    First stand those that are dead at last, then the others; among them those longest dead, and
+    then those dead earliest.
+
+    Attributes:
+        name: of the layer.
+        units: how many it has, those included that were never dead.
+        dead: at each epoch's end, from the network as born on, shape (rows, epochs).
+        moved: dead, although the unit's weights moved in that epoch, shape (rows, epochs).
+        events: what happened to a unit in each epoch, or at birth, shape (rows, epochs) each.
+    """
+
+    name: str
+    units: int
+    dead: Cells
+    moved: Cells
+    events: dict[str, Cells]
 
 
 def draw_lives(history: History, title: str) -> Figure:
@@ -61,96 +82,103 @@ def draw_lives(history: History, title: str) -> Figure:
         history: the records of one network, epoch 0 first.
         title: whose they are.
     """
-    layers, last = fates(history), history[-1].epoch
-    if not any(len(one.dead) for one in layers):
+    layers, last = _layers(history), history[-1].epoch
+    rows = [len(layer.dead) for layer in layers]
+    if not any(rows):
         return blank(_nobody(layers, last), title)
-    most = min(max(len(one.dead) for one in layers), MOST_UNITS)
-    panel = min(max(ROW * most, LEAST), MOST)
-    rows, _ = table(len(layers))
-    height = panel + 1.25
-    few = (
-        f" ({MOST_UNITS} of them, evenly)" if any(len(x.dead) > MOST_UNITS for x in layers) else ""
-    )
-    figure = new_figure(
+    most = min(max(rows), MOST_UNITS)
+    few = f" ({MOST_UNITS} of them, evenly)" if max(rows) > MOST_UNITS else ""
+    figure, panels = panel_figure(
         _finding(layers, last),
         f"{title} · a row is a unit that was ever dead{few}, lowest those dead at last · states at "
         "each epoch's end, in evaluation mode on the images trained on; events stand in between",
-        body=rows * height + 0.55,
+        len(layers),
+        height=min(max(ROW * most, LEAST), MOST) + 1.25,
+        label="units ever dead",
+        keys=[patches(_STATES), [Line2D([], [], **look) for look in _EVENTS.values()]],
+        title=0.7,
     )
-    _explain(figure, rows * height + 0.5)
-    panels = grid(
-        figure, len(layers), label="units ever dead", bottom=0.55, height=height, title=0.7
-    )
-    for axes, one in zip(panels, layers, strict=True):
-        _draw_layer(axes, one, most)
+    for axes, layer in zip(panels, layers, strict=True):
+        _draw_layer(axes, layer, most)
         axes.yaxis.set_label_coords(-0.04, 0.5)
         count_epochs(axes, last)
-        head(axes, _counts(one))
+        head(axes, _counts(layer))
     return figure
 
 
-def _explain(figure: Figure, top: float) -> None:
-    looks = {
-        "dead, its weights still": DEAD,
-        "dead, yet its weights moved": DEAD_MOVING,
-        "alive": ALIVE,
-    }
-    key(figure, [Patch(facecolor=colour, label=label) for label, colour in looks.items()], top=top)
-    events = [Line2D([], [], label=event.label, **event.look) for event in _EVENTS.values()]
-    key(figure, events, top=top - 0.24)
+def _layers(history: History) -> list[_Layer]:
+    return [
+        _layer(history, index)
+        for index, layer in enumerate(history[0].layers)
+        if layer.states is not None
+    ]
 
 
-def _draw_layer(axes: Axes, one: Fates, most: int) -> None:
+def _layer(history: History, index: int) -> _Layer:
+    layers = [record.layers[index] for record in history]
+    dead = np.stack([layer.states.dead for layer in layers if layer.states is not None], axis=1)
+    turnovers = [turnover(before, after) for before, after in pairwise(layers)]
+    nothing = np.zeros(len(dead), dtype=np.bool_)
+    order = np.lexsort((dead.argmax(axis=1), -dead.sum(axis=1), ~dead[:, -1]))
+    rows = order[dead[order].any(axis=1)]
+
+    def cells(name: str) -> Cells:
+        return np.stack([nothing, *(getattr(found, name) for found in turnovers)], axis=1)[rows]
+
+    born = np.zeros_like(dead)
+    born[:, 0] = dead[:, 0]
+    return _Layer(
+        name=layers[0].name,
+        units=len(dead),
+        dead=dead[rows],
+        moved=dead[rows] & cells("moved"),
+        events={name: born[rows] if name == "born" else cells(name) for name in _EVENTS},
+    )
+
+
+def _draw_layer(axes: Axes, layer: _Layer, most: int) -> None:
     axes.set_ylim(0, most)
     axes.set_yticks(())
     axes.spines["left"].set_visible(False)
-    if not one.dead.size:
-        axes.text(
-            0.5,
-            0.05,
-            "none was ever dead",
-            ha="center",
-            transform=axes.transAxes,
-            fontsize=SMALL,
-            color=PALE,
-        )
+    if not layer.dead.size:
+        text = axes.text(0.5, 0.05, "none was ever dead", ha="center", transform=axes.transAxes)
+        text.set(fontsize=SMALL, color=PALE)
         return
-    chosen = evenly(len(one.dead), MOST_UNITS)
-    cells = np.where(one.moved, 2, one.dead)[chosen]
+    chosen = evenly(len(layer.dead), MOST_UNITS)
+    right = layer.dead.shape[1] - 0.5
     axes.imshow(
-        _PALETTE[cells],
+        _PALETTE[np.where(layer.moved, 2, layer.dead)[chosen]],
         origin="lower",
         aspect="auto",
         interpolation="nearest",
-        extent=(-0.5, one.dead.shape[1] - 0.5, 0, len(chosen)),
+        extent=(-0.5, right, 0, len(chosen)),
     )
-    axes.hlines(range(1, len(chosen)), -0.5, one.dead.shape[1] - 0.5, color="white", linewidth=1)
-    for name, event in _EVENTS.items():
-        units, epochs = np.nonzero(getattr(one, name)[chosen])
-        axes.plot(epochs - 0.5, units + 0.5, clip_on=False, **event.look)
+    axes.hlines(range(1, len(chosen)), -0.5, right, color="white", linewidth=1)
+    for name, look in _EVENTS.items():
+        units, epochs = np.nonzero(layer.events[name][chosen])
+        axes.plot(epochs - 0.5, units + 0.5, clip_on=False, **look)
     axes.set_ylim(0, most)
 
 
-def _counts(one: Fates) -> str:
-    by_weights, by_inputs = one.revived_by_weights.sum(), one.revived_by_inputs.sum()
+def _counts(layer: _Layer) -> str:
+    born, died, by_weights, by_inputs = (int(layer.events[name].sum()) for name in _EVENTS)
     return (
-        f"{one.layer}: {len(one.dead):,} of {one.units:,} units\n"
-        f"{one.born.sum():,} born dead, {one.died.sum():,} died\n"
+        f"{layer.name}: {len(layer.dead):,} of {layer.units:,} units\n"
+        f"{born:,} born dead, {died:,} died\n"
         f"revived: {by_weights:,} ▲ {by_inputs:,} △"
     )
 
 
-def _nobody(layers: Sequence[Fates], last: int) -> str:
+def _nobody(layers: Sequence[_Layer], last: int) -> str:
     if not layers:
         return "No ReLU, so no unit can be dead"
     after = f", and none died in {counted(last, 'epoch')}" if last else ""
     return f"No unit was born dead{after}"
 
 
-def _finding(layers: Sequence[Fates], last: int) -> str:
-    kinds = ("born", "died", "revived_by_weights", "revived_by_inputs")
+def _finding(layers: Sequence[_Layer], last: int) -> str:
     born, died, by_weights, by_inputs = (
-        sum(int(getattr(one, kind).sum()) for one in layers) for kind in kinds
+        sum(int(layer.events[name].sum()) for layer in layers) for name in _EVENTS
     )
     dead = f"{counted(born, 'unit')} born dead"
     if not last:

@@ -35,7 +35,7 @@ class RenderPool:
         """Draw in the processes of a pool, opened when first asked; here if it gives None.
 
         Args:
-            open_pool: opens it; `press` gives one that is closed in time.
+            open_pool: opens it; `render_pool` gives one that is closed in time.
         """
         self._open_pool = open_pool
         self._pool: ProcessPoolExecutor | None = None
@@ -81,7 +81,7 @@ class RenderPool:
 
 @contextmanager
 def render_pool(networks: int) -> Iterator[RenderPool]:
-    """A press for the pictures of so many networks; a process for each, up to the cores.
+    """A pool for the pictures of so many networks: a process for each, up to the cores.
 
     A process starts when there is something to draw, and ends with the block, or with this process
     in whatever way that ends.

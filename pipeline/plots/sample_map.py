@@ -10,8 +10,16 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from pipeline.plots import style
-from pipeline.plots.choice import evenly
-from pipeline.plots.figure_layout import RIGHT, WIDTH, blank, head, key, new_figure, place
+from pipeline.plots.figure_layout import (
+    RIGHT,
+    WIDTH,
+    add_axes_at,
+    blank,
+    evenly,
+    head,
+    key,
+    new_figure,
+)
 from pipeline.plots.style import CHANGED, DEAD, DEAD_DROPPED, NORMAL
 from pipeline.records import CauseMap
 from pipeline.records.words import counted, percent
@@ -47,7 +55,7 @@ def draw_sample_map(maps: Sequence[CauseMap], title: str) -> Figure:
     if not maps:
         return blank("No ReLU, so no unit is ever closed", title)
     samples = min(maps[0].causes.shape[1], MOST_SAMPLES)
-    heights = [max(ROW * min(one.dead.size, MOST_UNITS), LEAST) for one in maps]
+    heights = [max(ROW * min(cause_map.dead.size, MOST_UNITS), LEAST) for cause_map in maps]
     body = sum(heights) + TITLE * len(maps) + 0.8
     figure = new_figure(
         _finding(maps),
@@ -58,22 +66,27 @@ def draw_sample_map(maps: Sequence[CauseMap], title: str) -> Figure:
     _explain(figure, body)
     wide = (WIDTH - MARGIN - RIGHT - 2 * GAP) / 3
     low = body - 0.52
-    for one, height in zip(maps, heights, strict=True):
+    for cause_map, height in zip(maps, heights, strict=True):
         low -= TITLE + height
-        for i, (cells, text) in enumerate(zip(_cells(one), _heads(one), strict=True)):
-            axes = place(figure, (MARGIN + i * (wide + GAP), low, wide, height))
+        for i, (cells, text) in enumerate(zip(_cells(cause_map), _heads(cause_map), strict=True)):
+            axes = add_axes_at(figure, (MARGIN + i * (wide + GAP), low, wide, height))
             _draw_cells(axes, cells[:, :samples])
             head(axes, text)
     for axes in figure.axes[-3:]:
         axes.set_xlabel(f"{samples} images", fontsize=NORMAL)
-    for axes, one in zip(figure.axes[::3], maps, strict=True):
-        axes.set_ylabel(_count(one), fontsize=NORMAL)
+    for axes, cause_map in zip(figure.axes[::3], maps, strict=True):
+        axes.set_ylabel(_count(cause_map), fontsize=NORMAL)
     return figure
 
 
 def _explain(figure: Figure, body: float) -> None:
     looks = list(style.CAUSE_LOOKS.values())
-    key(figure, [Patch(facecolor=x.colour, label=x.label) for x in looks], top=body, left=MARGIN)
+    key(
+        figure,
+        [Patch(facecolor=look.colour, label=look.label) for look in looks],
+        top=body,
+        left=MARGIN,
+    )
     others = [
         Patch(facecolor=DEAD, label="closed in a dead unit"),
         Patch(facecolor=DEAD_DROPPED, label="the same, and dropped"),
@@ -82,17 +95,17 @@ def _explain(figure: Figure, body: float) -> None:
     key(figure, others, top=body - 0.24, left=MARGIN)
 
 
-def _cells(one: CauseMap) -> NDArray[np.intp]:
+def _cells(cause_map: CauseMap) -> NDArray[np.intp]:
     """Rows of the palette, shape (3, units drawn, samples), the lowest unit first."""
-    is_closed = one.is_closed[:2]
-    order = np.lexsort(((~is_closed).sum(axis=(0, 1)), ~one.dead))
+    is_closed = cause_map.is_closed[:2]
+    order = np.lexsort(((~is_closed).sum(axis=(0, 1)), ~cause_map.dead))
     chosen = order[evenly(order.size, MOST_UNITS)]
-    first, second = one.causes[:2].astype(np.intp)
+    first, second = cause_map.causes[:2].astype(np.intp)
     both = np.where(is_closed[0], _INACTIVE, _ACTIVE)
     both[is_closed[0] != is_closed[1]] = _CHANGED
     cells = np.stack([first, second, both])[:, :, chosen]
     in_a_dead_unit = np.where(cells < len(_IN_A_DEAD_UNIT), _IN_A_DEAD_UNIT[cells % 4], cells)
-    return np.where(one.dead[chosen], in_a_dead_unit, cells).swapaxes(1, 2)
+    return np.where(cause_map.dead[chosen], in_a_dead_unit, cells).swapaxes(1, 2)
 
 
 def _draw_cells(axes: Axes, cells: NDArray[np.intp]) -> None:
@@ -102,18 +115,18 @@ def _draw_cells(axes: Axes, cells: NDArray[np.intp]) -> None:
     axes.spines[:].set_visible(False)
 
 
-def _count(one: CauseMap) -> str:
-    units = one.dead.size
+def _count(cause_map: CauseMap) -> str:
+    units = cause_map.dead.size
     if units > MOST_UNITS:
         return f"{MOST_UNITS} of {units:,} units"
     return counted(units, "unit")
 
 
-def _heads(one: CauseMap) -> tuple[str, str, str]:
+def _heads(cause_map: CauseMap) -> tuple[str, str, str]:
     return (
-        f"{one.layer}, first pass: {one.dead.sum():,} of {one.dead.size:,} dead",
-        f"second pass: dropout differs in {percent(_changed(one.is_dropped), 0)}",
-        f"both passes: ReLU differs in {percent(_changed(one.is_closed), 0)}",
+        f"{cause_map.layer}, first pass: {cause_map.dead.sum():,} of {cause_map.dead.size:,} dead",
+        f"second pass: dropout differs in {percent(_changed(cause_map.is_dropped), 0)}",
+        f"both passes: ReLU differs in {percent(_changed(cause_map.is_closed), 0)}",
     )
 
 
@@ -122,11 +135,16 @@ def _changed(cells: NDArray[np.bool_]) -> float:
 
 
 def _finding(maps: Sequence[CauseMap]) -> str:
-    pairs = [one.causes[0].size for one in maps]
-    dropped = float(np.average([_changed(one.is_dropped) for one in maps], weights=pairs))
-    closed = float(np.average([_changed(one.is_closed) for one in maps], weights=pairs))
-    dead = sum(int(one.dead.sum()) for one in maps)
-    fired = sum(int((one.dead & ~one.is_closed[:2].all(axis=(0, 1))).sum()) for one in maps)
+    pairs = [cause_map.causes[0].size for cause_map in maps]
+    dropped = float(
+        np.average([_changed(cause_map.is_dropped) for cause_map in maps], weights=pairs)
+    )
+    closed = float(np.average([_changed(cause_map.is_closed) for cause_map in maps], weights=pairs))
+    dead = sum(int(cause_map.dead.sum()) for cause_map in maps)
+    fired = sum(
+        int((cause_map.dead & ~cause_map.is_closed[:2].all(axis=(0, 1))).sum())
+        for cause_map in maps
+    )
     stripes = f"{fired:,} of {dead:,} dead units fire" if dead else "no unit is dead"
     return (
         f"Same images twice: dropout differs in {percent(dropped, 0)} of cells, "

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from pipeline.plots.figure_layout import WIDTH, new_figure, place
+from pipeline.plots.figure_layout import WIDTH, add_axes_at, new_figure
 from pipeline.plots.style import INK, SMALL, shorten
 from pipeline.plots.tile_layout import TileGrid, ratio
 
@@ -51,7 +51,7 @@ def draw_samples(images: Pixels, labels: Labels, *, classes: Sequence[str], titl
         cells, gap = (len(ids), columns), (GAP / high, GAP / TILE)
         tile_grid = TileGrid(images.shape[1:], cells, gap=gap, white=_WHITE)
         left, bottom = block * WIDTH / blocks + margin, 0.1 + (rows - len(ids)) * high
-        axes = place(figure, (left, bottom, columns * TILE, len(ids) * high))
+        axes = add_axes_at(figure, (left, bottom, columns * TILE, len(ids) * high))
         for row, i in enumerate(ids):
             for column, sample in enumerate(np.flatnonzero(labels == i)[:columns]):
                 tile_grid.put(images[sample], row, column)
@@ -83,7 +83,7 @@ def draw_class_means(
     )
     gap = (CAPTION / high, GAP / wide)
     tile_grid = TileGrid(images.shape[1:], (rows, columns), gap=gap, white=_WHITE)
-    axes = place(figure, (0.15, 0.1, columns * wide, rows * high))
+    axes = add_axes_at(figure, (0.15, 0.1, columns * wide, rows * high))
     for i, name in enumerate(classes):
         row, column = divmod(i, columns)
         if counts[i]:

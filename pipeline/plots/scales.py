@@ -40,8 +40,8 @@ class LogScale:
         """At most so many powers of ten by their position, the greatest included."""
         step = math.ceil((self.high - self.low + 1) / most)
         powers = range(self.high, self.low - 1, -step)
-        places = self._at(np.array(powers, dtype=np.float64)).tolist()
-        return dict(zip(places, powers, strict=True))
+        positions = self._at(np.array(powers, dtype=np.float64)).tolist()
+        return dict(zip(positions, powers, strict=True))
 
     def _at(self, powers: Floats) -> Floats:
         share = (powers - self.low) / (self.high - self.low)

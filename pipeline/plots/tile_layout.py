@@ -1,4 +1,4 @@
-"""White paper for tiles: drawing it once is much faster than drawing every tile."""
+"""Many small images as one: drawing it once is much faster than drawing every tile."""
 
 import math
 
@@ -8,7 +8,7 @@ from matplotlib.colors import Colormap
 from matplotlib.image import AxesImage
 from numpy.typing import NDArray
 
-# More pixels a side cannot be seen in a tile, and a sheet of them would cost memory.
+# More pixels a side cannot be seen in a tile, and many of them would cost memory.
 MOST_PIXELS = 90
 
 
@@ -23,7 +23,7 @@ class TileGrid:
         gap: tuple[float, float],
         white: np.generic,
     ) -> None:
-        """Cuts the paper.
+        """An empty grid.
 
         Args:
             shape: a tile's height and width in pixels.
@@ -51,7 +51,7 @@ class TileGrid:
         return column + left / 2, row + above / 2, 1.0, 1.0
 
     def put(self, tile: NDArray[np.generic], row: int, column: int) -> None:
-        """Prints an image into a cell."""
+        """Copies an image into a cell."""
         top, left = row * self._cell[0] + self._above, column * self._cell[1] + self._left
         bottom, right = (row + 1) * self._cell[0], (column + 1) * self._cell[1]
         self._pixels[top:bottom, left:right] = tile[:: self._thin[0], :: self._thin[1]]
@@ -59,10 +59,10 @@ class TileGrid:
     def show(
         self, axes: Axes, *, colours: str | Colormap, limits: tuple[float, float]
     ) -> AxesImage:
-        """Hangs the paper up; one step of an axis is one cell.
+        """Draws all tiles as one image; one step of an axis is one cell.
 
         Args:
-            axes: where.
+            axes: of nothing else.
             colours: from the lower limit to the upper.
             limits: the values that get the first and the last colour.
         """

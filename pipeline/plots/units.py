@@ -5,18 +5,15 @@ from matplotlib.axes import Axes
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
-from matplotlib.patches import Patch
 
 from pipeline.plots.figure_layout import (
     WIDTH,
+    add_axes_at,
     blank,
     count_epochs,
-    grid,
     head,
-    key,
-    new_figure,
-    place,
-    table,
+    panel_figure,
+    patches,
 )
 from pipeline.plots.style import DEAD, FIRING_RATES, SMALL
 from pipeline.records import History
@@ -41,18 +38,18 @@ def draw_units(history: History, title: str) -> Figure:
     }
     if not rates:
         return blank("No ReLU, so no unit can be dead", title)
-    rows, _ = table(len(rates))
     last = history[-1].epoch
-    height = 4.6 if rows == 1 else 3.4
-    figure = new_figure(
+    height = 4.6 if len(rates) <= 5 else 3.4
+    figure, panels = panel_figure(
         _finding(rates, last),
         f"{title} · a row is a unit: lowest the dead, then the once dead; measured in evaluation "
         "mode on the images trained on",
-        body=rows * height + 0.3,
-    )
-    key(figure, [Patch(facecolor=DEAD, label="dead: never fires")], top=rows * height + 0.2)
-    panels = grid(
-        figure, len(rates), label="units", bottom=0.55, height=height, title=0.6, right=1.0
+        len(rates),
+        height=height,
+        label="units",
+        keys=[patches({"dead: never fires": DEAD})],
+        title=0.6,
+        right=1.0,
     )
     for axes, (name, layer) in zip(panels, rates.items(), strict=True):
         image = _draw_layer(axes, layer, last)
@@ -87,7 +84,7 @@ def _draw_layer(axes: Axes, rates: Floats, last: int) -> AxesImage:
 
 
 def _scale(figure: Figure, image: AxesImage, height: float) -> None:
-    axes = place(figure, (WIDTH - 0.8, 0.55, 0.15, height))
+    axes = add_axes_at(figure, (WIDTH - 0.8, 0.55, 0.15, height))
     figure.colorbar(image, cax=axes, ticks=[0.001, 0.01, 0.1, 0.25, 0.5, 1])
     axes.set_yticklabels(["0.1", "1", "10", "25", "50", "100"], fontsize=SMALL)
     axes.set_title("fires for\n% of images", fontsize=SMALL, loc="left", y=1.0)

@@ -9,8 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 from numpy.typing import NDArray
 
-from pipeline.plots.choice import evenly
-from pipeline.plots.figure_layout import RIGHT, WIDTH, key, new_figure, place
+from pipeline.plots.figure_layout import RIGHT, WIDTH, add_axes_at, evenly, key, new_figure
 from pipeline.plots.style import DEAD, INK, SMALL, WEIGHTS
 from pipeline.plots.tile_layout import TileGrid, ratio
 from pipeline.records.words import percent
@@ -57,15 +56,15 @@ def draw_first_weights(
         f"{title} · {few}{how} · a tile shows what a unit multiplies each pixel by",
         body=rows * high + 0.75,
     )
-    axes = place(figure, (MARGIN, 0.1, WIDTH - MARGIN - RIGHT, rows * high))
+    axes = add_axes_at(figure, (MARGIN, 0.1, WIDTH - MARGIN - RIGHT, rows * high))
     gap = (GAP / high, GAP / wide)
-    # Paper has whole pixels: beside an image of a few, the thinnest gap would be a wide one.
+    # The grid has whole pixels: beside an image of a few, the thinnest gap would be a wide one.
     larger = np.ones((math.ceil(LEAST_PIXELS / max(image_shape)),) * 2, dtype=np.float32)
     tiles = [np.kron(weights[unit].reshape(image_shape), larger) for unit in chosen]
     tile_grid = TileGrid(tiles[0].shape, (rows, COLUMNS), gap=gap, white=np.float32(math.nan))
     for i, tile in enumerate(tiles):
         tile_grid.put(tile, *divmod(i, COLUMNS))
-    _hang(figure, axes, tile_grid, weights=weights)
+    _draw_tiles(figure, axes, tile_grid, weights=weights)
     if states is not None:
         _frame(axes, tile_grid, np.flatnonzero(states.dead[chosen]))
         _label_rows(axes, states.firing_rate[chosen])
@@ -74,23 +73,23 @@ def draw_first_weights(
     return figure
 
 
-def _hang(
+def _draw_tiles(
     figure: Figure, axes: Axes, tile_grid: TileGrid, *, weights: NDArray[np.floating]
 ) -> None:
-    """The paper and, above its right end, the scale of its colours."""
+    """The tiles and, above their right end, the scale of their colours."""
     sizes = np.abs(weights[np.isfinite(weights)])
     end = float(np.quantile(sizes, QUANTILE) or sizes.max()) if sizes.any() else 1.0
     image = tile_grid.show(axes, colours=WEIGHTS, limits=(-end, end))
     top = figure.get_figheight() * axes.get_position().y1
-    scale = place(figure, (WIDTH - RIGHT - 2.3, top + 0.4, 2.0, 0.14))
+    scale = add_axes_at(figure, (WIDTH - RIGHT - 2.3, top + 0.4, 2.0, 0.14))
     figure.colorbar(image, cax=scale, orientation="horizontal")
     labels = [f"\u2212{end:.2g} or less", "0", f"{end:.2g} or more"]
     scale.set_xticks([-end, 0, end], labels, fontsize=SMALL)
 
 
-def _frame(axes: Axes, tile_grid: TileGrid, places: NDArray[np.intp]) -> None:
-    for place_ in places:
-        left, top, width, height = tile_grid.frame(*divmod(int(place_), COLUMNS))
+def _frame(axes: Axes, tile_grid: TileGrid, tiles: NDArray[np.intp]) -> None:
+    for tile in tiles:
+        left, top, width, height = tile_grid.frame(*divmod(int(tile), COLUMNS))
         axes.add_patch(Rectangle((left, top), width, height, clip_on=False, **FRAME))
 
 

@@ -12,7 +12,7 @@ from why_zero.records import Floats
 
 
 def draw_zero_rates(
-    places: Floats,
+    positions: Floats,
     shares: Floats,
     scale: Scale,
     *,
@@ -23,7 +23,7 @@ def draw_zero_rates(
     """Bars of the causes at each place, dots for all zeros with their intervals, and a line.
 
     Args:
-        places: where the bars stand: drop rates, or 0, 1, 2 … for other groups, rising, shape (n,).
+        positions: of the bars: drop rates, or 0, 1, 2 … for other groups, rising, shape (n,).
         shares: of the four causes in the order of `CAUSE_LOOKS`, shape (n, 4); NaN leaves a gap.
         scale: of the horizontal axis.
         measured: mean shares of zeros and the half widths of their intervals, each shape (n,).
@@ -33,18 +33,20 @@ def draw_zero_rates(
     axes = panel(title, width=NARROW)
     scale.set_on(axes)
     low, high = axes.get_xlim()
-    gap = np.diff(places).min(initial=(high - low) / 4)
+    gap = np.diff(positions).min(initial=(high - low) / 4)
     width = max(0.6 * float(gap), 0.012 * (high - low))
     tops = np.nan_to_num(shares).cumsum(axis=1)
     for index, look in enumerate(CAUSE_LOOKS.values()):
         heights = np.nan_to_num(shares[:, index])
-        axes.bar(places, heights, width, bottom=tops[:, index] - heights, **look.fill)
+        axes.bar(positions, heights, width, bottom=tops[:, index] - heights, **look.fill)
     for colour, thickness in (("white", 2.8), (INK, 1.5)):
         if scale.is_numeric:
-            axes.plot(places, expected, color=colour, linewidth=thickness)
-        axes.hlines(expected, places - width / 2, places + width / 2, colour, linewidth=thickness)
+            axes.plot(positions, expected, color=colour, linewidth=thickness)
+        axes.hlines(
+            expected, positions - width / 2, positions + width / 2, colour, linewidth=thickness
+        )
     axes.errorbar(
-        places,
+        positions,
         measured[0],
         yerr=np.nan_to_num(measured[1]),
         linestyle="",

@@ -15,7 +15,7 @@ from pipeline.config.recipe import Recipe
 from pipeline.data import ImageData
 from pipeline.markdown import description
 from pipeline.plots import RenderPool
-from pipeline.plots.choice import evenly
+from pipeline.plots.figure_layout import evenly
 from pipeline.records import CauseMap, EpochRecord, History, Score
 from pipeline.records import history as histories
 from pipeline.records.result import Result

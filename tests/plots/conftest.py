@@ -209,5 +209,5 @@ def finding() -> Callable[[Figure], str]:
 
 @pytest.fixture(scope="session")
 def is_cut() -> Callable[[Figure], bool]:
-    """Whether something drawn reaches the sheet's edge, or a label lies beyond it."""
+    """Whether something drawn reaches the figure's edge, or a label lies beyond it."""
     return reaches_the_edge

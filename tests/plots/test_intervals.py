@@ -18,7 +18,7 @@ PLACES = np.array([0.0, 0.2, 0.5])
 def curve(label: str = "", half_widths: tuple[float, ...] = (0.01, 0.02, 0.03)) -> plots.Curve:
     return plots.Curve(
         label=label,
-        places=PLACES,
+        positions=PLACES,
         means=np.array([0.9, 0.95, 0.8]),
         half_widths=np.array(half_widths),
         singles=[np.array([mean - 0.01, mean + 0.01]) for mean in (0.9, 0.95, 0.8)],

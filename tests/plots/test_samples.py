@@ -11,16 +11,16 @@ from pipeline import plots
 TITLE = "relu+dropout p=0.5 seed 0"
 
 
-def test_samples_are_the_first_of_each_class_on_white_paper(
+def test_samples_are_the_first_of_each_class_on_white(
     words: Callable[[Figure], str], finding: Callable[[Figure], str]
 ) -> None:
     images = np.arange(4, dtype=np.uint8)[:, None, None] * np.ones((2, 3), dtype=np.uint8)
     figure = plots.draw_samples(
         images, np.array([1, 0, 1, 1]), classes=("a", "b", "none"), title=TITLE
     )
-    paper = figure.axes[0].images[0].get_array()
-    rows, columns = 3, paper.shape[1] // 4
-    cells = paper.reshape(rows, 3, columns, 4)[:, 1:, :, 1:]  # a gap of one pixel above and left
+    pixels = figure.axes[0].images[0].get_array()
+    rows, columns = 3, pixels.shape[1] // 4
+    cells = pixels.reshape(rows, 3, columns, 4)[:, 1:, :, 1:]  # a gap of one pixel above and left
     assert cells[:, 0, :3, 0].tolist() == [[1, 255, 255], [0, 2, 3], [255, 255, 255]]
     assert (cells == cells[:, :1, :, :1]).all()
     assert finding(figure) == "4 images of 2 x 3 pixels, 3 classes: 0 to 3 a class"
@@ -30,8 +30,8 @@ def test_samples_are_the_first_of_each_class_on_white_paper(
 def test_class_means_are_pixel_by_pixel() -> None:
     images = np.array([[[0, 10]], [[100, 30]], [[7, 9]]], dtype=np.uint8)
     figure = plots.draw_class_means(images, np.array([0, 0, 1]), classes=("a", "b"), title=TITLE)
-    paper = figure.axes[0].images[0].get_array()
-    assert paper[-1].tolist() == [255, 50, 20, 255, 7, 9]
+    pixels = figure.axes[0].images[0].get_array()
+    assert pixels[-1].tolist() == [255, 50, 20, 255, 7, 9]
 
 
 @pytest.mark.parametrize("draw", [plots.draw_samples, plots.draw_class_means])

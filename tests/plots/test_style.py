@@ -145,7 +145,7 @@ def test_a_cause_has_the_same_colour_in_every_figure(
         assert [to_hex(patch.get_facecolor()).upper() for patch in patches] == expected
 
 
-def test_an_image_has_the_sheet_s_pixels_in_three_colours(two_epochs: list[EpochRecord]) -> None:
+def test_an_image_has_the_figure_s_pixels_in_three_colours(two_epochs: list[EpochRecord]) -> None:
     figure = plots.draw_causes(two_epochs, TITLE)
     image = plots.to_image(figure)
     assert image.dtype == np.uint8
