@@ -4,7 +4,14 @@ from pipeline.plots.causes import draw_causes
 from pipeline.plots.confusion import draw_confusion
 from pipeline.plots.firing import draw_firing_rates, film_firing_rates
 from pipeline.plots.gradients import draw_gradients
-from pipeline.plots.intervals import CROWD, Curve, Scale, draw_means, draw_shares
+from pipeline.plots.intervals import (
+    CROWD,
+    Curve,
+    Scale,
+    draw_means,
+    draw_shares,
+    draw_zero_rates,
+)
 from pipeline.plots.learning import draw_learning_curves
 from pipeline.plots.life import draw_lives
 from pipeline.plots.panels import to_svg
@@ -15,7 +22,6 @@ from pipeline.plots.samples import draw_class_means, draw_samples
 from pipeline.plots.style import CAUSE_LOOKS, CURVES, STATES, to_image, to_png
 from pipeline.plots.units import draw_units
 from pipeline.plots.weights import draw_first_weights
-from pipeline.plots.zero_rates import draw_zero_rates
 
 __all__ = [
     "CAUSE_LOOKS",

@@ -19,10 +19,6 @@ def draw_firing_rates(record: EpochRecord, title: str) -> Figure:
     """A panel a ReLU layer: its units' firing rates, sorted, dead and always-on ones marked.
 
     Axes and places are the same for every epoch of a network, so that a slider animates them.
-
-    Args:
-        record: one epoch.
-        title: whose it is.
     """
     layers = _relu_layers(record)
     if not layers:
@@ -51,10 +47,6 @@ def film_firing_rates(history: History, title: str) -> list[NDArray[np.uint8]]:
     """The pixels of `draw_firing_rates` for each record, shape (height, width, 3).
 
     Axes, ticks and key stay; only bars, spines before them and headings are drawn for each.
-
-    Args:
-        history: records of one network, at least one.
-        title: whose they are.
     """
     figure = draw_firing_rates(history[0], title)
     canvas = FigureCanvasAgg(figure)

@@ -1,8 +1,7 @@
 """The figure of who learns: each unit's gradient and update against how often it fires."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -40,11 +39,7 @@ _DEAD: dict[str, Any] = {
 }  # fmt: skip
 
 
-Scales = tuple[LogScale, LogScale]
-
-
-@dataclass(frozen=True)
-class _Layer:
+class _Layer(NamedTuple):
     name: str
     states: UnitStates
     gradients: Floats
@@ -55,10 +50,6 @@ def draw_gradients(record: EpochRecord, title: str) -> Figure:
     """A point a unit, a column a ReLU layer: gradient norm and update size by firing rate.
 
     Exact zeros stand in grey strips beside the logarithmic axes.
-
-    Args:
-        record: one epoch; before training there is neither gradient nor update.
-        title: whose it is.
     """
     layers = _layers(record)
     if not layers:
@@ -82,8 +73,8 @@ def draw_gradients(record: EpochRecord, title: str) -> Figure:
         left, low = LEFT + column * step, (blocks - 1 - row) * BLOCK + FOOT
         upper = add_axes_at(figure, (left, low + PANEL + LOWER_HEAD, step - GAP, PANEL))
         lower = add_axes_at(figure, (left, low, step - GAP, PANEL))
-        _draw_units(upper, layer, layer.gradients, scales=(rates, gradients))
-        _draw_units(lower, layer, layer.updates, scales=(rates, updates))
+        _draw_units(upper, layer.states, layer.gradients, rates, gradients)
+        _draw_units(lower, layer.states, layer.updates, rates, updates)
         dead = layer.states.dead
         count = f"{layer.name}: {dead.sum():,} of {dead.size:,} dead"
         head(upper, f"{count}\ndead, no gradient: {(layer.gradients[dead] == 0).sum():,}")
@@ -106,22 +97,23 @@ def _layers(record: EpochRecord) -> list[_Layer]:
     ]
 
 
-def _draw_units(axes: Axes, layer: _Layer, sizes: Floats, *, scales: Scales) -> None:
+def _draw_units(
+    axes: Axes, states: UnitStates, sizes: Floats, rate_scale: LogScale, size_scale: LogScale
+) -> None:
     axes.axvspan(0, STRIP, color=STRIP_COLOUR, linewidth=0)
     axes.axhspan(0, STRIP, color=STRIP_COLOUR, linewidth=0)
     # The R2 sequence (Roberts 2018) fills the corner where both are 0 evenly, drawing nothing.
     spread = np.outer((0.7548776662, 0.5698402910), np.arange(sizes.size)) % 1
-    x = scales[0].positions(layer.states.firing_rate, spread[0])
-    y = scales[1].positions(sizes, spread[1])
-    dead = layer.states.dead
-    axes.plot(x[~dead], y[~dead], **_LIVE)
-    axes.plot(x[dead], y[dead], **_DEAD)
+    x = rate_scale.positions(states.firing_rate, spread[0])
+    y = size_scale.positions(sizes, spread[1])
+    axes.plot(x[~states.dead], y[~states.dead], **_LIVE)
+    axes.plot(x[states.dead], y[states.dead], **_DEAD)
     axes.set_xlim(0, 1.02)
     axes.set_ylim(0, 1.02)
-    rates = scales[0].ticks(4)
+    rates = rate_scale.ticks(4)
     labels = [f"{100 * 10.0**power:g}" for power in rates.values()]
     axes.set_xticks([STRIP / 2, *rates], ["0", *labels])
-    axes.set_yticks([STRIP / 2, *scales[1].ticks(6)], ())
+    axes.set_yticks([STRIP / 2, *size_scale.ticks(6)], ())
 
 
 def _label_sizes(axes: Axes, scale: LogScale, label: str) -> None:

@@ -1,16 +1,15 @@
-"""Panels of means with their intervals, and the single values behind them."""
+"""Panels of means with their intervals, the single values behind them, and causes of zeros."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
-from pipeline.plots.panels import HEIGHT, LINE, NARROW, panel
-from pipeline.plots.style import CURVES, INK, NORMAL, SMALL, Series
+from pipeline.plots.panels import LINE, NARROW, panel
+from pipeline.plots.style import CAUSE_LOOKS, CURVES, INK, NORMAL, SMALL, Series
 from why_zero.records import Floats
 
 # Digits at the ticks of a logarithmic axis: the first that give three ticks are taken.
@@ -82,13 +81,8 @@ def draw_means(
         title: what is measured.
         is_logarithmic: the vertical axis spreads small shares.
     """
-    keys = len(curves) if len(curves) > 1 else 0
-    extra = LINE * keys
-    axes = panel(title, height=HEIGHT + extra)
-    figure = cast("Figure", axes.figure)
-    box = axes.get_position()
-    low = (box.y0 * (HEIGHT + extra) + extra) / (HEIGHT + extra)
-    axes.set_position((box.x0, low, box.width, box.y1 - low))
+    has_key = len(curves) > 1
+    figure, axes = panel(title, below=LINE * len(curves) if has_key else 0.0)
     reach = max(scale.ticks) - min(scale.ticks)
     for index, (curve, series) in enumerate(zip(curves, CURVES, strict=False)):
         # Side by side, so that no interval hides another.
@@ -100,9 +94,8 @@ def draw_means(
     scale.set_on(axes)
     if is_logarithmic:
         _spread(axes, curves)
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.4g}"))
-    axes.grid(axis="y", color="#E5E5E5")
-    if keys:
+    _show_percent(axes)
+    if has_key:
         figure.legend(
             loc="lower left",
             bbox_to_anchor=(0.02, 0.0),
@@ -131,16 +124,74 @@ def draw_shares(
         title: whose shares.
         top: of the vertical axis, the same for panels that are compared.
     """
-    axes = panel(title, width=NARROW)
+    figure, axes = panel(title, width=NARROW)
     reach = max(scale.ticks) - min(scale.ticks)
     for index, (name, curve) in enumerate(curves.items()):
         _draw(axes, curve, looks[name], scale, shift=0.014 * reach * (index - 1))
     scale.set_on(axes)
     axes.set_ylim(0, top)
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.4g}"))
+    _show_percent(axes)
     axes.set_ylabel("units (%)", fontsize=NORMAL, color=INK)
+    return figure
+
+
+def draw_zero_rates(
+    positions: Floats,
+    shares: Floats,
+    scale: Scale,
+    *,
+    measured: tuple[Floats, Floats],
+    expected: Floats,
+    title: str,
+) -> Figure:
+    """Bars of the causes at each place, dots for all zeros with their intervals, and a line.
+
+    Args:
+        positions: of the bars: drop rates, or 0, 1, 2 … for other groups, rising, shape (n,).
+        shares: of the four causes in the order of `CAUSE_LOOKS`, shape (n, 4); NaN leaves a gap.
+        scale: of the horizontal axis.
+        measured: mean shares of zeros and the half widths of their intervals, each shape (n,).
+        expected: s + p - s p, shape (n,).
+        title: whose zeros.
+    """
+    figure, axes = panel(title, width=NARROW)
+    scale.set_on(axes)
+    low, high = axes.get_xlim()
+    gap = np.diff(positions).min(initial=(high - low) / 4)
+    width = max(0.6 * float(gap), 0.012 * (high - low))
+    tops = np.nan_to_num(shares).cumsum(axis=1)
+    for index, look in enumerate(CAUSE_LOOKS.values()):
+        heights = np.nan_to_num(shares[:, index])
+        axes.bar(positions, heights, width, bottom=tops[:, index] - heights, **look.fill)
+    for colour, thickness in (("white", 2.8), (INK, 1.5)):
+        if scale.is_numeric:
+            axes.plot(positions, expected, color=colour, linewidth=thickness)
+        axes.hlines(
+            expected, positions - width / 2, positions + width / 2, colour, linewidth=thickness
+        )
+    axes.errorbar(
+        positions,
+        measured[0],
+        yerr=np.nan_to_num(measured[1]),
+        linestyle="",
+        marker="o",
+        markersize=4.5,
+        color=INK,
+        markerfacecolor="white",
+        capsize=3,
+        elinewidth=1.2,
+        zorder=4,
+    )
+    axes.set_ylim(0, 1)
+    axes.set_xlim(low - width / 2, high + width / 2)
+    axes.set_yticks((0, 0.25, 0.5, 0.75, 1), ("0", "25", "50", "75", "100"))
+    axes.set_ylabel("activations (%)", fontsize=NORMAL, color=INK)
+    return figure
+
+
+def _show_percent(axes: Axes) -> None:
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.4g}"))
     axes.grid(axis="y", color="#E5E5E5")
-    return cast("Figure", axes.figure)
 
 
 def _draw(axes: Axes, curve: Curve, series: Series, scale: Scale, *, shift: float = 0) -> None:
@@ -161,21 +212,13 @@ def _draw(axes: Axes, curve: Curve, series: Series, scale: Scale, *, shift: floa
 
 def _spread(axes: Axes, curves: Sequence[Curve]) -> None:
     """A logarithmic vertical axis over all that is drawn, with ticks at round shares."""
-    ends = [
-        part
-        for curve in curves
-        for part in (
-            curve.means - np.nan_to_num(curve.half_widths),
-            curve.means + np.nan_to_num(curve.half_widths),
-            curve.means,
-            *curve.singles,
-        )
-    ]
-    values = np.concatenate(ends)
-    known = values[np.isfinite(values) & (values > 0)]
+    means = np.concatenate([curve.means for curve in curves])
+    halves = np.nan_to_num(np.concatenate([curve.half_widths for curve in curves]))
+    singles = [values for curve in curves for values in curve.singles]
+    drawn = np.concatenate([means - halves, means + halves, means, *singles])
+    known = drawn[np.isfinite(drawn) & (drawn > 0)]
     low, high = known.min(initial=1), min(known.max(initial=_LEAST) * 1.08, 1)
     # An interval that reaches 0 would stretch the axis without end.
-    means = np.concatenate([curve.means for curve in curves])
     low = max(min(low, high) / 1.08, np.where(means > 0, means, 0).min() / 4)
     # In this order: a scale that changes fits its limits anew, and warns where all values agree.
     axes.set_ylim(low, high)

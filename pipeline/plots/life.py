@@ -77,10 +77,6 @@ def draw_lives(history: History, title: str) -> Figure:
 
     A dead unit's cell says whether its weights moved in that epoch all the same: then it may come
     back by itself; otherwise only what feeds it can wake it.
-
-    Args:
-        history: the records of one network, epoch 0 first.
-        title: whose they are.
     """
     layers, last = _layers(history), history[-1].epoch
     rows = [len(layer.dead) for layer in layers]

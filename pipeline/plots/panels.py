@@ -14,23 +14,32 @@ _LEFT, _RIGHT, _BOTTOM, _TOP, _BARE = 0.62, 0.15, 0.52, 0.36, 0.1
 LINE = 0.165  # of a key below the axes
 
 
-def panel(title: str, *, width: float = WIDTH, height: float = HEIGHT, left: float = _LEFT) -> Axes:
-    """The axes of a new figure, which `axes.figure` gives, with a title above its left edge.
+def panel(
+    title: str,
+    *,
+    width: float = WIDTH,
+    height: float = HEIGHT,
+    left: float = _LEFT,
+    below: float = 0.0,
+) -> tuple[Figure, Axes]:
+    """A new figure and its axes, with a title above their left edge.
 
     Args:
         title: what it shows; empty leaves no room for one.
         width: of the figure, in inches.
-        height: of the figure, in inches.
+        height: of the figure without what is below, in inches.
         left: inches for the labels of the vertical axis.
+        below: inches for a key below the axes.
     """
-    figure = Figure(figsize=(width, height), dpi=100, facecolor="white")
+    whole = height + below
+    figure = Figure(figsize=(width, whole), dpi=100, facecolor="white")
     top = _TOP if title else _BARE
-    box = (left / width, _BOTTOM / height, (width - left - _RIGHT) / width)
-    axes = figure.add_axes((*box, (height - _BOTTOM - top) / height))
+    box = (left / width, (_BOTTOM + below) / whole, (width - left - _RIGHT) / width)
+    axes = figure.add_axes((*box, (height - _BOTTOM - top) / whole))
     axes.tick_params(labelsize=SMALL, colors=INK)
     axes.spines[["top", "right"]].set_visible(False)
     axes.set_title(title, loc="left", y=1.0, fontsize=NORMAL, color=INK, parse_math=False)
-    return axes
+    return figure, axes
 
 
 def to_svg(figure: Figure, name: str) -> str:

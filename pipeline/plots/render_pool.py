@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack, contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from typing import ParamSpec, TypeVar
 
@@ -29,17 +29,17 @@ _logger = logging.getLogger(__name__)
 
 
 class RenderPool:
-    """Takes things to draw, and gives each when it is asked for."""
+    """Takes things to draw, and gives each when it is asked for.
 
-    def __init__(self, open_pool: Callable[[], ProcessPoolExecutor | None]) -> None:
-        """Draw in the processes of a pool, opened when first asked; here if it gives None.
+    Processes start when there is something to draw. Where none can be started, or one has died,
+    things are drawn here.
+    """
 
-        Args:
-            open_pool: opens it; `render_pool` gives one that is closed in time.
-        """
-        self._open_pool = open_pool
+    def __init__(self, workers: int) -> None:
+        """Draw in so many processes; `render_pool` closes them in time."""
+        self._workers = workers
         self._pool: ProcessPoolExecutor | None = None
-        self._is_open = False
+        self._has_warned = False
         self._lock = threading.Lock()
 
     def submit(self, draw: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Callable[[], T]:
@@ -51,15 +51,10 @@ class RenderPool:
             kwargs: likewise.
         """
         here = partial(draw, *args, **kwargs)
-        with self._lock:
-            if not self._is_open:
-                self._pool, self._is_open = self._open_pool(), True
-            pool = self._pool
-        if pool is None:
-            return here
         try:
-            drawn = pool.submit(draw, *args, **kwargs)
-        except (BrokenProcessPool, OSError):  # the second: no other process can be started
+            drawn = self._processes().submit(draw, *args, **kwargs)
+        # Some containers have no semaphores for a pool, or let no other process be started.
+        except (BrokenProcessPool, OSError, NotImplementedError, ImportError):
             return here
         return lambda: self._result(drawn, here)
 
@@ -69,13 +64,28 @@ class RenderPool:
         """Have a figure drawn as a PNG file; else as `submit`."""
         return self.submit(_png, draw, *args, **kwargs)
 
+    def close(self) -> None:
+        """End the processes, and with them what nobody has asked for."""
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+
+    def _processes(self) -> ProcessPoolExecutor:
+        with self._lock:
+            if self._pool is None:
+                # Not by a fork: what has started torch's threads, or CUDA, cannot go on in a copy.
+                spawn = multiprocessing.get_context("spawn")
+                self._pool = ProcessPoolExecutor(
+                    self._workers, mp_context=spawn, initializer=_begin
+                )
+            return self._pool
+
     def _result(self, drawn: "Future[T]", here: Callable[[], T]) -> T:
         try:
             return drawn.result()
         except BrokenProcessPool as error:
-            if self._pool is not None:
+            if not self._has_warned:
                 _logger.warning("Pictures are drawn one by one from here on: %s", error)
-                self._pool = None
+                self._has_warned = True
             return here()
 
 
@@ -83,29 +93,11 @@ class RenderPool:
 def render_pool(networks: int) -> Iterator[RenderPool]:
     """A pool for the pictures of so many networks: a process for each, up to the cores.
 
-    A process starts when there is something to draw, and ends with the block, or with this process
-    in whatever way that ends.
+    The processes end with the block, or with this process in whatever way that ends.
     """
-    workers = max(1, min(networks, os.cpu_count() or 1, MOST_WORKERS))
-    with ExitStack() as ending:
-
-        def open_pool() -> ProcessPoolExecutor | None:
-            pool = _pool(workers)
-            if pool is not None:
-                ending.callback(pool.shutdown, cancel_futures=True)
-            return pool
-
-        yield RenderPool(open_pool)
-
-
-def _pool(workers: int) -> ProcessPoolExecutor | None:
-    """The processes; None where the system has no semaphores for them, as some containers."""
-    # Not by a fork: what has started torch's threads, or CUDA, cannot go on in a copy.
-    context = multiprocessing.get_context("spawn")
-    try:
-        return ProcessPoolExecutor(workers, mp_context=context, initializer=_begin)
-    except (OSError, NotImplementedError, ImportError):
-        return None
+    pool = RenderPool(max(1, min(networks, os.cpu_count() or 1, MOST_WORKERS)))
+    with closing(pool):
+        yield pool
 
 
 def _png(draw: Callable[P, Figure], /, *args: P.args, **kwargs: P.kwargs) -> bytes:

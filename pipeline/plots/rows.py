@@ -2,7 +2,6 @@
 
 import textwrap
 from collections.abc import Sequence
-from typing import cast
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -42,7 +41,7 @@ def draw_rows(
     above = [_lines(label) for label in labels]
     lines = max(map(len, above)) if is_above else 0
     step = 0.26 + _LINE * lines
-    axes = panel("", height=0.75 + step * len(labels), left=left)
+    figure, axes = panel("", height=0.75 + step * len(labels), left=left)
     rows = np.arange(len(labels))
     if origin is not None:
         # Beside its row a label leaves the line whole; above it, the line makes room.
@@ -74,7 +73,7 @@ def draw_rows(
     axes.set_xlabel(axis, fontsize=NORMAL, color=INK)
     axes.grid(axis="x", color="#E5E5E5")
     axes.set_axisbelow(True)
-    return cast("Figure", axes.figure)
+    return figure
 
 
 def _lines(label: str) -> list[str]:

@@ -6,7 +6,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from pipeline.plots import style
@@ -19,6 +18,7 @@ from pipeline.plots.figure_layout import (
     head,
     key,
     new_figure,
+    patches,
 )
 from pipeline.plots.style import CHANGED, DEAD, DEAD_DROPPED, NORMAL
 from pipeline.records import CauseMap
@@ -80,19 +80,14 @@ def draw_sample_map(maps: Sequence[CauseMap], title: str) -> Figure:
 
 
 def _explain(figure: Figure, body: float) -> None:
-    looks = list(style.CAUSE_LOOKS.values())
-    key(
-        figure,
-        [Patch(facecolor=look.colour, label=look.label) for look in looks],
-        top=body,
-        left=MARGIN,
-    )
-    others = [
-        Patch(facecolor=DEAD, label="closed in a dead unit"),
-        Patch(facecolor=DEAD_DROPPED, label="the same, and dropped"),
-        Patch(facecolor=CHANGED, label="ReLU closed it in one pass only"),
-    ]
-    key(figure, others, top=body - 0.24, left=MARGIN)
+    causes = {look.label: look.colour for look in style.CAUSE_LOOKS.values()}
+    others = {
+        "closed in a dead unit": DEAD,
+        "the same, and dropped": DEAD_DROPPED,
+        "ReLU closed it in one pass only": CHANGED,
+    }
+    key(figure, patches(causes), top=body, left=MARGIN)
+    key(figure, patches(others), top=body - 0.24, left=MARGIN)
 
 
 def _cells(cause_map: CauseMap) -> NDArray[np.intp]:

@@ -26,10 +26,6 @@ def draw_units(history: History, title: str) -> Figure:
 
     So that dead units stand together, rows are sorted from below: first those dead at last, then
     by the number of epochs a unit was dead in, then by its last firing rate.
-
-    Args:
-        history: the records of one network, epoch 0 first.
-        title: whose they are.
     """
     rates = {
         layer.name: _rates(history, i)

@@ -148,4 +148,5 @@ class EpochRecord:
     weights: Weights | None = None
 
 
+# Of one network, epoch 0 first.
 History = Sequence[EpochRecord]
