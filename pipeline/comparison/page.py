@@ -35,7 +35,7 @@ def page(
     for comparison in comparisons:
         if is_one_of_several:
             title = text.question(comparison, is_one_of_several=True)
-            body.append(f"<h2 class='contest'>{escape(title)}</h2>")
+            body.append(f"<h2 class='comparison'>{escape(title)}</h2>")
         body += writer.sections(comparison)
     if failures:
         items = [f"<li><b>{escape(name)}</b>: {escape(why)}</li>" for name, why in failures.items()]

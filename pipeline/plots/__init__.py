@@ -19,7 +19,7 @@ from pipeline.plots.render_pool import RenderPool, render_pool
 from pipeline.plots.rows import draw_rows
 from pipeline.plots.sample_map import draw_sample_map
 from pipeline.plots.samples import draw_class_means, draw_samples
-from pipeline.plots.style import CAUSE_LOOKS, CURVES, STATES, to_image, to_png
+from pipeline.plots.style import CAUSE_LOOKS, CURVES, STATES, to_png
 from pipeline.plots.units import draw_units
 from pipeline.plots.weights import draw_first_weights
 
@@ -48,7 +48,6 @@ __all__ = [
     "draw_zero_rates",
     "film_firing_rates",
     "render_pool",
-    "to_image",
     "to_png",
     "to_svg",
 ]

@@ -1,15 +1,12 @@
-"""Colours, sizes and words that all figures share, and their way to pixels."""
+"""Colours, sizes and words that all figures share, and their way to a file."""
 
 import io
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from numpy.typing import NDArray
 
 from why_zero.records import Cause
 
@@ -125,10 +122,3 @@ def to_png(figure: Figure) -> bytes:
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=_DOTS_PER_INCH)
     return file.getvalue()
-
-
-def to_image(figure: Figure) -> NDArray[np.uint8]:
-    """The figure as pixels, shape (height, width, 3)."""
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba(), dtype=np.uint8)[..., :3].copy()

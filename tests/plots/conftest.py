@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from numpy.typing import NDArray
 
-from pipeline import plots
 from pipeline.records import EpochRecord, LayerRecord, Score
 from why_zero.records import UnitStates, ZeroCauses
 
@@ -128,8 +129,14 @@ def read_finding(figure: Figure) -> str:
     return " ".join(figure.texts[0].get_text().split())
 
 
+def read_pixels(figure: Figure) -> NDArray[np.uint8]:
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba(), dtype=np.uint8)[..., :3].copy()
+
+
 def reaches_the_edge(figure: Figure) -> bool:
-    image = plots.to_image(figure)
+    image = read_pixels(figure)
     edges = [image[0], image[-1], image[:, 0], image[:, -1]]
     labels = [*figure.texts]
     for axes in figure.axes:
@@ -211,3 +218,9 @@ def finding() -> Callable[[Figure], str]:
 def is_cut() -> Callable[[Figure], bool]:
     """Whether something drawn reaches the figure's edge, or a label lies beyond it."""
     return reaches_the_edge
+
+
+@pytest.fixture(scope="session")
+def pixels() -> Callable[[Figure], NDArray[np.uint8]]:
+    """The figure as an image, shape (height, width, 3)."""
+    return read_pixels

@@ -59,5 +59,5 @@ def test_confusion_without_mistakes_says_so(
     matrix: NDArray[np.int64], expected: str, finding: Callable[[Figure], str]
 ) -> None:
     figure = plots.draw_confusion(matrix, ("a", "b"), title=TITLE)
-    plots.to_image(figure)
+    plots.to_png(figure)
     assert finding(figure) == expected

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from pipeline import plots
 from pipeline.plots import style
@@ -34,10 +35,10 @@ def test_firing_rates_show_dead_and_always_on_units_apart(
 
 
 def test_firing_rates_of_all_epochs_have_the_same_places_and_scales(
-    random_history: Callable[..., list[EpochRecord]],
+    random_history: Callable[..., list[EpochRecord]], pixels: Callable[[Figure], NDArray[np.uint8]]
 ) -> None:
     figures = [plots.draw_firing_rates(record, TITLE) for record in random_history((8, 4), 3)]
-    assert len({plots.to_image(figure).shape for figure in figures}) == 1
+    assert len({pixels(figure).shape for figure in figures}) == 1
     for one, other in combinations(figures, 2):
         for axes, twin in zip(one.axes, other.axes, strict=True):
             assert axes.get_position().bounds == twin.get_position().bounds
@@ -48,20 +49,23 @@ def test_firing_rates_of_all_epochs_have_the_same_places_and_scales(
     ("relu", "firing"), [(True, 0.3), (True, 0.02), (True, 0.98), (False, 0.3)]
 )
 def test_every_picture_is_that_of_its_epoch_drawn_alone(
-    random_history: Callable[..., list[EpochRecord]], relu: bool, firing: float
+    random_history: Callable[..., list[EpochRecord]],
+    relu: bool,
+    firing: float,
+    pixels: Callable[[Figure], NDArray[np.uint8]],
 ) -> None:
     history = random_history((12, 4), 3, relu=relu, firing=firing)
     film = plots.film_firing_rates(history, TITLE)
     assert len(film) == len(history)
     for image, record in zip(film, history, strict=True):
-        alone = plots.to_image(plots.draw_firing_rates(record, TITLE))
+        alone = pixels(plots.draw_firing_rates(record, TITLE))
         np.testing.assert_array_equal(image, alone)
 
 
 def test_one_picture_is_not_changed_by_the_next(
-    two_epochs: list[EpochRecord],
+    two_epochs: list[EpochRecord], pixels: Callable[[Figure], NDArray[np.uint8]]
 ) -> None:
     first, second = plots.film_firing_rates(two_epochs, TITLE)
-    alone = plots.to_image(plots.draw_firing_rates(two_epochs[0], TITLE))
+    alone = pixels(plots.draw_firing_rates(two_epochs[0], TITLE))
     np.testing.assert_array_equal(first, alone)
     assert (first != second).any()

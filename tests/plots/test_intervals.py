@@ -66,7 +66,7 @@ def test_several_curves_have_a_key_and_stand_side_by_side(
 def test_a_logarithmic_axis_has_ticks_whatever_the_errors_are(means: tuple[float, ...]) -> None:
     one = plots.Curve("", PLACES, np.array(means), np.full(3, math.nan))
     figure = plots.draw_means([one], RATES, title="error", is_logarithmic=True)
-    plots.to_image(figure)
+    plots.to_png(figure)
     [axes] = figure.axes
     low, high = axes.get_ylim()
     assert all(low <= mean <= high for mean in means if mean)
@@ -77,7 +77,7 @@ def test_ticks_that_would_touch_are_left_out() -> None:
     ticks = {index / 100: f"{index / 100:g}" for index in range(31)}
     one = plots.Curve("", np.array(list(ticks)), np.full(31, 0.5), np.full(31, math.nan))
     figure = plots.draw_means([one], plots.Scale("drop rate p", ticks), title="accuracy")
-    plots.to_image(figure)
+    plots.to_png(figure)
     boxes = [label.get_window_extent() for label in figure.axes[0].get_xticklabels()]
     assert all(not one.overlaps(other) for one, other in combinations(boxes, 2))
     assert len(boxes) > 4

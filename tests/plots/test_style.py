@@ -145,9 +145,11 @@ def test_a_cause_has_the_same_colour_in_every_figure(
         assert [to_hex(patch.get_facecolor()).upper() for patch in patches] == expected
 
 
-def test_an_image_has_the_figure_s_pixels_in_three_colours(two_epochs: list[EpochRecord]) -> None:
+def test_an_image_has_the_figure_s_pixels_in_three_colours(
+    two_epochs: list[EpochRecord], pixels: Callable[[Figure], NDArray[np.uint8]]
+) -> None:
     figure = plots.draw_causes(two_epochs, TITLE)
-    image = plots.to_image(figure)
+    image = pixels(figure)
     assert image.dtype == np.uint8
     assert image.shape == (int(figure.bbox.height), 960, 3)
     assert image[0, 0].tolist() == [255, 255, 255]
@@ -156,13 +158,13 @@ def test_an_image_has_the_figure_s_pixels_in_three_colours(two_epochs: list[Epoc
 
 
 def test_figures_drawn_in_threads_are_the_same_as_drawn_alone(
-    random_history: Callable[..., list[EpochRecord]],
+    random_history: Callable[..., list[EpochRecord]], pixels: Callable[[Figure], NDArray[np.uint8]]
 ) -> None:
     records = random_history((8, 4), 5)
-    alone = [plots.to_image(plots.draw_firing_rates(record, TITLE)) for record in records]
+    alone = [pixels(plots.draw_firing_rates(record, TITLE)) for record in records]
     with ThreadPoolExecutor(4) as pool:
         together = list(
-            pool.map(lambda record: plots.to_image(plots.draw_firing_rates(record, TITLE)), records)
+            pool.map(lambda record: pixels(plots.draw_firing_rates(record, TITLE)), records)
         )
     assert all(np.array_equal(one, other) for one, other in zip(alone, together, strict=True))
 

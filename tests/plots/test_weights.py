@@ -7,6 +7,7 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from pipeline import plots
 from pipeline.plots.style import DEAD, WEIGHTS
@@ -110,7 +111,9 @@ def test_images_of_any_size_fit_their_sheet_and_the_caption_counts_them(
     assert f"· {count} by firing rate ·" in words(figure)
 
 
-def test_weights_that_are_not_numbers_are_left_white() -> None:
+def test_weights_that_are_not_numbers_are_left_white(
+    pixels: Callable[[Figure], NDArray[np.uint8]],
+) -> None:
     weights = np.full((2, 4), np.nan, dtype=np.float32)
     figure = plots.draw_first_weights(weights, (2, 2), states=None, title=TITLE)
-    assert (plots.to_image(figure)[-40:-20] == 255).all()
+    assert (pixels(figure)[-40:-20] == 255).all()
