@@ -65,15 +65,15 @@ def difference_panel(pairs: Sequence[Pair], *, is_common: bool) -> tuple[str, Fi
         pairs: of these the nearest are drawn, if there are many.
         is_common: all have their first group in common, which need not be named in every row.
     """
-    known = [pair for pair in pairs if pair.difference.estimate.count]
+    known = [pair for pair in pairs if pair.difference.count]
     if not known:
         return None
-    nearest = sorted(known, key=lambda pair: abs(pair.difference.estimate.mean))[:MOST_ROWS]
+    nearest = sorted(known, key=lambda pair: abs(pair.difference.mean))[:MOST_ROWS]
     shown = [pair for pair in known if pair in nearest]
     name = "difference of accuracy (points)"
     figure = plots.draw_rows(
         [pair_label(pair, is_common=is_common) for pair in shown],
-        *_arrays([pair.difference.estimate for pair in shown]),
+        *_arrays([pair.difference for pair in shown]),
         axis=name,
         is_filled=[pair.is_told for pair in shown],
         origin=0.0,

@@ -92,7 +92,7 @@ def _difference(pair: Pair) -> dict[str, str]:
     """By how much the chosen group is better than this one."""
     found = pair.difference
     return {
-        **_interval("behind_chosen", found.estimate),
+        **_interval("behind_chosen", found),
         "behind_chosen_effect_size": _text(found.effect_size),
         "behind_chosen_p": _text(found.p_value),
         "behind_chosen_p_corrected": _text(pair.corrected),

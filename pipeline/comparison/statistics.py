@@ -41,17 +41,15 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class Difference:
-    """How much one group is above another, seed by seed.
+class Difference(Estimate):
+    """How much one group is above another, seed by seed: the mean difference with its interval.
 
     Attributes:
-        estimate: of the mean difference.
         effect_size: the mean difference over the standard deviation of the differences, for
             small samples: see `difference`; NaN with fewer than three.
         p_value: two-sided, of the paired t test; NaN with fewer than two, or all alike.
     """
 
-    estimate: Estimate
     effect_size: float
     p_value: float
 
@@ -90,17 +88,14 @@ def difference(differences: Sequence[float] | Floats) -> Difference:
         differences: one a seed that both groups have, shape (n,).
     """
     array = np.asarray(differences, dtype=np.float64)
-    mean = estimate(array)
-    spread = float(array.std(ddof=1)) if len(array) > 1 else math.nan
+    found = estimate(array)
     [p_value] = p_values(array[None]).tolist()
-    if not spread > _ROUNDING:
-        return Difference(mean, math.nan, p_value)
-    freedom = len(array) - 1
+    freedom = found.count - 1
     effect = math.nan
-    if freedom > 1:
+    if freedom > 1 and not math.isnan(found.half_width):
         log = gammaln(freedom / 2) - gammaln((freedom - 1) / 2) - math.log(freedom / 2) / 2
-        effect = mean.mean / spread * math.exp(log)
-    return Difference(mean, effect, p_value)
+        effect = found.mean / float(array.std(ddof=1)) * math.exp(log)
+    return Difference(found.mean, found.half_width, found.count, effect, p_value)
 
 
 def p_values(differences: Floats) -> Floats:

@@ -58,8 +58,8 @@ def pairs_table(pairs: Sequence[Pair], *, is_common: bool) -> Table:
     rows = [
         (
             pair_label(pair, is_common=is_common),
-            str(pair.difference.estimate.count),
-            points(pair.difference.estimate),
+            str(pair.difference.count),
+            points(pair.difference),
             signed(pair.difference.effect_size),
             probability(pair.difference.p_value),
             probability(pair.corrected),

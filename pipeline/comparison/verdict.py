@@ -86,10 +86,10 @@ def _judged(pairs: Sequence[Pair], judged: int, naming: _Naming) -> list[str]:
     """Clauses about pairs, those that can be told apart first."""
     told = [pair for pair in pairs if pair.is_told]
     hinted = [pair for pair in pairs if pair.is_told_alone and not pair.is_told]
-    several = [pair for pair in pairs if pair.difference.estimate.count > 1]
+    several = [pair for pair in pairs if pair.difference.count > 1]
     undecided = [pair for pair in several if not (pair.is_told or pair.is_told_alone)]
-    single = [pair for pair in pairs if pair.difference.estimate.count == 1]
-    apart = [pair for pair in pairs if pair.difference.estimate.count == 0]
+    single = [pair for pair in pairs if pair.difference.count == 1]
+    apart = [pair for pair in pairs if pair.difference.count == 0]
     clauses = _better(told, "is better", naming)
     chance = f", but not beyond what chance does among {judged} pairs"
     clauses += [f"{clause}{chance}" for clause in _better(hinted, "looks better", naming)]
@@ -104,7 +104,7 @@ def _judged(pairs: Sequence[Pair], judged: int, naming: _Naming) -> list[str]:
 def _better(pairs: Sequence[Pair], claim: str, naming: _Naming) -> list[str]:
     """A clause for each winner and number of seeds: than whom, and by how much."""
     clauses = []
-    sides = [(naming(_winner(pair)), pair.difference.estimate.count) for pair in pairs]
+    sides = [(naming(_winner(pair)), pair.difference.count) for pair in pairs]
     for winner, seeds in dict.fromkeys(sides):
         won = _nearest(
             [pair for pair, side in zip(pairs, sides, strict=True) if side == (winner, seeds)]
@@ -121,8 +121,8 @@ def _better(pairs: Sequence[Pair], claim: str, naming: _Naming) -> list[str]:
 
 def _undecided(pairs: Sequence[Pair], naming: _Naming) -> list[str]:
     clauses = []
-    for seeds in dict.fromkeys(pair.difference.estimate.count for pair in pairs):
-        equal = [pair for pair in pairs if pair.difference.estimate.count == seeds]
+    for seeds in dict.fromkeys(pair.difference.count for pair in pairs):
+        equal = [pair for pair in pairs if pair.difference.count == seeds]
         size = f" ({_size(equal[0])})" if len(equal) == 1 else ""
         clauses.append(f"{_sides(equal, naming)} {count(seeds, 'seed')} cannot tell{size}")
     return clauses
@@ -157,19 +157,19 @@ def _abridged(labels: Sequence[str]) -> str:
 
 
 def _winner(pair: Pair) -> Group:
-    return pair.first if pair.difference.estimate.mean >= 0 else pair.second
+    return pair.first if pair.difference.mean >= 0 else pair.second
 
 
 def _loser(pair: Pair) -> Group:
-    return pair.second if pair.difference.estimate.mean >= 0 else pair.first
+    return pair.second if pair.difference.mean >= 0 else pair.first
 
 
 def _nearest(pairs: Sequence[Pair]) -> list[Pair]:
-    return sorted(pairs, key=lambda pair: abs(pair.difference.estimate.mean))
+    return sorted(pairs, key=lambda pair: abs(pair.difference.mean))
 
 
 def _size(pair: Pair) -> str:
-    value = pair.difference.estimate
+    value = pair.difference
     size = Estimate(abs(value.mean), value.half_width, value.count)
     return percent_interval(size).replace("%", "points")
 

@@ -33,8 +33,8 @@ def test_pairs_are_compared_seed_by_seed(sweep: Sweep) -> None:
     worse, near = found.against
     assert (worse.first.label, worse.second.label) == ("0.2", "0")
     # 0.05, 0.05, 0.04, 0.05: mean 0.0475, s = 0.005, t(0.975; 3) = 3.1824.
-    assert worse.difference.estimate.mean == pytest.approx(0.0475)
-    assert worse.difference.estimate.half_width == pytest.approx(3.1824 * 0.0025, abs=1e-6)
+    assert worse.difference.mean == pytest.approx(0.0475)
+    assert worse.difference.half_width == pytest.approx(3.1824 * 0.0025, abs=1e-6)
     reference = stats.ttest_rel(ACCURACIES[0.2], ACCURACIES[0.0]).pvalue
     assert worse.difference.p_value == pytest.approx(reference)
     # The smallest of three pairs.
@@ -48,7 +48,7 @@ def test_neighbours_are_the_higher_rate_against_the_lower(sweep: Sweep) -> None:
     found = only(sweep(ACCURACIES))
     pairs = [(pair.first.label, pair.second.label) for pair in found.neighbours]
     assert pairs == [("0.2", "0"), ("0.5", "0.2")]
-    assert found.neighbours[0].difference.estimate.mean == pytest.approx(0.0475)
+    assert found.neighbours[0].difference.mean == pytest.approx(0.0475)
 
 
 def test_neighbours_stay_within_a_combination(network: Network) -> None:
@@ -87,8 +87,8 @@ def test_only_seeds_that_both_have_are_paired(network: Network) -> None:
         for seed, accuracy in ((1, 0.7), (2, 0.99), (5, 0.99))
     ]
     [pair] = only(ones + others).against
-    assert pair.difference.estimate.count == 1
-    assert pair.difference.estimate.mean == pytest.approx(0.1)
+    assert pair.difference.count == 1
+    assert pair.difference.mean == pytest.approx(0.1)
     assert math.isnan(pair.corrected)
     assert not pair.is_told
 

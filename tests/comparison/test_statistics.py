@@ -41,8 +41,8 @@ def test_interval_and_p_value_agree_with_scipy(values: list[float]) -> None:
         return
     low, high = stats.t.interval(0.95, len(array) - 1, loc=array.mean(), scale=stats.sem(array))
     found = difference(array)
-    assert found.estimate.low == pytest.approx(low, abs=1e-9)
-    assert found.estimate.high == pytest.approx(high, abs=1e-9)
+    assert found.low == pytest.approx(low, abs=1e-9)
+    assert found.high == pytest.approx(high, abs=1e-9)
     paired = stats.ttest_rel(array, np.zeros(len(array)))
     assert found.p_value == pytest.approx(paired.pvalue, abs=1e-9)
     # The interval leaves out 0 exactly where the test rejects at 5 %.
@@ -63,15 +63,15 @@ def test_two_seeds_have_an_interval_and_no_effect_size() -> None:
     found = difference([1.0, 3.0])
     assert math.isnan(found.effect_size)
     # t(0.975; 1) = 12.706, s / √2 = 1.
-    assert found.estimate.half_width == pytest.approx(12.706, abs=1e-3)
+    assert found.half_width == pytest.approx(12.706, abs=1e-3)
 
 
 @pytest.mark.parametrize("values", [[0.2, 0.2, 0.2], [0.9 - 0.8, 0.8 - 0.7], [0.3], []])
 def test_differences_without_spread_give_neither_interval_nor_p_value(values: list[float]) -> None:
     found = difference(values)
-    assert math.isnan(found.estimate.half_width)
+    assert math.isnan(found.half_width)
     assert math.isnan(found.p_value)
-    assert found.estimate.count == len(values)
+    assert found.count == len(values)
 
 
 def test_p_values_of_many_pairs_use_the_seeds_that_each_has() -> None:
