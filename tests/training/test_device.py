@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -126,7 +127,12 @@ def test_the_peak_of_memory_is_this_process_s_own() -> None:
     )
     # A fork, as every shell and `mlflow run` starts its processes: the child begins as a copy.
     started = subprocess.run(
-        [sys.executable, "-c", small], capture_output=True, text=True, check=True, close_fds=False
+        [sys.executable, "-c", small],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        check=True,
+        close_fds=False,
     )
     own, mine = float(started.stdout), devices.peak_memory_mb(CPU)
     assert 50 < own < mine - 300

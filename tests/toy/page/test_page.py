@@ -102,9 +102,9 @@ def test_both_languages_say_the_same_things_with_the_same_values() -> None:
         assert english[key].strip()
 
 
-@pytest.mark.parametrize("cause", list(style.CAUSES))
+@pytest.mark.parametrize("cause", list(style.CAUSE_LOOKS))
 def test_a_cause_has_the_colour_that_it_has_in_every_figure(cause: str) -> None:
-    look = style.CAUSES[cause]  # type: ignore[index]
+    look = style.CAUSE_LOOKS[cause]  # type: ignore[index]
     assert colour(cause) == look.colour.lower()
     if look.hatch:
         assert colour(f"{cause}-hatch") == look.hatch_colour.lower()
