@@ -48,14 +48,17 @@ def opened(bundle: Path) -> Iterator[Source]:
         yield Source(_checked(_folder_sizes(bundle)), lambda name: (bundle / name).open("rb"))
         return
     try:
-        with zipfile.ZipFile(bundle) as archive:
-            yield Source(_checked(_zip_sizes(archive)), archive.open)
+        archive = zipfile.ZipFile(bundle)
+        sizes = _checked(_zip_sizes(archive))
     except (*BROKEN, OSError) as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise PipelineError(
             f"a bundle must be a whole folder or .zip, got {bundle} ({reason.splitlines()[0]}): "
             "nothing was written; give the path that export wrote, or fetch it again"
         ) from error
+    # Outside of that: what fails in the caller's block, such as a full disk, is no damage.
+    with archive:
+        yield Source(sizes, archive.open)
 
 
 def _checked(sizes: Mapping[str, int]) -> Mapping[str, int]:

@@ -1,5 +1,6 @@
 """A bundle's folder put in its place, as a folder or a zip: whole, or not at all."""
 
+import errno
 import os
 import secrets
 import shutil
@@ -14,6 +15,8 @@ from pipeline.bundle.digests import parse_sums, sums_text
 from pipeline.bundle.files import write_text
 from pipeline.errors import PipelineError
 
+# Told without the file that was written.
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _DATE = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip knows: one bundle, one file
 
 
@@ -50,6 +53,9 @@ def new_bundle(out: Path, *, is_forced: bool) -> Iterator[Path]:
                 out.rename(work / "before")
             folder.rename(out)
     except OSError as error:
+        # Not what the caller's block meets elsewhere, such as a file that it cannot read.
+        if error.errno not in _NO_ROOM and not _is_below(error.filename, work, out):
+            raise
         raise PipelineError(
             f"a bundle must be written where there is room and a way, got {out} "
             f"({error.strerror or error}): give another place or make room"
@@ -58,6 +64,14 @@ def new_bundle(out: Path, *, is_forced: bool) -> Iterator[Path]:
         if (work / "before").exists() and not out.exists():
             (work / "before").rename(out)
         shutil.rmtree(work, ignore_errors=True)
+
+
+def _is_below(name: object, *places: Path) -> bool:
+    """Whether the file that an error names is one of these places, or lies in one."""
+    path = Path(name) if isinstance(name, str) else None
+    return path is not None and any(
+        path in (place, place.parent) or place in path.parents for place in places
+    )
 
 
 def is_bundle(path: Path) -> bool:

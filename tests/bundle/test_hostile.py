@@ -1,5 +1,6 @@
 """Bundles that are damaged, truncated or made to do harm: each is refused by the file's name."""
 
+import errno
 import io
 import json
 import os
@@ -16,7 +17,7 @@ import pytest
 import torch
 from safetensors.numpy import save_file
 
-from pipeline.bundle import archive, open_bundle
+from pipeline.bundle import archive, new_bundle, open_bundle
 from pipeline.errors import PipelineError
 
 Spoil = Callable[[Path], object]
@@ -373,3 +374,32 @@ def test_a_bundle_of_more_than_anybody_needs_is_refused_before_it_is_read(
     monkeypatch.setattr(archive, limit, 10)
     for given in (bundle, path):
         assert said in refusal(given)
+
+
+def test_a_disk_that_is_full_while_a_bundle_is_read_is_no_damage_of_the_bundle(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = packed(bundle, tmp_path / "b.zip", lambda _: None)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("pipeline.bundle.read._copy_one", full)
+    for given in (bundle, path):
+        expected = pytest.raises(PipelineError, match="there must be room for a copy")
+        with expected, open_bundle(given):
+            pass
+
+
+@pytest.mark.parametrize("name", ["b", "b.zip"])
+def test_what_the_writer_of_a_bundle_cannot_read_is_not_told_as_a_place_without_room(
+    tmp_path: Path, name: str
+) -> None:
+    with pytest.raises(FileNotFoundError), new_bundle(tmp_path / name, is_forced=False):
+        (tmp_path / "elsewhere" / "weights").read_bytes()
+    no_room = pytest.raises(PipelineError, match="where there is room")
+    with no_room, new_bundle(tmp_path / name, is_forced=False):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    with no_room, new_bundle(tmp_path / name, is_forced=False) as folder:
+        (folder / "nowhere" / "file").write_bytes(b"")
+    assert list(tmp_path.glob("*b*")) == []
