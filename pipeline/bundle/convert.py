@@ -3,6 +3,7 @@
 import importlib
 import importlib.util
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,11 +14,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pipeline.errors import PipelineError
+from pipeline.training.batches import EVALUATION_BATCH
 
 OPSET = 20
 TOLERANCE = 1e-4
 _EXTRA = ("onnx", "onnxruntime", "onnxscript")
-_BATCH = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,9 +60,10 @@ def to_onnx(network: nn.Module, images: Float32[Tensor, "images ..."]) -> OnnxMo
     """
     check_extra()
     content = _converted(network, images[:2])
+    parts = images.split(EVALUATION_BATCH)
     with torch.no_grad():
-        expected = np.concatenate([network(part).numpy() for part in images.split(_BATCH)])
-    found = _logits(content, images.numpy())
+        expected = np.concatenate([network(part).numpy() for part in parts])
+    found = _logits(content, parts)
     difference = float(np.abs(found - expected).max())
     if not difference <= TOLERANCE:
         raise PipelineError(
@@ -114,8 +116,7 @@ def _forget_where_it_was_made(model: Any) -> None:  # noqa: ANN401 - onnx may no
         del tensor.metadata_props[:]
 
 
-def _logits(content: bytes, images: NDArray[np.float32]) -> NDArray[np.float32]:
+def _logits(content: bytes, parts: Sequence[Tensor]) -> NDArray[np.float32]:
     onnxruntime = importlib.import_module("onnxruntime")
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-    parts = [images[start : start + _BATCH] for start in range(0, len(images), _BATCH)]
-    return np.concatenate([session.run(["logits"], {"images": part})[0] for part in parts])
+    return np.concatenate([session.run(["logits"], {"images": x.numpy()})[0] for x in parts])

@@ -2,7 +2,7 @@
 
 from pipeline.data.folder import read_folder
 from pipeline.data.idx import MAX_BYTES, is_idx, parse_idx, read_idx
-from pipeline.data.images import ImageData
+from pipeline.data.images import ImageData, as_input
 from pipeline.data.known import KNOWN_NAMES, class_names
 from pipeline.data.lookup import prepared
 from pipeline.data.sets import load
@@ -13,6 +13,7 @@ __all__ = [
     "KNOWN_NAMES",
     "MAX_BYTES",
     "ImageData",
+    "as_input",
     "class_names",
     "is_idx",
     "load",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Int64, UInt8
+from jaxtyping import Float32, Int64, UInt8
 from torch import Tensor
 
 from pipeline.data.paths import check_name
@@ -53,6 +53,13 @@ class ImageData:
         train = torch.bincount(self.train_labels, minlength=count).tolist()
         test = torch.bincount(self.test_labels, minlength=count).tolist()
         return dict(zip(self.classes, zip(train, test, strict=True), strict=True))
+
+
+def as_input(
+    images: UInt8[Tensor, "images height width"],
+) -> Float32[Tensor, "images 1 height width"]:
+    """Images as a network takes them: one channel, in [0, 1]."""
+    return images[:, None] / 255
 
 
 def assemble(

@@ -9,12 +9,12 @@ from jaxtyping import Float
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pipeline.data import as_input
 from pipeline.predict.answer import Answer
 from pipeline.predict.mc_dropout import MaskedAnswer, Masks, masked_answer, masked_pass
 from pipeline.predict.network import LoadedNetwork
 from pipeline.predict.unit_counts import UnitCount, count_units
-
-BATCH = 1000
+from pipeline.training.batches import EVALUATION_BATCH
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,17 +44,17 @@ def answer_images(
         names: of the images.
         images: all of the size that the network takes, 0 … 255.
     """
-    starts = range(0, len(names), BATCH)
+    starts = range(0, len(names), EVALUATION_BATCH)
     return [
         answer
-        for part in (slice(start, start + BATCH) for start in starts)
+        for part in (slice(start, start + EVALUATION_BATCH) for start in starts)
         for answer in _answers(query, names[part], np.stack(images[part]))
     ]
 
 
 def _answers(query: Query, names: Sequence[str], images: NDArray[np.uint8]) -> Iterator[Answer]:
     # As in training, so that an image of the data set gives the same bits.
-    inputs = torch.from_numpy(images)[:, None] / 255
+    inputs = as_input(torch.from_numpy(images))
     with torch.no_grad():
         logits = query.inside.network(inputs)
     units: Sequence[tuple[UnitCount, ...]] = []

@@ -12,7 +12,7 @@ from torch import nn
 
 from pipeline import plots
 from pipeline.config.recipe import Recipe
-from pipeline.data import ImageData
+from pipeline.data import ImageData, as_input
 from pipeline.markdown import description
 from pipeline.plots import RenderPool
 from pipeline.plots.figure_layout import evenly
@@ -22,7 +22,7 @@ from pipeline.records.result import Result
 from pipeline.runs.load import HISTORY
 from pipeline.tracking import Run, log_model
 from pipeline.training import device as devices
-from pipeline.training.batches import Examples
+from pipeline.training.batches import EVALUATION_BATCH, Examples
 from pipeline.training.cause_map import cause_maps
 from pipeline.training.stack import plain
 from why_zero.records import Counts
@@ -30,7 +30,6 @@ from why_zero.records import Counts
 EXAMPLES = 4
 SHOWN = 60
 MOST_IMAGES = 25
-_BATCH = 1000
 
 
 def publish(
@@ -74,7 +73,7 @@ def publish(
     # Once: a process that died while it published has logged them.
     run.metrics_once({"test/loss": test.loss, "test/accuracy": test.accuracy}, step=chosen.epoch)
     # A single image would become the only batch size that the exported graph takes.
-    example = _inputs(
+    example = as_input(
         data.test_images[:EXAMPLES].expand(max(2, len(data.test_images[:EXAMPLES])), -1, -1)
     ).numpy()
     log_model(run, network, example=example, step=chosen.epoch)
@@ -134,21 +133,18 @@ def score(network: nn.Module, data: ImageData) -> tuple[Score, Counts]:
     classes, total = len(data.classes), len(data.test_labels)
     loss, confusion = 0.0, np.zeros((classes, classes), dtype=np.int64)
     for images, labels in zip(
-        data.test_images.split(_BATCH), data.test_labels.split(_BATCH), strict=True
+        data.test_images.split(EVALUATION_BATCH),
+        data.test_labels.split(EVALUATION_BATCH),
+        strict=True,
     ):
-        logits = network(_inputs(images))
+        logits = network(as_input(images))
         loss += float(F.cross_entropy(logits, labels, reduction="sum"))
         np.add.at(confusion, (labels.numpy(), logits.argmax(-1).numpy()), 1)
     return Score(loss / total, int(confusion.trace()) / total), confusion
 
 
-def _inputs(images: torch.Tensor) -> torch.Tensor:
-    """Images as the plain network takes them: (samples, 1, height, width) in [0, 1]."""
-    return images[:, None] / 255
-
-
 def _summary(network: nn.Module, batch_size: int, data: ImageData) -> str:
-    images = _inputs(data.train_images[: min(batch_size, _BATCH)])
+    images = as_input(data.train_images[: min(batch_size, EVALUATION_BATCH)])
     return str(torchinfo.summary(network, input_data=images, verbose=0, device="cpu"))
 
 

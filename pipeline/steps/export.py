@@ -11,7 +11,7 @@ from pipeline.bundle import Contents, Rebuilt, assemble, check_extra, layout, ne
 from pipeline.config.options import ExportSettings
 from pipeline.config.settings import texts
 from pipeline.console import Console
-from pipeline.data import prepared
+from pipeline.data import as_input, prepared
 from pipeline.errors import PipelineError
 from pipeline.tracking import (
     adopted_run,
@@ -78,7 +78,7 @@ def _images(
     try:
         found = prepared(name if data == "auto" else data)
         if found.digest == digest:
-            return found.test_images[:, None] / 255, f"the test set of {name}"
+            return as_input(found.test_images), f"the test set of {name}"
         problem = f"{data if data != 'auto' else name!r} has digest {found.digest} instead"
     except PipelineError as error:
         problem = str(error)

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float32
 from torch import nn
 
-from pipeline.data import ImageData, prepared
+from pipeline.data import ImageData, as_input, prepared
 from pipeline.errors import PipelineError, UsageError
 from pipeline.records import Weights
 from pipeline.records.result import Result
@@ -56,7 +56,7 @@ class Candidate:
     def test_images(self, count: int) -> Float32[torch.Tensor, "count 1 height width"]:
         """So many test images as the network takes them, from the first on, over and over."""
         images = self.data.test_images
-        return images[torch.arange(count) % len(images)][:, None] / 255
+        return as_input(images[torch.arange(count) % len(images)])
 
 
 def candidate(run: FoundRun, tracker: Tracker) -> Candidate:
