@@ -5,7 +5,6 @@ The only room that says cuda or mps.
 
 import hashlib
 import math
-import os
 import platform
 import resource
 import sys
@@ -144,36 +143,75 @@ def _memory_limit() -> float:
         return math.inf
 
 
-GRAPHS_VARIABLE = "WHY_ZERO_CUDA_GRAPHS"
+def has_graphs(device: torch.device) -> bool:
+    """Whether the device can capture work as a CUDA graph."""
+    return device.type == "cuda"
 
 
-def captures_graphs(device: torch.device) -> bool:
-    """Whether updates are to be recorded as a CUDA graph: on CUDA, where it is asked for."""
-    return device.type == "cuda" and os.environ.get(GRAPHS_VARIABLE) == "1"
+class Graph:
+    """Work that is done again and again on tensors of one shape: captured once, then replayed.
+
+    A CUDA graph starts all kernels at once, where a small network's own starts cost more than its
+    arithmetic.
+    """
+
+    def __init__(self, device: torch.device, generators: Iterable[torch.Generator]) -> None:
+        """Capture nothing yet.
+
+        Args:
+            device: where the work is done.
+            generators: those of this device that it draws from.
+        """
+        self._device = device
+        self._generators = generators
+        self._inputs: list[Tensor] = []
+        self._replay: Callable[[], list[Tensor]] | None = None
+
+    def run(self, work: Callable[..., list[Tensor]], *inputs: Tensor) -> list[Tensor]:
+        """What the work gives for these inputs, overwritten by the next run.
+
+        The first run is done as it comes, so that whatever is made only once exists, and the
+        second is captured. Inputs of another shape, such as an epoch's last batch, are done as
+        they come.
+
+        Args:
+            work: the same at each call; it waits for nothing.
+            inputs: whose values alone may differ from call to call.
+
+        Raises:
+            PipelineError: CUDA cannot capture it.
+        """
+        if not self._inputs:
+            self._inputs = [given.clone() for given in inputs]
+            return work(*inputs)
+        if [given.shape for given in inputs] != [held.shape for held in self._inputs]:
+            return work(*inputs)
+        for held, given in zip(self._inputs, inputs, strict=True):
+            held.copy_(given)
+        if self._replay is None:
+            self._replay = capture(lambda: work(*self._inputs), self._device, self._generators)
+        return self._replay()
 
 
 def capture(
-    work: Callable[[], T], device: torch.device, sources: Iterable[torch.Generator]
+    work: Callable[[], T], device: torch.device, generators: Iterable[torch.Generator]
 ) -> Callable[[], T]:
     """What does the same work at each call: a CUDA graph, elsewhere the work itself.
 
-    A graph starts all kernels at once, where a small network's own starts cost more than its
-    arithmetic. Recording computes nothing; every call of the result does.
+    Capturing computes nothing; every call of the result does.
 
     Args:
-        work: reads and writes the same tensors whenever it is called, and waits for nothing. It
-            has been done before, so that whatever is made only once exists. Its result is
-            overwritten by the next call.
+        work: reads and writes the same tensors whenever it is called, and waits for nothing.
         device: where it computes.
-        sources: the generators of this device that it draws from.
+        generators: those of this device that it draws from.
 
     Raises:
-        PipelineError: CUDA cannot record it.
+        PipelineError: CUDA cannot capture it.
     """
-    if device.type != "cuda":
+    if not has_graphs(device):
         return work
     graph = torch.cuda.CUDAGraph()
-    for source in sources:
+    for source in generators:
         graph.register_generator_state(source)
     try:
         # Other threads may use their own devices in the meantime.
@@ -183,7 +221,7 @@ def capture(
         raise
     except RuntimeError as error:
         raise PipelineError(
-            f"CUDA must be able to record an update, got {error}: unset {GRAPHS_VARIABLE}"
+            f"CUDA must be able to capture an update, got {error}: give cuda_graphs=false"
         ) from error
 
     def replay() -> T:

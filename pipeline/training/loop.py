@@ -3,30 +3,31 @@
 Both train a stack, of one network or of many.
 """
 
-import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pipeline.config.recipe import Recipe
-from pipeline.records import Ending, EpochRecord, History, Score
+from pipeline.records import EpochRecord, History
 from pipeline.training import device as devices
 from pipeline.training.batches import Batch, Examples, batches
 from pipeline.training.mask_dead import with_mask_dead
 from pipeline.training.masks import MaskSource, RandomMasks
-from pipeline.training.measure import ScoreSum, Watch, evaluate
+from pipeline.training.measure import ScoreSum, Watch, cross_entropy, epoch_records
 from pipeline.training.stack import LayerPass, Stack
-from pipeline.training.step import CapturedStep, take_step, training_pass
-from why_zero import StateCount
+from pipeline.training.stopping import Stopping
 
 
 @dataclass(frozen=True)
 class Update:
-    """What one optimizer step saw. The parameters' `.grad` still holds its gradients.
+    """What one optimizer step saw.
+
+    Until the next update the parameters' `.grad` holds the gradients of this one, or None where
+    the step was left to a graph, which keeps them to itself.
 
     Attributes:
         batch: the samples.
@@ -49,7 +50,7 @@ def updates(
     masks: MaskSource,
     is_watched: Callable[[int], bool],
     keep_gradients: bool = False,
-    captured: CapturedStep | None = None,
+    graph: devices.Graph | None = None,
 ) -> Iterator[Update]:
     """Take one optimizer step a turn and yield what that step saw.
 
@@ -60,17 +61,37 @@ def updates(
         masks: where the dropout masks come from.
         is_watched: whether the update with this index keeps what its layers did.
         keep_gradients: watched updates also keep the gradients of z, h and y.
-        captured: takes the updates that are not watched; of the same stack, optimizer and masks.
+        graph: takes the updates that are not watched; their logits and losses are overwritten by
+            the next one. One graph serves one stack, one optimizer and one `masks`.
     """
+
+    def step(x: Tensor, target: Tensor, trace: list[LayerPass] | None = None) -> list[Tensor]:
+        kept = masks.draw(target.shape[1])
+        with _precision(stack):
+            logits = stack(x, kept, trace=trace)
+        if keep_gradients:
+            for layer in trace or ():
+                layer.retain_gradients()
+        losses = cross_entropy(logits, target)
+        optimizer.zero_grad(set_to_none=True)
+        # Each network's gradient is that of its own mean loss: the sum mixes nothing.
+        losses.mean(1).sum().backward()
+        optimizer.step()
+        return [logits.detach(), losses.detach()]
+
     for index, batch in enumerate(batches):
-        if captured is not None and not is_watched(index):
-            yield Update(batch, *captured.take_step(batch), ())
-            continue
-        trace: list[LayerPass] | None = [] if is_watched(index) else None
-        logits, losses = take_step(
-            stack, optimizer, batch, masks, trace=trace, keep_gradients=keep_gradients
-        )
-        yield Update(batch, logits, losses, trace or ())
+        trace: list[LayerPass] = []
+        if is_watched(index):
+            logits, losses = step(batch.x, batch.target, trace)
+        elif graph is None:
+            logits, losses = step(batch.x, batch.target)
+        else:
+            logits, losses = graph.run(step, batch.x, batch.target)
+            optimizer.zero_grad(set_to_none=True)  # a replay leaves those of an earlier update
+        if not keep_gradients:
+            # What still holds the autograd graph of one step would be captured with the next.
+            trace = [layer.detached() for layer in trace]
+        yield Update(batch, logits, losses, trace)
 
 
 def epochs(
@@ -80,6 +101,7 @@ def epochs(
     training: Examples,
     validation: Examples,
     so_far: Sequence[History] = (),
+    cuda_graphs: bool = True,
     heartbeat: Callable[[], None] = lambda: None,
 ) -> Iterator[tuple[EpochRecord, ...]]:
     """Train a stack and yield a record for each network that is still going, epoch by epoch.
@@ -99,20 +121,56 @@ def epochs(
         validation: what patience and the best epoch are judged by.
         so_far: each network's records, where the stack and the optimizer are those of a later
             epoch's end; training goes on behind the last of them.
+        cuda_graphs: capture an update and replay it where the device can.
         heartbeat: called with every update; whatever it raises ends the loop.
     """
-    loop = _Loop(stack, optimizer, training, validation, heartbeat)
-    members = [_Member(recipe) for recipe in stack.recipes]
-    for member, history in zip(members, so_far, strict=False):
-        member.replay(history)
-    begun = max((len(history) for history in so_far), default=0)
-    for epoch in range(begun, stack.recipes[0].epochs + 1):
-        if all(member.ending for member in members):
+    recipes, every = stack.recipes, stack.recipes[0].probe_every
+    device = stack.scales.device
+    stops = [
+        Stopping(recipe, so_far[member] if so_far else ()) for member, recipe in enumerate(recipes)
+    ]
+    masks = RandomMasks(recipes, stack.units, stream="epoch 0", device=device)
+    graph = None
+    if cuda_graphs and devices.has_graphs(device):
+        graph = devices.Graph(device, masks.generators)
+    for epoch in range(max(map(len, so_far), default=0), recipes[0].epochs + 1):
+        if all(stop.ending for stop in stops):
             return
-        records = loop.epoch(epoch)
-        going = [record for record in records if members[record.member].ending is None]
-        judged = [members[record.member].judge(record, stack) for record in going]
-        yield tuple(_with_mask_dead(judged, stack, training))
+        watch, score = Watch(stack), ScoreSum(len(recipes), device)
+        masks.restart(f"epoch {epoch}")
+        devices.synchronize(device)
+        started = time.perf_counter()
+        if epoch:
+            for update in updates(
+                stack,
+                optimizer,
+                batches=batches(recipes, training, epoch=epoch),
+                masks=masks,
+                is_watched=lambda index: every > 0 and index % every == 0,
+                graph=graph,
+            ):
+                score.add(update.logits, update.losses, update.batch.target)
+                if update.layers:
+                    watch.add(update.layers)
+                heartbeat()
+        elif every:
+            _watch_birth(stack, masks, watch, batches(recipes, training, epoch=0, every=every))
+        devices.synchronize(device)
+        seconds = time.perf_counter() - started
+        judged = [
+            stops[record.member].judge(record, stack)
+            for record in epoch_records(
+                stack,
+                epoch,
+                watch=watch,
+                train=score.scores() if epoch else None,
+                training=training,
+                validation=validation,
+                seconds=seconds,
+            )
+            if stops[record.member].ending is None
+        ]
+        yield tuple(with_mask_dead(judged, stack, training.in_order))
 
 
 def optimizer_of(stack: Stack) -> torch.optim.Optimizer:
@@ -120,154 +178,29 @@ def optimizer_of(stack: Stack) -> torch.optim.Optimizer:
     recipe = stack.recipes[0]
     rate, decay = recipe.learning_rate, recipe.weight_decay
     if recipe.optimizer == "adam":
-        is_recorded = devices.captures_graphs(stack.scales.device)
+        capturable = devices.has_graphs(stack.scales.device)
         return torch.optim.Adam(
-            stack.parameters(), lr=rate, weight_decay=decay, fused=True, capturable=is_recorded
+            stack.parameters(), lr=rate, weight_decay=decay, fused=True, capturable=capturable
         )
     return torch.optim.SGD(
         stack.parameters(), lr=rate, momentum=recipe.momentum, weight_decay=decay, fused=True
     )
 
 
-class _Loop:
-    """One epoch of every network after another: training passes, evaluations, records."""
-
-    def __init__(
-        self,
-        stack: Stack,
-        optimizer: torch.optim.Optimizer,
-        training: Examples,
-        validation: Examples,
-        heartbeat: Callable[[], None],
-    ) -> None:
-        self._stack = stack
-        self._optimizer = optimizer
-        self._training = training
-        self._validation = validation
-        self._heartbeat = heartbeat
-        self._device = training.images.device
-        self._masks = RandomMasks(
-            stack.recipes, stack.units, stream="epoch 0", device=stack.scales.device
-        )
-        self._recording = (
-            CapturedStep(stack, optimizer, self._masks)
-            if devices.captures_graphs(self._device)
-            else None
-        )
-
-    def epoch(self, epoch: int) -> list[EpochRecord]:
-        """The records of one epoch, of every network."""
-        stack = self._stack
-        watch = Watch(stack)
-        self._masks.restart(f"epoch {epoch}")
-        devices.synchronize(self._device)
-        started = time.perf_counter()
-        train = self._pass(epoch, watch) if epoch else None
-        devices.synchronize(self._device)
-        seconds = (time.perf_counter() - started) / len(stack.recipes)
-        if not epoch:
-            self._pass_at_birth(watch)
-        watch.check()
-        states = StateCount(len(stack.recipes), stack.recipes[0].widths, self._device)
-        train_eval = evaluate(stack, self._training.in_order(), states=states)
-        held_out = evaluate(stack, self._validation.in_order())
-        layers = watch.layers(states, is_trained=epoch > 0)
-        memory = devices.peak_memory_mb(self._device)
-        return [
-            EpochRecord(
-                member=member,
-                epoch=epoch,
-                layers=layers[member],
-                train=train[member] if train else None,
-                train_eval=train_eval[member],
-                validation=held_out[member],
-                epoch_seconds=seconds if train else None,
-                samples_per_second=len(self._training) / seconds if train else None,
-                peak_memory_mb=memory if train else None,
-            )
-            for member in range(len(stack.recipes))
-        ]
-
-    def _pass(self, epoch: int, watch: Watch) -> list[Score]:
-        """Every batch once, with an optimizer step each."""
-        every = self._stack.recipes[0].probe_every
-        total = ScoreSum(len(self._stack.recipes), self._device)
-        for update in updates(
-            self._stack,
-            self._optimizer,
-            batches=batches(self._stack.recipes, self._training, epoch=epoch),
-            masks=self._masks,
-            is_watched=lambda index: every > 0 and index % every == 0,
-            captured=self._recording,
-        ):
-            total.add(update.logits, update.losses, update.batch.target)
-            if update.layers:
-                watch.add(update.layers)
-            self._heartbeat()
-        return total.scores()
-
-    @torch.no_grad()
-    def _pass_at_birth(self, watch: Watch) -> None:
-        """The passes of epoch 0 that a training epoch would watch, without a step."""
-        every = self._stack.recipes[0].probe_every
-        if not every:
-            return
-        for batch in batches(self._stack.recipes, self._training, epoch=0, every=every):
-            trace: list[LayerPass] = []
-            training_pass(self._stack, batch, self._masks, trace=trace)
-            watch.add(trace)
+@torch.no_grad()
+def _watch_birth(stack: Stack, masks: MaskSource, watch: Watch, batches: Iterable[Batch]) -> None:
+    """The passes of epoch 0 that a training epoch would watch, without a step."""
+    stack.zero_grad()  # whatever they hold is not of these passes
+    for batch in batches:
+        trace: list[LayerPass] = []
+        with _precision(stack):
+            stack(batch.x, masks.draw(batch.target.shape[1]), trace=trace)
+        watch.add(trace)
 
 
-def _with_mask_dead(
-    records: list[EpochRecord], stack: Stack, training: Examples
-) -> list[EpochRecord]:
-    """The records, those of a birth or an end with their mask-dead units."""
-    is_due = [r.epoch == 0 or r.ending in {"finished", "patience"} for r in records]
-    if not any(is_due) or not stack.recipes[0].mask_passes:
-        return records
-    due = [record for record, is_one in zip(records, is_due, strict=True) if is_one]
-    others = [record for record, is_one in zip(records, is_due, strict=True) if not is_one]
-    judged = with_mask_dead(due, stack, training.in_order)
-    return sorted([*judged, *others], key=lambda record: record.member)
-
-
-class _Member:
-    """When one network stops, and which of its weights are kept."""
-
-    def __init__(self, recipe: Recipe) -> None:
-        self._recipe = recipe
-        self._best_loss = math.inf
-        self._best_epoch = 0
-        self.ending: Ending | None = None
-
-    def replay(self, history: History) -> None:
-        """Take in records that were judged before."""
-        for record in history:
-            self._take(record)
-        self.ending = history[-1].ending if history else None
-
-    def _take(self, record: EpochRecord) -> bool:
-        """Whether this is the best epoch so far."""
-        loss = record.validation.loss if record.validation else math.inf
-        is_best = loss < self._best_loss
-        if is_best:
-            self._best_loss, self._best_epoch = loss, record.epoch
-        return is_best
-
-    def judge(self, record: EpochRecord, stack: Stack) -> EpochRecord:
-        """The record with its ending, and with the weights if they are to be kept so far."""
-        is_best = self._take(record)
-        self.ending = self._ending(record)
-        is_end = self.ending in {"finished", "patience"}
-        is_kept = is_best if self._recipe.select == "best" else is_end
-        weights = stack.state(record.member) if is_kept else None
-        return replace(record, ending=self.ending, weights=weights)
-
-    def _ending(self, record: EpochRecord) -> Ending | None:
-        losses = [record.train_eval.loss, record.train.loss if record.train else 0.0]
-        if not all(math.isfinite(loss) for loss in losses):
-            return "diverged"
-        if record.epoch == self._recipe.epochs:
-            return "finished"
-        patience = self._recipe.patience
-        return "patience" if patience and record.epoch - self._best_epoch >= patience else None
+def _precision(stack: Stack) -> AbstractContextManager[object]:
+    """A block in which a training pass has the precision that the recipes name."""
+    if stack.recipes[0].precision == "float32":
+        return nullcontext()
+    # Each weight is cast once a pass anyhow, and a capture must not keep what was cast before.
+    return torch.autocast(stack.scales.device.type, torch.bfloat16, cache_enabled=False)

@@ -21,18 +21,22 @@ Dead = Sequence[Bool[Tensor, " _"]]
 def with_mask_dead(
     records: Sequence[EpochRecord], stack: Stack, reference: Callable[[], Iterable[Batch]]
 ) -> list[EpochRecord]:
-    """The records, each unit of their ReLU layers judged dead under every mask or not.
+    """The records; at birth and at the end, units are judged dead under every mask or not.
 
     `mask_passes` masks are drawn for every sample of D, from streams of their own. One network
     after another: most have nothing to ask, or soon nothing left.
 
     Args:
-        records: networks of the stack, whose weights are as the records tell.
+        records: one a network, whose weights in the stack are as the record tells.
         stack: the networks.
         reference: gives the batches of D, anew at each call.
     """
     judged = []
     for record in records:
+        is_due = record.epoch == 0 or record.ending in {"finished", "patience"}
+        if not is_due or not stack.recipes[record.member].mask_passes:
+            judged.append(record)
+            continue
         dead = _dead_in_evaluation(record, stack)
         if _can_be_woken(dead, stack, record.member):
             _strike_out_what_fires(dead, stack.part(record.member), record.epoch, reference())
@@ -75,8 +79,8 @@ def _strike_out_what_fires(
         for masks in passes:
             trace: list[LayerPass] = []
             network.onward(first, masks.draw(batch.target.shape[1]), trace=trace)
-            for layer, seen in zip(dead, trace, strict=False):
-                layer.logical_and_(seen.z[0].amax(0) <= 0)
+            for is_dead, layer in zip(dead, trace, strict=False):
+                is_dead.logical_and_(layer.z[0].amax(0) <= 0)
         if not _can_be_woken(dead, network, 0):
             return
 

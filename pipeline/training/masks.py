@@ -1,5 +1,6 @@
 """Dropout masks, drawn for a stack of networks from streams of their own."""
 
+import itertools
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
@@ -48,20 +49,20 @@ class RandomMasks:
         for layer in self._layers:
             rates = [recipe.drop_rate_of(layer) for recipe in recipes]
             self._thresholds.append(_thresholds(rates, device) if any(rates) else None)
-        self._sources = [[torch.Generator(device) for _ in seeds] for _ in self._layers]
+        self._generators = [[torch.Generator(device) for _ in seeds] for _ in self._layers]
         self._device = device
         self.restart(stream)
 
     def restart(self, stream: str) -> None:
         """Go on with another stream, from its beginning."""
-        for layer, sources in zip(self._layers, self._sources, strict=True):
-            for seed, source in zip(self._seeds, sources, strict=True):
-                devices.seed_with(source, seed, f"mask {layer} {stream}")
+        for layer, generators in zip(self._layers, self._generators, strict=True):
+            for seed, generator in zip(self._seeds, generators, strict=True):
+                devices.seed_with(generator, seed, f"mask {layer} {stream}")
 
     @property
-    def sources(self) -> list[torch.Generator]:
+    def generators(self) -> list[torch.Generator]:
         """What the next masks are drawn from."""
-        return [source for sources in self._sources for source in sources]
+        return list(itertools.chain(*self._generators))
 
     def draw(self, batch: int) -> list[Bool[Tensor, "networks batch _"] | None]:
         """The next masks for `batch` samples, one for each layer."""
@@ -73,11 +74,12 @@ class RandomMasks:
     def _bits(self, layer: int, batch: int) -> Int[Tensor, "networks_or_1 batch units"]:
         """32 random bits for each unit, drawn once for networks with the same seed."""
         count = batch * self._units[layer]
-        sources = self._sources[layer]
-        words = torch.empty(len(sources), (count + 1) // 2, dtype=torch.int64, device=self._device)
-        for row, source in zip(words, sources, strict=True):
-            devices.fill_with_random_bits(row, source)
-        bits = words.view(torch.int32)[:, :count].view(len(sources), batch, -1)
+        generators = self._generators[layer]
+        size = (len(generators), (count + 1) // 2)
+        words = torch.empty(size, dtype=torch.int64, device=self._device)
+        for row, generator in zip(words, generators, strict=True):
+            devices.fill_with_random_bits(row, generator)
+        bits = words.view(torch.int32)[:, :count].view(len(generators), batch, -1)
         return bits if self._is_one_for_each else bits[self._seed_of]
 
 

@@ -11,8 +11,9 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from pipeline.records import LayerRecord, Score
-from pipeline.training.batches import Batch
+from pipeline.records import EpochRecord, LayerRecord, Score
+from pipeline.training import device as devices
+from pipeline.training.batches import Batch, Examples
 from pipeline.training.stack import LayerPass, Stack
 from why_zero import StateCount, causes_of, count_causes, identities
 
@@ -202,6 +203,53 @@ class Watch:
             )
             for member, recipe in enumerate(stack.recipes)
         ]
+
+
+def epoch_records(
+    stack: Stack,
+    epoch: int,
+    *,
+    watch: Watch,
+    train: Sequence[Score] | None,
+    training: Examples,
+    validation: Examples,
+    seconds: float,
+) -> list[EpochRecord]:
+    """The record of every network at an epoch's end, evaluated as it stands.
+
+    Args:
+        stack: the networks.
+        epoch: 0 at birth.
+        watch: what the watched updates showed.
+        train: each network's score over the epoch's updates; None at birth.
+        training: the images trained on.
+        validation: those validated on.
+        seconds: that the updates of all networks took.
+
+    Raises:
+        BrokenIdentity: what was watched cannot have come about by chance.
+    """
+    watch.check()
+    networks = len(stack.recipes)
+    states = StateCount(networks, stack.recipes[0].widths, stack.scales.device)
+    train_eval = evaluate(stack, training.in_order(), states=states)
+    held_out = evaluate(stack, validation.in_order())
+    layers = watch.layers(states, is_trained=train is not None)
+    memory = devices.peak_memory_mb(stack.scales.device)
+    return [
+        EpochRecord(
+            member=member,
+            epoch=epoch,
+            layers=layers[member],
+            train=train[member] if train else None,
+            train_eval=train_eval[member],
+            validation=held_out[member],
+            epoch_seconds=seconds / networks if train else None,
+            samples_per_second=len(training) * networks / seconds if train else None,
+            peak_memory_mb=memory if train else None,
+        )
+        for member in range(networks)
+    ]
 
 
 def _incoming(stack: Stack, layer: int) -> Float[Tensor, "networks inputs_and_bias units"]:

@@ -39,6 +39,11 @@ class LayerPass:
     scale: Float[Tensor, "networks 1 1"]
     y: Float[Tensor, "networks batch units"]
 
+    def retain_gradients(self) -> None:
+        """Have the backward pass leave z, h and y their gradients."""
+        for tensor in (self.z, self.h, self.y):
+            tensor.retain_grad()
+
     def detached(self) -> "LayerPass":
         """The same values without their way back."""
         return replace(self, z=self.z.detach(), h=self.h.detach(), y=self.y.detach())

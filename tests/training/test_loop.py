@@ -35,14 +35,22 @@ def examples(count: int, seed: int = 0) -> Examples:
     return Examples(images, images[:, :3].long().argmax(1))
 
 
-def train(recipes: Sequence[Recipe], device: torch.device = CPU) -> list[list[EpochRecord]]:
+def train(
+    recipes: Sequence[Recipe], device: torch.device = CPU, *, cuda_graphs: bool = True
+) -> list[list[EpochRecord]]:
     stack = Stack(recipes, inputs=9, classes=3).to(device)
     histories: list[list[EpochRecord]] = [[] for _ in recipes]
     training, validation = (
         Examples(data.images.to(device), data.labels.to(device))
         for data in (examples(130), examples(50, seed=1))
     )
-    for records in epochs(stack, optimizer_of(stack), training=training, validation=validation):
+    for records in epochs(
+        stack,
+        optimizer_of(stack),
+        training=training,
+        validation=validation,
+        cuda_graphs=cuda_graphs,
+    ):
         for record in records:
             histories[record.member].append(record)
     return histories
@@ -341,33 +349,73 @@ def test_a_measurement_that_contradicts_itself_stops_the_training(
     assert caught.value.layer == "h1"
 
 
-# Recorded steps
+# Captured steps
 
 
-def test_recorded_steps_give_the_same_records_to_the_last_bit(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Held batches, masks begun anew each epoch, watched and odd batches beside: all as before."""
-    recipes = [replace(SMALL, seed=seed, drop_rate=rate) for seed, rate in ((0, 0.2), (1, 0.5))]
-    expected = train(recipes)
-    capture = []
+@pytest.fixture
+def captures(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """What has been captured, on a CPU that is taken for a GPU and does the work itself."""
+    taken: list[object] = []
 
-    def captured(work: Callable[[], object], *_: object) -> Callable[[], object]:
-        capture.append(work)
+    def capture(work: Callable[[], list[Tensor]], *_: object) -> Callable[[], list[Tensor]]:
+        taken.append(work)
         return work
 
-    monkeypatch.setattr(devices, "captures_graphs", lambda _: True)
-    monkeypatch.setattr(devices, "capture", captured)
-    # What Adam needs for CUDA to record it, it refuses on a CPU.
+    monkeypatch.setattr(devices, "has_graphs", lambda _: True)
+    monkeypatch.setattr(devices, "capture", capture)
+    # What Adam needs for CUDA to capture it, it refuses on a CPU.
     monkeypatch.setattr(torch.optim, "Adam", partial(torch.optim.Adam, capturable=False))
+    return taken
+
+
+def test_captured_steps_give_the_same_records_to_the_last_bit(captures: list[object]) -> None:
+    """Held batches, masks begun anew each epoch, watched and odd batches beside: all as before."""
+    recipes = [replace(SMALL, seed=seed, drop_rate=rate) for seed, rate in ((0, 0.2), (1, 0.5))]
+    expected = train(recipes, cuda_graphs=False)
+    assert not captures
     found = train(recipes)
-    assert len(capture) == 1  # once for all epochs
+    assert len(captures) == 1  # once for all epochs
     for before, after in zip(expected, found, strict=True):
         assert [record.train for record in after] == [record.train for record in before]
+        assert [layer.gradient_norm for layer in after[-1].layers] == [
+            layer.gradient_norm for layer in before[-1].layers
+        ]
         assert before[-1].weights is not None
         assert after[-1].weights is not None
         for name, values in before[-1].weights.items():
             np.testing.assert_array_equal(after[-1].weights[name], values)
+
+
+def test_a_captured_step_leaves_no_gradients_of_an_earlier_one(captures: list[object]) -> None:
+    """A replay writes its gradients where only it looks: what `.grad` held before is stale."""
+    stack = Stack([SMALL], inputs=9, classes=3)
+    masks = RandomMasks([SMALL], stack.units, stream="epoch 1", device=CPU)
+    have_gradients = [
+        all(parameter.grad is not None for parameter in stack.parameters())
+        for _ in updates(
+            stack,
+            optimizer_of(stack),
+            batches=batches([SMALL], examples(120), epoch=1),
+            masks=masks,
+            is_watched=lambda index: index % 3 == 0,
+            graph=devices.Graph(CPU, masks.generators),
+        )
+    ]
+    assert captures
+    assert have_gradients == [True, False, False, True, False, False]
+
+
+def test_gradients_from_before_an_epoch_s_birth_are_not_taken_for_its_own() -> None:
+    """Every unit of this network is silent, so a gradient would be a broken identity."""
+    stack = Stack([SMALL], inputs=9, classes=3)
+    zeros = {name: np.zeros_like(values) for name, values in stack.state(0).items()}
+    stack.load(0, zeros)
+    for parameter in stack.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    [born] = next(
+        epochs(stack, optimizer_of(stack), training=examples(130), validation=examples(50, seed=1))
+    )
+    assert born.layers[0].causes.pairs == 70 * 16
 
 
 def test_an_update_that_is_not_watched_never_waits_for_the_device() -> None:
@@ -398,14 +446,10 @@ def test_an_update_that_is_not_watched_never_waits_for_the_device() -> None:
 
 @pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no NVIDIA GPU here")
-def test_a_cuda_graph_gives_what_the_same_steps_give_one_by_one(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_cuda_graph_gives_what_the_same_steps_give_one_by_one() -> None:
     device = devices.resolve("cuda")
     recipes = [replace(SMALL, seed=seed, drop_rate=rate) for seed, rate in ((0, 0.2), (1, 0.5))]
-    monkeypatch.delenv(devices.GRAPHS_VARIABLE, raising=False)
-    one_by_one = train(recipes, device)
-    monkeypatch.setenv(devices.GRAPHS_VARIABLE, "1")
+    one_by_one = train(recipes, device, cuda_graphs=False)
     for before, after in zip(one_by_one, train(recipes, device), strict=True):
         assert before[-1].weights is not None
         assert after[-1].weights is not None
