@@ -37,6 +37,7 @@ from pipeline.errors import UsageError
 DATA = "a data set's name, a prepared file, or a folder of IDX files"
 MODEL_NAME = Kind("NAME", NAME_RULE, model_name)
 ALIAS = Kind("ALIAS", ALIAS_RULE, alias_name)
+CUDA_GRAPHS = "capture an update once and replay it, on CUDA; false: take each as it comes"
 FORCE = "run again what has a finished run with the same settings, data and code"
 
 
@@ -93,6 +94,7 @@ class MnistSettings(Recipe):
     """
 
     device: str = setting("auto", DEVICE, "where to train: auto, cpu, cuda, cuda:N or mps")
+    cuda_graphs: bool = setting(True, YES_OR_NO, CUDA_GRAPHS)
     data: str = setting("mnist", TEXT, DATA)
     force: bool = setting(False, YES_OR_NO, FORCE)
 
@@ -106,6 +108,7 @@ class MainSettings(Training):
 
     drop_rates: tuple[float, ...] = setting((0.0, 0.2, 0.5), RATES, "one network for each")
     device: str = setting("auto", DEVICE, "where to train: auto, cpu, cuda, cuda:N or mps")
+    cuda_graphs: bool = setting(True, YES_OR_NO, CUDA_GRAPHS)
     data: str = setting("mnist", TEXT, DATA)
     force: bool = setting(False, YES_OR_NO, FORCE)
 
@@ -143,6 +146,7 @@ class SweepSettings(Schedule):
     devices: tuple[str, ...] = setting(
         ("auto",), DEVICES, "where to train, side by side: auto, cpu, cuda, cuda:N or mps"
     )
+    cuda_graphs: bool = setting(True, YES_OR_NO, CUDA_GRAPHS)
     data: tuple[str, ...] = setting(
         ("mnist",), TEXTS, "data sets' names, prepared files, or folders of IDX files"
     )

@@ -88,7 +88,7 @@ def train(stack_run: StackRun, context: FitContext, shared: Shared) -> dict[Task
             for index, run, is_new in _open(stack_run, context)
         }
         with devices.explaining_lack_of_memory(first.device):
-            _train(stack_run, members, shared)
+            _train(stack_run, members, shared, cuda_graphs=context.cuda_graphs)
         results: dict[Task, Result | str] = {}
         for member in members.values():
             with shared.turns.alone():
@@ -102,7 +102,9 @@ def train(stack_run: StackRun, context: FitContext, shared: Shared) -> dict[Task
     return results
 
 
-def _train(stack_run: StackRun, members: Mapping[int, Member], shared: Shared) -> None:
+def _train(
+    stack_run: StackRun, members: Mapping[int, Member], shared: Shared, *, cuda_graphs: bool
+) -> None:
     """Train the stack to its end, and log what its members do; those are named by their places."""
     checkpoint, first = stack_run.checkpoint, stack_run.tasks[0]
     recipes = [task.recipe for task in stack_run.tasks]
@@ -124,6 +126,7 @@ def _train(stack_run: StackRun, members: Mapping[int, Member], shared: Shared) -
             training=training,
             validation=validation,
             so_far=so_far,
+            cuda_graphs=cuda_graphs,
             heartbeat=shared.turns.heartbeat,
         )
         for records in trained:

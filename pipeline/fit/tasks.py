@@ -59,6 +59,7 @@ class FitContext:
         step: the name of the step that trains.
         tags: tags of every new network's run, such as `pipeline`.
         is_forced: train again what has a finished run with the same fingerprint.
+        cuda_graphs: capture an update once and replay it, on CUDA; the numbers are the same.
         memory_bytes: that networks trained at once on one device may take; None for
             `device.memory_to_use`.
         checkpoints: the folder of what a killed process goes on from.
@@ -69,6 +70,7 @@ class FitContext:
     step: str
     tags: dict[str, str]
     is_forced: bool = False
+    cuda_graphs: bool = True
     memory_bytes: float | None = None
     checkpoints: Path = CHECKPOINTS
 

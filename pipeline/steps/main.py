@@ -42,6 +42,7 @@ def run(settings: MainSettings, console: Console) -> None:
             step="main",
             tags={"pipeline": step.id},
             is_forced=settings.force,
+            cuda_graphs=settings.cuda_graphs,
         )
         tasks = [Task(recipe=recipe, data=data, device=device) for recipe in recipes]
         results = fit(tasks, context).complete()

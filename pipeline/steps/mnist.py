@@ -29,6 +29,7 @@ def run(settings: MnistSettings, console: Console) -> None:
             step="mnist",
             tags={"pipeline": step.id},
             is_forced=settings.force,
+            cuda_graphs=settings.cuda_graphs,
         )
         task = Task(recipe=recipe, data=data, device=device)
         [result] = fit([task], context).complete()

@@ -43,6 +43,7 @@ def run(settings: SweepSettings, console: Console) -> None:
             step="sweep",
             tags={"pipeline": step.id, "sweep": step.id},
             is_forced=settings.force,
+            cuda_graphs=settings.cuda_graphs,
             memory_bytes=settings.stack_memory_gb * 1e9 or None,
         )
         fitted = fit(_tasks(settings, recipes, sets=sets, places=places), context)

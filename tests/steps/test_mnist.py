@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import mlflow
@@ -18,7 +18,9 @@ from safetensors.numpy import load_file
 
 from pipeline.config.recipe import Recipe
 from pipeline.errors import PipelineError
-from pipeline.fit import members
+from pipeline.fit import members, stack_run
+from pipeline.records import EpochRecord
+from pipeline.training import loop
 
 Runs = Callable[..., list[Run]]
 Pipeline = Callable[..., int]
@@ -46,6 +48,26 @@ def artifacts(store: str, run: Run, folder: str = "") -> set[str]:
 @pytest.fixture
 def quick(pipeline: Pipeline, small: Path) -> Pipeline:
     return lambda *arguments: pipeline("mnist", "--data", small, *QUICK, *arguments)
+
+
+@pytest.mark.parametrize("cuda_graphs", ["true", "false"])
+def test_cuda_graphs_are_a_matter_of_how_and_never_of_what_is_trained(
+    quick: Pipeline, runs: Runs, monkeypatch: pytest.MonkeyPatch, cuda_graphs: str
+) -> None:
+    asked = []
+
+    def epochs(*stack: object, **how: object) -> Iterator[tuple[EpochRecord, ...]]:
+        asked.append(how["cuda_graphs"])
+        return loop.epochs(*stack, **how)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(stack_run, "epochs", epochs)
+    assert quick("--cuda-graphs", cuda_graphs) == 0
+    assert asked == [cuda_graphs == "true"]
+    [network] = runs(kind="network")
+    assert "cuda_graphs" not in network.data.params
+    # The same network however its updates are started, so it is not trained again.
+    assert quick("--cuda-graphs", "true") == quick("--cuda-graphs", "false") == 0
+    assert len(asked) == 1
 
 
 def test_a_network_s_run_holds_all_that_it_should(
