@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from why_zero._census import census
     from why_zero.causes import causes_of, count_causes
     from why_zero.errors import BrokenIdentity, WhyZeroError
     from why_zero.probe import ZeroProbe
@@ -18,23 +19,6 @@ if TYPE_CHECKING:
     )
     from why_zero.states import StateCount
 
-_HOMES = {
-    "causes": ("causes_of", "count_causes"),
-    "errors": ("BrokenIdentity", "WhyZeroError"),
-    "probe": ("ZeroProbe",),
-    "records": (
-        "CAUSES",
-        "DORMANT_TAU",
-        "ZERO_CAUSES",
-        "Cause",
-        "UnitStates",
-        "WatchedLayer",
-        "ZeroCauses",
-    ),
-    "states": ("StateCount",),
-}
-_HOME = {name: f"why_zero.{home}" for home, names in _HOMES.items() for name in names}
-
 __all__ = [
     "CAUSES",
     "DORMANT_TAU",
@@ -48,17 +32,23 @@ __all__ = [
     "ZeroCauses",
     "ZeroProbe",
     "causes_of",
+    "census",
     "count_causes",
 ]
 
+# Those without torch first: a name is looked for in one after another.
+_MODULES = ("errors", "records", "causes", "states", "_census", "probe")
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401
-    """A public name, imported when it is first asked for: records alone need no torch."""
-    if name not in _HOME:
+if not TYPE_CHECKING:  # to a type checker a misspelt name is an error
+
+    def __getattr__(name: str) -> Any:  # noqa: ANN401
+        """A public name, imported when it is first asked for: records alone need no torch."""
+        for module in _MODULES if name in __all__ else ():
+            found = getattr(import_module(f"{__name__}.{module}"), name, None)
+            if found is not None:
+                return found
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOME[name]), name)
 
-
-def __dir__() -> list[str]:
-    """The public names."""
-    return sorted(__all__)
+    def __dir__() -> list[str]:
+        """The public names."""
+        return sorted(__all__)

@@ -1,11 +1,28 @@
 """Why activations are zero: z and masks in, exact counts of the causes out."""
 
+from collections.abc import Iterator
+
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from why_zero.identities.checks import check_counts
+from why_zero.identities import check_counts
 from why_zero.records import ZeroCauses
+
+
+def by_cause(
+    is_open: Bool[Tensor, "*shape"], keep: Bool[Tensor, "*shape"]
+) -> Iterator[Bool[Tensor, "*shape"]]:
+    """Which pairs have each cause, in the order of `CAUSES`, each found by itself.
+
+    Args:
+        is_open: z > 0, or no ReLU behind z.
+        keep: the dropout mask, True = kept.
+    """
+    yield is_open & keep
+    yield is_open & ~keep
+    yield ~is_open & keep
+    yield ~(is_open | keep)
 
 
 def count_causes(
@@ -28,14 +45,7 @@ def count_causes(
         active = is_open.sum(1)
         none = torch.zeros_like(active)
         return torch.stack([active, none, (~is_open).sum(1), none])
-    return torch.stack(
-        [
-            (is_open & keep).sum(1),
-            (is_open & ~keep).sum(1),
-            (~is_open & keep).sum(1),
-            (~(is_open | keep)).sum(1),
-        ]
-    )
+    return torch.stack([flags.sum(1) for flags in by_cause(is_open, keep)])
 
 
 def causes_of(

@@ -10,14 +10,13 @@ import torch
 from torch import nn
 from torch.utils.hooks import RemovableHandle
 
-from why_zero._table import table
+from why_zero._census import named_census
 from why_zero._watch.backward import MaskWatch
+from why_zero._watch.isolation import refuse_compiled, refuse_compiling, uncompiled, unseen
 from why_zero._watch.layer_counts import Names
 from why_zero._watch.pass_counts import PassCounts
-from why_zero._watch.recorder import Recorder, refuse_compiling, watched_modules
+from why_zero._watch.recorder import Recorder, watched_modules
 from why_zero._watch.sums import LayerSum
-from why_zero._watch.unseen import uncompiled, unseen
-from why_zero.census import Census
 from why_zero.errors import WhyZeroError
 from why_zero.records import UnitStates, WatchedLayer, ZeroCauses
 
@@ -32,7 +31,7 @@ class ZeroProbe:
     It makes no pass and draws no random number of its own: training is the same bit by bit with
     it and without. After the block, also after an error in it, module, hooks, modes and generators
     are as they were. It keeps sums by unit, never activations. What it counts it also checks
-    (`why_zero.identities.checks`): a measurement that contradicts itself raises `BrokenIdentity`
+    (`why_zero.identities`): a measurement that contradicts itself raises `BrokenIdentity`
     from within the pass, its gradient or the end of the block.
 
     Passes of the module in training mode and in evaluation mode are counted apart. Calls on one
@@ -125,7 +124,17 @@ class ZeroProbe:
 
     def table(self) -> str:
         """The causes in training passes as a table for a terminal, a line a layer."""
-        return table(self.layers)
+        layers = self.layers
+        width = max([5, *map(len, layers)])
+        lines = [f"{'layer':{width}}  active  dropped  inactive  both    zero   units   passes"]
+        for name, layer in layers.items():
+            causes = layer.causes
+            lines.append(
+                f"{name:{width}}  {causes.share('active'):6.1%}  {causes.share('dropped'):7.1%}  "
+                f"{causes.share('inactive'):8.1%}  {causes.share('both'):6.1%}  "
+                f"{causes.zero_share:6.1%}  {len(causes.active):5}  {layer.passes:6}"
+            )
+        return "\n".join(lines)
 
     def census(
         self,
@@ -135,13 +144,12 @@ class ZeroProbe:
     ) -> dict[str, UnitStates]:
         """What every ReLU unit does over a reference set, in evaluation mode, by layer.
 
-        See `why_zero.census.Census`. These passes are the probe's own, asked for by the
-        caller; they leave training flags, gradients and generators as they were.
+        As `why_zero.census`, with the names that the layers have in this probe; inside the block
+        these passes are not counted among the module's own.
         """
-        refuse_compiled(self._module)
         self._is_census = True
         try:
-            return Census(self._module, self._names).over(batches, run=run)
+            return named_census(self._module, batches, names=self._names, run=run)
         finally:
             self._is_census = False
 
@@ -192,9 +200,9 @@ class ZeroProbe:
             self.set_aside += 1
             return
         sums = self._sums[watched.is_training]
-        for seen in pass_counts.seen:
-            name = self._names.of(seen.key)
-            sums.setdefault(name, LayerSum(name, seen)).add(seen)
+        for layer in pass_counts.layers:
+            name = self._names.of(layer.key)
+            sums.setdefault(name, LayerSum(name, layer)).add(layer)
 
 
 class _Pass:
@@ -213,22 +221,6 @@ class _Pass:
     def close(self) -> None:
         """Take mode and hooks away."""
         self._open.close()
-
-
-def refuse_compiled(module: nn.Module) -> None:
-    """Refuse what runs without the function calls that a probe watches.
-
-    Raises:
-        WhyZeroError: a part of the module is compiled or scripted.
-    """
-    for name, part in module.named_modules():
-        is_compiled = hasattr(part, "_orig_mod") or part._compiled_call_impl is not None  # noqa: SLF001
-        if is_compiled or isinstance(part, torch.jit.ScriptModule):
-            kind = "compiled" if is_compiled else "scripted"
-            raise WhyZeroError(
-                f"module must be plain Python, got a {kind} one ({name or type(part).__name__}): "
-                "probe the module from before torch.compile or torch.jit, and call that one"
-            )
 
 
 def _is_recomputing() -> bool:

@@ -19,6 +19,11 @@ ZERO_CAUSES: tuple[Cause, ...] = CAUSES[1:]
 DORMANT_TAU = 0.025
 
 
+def expected_zero_rate(closed_rate: float, drop_rate: float) -> float:
+    """The rate s + p - s p of zeros: ReLU closes with s, dropout independently drops with p."""
+    return closed_rate + drop_rate - closed_rate * drop_rate
+
+
 @dataclass(frozen=True)
 class ZeroCauses:
     """Why each activation of a layer was zero: counts of (sample, unit) pairs, by unit.
@@ -43,6 +48,10 @@ class ZeroCauses:
     def share(self, cause: Cause) -> float:
         """The share of all pairs with this cause; NaN where nothing was watched."""
         return int(getattr(self, cause).sum()) / self.pairs if self.pairs else math.nan
+
+    def expected_zero_share(self, drop_rate: float) -> float:
+        """The share of zeros to expect of ReLU and dropout together, with s of these passes."""
+        return expected_zero_rate(self.share("inactive") + self.share("both"), drop_rate)
 
     @property
     def zero_share(self) -> float:

@@ -9,6 +9,7 @@ from pipeline.records import CauseMap, EpochRecord
 from pipeline.training.batches import Batch
 from pipeline.training.masks import RandomMasks
 from pipeline.training.stack import LayerPass, Stack
+from why_zero.causes import by_cause
 
 PASSES = 2
 
@@ -51,6 +52,7 @@ def cause_maps(recipe: Recipe, chosen: EpochRecord, batch: Batch) -> list[CauseM
 
 def _causes(layer: LayerPass) -> NDArray[np.uint8]:
     """The indices into `CAUSES` of a ReLU layer's pass, (samples, units)."""
-    is_closed = layer.z[0] <= 0
-    is_dropped = torch.zeros_like(is_closed) if layer.keep is None else ~layer.keep[0]
-    return (2 * is_closed.int() + is_dropped.int()).to(torch.uint8).numpy()
+    is_open = layer.z[0] > 0
+    keep = torch.ones_like(is_open) if layer.keep is None else layer.keep[0]
+    causes = torch.stack(list(by_cause(is_open, keep)))
+    return causes.to(torch.uint8).argmax(0).to(torch.uint8).numpy()

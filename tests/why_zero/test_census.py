@@ -7,7 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from why_zero import BrokenIdentity, ZeroProbe, census
+import why_zero
+from why_zero import BrokenIdentity, ZeroProbe, _census
 from why_zero.errors import WhyZeroError
 
 
@@ -50,6 +51,17 @@ def test_states_are_those_counted_by_hand() -> None:
     # Mean |h|: 4/3, 4/3, 0, 0.02/3; the layer's mean is 0.668, of which 0.025 is 0.0167.
     assert first.magnitude.tolist() == pytest.approx([4 / 3, 4 / 3, 0.0, 0.02 / 3])
     assert first.dormant.tolist() == [False, False, True, True]
+
+
+def test_a_census_needs_no_probe() -> None:
+    found = why_zero.census(by_hand(), [X[:2], X[2:]])
+    expected = ZeroProbe(by_hand()).census([X])
+    assert list(found) == list(expected) == ["1", "4"]
+    for name, states in found.items():
+        assert states.fired.tolist() == expected[name].fired.tolist()
+        assert states.reached.tolist() == expected[name].reached.tolist()
+    run = why_zero.census(by_hand(), [{"x": X}], run=lambda module, batch: module(batch["x"]))
+    assert run["1"].fired.tolist() == [2, 3, 0, 2]
 
 
 def test_a_skip_connection_saves_a_unit_from_starving() -> None:
@@ -172,13 +184,13 @@ def test_what_a_census_cannot_count_is_said_in_words() -> None:
 def test_death_judged_on_one_batch_of_several_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """A wrong instrument: only the last batch is remembered, the gradients of all are."""
 
-    class Forgets(census._Sum):
+    class Forgets(_census._Sum):
         def add(self, hidden: object, gradient: Tensor | None) -> None:
             self.fired[:] = 0
             super().add(hidden, gradient)
 
     ZeroProbe(by_hand()).census([X[:1], X[1:2]])
-    monkeypatch.setattr(census, "_Sum", Forgets)
+    monkeypatch.setattr(_census, "_Sum", Forgets)
     with pytest.raises(BrokenIdentity, match=r"identity 8 must hold in layer 1 .* for unit 0"):
         ZeroProbe(by_hand()).census([X[:1], X[1:2]])
 
@@ -189,7 +201,7 @@ def test_states_judged_with_dropout_on_are_caught(monkeypatch: pytest.MonkeyPatc
 
     def dropped(layer: object, h: Tensor, **_: object) -> Iterator[object]:
         layer.counts[0][0] = 0
-        return census.Hidden(layer, h, h > 0, h.sum(0), module[0])
+        return _census.Hidden(layer, h, h > 0, h.sum(0), module[0])
 
     monkeypatch.setattr("why_zero._watch.recorder._hidden", lambda layer, h, _: dropped(layer, h))
     with pytest.raises(BrokenIdentity, match="identity 8"):

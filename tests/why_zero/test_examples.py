@@ -1,5 +1,6 @@
 """The example scripts and the lazy public face, as somebody else would use them."""
 
+import ast
 import re
 import runpy
 import subprocess
@@ -10,6 +11,7 @@ import pytest
 
 import pipeline
 import why_zero
+from why_zero import ZeroProbe
 
 ROOT = Path(__file__).parents[2]
 
@@ -62,6 +64,42 @@ def test_importing_the_package_is_instant_and_the_probe_brings_no_mlflow() -> No
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout
     assert output.splitlines() == ["[]", "[]", "why_zero.probe"]
+
+
+def test_everything_public_can_be_had_without_a_library_that_it_need_not_load() -> None:
+    code = (
+        "import sys, why_zero;"
+        "[getattr(why_zero, name) for name in why_zero.__all__];"
+        "loaded = {name.partition('.')[0] for name in sys.modules};"
+        "heavy = {'scipy', 'pandas', 'rich', 'mlflow', 'matplotlib', 'click', 'pipeline'};"
+        "print(sorted(heavy & loaded))"
+    )
+    output = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    assert output == "[]\n"
+
+
+def test_the_census_is_a_function_whatever_was_imported_before() -> None:
+    """A module of the same name would take its place once it is imported."""
+    assert ZeroProbe.__module__ == "why_zero.probe"
+    assert callable(why_zero.census)
+
+
+def test_a_type_checker_sees_no_name_that_is_not_declared() -> None:
+    """A `__getattr__` in its sight would make every misspelt name an `Any`."""
+    tree = ast.parse(Path(why_zero.__file__).read_text("utf-8"))
+    seen = {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+    assert not seen
+    imported = {
+        alias.name
+        for block in tree.body
+        if isinstance(block, ast.If)
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert imported == set(why_zero.__all__)
 
 
 def test_the_public_face_names_what_it_has_and_nothing_else() -> None:

@@ -70,8 +70,8 @@ def plant_missing_scale_of_gradients(monkeypatch: pytest.MonkeyPatch) -> int:
 
 
 def plant_both_folded_away(monkeypatch: pytest.MonkeyPatch) -> int:
-    def fold(is_open: Tensor, is_dropped: Tensor, axis: int) -> Tensor:
-        counts = layer_counts.causes_by_unit(is_open, is_dropped, axis)
+    def fold(is_open: Tensor, keep: Tensor, axis: int) -> Tensor:
+        counts = layer_counts.causes_by_unit(is_open, keep, axis)
         counts[1] += counts[3]
         counts[3] = 0
         return counts
@@ -81,8 +81,8 @@ def plant_both_folded_away(monkeypatch: pytest.MonkeyPatch) -> int:
 
 
 def plant_both_left_out(monkeypatch: pytest.MonkeyPatch) -> int:
-    def forget(is_open: Tensor, is_dropped: Tensor, axis: int) -> Tensor:
-        counts = layer_counts.causes_by_unit(is_open, is_dropped, axis)
+    def forget(is_open: Tensor, keep: Tensor, axis: int) -> Tensor:
+        counts = layer_counts.causes_by_unit(is_open, keep, axis)
         counts[3] = 0
         return counts
 

@@ -3,8 +3,8 @@
 from torch import Tensor
 from torch.utils.hooks import RemovableHandle
 
-from why_zero._watch.unseen import unseen
-from why_zero.identities.checks import check_gradients
+from why_zero._watch.isolation import unseen
+from why_zero.identities import check_gradients
 
 # Nodes whose first gradient is that of dropout's input: the product on the CPU, the kernel on GPUs.
 _NODES = {"MulBackward0", "NativeDropoutBackward0"}

@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
+from why_zero.causes import by_cause
+
 
 @dataclass(frozen=True)
 class Key:
@@ -103,14 +105,7 @@ def by_unit(flags: Bool[Tensor, "..."], axis: int) -> Int[Tensor, " units"]:
 
 
 def causes_by_unit(
-    is_open: Bool[Tensor, "*shape"], is_dropped: Bool[Tensor, "*shape"], axis: int
+    is_open: Bool[Tensor, "*shape"], keep: Bool[Tensor, "*shape"], axis: int
 ) -> Int[Tensor, "4 units"]:
     """Active, dropped, inactive and both, each counted by itself."""
-    return torch.stack(
-        [
-            by_unit(is_open & ~is_dropped, axis),
-            by_unit(is_open & is_dropped, axis),
-            by_unit(~is_open & ~is_dropped, axis),
-            by_unit(~is_open & is_dropped, axis),
-        ]
-    )
+    return torch.stack([by_unit(flags, axis) for flags in by_cause(is_open, keep)])

@@ -12,7 +12,7 @@ from why_zero._watch.calls import ActivationCall, DropoutCall
 from why_zero._watch.layer_counts import Key, LayerCounts, Names, Trials, by_unit, causes_by_unit
 from why_zero._watch.lineage import Lineage, Maker, Origin, Place
 from why_zero.errors import BrokenIdentity, WhyZeroError
-from why_zero.identities.checks import check_survivors
+from why_zero.identities import check_survivors
 
 
 @dataclass(frozen=True)
@@ -29,14 +29,14 @@ class PassCounts:
     """Counts of one pass.
 
     Attributes:
-        seen: the layers so far, in order of call.
+        layers: those so far, in order of call.
         lineage: where values come from.
         is_finite: False from the first layer that holds NaN or infinity; the pass is void then.
     """
 
     def __init__(self, names: Names) -> None:
         """Start a pass; names are kept from pass to pass."""
-        self.seen: list[LayerCounts] = []
+        self.layers: list[LayerCounts] = []
         self.lineage = Lineage()
         self.is_finite = True
         self._names = names
@@ -68,20 +68,20 @@ class PassCounts:
                 self._close(origin.layer, key, before=before, zeros=int((result == 0).sum()))
             self.lineage.mark(result, "dropped", origin.layer)
             return origin.layer
-        seen = self._new(key, activation.name, before.maker.axis, of=result)
-        seen.has_relu = activation.is_relu
-        zeros = by_unit(result == 0, seen.axis)
+        layer = self._new(key, activation.name, before.maker.axis, of=result)
+        layer.has_relu = activation.is_relu
+        zeros = by_unit(result == 0, layer.axis)
         if activation.is_relu:
             is_open = before.values > 0
-            seen.counts[0], seen.counts[2] = (
-                by_unit(flags, seen.axis) for flags in (is_open, ~is_open)
+            layer.counts[0], layer.counts[2] = (
+                by_unit(flags, layer.axis) for flags in (is_open, ~is_open)
             )
-            if not torch.equal(zeros, seen.counts[2]):
-                self._explain(seen, 1, seen.counts[2].sum(), zeros.sum(), values=before.values)
+            if not torch.equal(zeros, layer.counts[2]):
+                self._explain(layer, 1, layer.counts[2].sum(), zeros.sum(), values=before.values)
         else:
-            seen.counts[0], seen.other_zeros = seen.pairs, zeros
-        self.lineage.mark(result, "relu" if activation.is_relu else "soft", seen)
-        return seen
+            layer.counts[0], layer.other_zeros = layer.pairs, zeros
+        self.lineage.mark(result, "relu" if activation.is_relu else "soft", layer)
+        return layer
 
     def dropout(
         self, call: str, dropout: DropoutCall, before: CallInput, *, keep: Tensor, y: Tensor
@@ -111,8 +111,8 @@ class PassCounts:
         if not layer.has_relu:
             layer.other_zeros = by_unit(in_layer((h == 0) & keep), layer.axis)
             if h.numel() == layer.size.numel():
-                is_positive, dropped = in_layer(h > 0), in_layer(is_dropped)
-                layer.if_closed = causes_by_unit(is_positive, dropped, layer.axis)
+                kept = ~in_layer(is_dropped)
+                layer.if_closed = causes_by_unit(in_layer(h > 0), kept, layer.axis)
         layer.trials = trials = _trials(dropout, is_open, keep, counts=layer.counts)
         is_zero = ~is_open if layer.has_relu else h == 0
         trials.zeros_before, trials.zeros = int(is_zero.sum()), int((y == 0).sum())
@@ -133,9 +133,9 @@ class PassCounts:
     def _new(self, key: Key, activation: str | None, axis: int, *, of: Tensor) -> LayerCounts:
         units = of.size(axis)
         counts = torch.zeros(4, units, dtype=torch.int64, device=of.device)
-        seen = LayerCounts(key, activation, False, axis, of.size(), counts, counts[0].clone())
-        self.seen.append(seen)
-        return seen
+        layer = LayerCounts(key, activation, False, axis, of.size(), counts, counts[0].clone())
+        self.layers.append(layer)
+        return layer
 
     def _count(
         self,
@@ -147,7 +147,7 @@ class PassCounts:
         """Put the four causes in the layer, which may have counted its open pairs before."""
         fired = layer.counts[0]
         if is_open.numel() == layer.size.numel():
-            counts = causes_by_unit(in_layer(is_open), in_layer(is_dropped), layer.axis)
+            counts = causes_by_unit(in_layer(is_open), ~in_layer(is_dropped), layer.axis)
         else:
             # Dropout saw a part of the layer; the rest is kept.
             dropped = by_unit(in_layer(is_open & is_dropped), layer.axis)
@@ -226,5 +226,5 @@ def _trials(dropout: DropoutCall, is_open: Tensor, keep: Tensor, *, counts: Tens
     if not is_by_pair:
         is_open = is_open.flatten(dropout.trial_axes).any(-1)
         keep = keep.flatten(dropout.trial_axes).all(-1)
-    drawn = causes_by_unit(is_open.reshape(-1, 1), ~keep.reshape(-1, 1), 1)
+    drawn = causes_by_unit(is_open.reshape(-1, 1), keep.reshape(-1, 1), 1)
     return Trials(dropout.drop_rate, drawn[..., None], is_by_pair)

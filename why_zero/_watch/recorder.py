@@ -28,10 +28,10 @@ from why_zero._watch.calls import (
     dropout_of,
 )
 from why_zero._watch.generators import put_back, state_of
+from why_zero._watch.isolation import refuse_compiling, uncompiled, unseen
 from why_zero._watch.layer_counts import LayerCounts
 from why_zero._watch.lineage import Place
 from why_zero._watch.pass_counts import PassCounts
-from why_zero._watch.unseen import uncompiled, unseen
 from why_zero.errors import WhyZeroError
 
 _NO_MEMORY = "the tensor has no units or no memory of its own (torch.func, nested): not counted"
@@ -57,7 +57,7 @@ class Hidden:
 
 
 class Recorder(TorchFunctionMode):
-    """Watches the calls of one pass and hands what it finds to a tally.
+    """Watches the calls of one pass and counts what it finds.
 
     Attributes:
         notes: why a call cannot be explained, by name of the call.
@@ -149,9 +149,9 @@ class Recorder(TorchFunctionMode):
         call = self._call_name(activation.name)
 
         def finish(result: Tensor) -> None:
-            seen = self.pass_counts.activation(call, activation, before, result=result)
-            if self._is_census and seen.has_relu:
-                self.hidden.append(_hidden(seen, result, before.maker.module))
+            layer = self.pass_counts.activation(call, activation, before, result=result)
+            if self._is_census and layer.has_relu:
+                self.hidden.append(_hidden(layer, result, before.maker.module))
 
         return finish
 
@@ -170,11 +170,10 @@ class Recorder(TorchFunctionMode):
         keep = _mask(dropout, again)
 
         def finish(y: Tensor) -> None:
-            seen = self.pass_counts.dropout(call, dropout, before, keep=keep, y=y)
+            layer = self.pass_counts.dropout(call, dropout, before, keep=keep, y=y)
             if self._gradients is not None and drop_rate > 0:
-                self._gradients.watch(
-                    self.pass_counts.name(seen), y, keep=keep, drop_rate=drop_rate
-                )
+                name = self.pass_counts.name(layer)
+                self._gradients.watch(name, y, keep=keep, drop_rate=drop_rate)
 
         return finish
 
@@ -201,19 +200,6 @@ class Recorder(TorchFunctionMode):
         path = self._paths[module]
         has_parts = next(module.children(), None) is not None
         return ".".join(filter(None, [path, function if has_parts or not path else ""]))
-
-
-def refuse_compiling() -> None:
-    """Refuse to be compiled: torch.compile then runs what it was about to compile as it stands.
-
-    Raises:
-        WhyZeroError: torch.compile is reading this code; with `fullgraph=True` the user sees it.
-    """
-    if torch.compiler.is_compiling():
-        raise WhyZeroError(
-            "a probe must watch uncompiled code, got a call from inside torch.compile: "
-            "run this step without compiling it"
-        )
 
 
 @contextmanager

@@ -5,8 +5,7 @@ import torch
 
 from why_zero._watch.layer_counts import LayerCounts
 from why_zero.errors import WhyZeroError
-from why_zero.identities.checks import check_counts
-from why_zero.identities.rates import check_dropped, check_zero_rate
+from why_zero.identities import check_counts, check_dropped, check_zero_rate
 from why_zero.records import WatchedLayer, ZeroCauses
 
 
@@ -24,7 +23,7 @@ class LayerSum:
         self._other_zeros = np.zeros(units, np.int64)
         self._chance = _Chance(name)
 
-    def add(self, seen: LayerCounts) -> None:
+    def add(self, layer: LayerCounts) -> None:
         """Add a pass.
 
         Raises:
@@ -32,18 +31,18 @@ class LayerSum:
             WhyZeroError: the layer has changed its number of units.
         """
         units = self._counts.shape[1]
-        if seen.counts.shape[1] != units:
+        if layer.counts.shape[1] != units:
             raise WhyZeroError(
-                f"a layer must keep its units from pass to pass, got {seen.counts.shape[1]} after "
+                f"a layer must keep its units from pass to pass, got {layer.counts.shape[1]} after "
                 f"{units} in {self.name}: use another module (or function) for each width"
             )
-        check_counts(self.name, seen.counts, seen.pairs)
-        self._last = seen
+        check_counts(self.name, layer.counts, layer.pairs)
+        self._last = layer
         self._passes += 1
-        self._pairs += seen.pairs
-        self._counts += seen.counts.cpu().numpy()
-        self._other_zeros += seen.other_zeros.cpu().numpy()
-        self._chance.add(seen)
+        self._pairs += layer.pairs
+        self._counts += layer.counts.cpu().numpy()
+        self._other_zeros += layer.other_zeros.cpu().numpy()
+        self._chance.add(layer)
 
     def check(self) -> None:
         """Test what dropout did since its rate was last changed.
@@ -75,21 +74,21 @@ class _Chance:
         self._name = name
         self._start(None)
 
-    def _start(self, seen: LayerCounts | None) -> None:
-        self._drop_rate = seen.trials.drop_rate if seen is not None and seen.trials else None
+    def _start(self, layer: LayerCounts | None) -> None:
+        self._drop_rate = layer.trials.drop_rate if layer is not None and layer.trials else None
         self._passes = 0
         self._pairs = 0
         self._zeros_before = 0
         self._zeros = 0
         self._counts = np.zeros((4, 1, 1), np.int64)
 
-    def add(self, seen: LayerCounts) -> None:
-        trials = seen.trials
+    def add(self, layer: LayerCounts) -> None:
+        trials = layer.trials
         if trials is None:
             return
         if trials.drop_rate != self._drop_rate:
             self.check()
-            self._start(seen)
+            self._start(layer)
         self._counts += trials.counts.cpu().numpy()
         self._passes += 1
         if trials.is_by_pair:

@@ -1,5 +1,6 @@
 """What every ReLU unit of a module does over a reference set, in evaluation mode."""
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -9,92 +10,95 @@ import torch
 from torch import Tensor, nn
 
 from why_zero._watch.generators import preserved
+from why_zero._watch.isolation import refuse_compiled
 from why_zero._watch.layer_counts import Names, by_unit
 from why_zero._watch.pass_counts import PassCounts
 from why_zero._watch.recorder import Hidden, Recorder, watched_modules
 from why_zero.errors import WhyZeroError
-from why_zero.identities.checks import check_dead
+from why_zero.identities import check_dead
 from why_zero.records import UnitStates
 
-Run = Callable[[nn.Module, Any], object]
+_Run = Callable[[nn.Module, Any], object]
 
 
-class Census:
-    """Counts by unit over a reference set; every layer with ReLU becomes a `UnitStates`.
+def census(
+    module: nn.Module, batches: Iterable[Any], *, run: _Run | None = None
+) -> dict[str, UnitStates]:
+    """The states of every ReLU layer's units over a reference set, by name, in order of call.
 
-    Its `samples` are the pairs of a unit: of a convolution, samples times positions. `reached` is
-    asked of the network itself: the gradient of a fixed mixture of all its outputs is exactly 0
-    where no later layer lets anything through. In a chain of layers that is the definition of
-    starved; with skip connections it is what the definition means.
+    The passes are made in evaluation mode; they leave training flags, gradients and generators as
+    they were. `samples` of the result are the pairs of a unit: of a convolution, samples times
+    positions. `reached` is asked of the network itself: the gradient of a fixed mixture of all its
+    outputs is exactly 0 where no later layer lets anything through. In a chain of layers that is
+    the definition of starved; with skip connections it is what the definition means.
+
+    Args:
+        module: the network.
+        batches: the reference set: tensors, or tuples that begin with one, moved to the
+            module's device.
+        run: how the module is called on a batch, where `module(inputs)` is not it; it gives
+            what the network puts out (tensors, in tuples, lists or dictionaries).
+
+    Raises:
+        WhyZeroError: no batch, no ReLU or no output that can be differentiated, a part that is
+            compiled or scripted, something was dropped although this is evaluation mode, or
+            values that are not finite.
+        BrokenIdentity: a unit counted as dead gets a gradient.
     """
+    return named_census(module, batches, names=Names(), run=run)
 
-    def __init__(self, module: nn.Module, names: Names) -> None:
-        """Be ready to count.
 
-        Args:
-            module: the network.
-            names: of its layers.
-        """
-        self._module = module
-        self._names = names
-        self._sums: dict[str, _Sum] = {}
+def named_census(
+    module: nn.Module, batches: Iterable[Any], *, names: Names, run: _Run | None
+) -> dict[str, UnitStates]:
+    """As `census`, with layers named as they were in earlier passes."""
+    refuse_compiled(module)
+    sums: dict[str, _Sum] = {}
+    devices = {tensor.device for tensor in module.parameters()}
+    with preserved(devices), _evaluating(module):
+        for batch in batches:
+            _count(module, batch, names=names, run=run, sums=sums)
+    if not sums:
+        raise WhyZeroError(
+            "a census must see batches and layers with ReLU, got none: give the images "
+            "trained on, and a module that calls relu"
+        )
+    if run is None:
+        for name, total in sums.items():
+            check_dead(name, (torch.from_numpy(total.fired) == 0)[None], total.row_gradients[None])
+    return {name: total.states() for name, total in sums.items()}
 
-    def over(self, batches: Iterable[Any], *, run: Run | None) -> dict[str, UnitStates]:
-        """The states of every layer's units, by name, in order of call.
 
-        Args:
-            batches: the reference set: tensors, or tuples that begin with one, moved to the
-                module's device.
-            run: how the module is called on a batch, where `module(inputs)` is not it; it gives
-                what the network puts out (tensors, in tuples, lists or dictionaries).
-
-        Raises:
-            WhyZeroError: no batch, no ReLU or no output that can be differentiated, something
-                was dropped although this is evaluation mode, or values that are not finite.
-            BrokenIdentity: a unit counted as dead gets a gradient.
-        """
-        devices = {tensor.device for tensor in self._module.parameters()}
-        with preserved(devices), _evaluating(self._module):
-            for batch in batches:
-                self._pass(batch, run)
-        if not self._sums:
-            raise WhyZeroError(
-                "a census must see batches and layers with ReLU, got none: give the images "
-                "trained on, and a module that calls relu"
-            )
-        if run is None:
-            for name, total in self._sums.items():
-                check_dead(
-                    name, (torch.from_numpy(total.fired) == 0)[None], total.row_gradients[None]
-                )
-        return {name: total.states() for name, total in self._sums.items()}
-
-    def _pass(self, batch: Any, run: Run | None) -> None:  # noqa: ANN401
-        """One batch: forward, and back to every ReLU."""
-        pass_counts = PassCounts(self._names)
-        recorder = Recorder(self._module, pass_counts, is_census=True)
-        with recorder, watched_modules(recorder):
-            output = run(self._module, batch) if run else self._module(_inputs(batch, self._module))
-        if not pass_counts.is_finite:
-            raise WhyZeroError(
-                "a census must see finite values, got NaN or infinity: count an earlier state"
-            )
-        found = recorder.hidden
-        rows = [
-            parameter for hidden in found for parameter in pass_counts.lineage.rows(hidden.module)
-        ]
-        ends = [hidden.h for hidden in found if hidden.h.requires_grad]
-        gradients = _gradients(output, [*ends, *rows]) if ends else {}
-        for hidden in found:
-            name = self._names.of(hidden.layer.key)
-            units = hidden.layer.counts.shape[1]
-            total = self._sums.setdefault(name, _Sum(units))
-            total.add(hidden, gradients.get(id(hidden.h)))
-            for parameter in pass_counts.lineage.rows(hidden.module):
-                gradient = gradients.get(id(parameter))
-                if gradient is not None:
-                    norms = gradient.detach().reshape(units, -1).abs().amax(1)
-                    total.row_gradients += norms.double().cpu()
+def _count(
+    module: nn.Module,
+    batch: Any,  # noqa: ANN401
+    *,
+    names: Names,
+    run: _Run | None,
+    sums: dict[str, "_Sum"],
+) -> None:
+    """Add one batch: forward, and back to every ReLU."""
+    pass_counts = PassCounts(names)
+    recorder = Recorder(module, pass_counts, is_census=True)
+    with recorder, watched_modules(recorder):
+        output = run(module, batch) if run else module(_inputs(batch, module))
+    if not pass_counts.is_finite:
+        raise WhyZeroError(
+            "a census must see finite values, got NaN or infinity: count an earlier state"
+        )
+    lineage = pass_counts.lineage
+    rows = {id(hidden): lineage.rows(hidden.module) for hidden in recorder.hidden}
+    ends = [hidden.h for hidden in recorder.hidden if hidden.h.requires_grad]
+    parameters = itertools.chain.from_iterable(rows.values())
+    gradients = _gradients(output, [*ends, *parameters]) if ends else {}
+    for hidden in recorder.hidden:
+        units = hidden.layer.counts.shape[1]
+        total = sums.setdefault(names.of(hidden.layer.key), _Sum(units))
+        total.add(hidden, gradients.get(id(hidden.h)))
+        for parameter in rows[id(hidden)]:
+            if (gradient := gradients.get(id(parameter))) is not None:
+                norms = gradient.detach().reshape(units, -1).abs().amax(1)
+                total.row_gradients += norms.double().cpu()
 
 
 class _Sum:

@@ -1,0 +1,290 @@
+"""What a measurement must satisfy, as pure checks: a break raises an error that names it.
+
+The numbers are those of `why_zero.errors.IDENTITIES`. Most hold exactly, or to float rounding, so
+they never alarm wrongly; `check_zero_rate` and `check_dropped` test what is up to chance, and call
+a right measurement broken with at most `FALSE_ALARM` a call. Stacks of networks and anybody's
+module call the same functions.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from numpy.typing import NDArray
+from torch import Tensor
+
+from why_zero.errors import BrokenIdentity
+from why_zero.records import Floats, expected_zero_rate
+
+# One call of a check breaks a right instrument with at most this probability, however many
+# numbers it looks at. A run that makes fewer than a million such calls (an epoch of a layer of a
+# stack is two) is thereby failed wrongly less often than once in a million runs.
+FALSE_ALARM = 1e-12
+# Two roundings (the scale's, the product's) on either side, in units of the coarser number type.
+_ROUNDINGS = 4
+
+
+def check_counts(layer: str, counts: Int[Tensor, "4 ..."], pairs: int) -> None:
+    """Identity 1: the four causes add up to the pairs, for every unit.
+
+    Args:
+        layer: its name, for the error.
+        counts: active, dropped, inactive and both, each counted by itself.
+        pairs: (sample, unit) pairs that one unit was looked at in.
+
+    Raises:
+        BrokenIdentity: they do not.
+    """
+    total = counts.sum(0)
+    if not bool((total == pairs).all()):
+        wrong = total[total != pairs].flatten()[0]
+        raise BrokenIdentity(layer, 1, expected=f"{pairs} pairs a unit", observed=int(wrong))
+
+
+def check_survivors(
+    layer: str,
+    h: Float[Tensor, "*shape"],
+    y: Float[Tensor, "*shape"],
+    *,
+    keep: Bool[Tensor, "*shape"],
+    scale: Float[Tensor, "..."] | float,
+) -> None:
+    """Identity 4: y = m h / (1 - p), to float rounding of the coarser of their types.
+
+    Args:
+        layer: its name, for the error.
+        h: what dropout was given.
+        y: what it made of it.
+        keep: the mask, True = kept.
+        scale: 1 / (1 - p), broadcast over h.
+
+    Raises:
+        BrokenIdentity: a survivor that is not scaled, or a dropped value that is not 0.
+    """
+    _check_close(layer, 4, y, _dropped(h, keep, scale))
+
+
+def check_gradients(
+    layer: str,
+    h_gradient: Float[Tensor, "*shape"],
+    y_gradient: Float[Tensor, "*shape"],
+    *,
+    keep: Bool[Tensor, "*shape"],
+    scale: Float[Tensor, "..."] | float,
+) -> None:
+    """Identity 7: the gradient gives the mask back.
+
+    Args:
+        layer: its name, for the error.
+        h_gradient: of the loss, for what dropout was given.
+        y_gradient: of the loss, for what it made of it.
+        keep: the mask, True = kept.
+        scale: 1 / (1 - p), broadcast over h.
+
+    Raises:
+        BrokenIdentity: dropout's backward pass used another mask or another scale.
+    """
+    _check_close(layer, 7, h_gradient, _dropped(y_gradient, keep, scale))
+
+
+def check_dead(
+    layer: str,
+    is_dead: Bool[Tensor, "networks units"],
+    *gradients: Float[Tensor, "networks units"],
+) -> None:
+    """Identity 8: what is said to be dead has gradients of exactly 0.0.
+
+    It holds for units that are dead over D, with the loss taken over D in evaluation mode, and for
+    units with z <= 0 (or dropped) for every sample of a batch, with that batch's gradients.
+
+    Args:
+        layer: its name, for the error.
+        is_dead: the claim.
+        gradients: a norm (any) of each unit's incoming row, its bias or its outgoing column.
+
+    Raises:
+        BrokenIdentity: a unit said to be dead learns.
+    """
+    for norms in gradients:
+        learns = is_dead & (norms != 0)
+        if bool(learns.any()):
+            network, unit = learns.nonzero()[0].tolist()
+            raise BrokenIdentity(
+                layer,
+                8,
+                expected=f"a gradient of 0.0 for unit {unit}",
+                observed=float(norms[network, unit]),
+            )
+
+
+def check_pass(
+    layer: str,
+    counts: Int[Tensor, "4 networks units"],
+    *,
+    z: Float[Tensor, "networks batch units"],
+    y: Float[Tensor, "networks batch units"],
+    keep: Bool[Tensor, "networks batch units"] | None,
+    scale: Float[Tensor, "networks 1 1"],
+    is_linear: Bool[Tensor, "networks 1 1"],
+) -> None:
+    """Identities 1, 4 and 5 of one layer in one pass, in as few operations as they take.
+
+    y is compared with relu(dropout(z)): that h = relu(z) and y = dropout(h) have been taken for
+    one another, scaled and masked rightly is all in it. What is zero in y is what dropout and ReLU
+    are blamed for. Networks whose z holds NaN or infinity are left to whoever judges divergence.
+
+    Args:
+        layer: its name, for the error.
+        counts: what `count_causes` gave for this pass.
+        z: pre-activations.
+        y: what the next layer sees.
+        keep: the mask, True = kept; None where nothing was dropped.
+        scale: 1 / (1 - p) of each network.
+        is_linear: networks without a ReLU behind z.
+
+    Raises:
+        BrokenIdentity: one of them does not hold.
+    """
+    check_counts(layer, counts, z.shape[1])
+    expected = z.clone() if keep is None else _dropped(z, keep, scale)
+    has_linear = bool(is_linear.any())
+    if not has_linear:
+        expected.clamp_(min=0)
+    elif not bool(is_linear.all()):
+        expected = torch.where(is_linear, expected, expected.clamp(min=0))
+    zeros = z.shape[1] - torch.count_nonzero(y, dim=1)
+    blamed = counts[1:].sum(0)
+    if torch.equal(y, expected) and torch.equal(zeros, blamed):
+        return
+    is_finite = z.isfinite().flatten(1).all(1)
+    identity = 4 if keep is None or has_linear else 5
+    _check_close(layer, identity, y[is_finite], expected[is_finite])
+    # Nobody is blamed for a linear unit's own zeros.
+    kept_zeros = z == 0 if keep is None else (z == 0) & keep
+    blamed = blamed + (kept_zeros & is_linear).sum(1)
+    differs = (blamed != zeros) & is_finite[:, None]
+    if bool(differs.any()):
+        raise BrokenIdentity(
+            layer,
+            1,
+            expected=f"{int(blamed[differs][0])} zeros of a unit by their causes",
+            observed=f"{int(zeros[differs][0])} in y",
+        )
+
+
+def check_zero_rate(
+    layer: str,
+    zeros: Int[Tensor, " networks"],
+    closed: Int[Tensor, " networks"],
+    *,
+    pairs: int,
+    drop_rates: Sequence[float],
+) -> None:
+    """Identity 2: the zero rate is s + p - s p, up to the sampling noise of the masks.
+
+    Given the pass's pre-activations, what dropout adds to the closed pairs is Binomial(pairs -
+    closed, p): an exact test, with at most `FALSE_ALARM` a call.
+
+    Args:
+        layer: its name, for the error.
+        zeros: pairs with y == 0 of each network.
+        closed: pairs with z <= 0 of each network in the same passes; s = closed / pairs.
+        pairs: (sample, unit) pairs of each network.
+        drop_rates: p of each network.
+
+    Raises:
+        BrokenIdentity: more or fewer zeros than that.
+    """
+    found, shut = zeros.cpu().numpy(), closed.cpu().numpy()
+    values = two_sided_p_values(found - shut, pairs - shut, np.asarray(drop_rates))
+    values = np.where((found < shut) | (found > pairs), 0.0, values)
+    for network in np.flatnonzero(values < FALSE_ALARM / values.size)[:1]:
+        expected = expected_zero_rate(shut[network] / pairs, drop_rates[network])
+        raise BrokenIdentity(
+            layer, 2, expected=f"{expected:.6f}", observed=f"{found[network] / pairs:.6f}"
+        )
+
+
+def check_dropped(
+    layer: str, counts: Int[Tensor, "4 networks units"], drop_rates: Sequence[float]
+) -> None:
+    """Identity 3: how many were dropped, among the open and among the closed pairs.
+
+    Each layer as a whole and each unit by itself, so a mask that is right on average and wrong by
+    unit is found too. With at most `FALSE_ALARM` a call. Masks do not depend on the pre-activations
+    they are laid over, so sums over units, batches and epochs are binomial as well (to the extent
+    that the number of open pairs does not react to earlier masks, which training does weakly).
+
+    Args:
+        layer: its name, for the error.
+        counts: active, dropped, inactive and both.
+        drop_rates: p of each network.
+
+    Raises:
+        BrokenIdentity: too many or too few.
+    """
+    by_unit = counts.cpu().numpy()
+    rates = np.asarray(drop_rates, float)[:, None]
+    level = FALSE_ALARM / (4 * rates.size)  # open and closed, the layer and the worst of its units
+    for found in (by_unit.sum(2, keepdims=True), by_unit):
+        for kept, dropped in (found[:2], found[2:]):
+            trials = kept + dropped
+            values = two_sided_p_values(dropped, trials, rates)
+            for network, unit in np.argwhere(values < level / found.shape[2])[:1]:
+                count = int(trials[network, unit])
+                raise BrokenIdentity(
+                    layer,
+                    3,
+                    expected=f"about {count * drop_rates[network]:.6g} dropped of {count}",
+                    observed=int(dropped[network, unit]),
+                )
+
+
+def two_sided_p_values(
+    successes: NDArray[Any], trials: NDArray[Any], rates: NDArray[Any]
+) -> Floats:
+    """Exact binomial p-values: twice the smaller tail, at most 1.
+
+    The tails are regularised incomplete beta functions (Abramowitz and Stegun 26.5.24), which
+    hold for 10**9 trials as well as for 10. Doubling never gives less than `scipy.stats.binomtest`
+    with the tails taken one by one, so the false-alarm rate stays below the level asked for.
+
+    Args:
+        successes: how often it happened.
+        trials: how often it could have happened.
+        rates: its probability, in [0, 1].
+    """
+    # Imported by the first test: a fifth of a second that `import why_zero` need not take.
+    from scipy.special import betainc  # noqa: PLC0415
+
+    k, n, p = np.broadcast_arrays(successes, trials, rates)
+    # betainc takes no zero: the whole range is certain.
+    at_most = np.where(k >= n, 1.0, betainc(np.maximum(n - k, 1), k + 1, 1 - p))
+    at_least = np.where(k <= 0, 1.0, betainc(np.maximum(k, 1), np.maximum(n - k, 0) + 1, p))
+    return np.asarray(np.minimum(1.0, 2 * np.minimum(at_most, at_least)))
+
+
+def _dropped(values: Tensor, keep: Tensor, scale: Tensor | float) -> Tensor:
+    factors = keep * scale if isinstance(scale, Tensor) else keep.to(values.dtype).mul_(scale)
+    return values * factors
+
+
+def _check_close(layer: str, identity: int, observed: Tensor, expected: Tensor) -> None:
+    """Equal to rounding wherever a finite value is expected."""
+    if torch.equal(observed, expected):
+        return
+    coarser = max((observed.dtype, expected.dtype), key=lambda dtype: torch.finfo(dtype).eps)
+    limits = torch.finfo(coarser)
+    expected = expected.to(torch.promote_types(expected.dtype, observed.dtype))
+    tolerance = expected.abs().mul_(_ROUNDINGS * limits.eps).add_(limits.tiny)
+    # A NaN observed is no nearer than anything else, so the comparison is the negated one.
+    differs = ~((observed - expected).abs() <= tolerance) & expected.isfinite()
+    if bool(differs.any()):
+        raise BrokenIdentity(
+            layer,
+            identity,
+            expected=float(expected[differs][0]),
+            observed=float(observed[differs][0]),
+        )
