@@ -15,10 +15,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from filelock import FileLock, Timeout
+from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -137,24 +138,19 @@ class Checkpoint:
         """
         [epoch] = {record.epoch for record in records}
         arrays: dict[str, Tensor] = {}
-        header: dict[str, str] = {}
+        texts: dict[str, str] = {}
         for record in records:
             packed, text = histories.packed([record])
-            arrays |= {f"{record.member}/{k}": torch.from_numpy(v) for k, v in packed.items()}
-            header |= {f"{record.member}/{key}": value for key, value in text.items()}
-        _write(self.folder / _records_file(epoch), arrays, header)
-        tensors = {name: value.contiguous() for name, value in stack.state_dict().items()}
+            arrays |= _under(f"{record.member}/", _tensors(packed))
+            texts |= _under(f"{record.member}/", text)
+        _write(self.folder / _records_file(epoch), arrays, texts)
+        state = {name: value.contiguous() for name, value in stack.state_dict().items()}
         for index, values in optimizer.state_dict()["state"].items():
-            named = {name: value for name, value in values.items() if value is not None}
-            tensors |= {f"optimizer/{index}/{name}": value for name, value in named.items()}
-        epochs: list[int | None] = []
-        for member, record_kept in enumerate(kept):
-            epochs.append(record_kept.epoch if record_kept else None)
-            weights = (record_kept.weights if record_kept else None) or {}
-            tensors |= {
-                f"kept/{member}/{name}": torch.from_numpy(value) for name, value in weights.items()
-            }
-        _write(self.folder / _STATE, tensors, {"epoch": str(epoch), "kept": json.dumps(epochs)})
+            held = {name: value for name, value in values.items() if value is not None}
+            state |= _under(f"optimizer/{index}/", held)
+        for member, best in enumerate(kept):
+            state |= _under(f"kept/{member}/", _tensors((best and best.weights) or {}))
+        _write_state(self.folder, state, epoch, [best.epoch if best else None for best in kept])
 
     def restore(self, stack: Stack, optimizer: torch.optim.Optimizer) -> TrainingState:
         """Put the stack and the optimizer back to where `save` found them.
@@ -169,42 +165,30 @@ class Checkpoint:
 
     def _restored(self, stack: Stack, optimizer: torch.optim.Optimizer) -> TrainingState:
         state, header = _read(self.folder / _STATE)
-        written = [
-            self._records(epoch, len(self.members)) for epoch in range(int(header["epoch"]) + 1)
-        ]
+        past: list[list[EpochRecord]] = [[] for _ in self.members]
+        for epoch in range(int(header["epoch"]) + 1):
+            tensors, texts = _read(self.folder / _records_file(epoch))
+            for member, history in enumerate(past):
+                if text := _below(f"{member}/", texts):
+                    arrays = _arrays(_below(f"{member}/", tensors))
+                    history.extend(histories.unpacked(arrays, text, member=member))
         try:
             stack.load_state_dict({name: state[name] for name in stack.state_dict()})
         except RuntimeError as error:  # another shape
             raise ValueError(error) from error
-        _load_optimizer(optimizer, state)
-        past: list[list[EpochRecord]] = [[] for _ in self.members]
-        for records in written:
-            for record in records:
-                past[record.member].append(record)
-        kept: list[EpochRecord | None] = []
-        for member, epoch in enumerate(json.loads(header["kept"])):
-            prefix = f"kept/{member}/"
-            weights = {
-                name.removeprefix(prefix): value.numpy()
-                for name, value in state.items()
-                if name.startswith(prefix)
-            }
-            kept.append(None if epoch is None else replace(past[member][epoch], weights=weights))
+        values: dict[int, dict[str, Tensor]] = {}
+        for name, value in _below("optimizer/", state).items():
+            index, key = name.split("/")
+            values.setdefault(int(index), {})[key] = value
+        groups = optimizer.state_dict()["param_groups"]
+        optimizer.load_state_dict({"state": values, "param_groups": groups})
+        kept = [
+            None
+            if epoch is None
+            else replace(past[member][epoch], weights=_arrays(_below(f"kept/{member}/", state)))
+            for member, epoch in enumerate(json.loads(header["kept"]))
+        ]
         return TrainingState(histories=past, kept=kept)
-
-    def _records(self, epoch: int, members: int) -> list[EpochRecord]:
-        tensors, header = _read(self.folder / _records_file(epoch))
-        records: list[EpochRecord] = []
-        for member in range(members):
-            prefix = f"{member}/"
-            text = {k.removeprefix(prefix): v for k, v in header.items() if k.startswith(prefix)}
-            arrays = {
-                name.removeprefix(prefix): value.numpy()
-                for name, value in tensors.items()
-                if name.startswith(prefix)
-            }
-            records += histories.unpacked(arrays, text, member=member) if text else ()
-        return records
 
     def halves(self, run_ids: Sequence[str | None]) -> list["Checkpoint"]:
         """Two checkpoints with half of the networks each, at the same epoch; this one is gone.
@@ -240,21 +224,12 @@ class Checkpoint:
             for name, value in state.items()
             if not name.startswith("kept/")
         }
-        kept = json.loads(header["kept"])
-        for place, member in enumerate(part):
-            tensors |= _renamed(state, f"kept/{member}/", f"kept/{place}/")
-        epochs = [kept[member] for member in part]
-        for epoch in range(int(header["epoch"]) + 1):
-            arrays, texts = _read(self.folder / _records_file(epoch))
-            parts_of_arrays: dict[str, Tensor] = {}
-            parts_of_texts: dict[str, str] = {}
-            for place, member in enumerate(part):
-                parts_of_arrays |= _renamed(arrays, f"{member}/", f"{place}/")
-                parts_of_texts |= _renamed(texts, f"{member}/", f"{place}/")
-            _write(half.folder / _records_file(epoch), parts_of_arrays, parts_of_texts)
-        _write(
-            half.folder / _STATE, tensors, {"epoch": header["epoch"], "kept": json.dumps(epochs)}
-        )
+        tensors |= _under("kept/", _part_of(_below("kept/", state), part))
+        epoch = int(header["epoch"])
+        for past in range(epoch + 1):
+            arrays, texts = _read(self.folder / _records_file(past))
+            _write(half.folder / _records_file(past), _part_of(arrays, part), _part_of(texts, part))
+        _write_state(half.folder, tensors, epoch, json.loads(header["kept"])[rows])
 
     def plan(self) -> None:
         """Write which networks these are; from here on `unfinished` finds the folder."""
@@ -343,6 +318,12 @@ def _write(path: Path, tensors: dict[str, Tensor], header: dict[str, str]) -> No
         _put(beside, path)
 
 
+def _write_state(
+    folder: Path, tensors: dict[str, Tensor], epoch: int, kept: Sequence[int | None]
+) -> None:
+    _write(folder / _STATE, tensors, {"epoch": str(epoch), "kept": json.dumps(kept)})
+
+
 def _put(beside: Path, path: Path) -> None:
     """Put a written file into its place at once, when all of it is on the disk."""
     with beside.open("rb") as file:
@@ -367,20 +348,31 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         return tensors, dict(file.metadata())
 
 
-def _renamed(values: Mapping[str, T], before: str, after: str) -> dict[str, T]:
-    """Those whose names begin so, with another beginning."""
+def _under(prefix: str, values: Mapping[str, T]) -> dict[str, T]:
+    """The same values, their names with this beginning."""
+    return {prefix + name: value for name, value in values.items()}
+
+
+def _below(prefix: str, values: Mapping[str, T]) -> dict[str, T]:
+    """The values whose names begin so, without that beginning."""
     return {
-        after + name.removeprefix(before): value
+        name.removeprefix(prefix): value
         for name, value in values.items()
-        if name.startswith(before)
+        if name.startswith(prefix)
     }
 
 
-def _load_optimizer(optimizer: torch.optim.Optimizer, state: Mapping[str, Tensor]) -> None:
-    values: dict[int, dict[str, Tensor]] = {}
-    for name, value in state.items():
-        if name.startswith("optimizer/"):
-            _, index, key = name.split("/")
-            values.setdefault(int(index), {})[key] = value
-    groups = optimizer.state_dict()["param_groups"]
-    optimizer.load_state_dict({"state": values, "param_groups": groups})
+def _part_of(values: Mapping[str, T], part: range) -> dict[str, T]:
+    """What is named by some of the networks' places, named by their places in the part."""
+    renamed: dict[str, T] = {}
+    for place, member in enumerate(part):
+        renamed |= _under(f"{place}/", _below(f"{member}/", values))
+    return renamed
+
+
+def _tensors(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Tensor]:
+    return {name: torch.from_numpy(array) for name, array in arrays.items()}
+
+
+def _arrays(tensors: Mapping[str, Tensor]) -> dict[str, NDArray[Any]]:
+    return {name: tensor.numpy() for name, tensor in tensors.items()}

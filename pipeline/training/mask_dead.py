@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
+from pipeline.config.recipe import Recipe
 from pipeline.records import EpochRecord
 from pipeline.training.batches import Batch
 from pipeline.training.masks import RandomMasks
@@ -31,32 +32,38 @@ def with_mask_dead(
         stack: the networks.
         reference: gives the batches of D, anew at each call.
     """
-    judged = []
-    for record in records:
-        is_due = record.epoch == 0 or record.ending in {"finished", "patience"}
-        if not is_due or not stack.recipes[record.member].mask_passes:
-            judged.append(record)
-            continue
-        dead = _dead_in_evaluation(record, stack)
-        if _can_be_woken(dead, stack, record.member):
-            _strike_out_what_fires(dead, stack.part(record.member), record.epoch, reference())
-        judged.append(_judged(record, dead))
-    return judged
-
-
-def _dead_in_evaluation(record: EpochRecord, stack: Stack) -> Dead:
-    """Which units of each hidden layer are dead without masks."""
     return [
-        torch.zeros(units, dtype=torch.bool, device=stack.scales.device)
-        if layer.states is None
-        else torch.from_numpy(layer.states.dead).to(stack.scales.device)
-        for units, layer in zip(stack.units, record.layers[:-1], strict=False)
+        _judged(record, stack, reference)
+        if stack.recipes[record.member].mask_passes
+        and (record.epoch == 0 or record.ending in {"finished", "patience"})
+        else record
+        for record in records
     ]
 
 
-def _can_be_woken(dead: Dead, stack: Stack, member: int) -> bool:
+def _judged(
+    record: EpochRecord, stack: Stack, reference: Callable[[], Iterable[Batch]]
+) -> EpochRecord:
+    *hidden, logits = record.layers
+    device = stack.scales.device
+    dead = [
+        torch.zeros(units, dtype=torch.bool, device=device)
+        if layer.states is None
+        else torch.from_numpy(layer.states.dead).to(device)
+        for units, layer in zip(stack.units[:-1], hidden, strict=True)
+    ]
+    if _can_be_woken(dead, stack.recipes[record.member]):
+        _strike_out_what_fires(dead, stack.part(record.member), record.epoch, reference())
+    judged = [
+        layer if layer.states is None else replace(layer, mask_dead=units.cpu().numpy())
+        for layer, units in zip(hidden, dead, strict=True)
+    ]
+    return replace(record, layers=(*judged, logits))
+
+
+def _can_be_woken(dead: Dead, recipe: Recipe) -> bool:
     """Whether a mask is left that could matter: no mask is upstream of the first layer."""
-    return stack.recipes[member].drop_rate > 0 and any(bool(layer.any()) for layer in dead[1:])
+    return recipe.drop_rate > 0 and any(bool(layer.any()) for layer in dead[1:])
 
 
 @torch.no_grad()
@@ -81,13 +88,5 @@ def _strike_out_what_fires(
             network.onward(first, masks.draw(batch.target.shape[1]), trace=trace)
             for is_dead, layer in zip(dead, trace, strict=False):
                 is_dead.logical_and_(layer.z[0].amax(0) <= 0)
-        if not _can_be_woken(dead, network, 0):
+        if not _can_be_woken(dead, recipe):
             return
-
-
-def _judged(record: EpochRecord, dead: Dead) -> EpochRecord:
-    layers = [
-        layer if layer.states is None else replace(layer, mask_dead=units.cpu().numpy())
-        for layer, units in zip(record.layers[:-1], dead, strict=True)
-    ]
-    return replace(record, layers=(*layers, record.layers[-1]))
