@@ -19,7 +19,7 @@ from pipeline.training.batches import Batch, order
 from pipeline.training.loop import Update, optimizer_of, updates
 from pipeline.training.masks import RandomMasks
 from pipeline.training.measure import Watch, evaluate
-from pipeline.training.stack import LayerPass, Stack
+from pipeline.training.stack import LayerPass, Stack, named_as_plain
 from why_zero import StateCount
 from why_zero.identities import check_gradients
 
@@ -136,21 +136,19 @@ class _Recorder:
         self._rows["target"].append(update.batch.target[0, 0].numpy())
         for name, layer in zip(self._stack.layer_names, update.layers, strict=True):
             kept = torch.ones_like(layer.z, dtype=torch.bool) if layer.keep is None else layer.keep
-            for quantity, values in (
-                ("z", layer.z),
-                ("mask", kept.expand_as(layer.z)),
-                ("h", layer.h),
-                ("y", layer.y),
-                ("gradient_z", layer.z.grad),
-                ("gradient_h", layer.h.grad),
-                ("gradient_y", layer.y.grad),
-            ):
+            self._by_arm(f"{name}/mask", kept.expand_as(layer.z))
+            for quantity, values in (("z", layer.z), ("h", layer.h), ("y", layer.y)):
                 self._by_arm(f"{name}/{quantity}", values)
-            h_gradient, y_gradient = layer.h.grad, layer.y.grad
-            if layer.keep is not None and h_gradient is not None and y_gradient is not None:
-                check_gradients(name, h_gradient, y_gradient, keep=kept, scale=layer.scale)
+                self._by_arm(f"{name}/gradient_{quantity}", _gradient(values))
+            if layer.keep is not None:
+                gradients = _gradient(layer.h), _gradient(layer.y)
+                check_gradients(name, *gradients, keep=kept, scale=layer.scale)
         self._by_arm("loss", update.losses[:, 0])
-        for name, _, gradient in self._parameters():
+        gradients_of = [
+            [_gradient(parameter) for parameter in parameters]
+            for parameters in (self._stack.weights, self._stack.biases)
+        ]
+        for name, gradient in named_as_plain(*gradients_of).items():
             self._by_arm(f"gradient_{name}", gradient)
         self._watch.add(update.layers)
         self._watch.check()
@@ -172,8 +170,8 @@ class _Recorder:
 
     def _stand(self, train: Sequence[Score] | None) -> None:
         """Record parameters and units as they stand now, between two updates."""
-        for name, parameter, _ in self._parameters():
-            self._by_arm(name, parameter)
+        for name, values in named_as_plain(self._stack.weights, self._stack.biases).items():
+            self._by_arm(name, values)
         self._look()
         states = StateCount(len(ARMS), WIDTHS, CPU)
         scores = evaluate(self._stack, [self._reference], states=states)
@@ -215,21 +213,15 @@ class _Recorder:
             dead = dead & (self._rows[f"{arm}/{layer.name}/mask_fired"][-1] == 0)
         return replace(layer, mask_dead=dead)
 
-    def _parameters(self) -> list[tuple[str, Tensor, Tensor | None]]:
-        """Every parameter and its gradient, as a plain network has them, networks first."""
-        pairs = zip(self._stack.weights, self._stack.biases, strict=True)
-        named: list[tuple[str, Tensor, Tensor | None]] = []
-        for number, (weight, bias) in enumerate(pairs, start=1):
-            gradient = None if weight.grad is None else weight.grad.transpose(1, 2)
-            named.append((f"linear{number}.weight", weight.transpose(1, 2), gradient))
-            named.append((f"linear{number}.bias", bias, bias.grad))
-        return named
-
-    def _by_arm(self, name: str, values: Tensor | None) -> None:
-        """Keep a copy of the values of each arm; a batch or bias axis of one is dropped."""
-        if values is None:
-            return
-        for member, arm in enumerate(ARMS):
-            value = values[member].detach()
+    def _by_arm(self, name: str, values: Tensor) -> None:
+        """Keep a copy of the values of each arm; a batch axis of one is dropped."""
+        for arm, value in zip(ARMS, values.detach(), strict=True):
             is_row = value.ndim > 1 and value.shape[0] == 1
             self._rows[f"{arm}/{name}"].append((value[0] if is_row else value).numpy().copy())
+
+
+def _gradient(values: Tensor) -> Tensor:
+    """What the update's backward pass left; every update of the toy is taken step by step."""
+    if values.grad is None:
+        raise ValueError("an update must leave gradients, got none")
+    return values.grad

@@ -73,7 +73,9 @@ def evaluate(
     together = [(_ALL, stack)]
     alone: list[tuple[slice, Stack]] = []
     for batch in batches:
-        is_large = _overflows_caches(stack, batch)
+        # A CPU's caches hold what one network's layers did until it is counted, not all's.
+        activations = len(stack.recipes) * batch.target.shape[1] * sum(stack.units)
+        is_large = stack.scales.device.type == "cpu" and activations >= WORTH_GOING_ALONE
         if is_large and not alone:
             alone = [(slice(m, m + 1), stack.part(m)) for m in range(len(stack.recipes))]
         for members, part in alone if is_large else together:
@@ -84,12 +86,6 @@ def evaluate(
                 states.add([(layer.z, layer.h) for layer in trace[:-1]], members)
             total.add(logits, cross_entropy(logits, target), target, members)
     return total.scores()
-
-
-def _overflows_caches(stack: Stack, batch: Batch) -> bool:
-    """Whether a CPU's caches hold what one network's layers did until it is counted, not all's."""
-    activations = len(stack.recipes) * batch.target.shape[1] * sum(stack.units)
-    return stack.scales.device.type == "cpu" and activations >= WORTH_GOING_ALONE
 
 
 class Watch:
@@ -185,8 +181,7 @@ class Watch:
         before, after = self._before[index], _incoming(stack, index)
         update_norms = torch.linalg.vector_norm(after - before, dim=1).cpu().double().numpy()
         weight_change = (after - before)[:, :-1].flatten(1)
-        ratio = weight_change.norm(dim=1) / before[:, :-1].flatten(1).norm(dim=1)
-        ratios = ratio.tolist()
+        ratios = (weight_change.norm(dim=1) / before[:, :-1].flatten(1).norm(dim=1)).tolist()
         has_gradients = is_trained and self._batches > 0
         row_norms = self._row_norms[index].cpu().double().numpy() / max(self._batches, 1)
         norms = (self._norms[index].cpu().double() / max(self._batches, 1)).tolist()

@@ -4,7 +4,7 @@ It knows neither optimizers nor epochs, and draws nothing but initial weights: m
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -165,22 +165,16 @@ class Stack(nn.Module):
 
     def state(self, member: int) -> Weights:
         """A copy of the member's state dict, under the names that `plain` gives its layers."""
-        numbered = enumerate(zip(self.weights, self.biases, strict=True), start=1)
         return {
-            f"{_linear_name(number)}.{kind}": tensor[member].detach().cpu().numpy().copy()
-            for number, (weight, bias) in numbered
-            for kind, tensor in (("weight", weight.transpose(1, 2)), ("bias", bias[:, 0]))
+            name: values[member].detach().cpu().numpy().copy()
+            for name, values in named_as_plain(self.weights, self.biases).items()
         }
 
     def load(self, member: int, weights: Weights) -> None:
         """Put a state dict with `plain`'s names in the member's place."""
         with torch.no_grad():
-            for number, (weight, bias) in enumerate(
-                zip(self.weights, self.biases, strict=True), start=1
-            ):
-                name = _linear_name(number)
-                weight[member].copy_(torch.from_numpy(weights[f"{name}.weight"].T.copy()))
-                bias[member, 0].copy_(torch.from_numpy(weights[f"{name}.bias"].copy()))
+            for name, values in named_as_plain(self.weights, self.biases).items():
+                values[member].copy_(torch.from_numpy(weights[name].copy()))
 
 
 def plain(recipe: Recipe, weights: Weights) -> nn.Sequential:
@@ -192,8 +186,8 @@ def plain(recipe: Recipe, weights: Weights) -> nn.Sequential:
     """
     modules: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())
     for number, layer in enumerate(recipe.layers, start=1):
-        units, inputs = weights[f"{_linear_name(number)}.weight"].shape
-        modules[_linear_name(number)] = nn.Linear(inputs, units)
+        units, inputs = weights[f"linear{number}.weight"].shape
+        modules[f"linear{number}"] = nn.Linear(inputs, units)
         if recipe.has_relu(layer):
             modules[f"relu{number}"] = nn.ReLU()
         if recipe.drop_rate_of(layer) > 0:
@@ -214,12 +208,12 @@ def read_weights(path: Path, recipe: Recipe) -> Weights:
     except (SafetensorError, OSError, KeyError, TypeError) as error:
         raise ValueError(f"no whole safetensors file of arrays: {error!r}") from None
     found = {name: (str(array.dtype), *array.shape) for name, array in weights.items()}
-    inputs = found.get(f"{_linear_name(1)}.weight", (0,))[-1]
-    classes = found.get(f"{_linear_name(len(recipe.layers))}.bias", (0,))[-1]
+    inputs = found.get("linear1.weight", (0,))[-1]
+    classes = found.get(f"linear{len(recipe.layers)}.bias", (0,))[-1]
     expected: dict[str, tuple[object, ...]] = {}
     for number, (before, units) in enumerate(pairwise((inputs, *recipe.widths, classes)), 1):
-        expected[f"{_linear_name(number)}.weight"] = ("float32", units, before)
-        expected[f"{_linear_name(number)}.bias"] = ("float32", units)
+        expected[f"linear{number}.weight"] = ("float32", units, before)
+        expected[f"linear{number}.bias"] = ("float32", units)
     if found != expected:
         wrong = min(name for name in found | expected if found.get(name) != expected.get(name))
         raise ValueError(
@@ -229,8 +223,13 @@ def read_weights(path: Path, recipe: Recipe) -> Weights:
     return weights
 
 
-def _linear_name(number: int) -> str:
-    return f"linear{number}"
+def named_as_plain(weights: Iterable[Tensor], biases: Iterable[Tensor]) -> dict[str, Tensor]:
+    """A stack's weights and biases under the names that `plain` gives them, laid out as there."""
+    return {
+        f"linear{number}.{kind}": values
+        for number, (weight, bias) in enumerate(zip(weights, biases, strict=True), start=1)
+        for kind, values in (("weight", weight.mT), ("bias", bias[:, 0]))
+    }
 
 
 def _drawn(recipes: Sequence[Recipe], sizes: Sequence[int]) -> list[tuple[Tensor, Tensor]]:

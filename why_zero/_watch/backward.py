@@ -14,18 +14,10 @@ class MaskWatch:
     """Hooks on the graph nodes of watched dropouts; each is gone once it has fired."""
 
     def __init__(self) -> None:
-        """Watch nothing yet."""
         self._handles: list[RemovableHandle] = []
 
     def watch(self, layer: str, y: Tensor, *, keep: Tensor, drop_rate: float) -> None:
-        """Check identity 7 when the gradient comes back through this dropout, if it ever does.
-
-        Args:
-            layer: its name, for the error.
-            y: what dropout gave, just now.
-            keep: the mask, True = kept.
-            drop_rate: p.
-        """
+        """Check identity 7 when the gradient comes back through this dropout, if it ever does."""
         node = y.grad_fn
         if node is None or node.name() not in _NODES:
             return

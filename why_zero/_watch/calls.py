@@ -42,33 +42,20 @@ _CHANNELWISE = {"feature_dropout", "dropout1d", "dropout2d", "dropout3d"}
 
 @dataclass(frozen=True)
 class ActivationCall:
-    """A call of an activation function.
-
-    Attributes:
-        name: the function's, such as `relu`.
-        z: its input.
-        is_relu: whether it gives 0 exactly where z <= 0.
-        is_inplace: whether it overwrites z.
-    """
+    """A call of an activation function, such as `relu`, on z."""
 
     name: str
     z: Tensor
-    is_relu: bool
+    is_relu: bool  # whether it gives 0 exactly where z <= 0
     is_inplace: bool
 
 
 @dataclass(frozen=True)
 class DropoutCall:
-    """A call of a dropout function.
+    """A call of a dropout function, such as `dropout2d`, on x.
 
-    Attributes:
-        name: the function's, such as `dropout2d`.
-        x: its input.
-        drop_rate: the probability of dropping.
-        is_training: whether it drops at all.
-        is_inplace: whether it overwrites its input.
-        trial_axes: how many leading axes number the independent trials: all, or sample and
-            channel where whole channels are dropped.
+    `trial_axes` is how many leading axes number the independent trials: all, or sample and channel
+    where whole channels are dropped.
     """
 
     name: str
@@ -83,17 +70,14 @@ class Arguments:
     """Arguments of a call, by position or by name."""
 
     def __init__(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
-        """Take them as a mode receives them."""
         self._args, self._kwargs = args, kwargs
 
     def get(self, position: int, *names: str, default: Any = None) -> Any:  # noqa: ANN401
-        """The argument at this position or under one of these names."""
         if position < len(self._args):
             return self._args[position]
         return next((self._kwargs[name] for name in names if name in self._kwargs), default)
 
     def named(self, name: str) -> Any:  # noqa: ANN401
-        """The argument under this name, None where it was not given by name."""
         return self._kwargs.get(name)
 
     @property

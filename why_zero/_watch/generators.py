@@ -34,8 +34,7 @@ def _which(device: torch.device) -> tuple[torch.device, ...]:
 def preserved(devices: set[torch.device]) -> Iterator[None]:
     """A block after which every global generator is as it was before: torch's, Python's, NumPy's.
 
-    Args:
-        devices: where torch may draw, besides the CPU.
+    torch may draw on these devices, besides the CPU.
     """
     states = {device: state_of(device) for device in devices | {torch.device("cpu")}}
     python = random.getstate()

@@ -29,7 +29,6 @@ class Names:
     """A name for people for every key: `relu`, then `relu#2` …, in the order of appearance."""
 
     def __init__(self) -> None:
-        """Know none yet."""
         self._names: dict[Key, str] = {}
 
     def of(self, key: Key) -> str:

@@ -41,7 +41,6 @@ class Place:
 
     @classmethod
     def of(cls, tensor: Tensor) -> "Place":
-        """The place of this tensor."""
         return cls(tensor.size(), tensor.stride(), int(tensor.storage_offset()))
 
     @property
@@ -116,7 +115,6 @@ class Lineage:
     """The origins of one pass; gone with it."""
 
     def __init__(self) -> None:
-        """Know nothing yet."""
         # A weak reference keeps the address of freed memory from being taken for another's.
         self._origins: dict[StorageWeakRef, Origin] = {}
         self._makers = WeakTensorKeyDictionary()
@@ -155,12 +153,7 @@ class Lineage:
     ) -> None:
         """Carry what is known over a call that is neither an activation nor a dropout.
 
-        Args:
-            name: the function's.
-            source: its first argument.
-            result: what it gave.
-            module: the innermost module that is being called.
-            module_name: its name.
+        The function `name` made the result of its first argument, inside the innermost module.
         """
         made = self._maker_of(name, result)
         if made is not None:

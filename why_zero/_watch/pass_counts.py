@@ -26,16 +26,12 @@ class CallInput:
 
 
 class PassCounts:
-    """Counts of one pass.
+    """Counts of one pass, by layer in order of call.
 
-    Attributes:
-        layers: those so far, in order of call.
-        lineage: where values come from.
-        is_finite: False from the first layer that holds NaN or infinity; the pass is void then.
+    `is_finite` is False from the first layer that holds NaN or infinity: the pass is void then.
     """
 
     def __init__(self, names: Names) -> None:
-        """Start a pass; names are kept from pass to pass."""
         self.layers: list[LayerCounts] = []
         self.lineage = Lineage()
         self.is_finite = True
@@ -51,14 +47,7 @@ class PassCounts:
     def activation(
         self, call: str, activation: ActivationCall, before: CallInput, *, result: Tensor
     ) -> LayerCounts:
-        """Count an activation that has just happened.
-
-        Args:
-            call: its name in the module.
-            activation: which.
-            before: its input.
-            result: its output.
-        """
+        """Count an activation that has just happened, and whose name in the module is `call`."""
         self.lineage.inherit(activation.z, result)
         key = self._key(call, before.maker)
         origin = before.origin
@@ -86,15 +75,7 @@ class PassCounts:
     def dropout(
         self, call: str, dropout: DropoutCall, before: CallInput, *, keep: Tensor, y: Tensor
     ) -> LayerCounts:
-        """Count a dropout that has just happened.
-
-        Args:
-            call: its name in the module.
-            dropout: which.
-            before: its input.
-            keep: its mask, True = kept.
-            y: its output.
-        """
+        """Count a dropout that has just happened, and whose name in the module is `call`."""
         self.lineage.inherit(dropout.x, y)
         origin, h = before.origin, before.values
         is_dropped = ~keep

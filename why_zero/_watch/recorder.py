@@ -12,10 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.module import (
-    register_module_forward_hook,
-    register_module_forward_pre_hook,
-)
+from torch.nn.modules import module as torch_module
 from torch.overrides import TorchFunctionMode
 
 from why_zero._watch.backward import MaskWatch
@@ -39,21 +36,13 @@ _NO_MEMORY = "the tensor has no units or no memory of its own (torch.func, neste
 
 @dataclass(frozen=True)
 class Hidden:
-    """A ReLU's output in a census, with what later calls could overwrite.
-
-    Attributes:
-        layer: its counts.
-        h: the output, as the graph knows it.
-        is_open: where h > 0.
-        magnitude: sum of |h| by unit.
-        module: whose rows made z, where z is just what it gave; else None.
-    """
+    """A ReLU's output in a census, with what later calls could overwrite."""
 
     layer: LayerCounts
-    h: Tensor
+    h: Tensor  # as the graph knows it
     is_open: Tensor
-    magnitude: Tensor
-    module: nn.Module | None
+    magnitude: Tensor  # the sum of |h| by unit
+    module: nn.Module | None  # whose rows made z, where z is just what it gave
 
 
 class Recorder(TorchFunctionMode):
@@ -72,13 +61,9 @@ class Recorder(TorchFunctionMode):
         gradients: MaskWatch | None = None,
         is_census: bool = False,
     ) -> None:
-        """Be ready for one pass.
+        """Be ready for one pass of the root.
 
-        Args:
-            root: the module whose pass it is.
-            pass_counts: where the counts go.
-            gradients: takes the masks to be compared with the backward pass.
-            is_census: keep ReLU outputs for the caller, and refuse to see anything dropped.
+        A census keeps ReLU outputs for the caller, and refuses to see anything dropped.
         """
         super().__init__()
         self.notes: dict[str, str] = {}
@@ -206,8 +191,8 @@ class Recorder(TorchFunctionMode):
 def watched_modules(recorder: Recorder) -> Iterator[None]:
     """A block in which the recorder knows whose forward is under way."""
     hooks = [
-        register_module_forward_pre_hook(recorder.enter_module),
-        register_module_forward_hook(recorder.leave_module, always_call=True),
+        torch_module.register_module_forward_pre_hook(recorder.enter_module),
+        torch_module.register_module_forward_hook(recorder.leave_module, always_call=True),
     ]
     try:
         yield

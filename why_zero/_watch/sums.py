@@ -13,7 +13,6 @@ class LayerSum:
     """What one layer did in all watched passes of one mode."""
 
     def __init__(self, name: str, first: LayerCounts) -> None:
-        """Start at zero for a layer that looks like this one."""
         self.name = name
         units = first.counts.shape[1]
         self._last = first
