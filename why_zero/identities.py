@@ -198,7 +198,7 @@ def check_zero_rate(
         BrokenIdentity: more or fewer zeros than that.
     """
     found, shut = zeros.cpu().numpy(), closed.cpu().numpy()
-    values = two_sided_p_values(found - shut, pairs - shut, np.asarray(drop_rates))
+    values = _two_sided_p_values(found - shut, pairs - shut, np.asarray(drop_rates))
     values = np.where((found < shut) | (found > pairs), 0.0, values)
     for network in np.flatnonzero(values < FALSE_ALARM / values.size)[:1]:
         expected = expected_zero_rate(shut[network] / pairs, drop_rates[network])
@@ -231,7 +231,7 @@ def check_dropped(
     for found in (by_unit.sum(2, keepdims=True), by_unit):
         for kept, dropped in (found[:2], found[2:]):
             trials = kept + dropped
-            values = two_sided_p_values(dropped, trials, rates)
+            values = _two_sided_p_values(dropped, trials, rates)
             for network, unit in np.argwhere(values < level / found.shape[2])[:1]:
                 count = int(trials[network, unit])
                 raise BrokenIdentity(
@@ -242,7 +242,7 @@ def check_dropped(
                 )
 
 
-def two_sided_p_values(
+def _two_sided_p_values(
     successes: NDArray[Any], trials: NDArray[Any], rates: NDArray[Any]
 ) -> Floats:
     """Exact binomial p-values: twice the smaller tail, at most 1.

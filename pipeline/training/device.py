@@ -155,14 +155,8 @@ class Graph:
     arithmetic.
     """
 
-    def __init__(self, device: torch.device, generators: Iterable[torch.Generator]) -> None:
-        """Capture nothing yet.
-
-        Args:
-            device: where the work is done.
-            generators: those of this device that it draws from.
-        """
-        self._device = device
+    def __init__(self, generators: Iterable[torch.Generator]) -> None:
+        """Capture nothing yet; the work draws from these generators."""
         self._generators = generators
         self._inputs: list[Tensor] = []
         self._replay: Callable[[], list[Tensor]] | None = None
@@ -189,27 +183,12 @@ class Graph:
         for held, given in zip(self._inputs, inputs, strict=True):
             held.copy_(given)
         if self._replay is None:
-            self._replay = capture(lambda: work(*self._inputs), self._device, self._generators)
+            self._replay = _capture(lambda: work(*self._inputs), self._generators)
         return self._replay()
 
 
-def capture(
-    work: Callable[[], T], device: torch.device, generators: Iterable[torch.Generator]
-) -> Callable[[], T]:
-    """What does the same work at each call: a CUDA graph, elsewhere the work itself.
-
-    Capturing computes nothing; every call of the result does.
-
-    Args:
-        work: reads and writes the same tensors whenever it is called, and waits for nothing.
-        device: where it computes.
-        generators: those of this device that it draws from.
-
-    Raises:
-        PipelineError: CUDA cannot capture it.
-    """
-    if not has_graphs(device):
-        return work
+def _capture(work: Callable[[], T], generators: Iterable[torch.Generator]) -> Callable[[], T]:
+    """What does the same work at each call; capturing it computes nothing."""
     graph = torch.cuda.CUDAGraph()
     for source in generators:
         graph.register_generator_state(source)

@@ -130,9 +130,8 @@ def epochs(
         Stopping(recipe, so_far[member] if so_far else ()) for member, recipe in enumerate(recipes)
     ]
     masks = RandomMasks(recipes, stack.units, stream="epoch 0", device=device)
-    graph = None
-    if cuda_graphs and devices.has_graphs(device):
-        graph = devices.Graph(device, masks.generators)
+    has_graph = cuda_graphs and devices.has_graphs(device)
+    graph = devices.Graph(masks.generators) if has_graph else None
     for epoch in range(max(map(len, so_far), default=0), recipes[0].epochs + 1):
         if all(stop.ending for stop in stops):
             return

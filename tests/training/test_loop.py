@@ -362,7 +362,7 @@ def captures(monkeypatch: pytest.MonkeyPatch) -> list[object]:
         return work
 
     monkeypatch.setattr(devices, "has_graphs", lambda _: True)
-    monkeypatch.setattr(devices, "capture", capture)
+    monkeypatch.setattr(devices, "_capture", capture)
     # What Adam needs for CUDA to capture it, it refuses on a CPU.
     monkeypatch.setattr(torch.optim, "Adam", partial(torch.optim.Adam, capturable=False))
     return taken
@@ -398,7 +398,7 @@ def test_a_captured_step_leaves_no_gradients_of_an_earlier_one(captures: list[ob
             batches=batches([SMALL], examples(120), epoch=1),
             masks=masks,
             is_watched=lambda index: index % 3 == 0,
-            graph=devices.Graph(CPU, masks.generators),
+            graph=devices.Graph(masks.generators),
         )
     ]
     assert captures

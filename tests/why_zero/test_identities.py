@@ -18,6 +18,7 @@ from torch import Tensor
 from why_zero import BrokenIdentity, causes_of, count_causes
 from why_zero.identities import (
     FALSE_ALARM,
+    _two_sided_p_values,
     check_counts,
     check_dead,
     check_dropped,
@@ -25,8 +26,8 @@ from why_zero.identities import (
     check_pass,
     check_survivors,
     check_zero_rate,
-    two_sided_p_values,
 )
+from why_zero.records import ZeroCauses
 
 RATES = [0.2, 0.5, 0.9]
 
@@ -240,11 +241,17 @@ def test_a_drop_rate_that_is_off_by_a_hundredth_is_caught_in_an_epoch() -> None:
     check_dropped("h1", torch.from_numpy(counts)[:, None], [0.49])
 
 
+def test_zeros_to_expect_are_those_of_independent_causes() -> None:
+    """S = (3 + 2) / 10 and p = 0.4: s + p - s p = 0.7."""
+    unit = [np.array([count]) for count in (4, 1, 3, 2)]
+    assert ZeroCauses(*unit).expected_zero_share(0.4) == pytest.approx(0.7)
+
+
 # The binomial tails, against SciPy's own test and against fractions.
 
 
 def p_values(successes: object, trials: object, rate: float) -> NDArray[np.float64]:
-    return two_sided_p_values(np.asarray(successes), np.asarray(trials), np.asarray(rate))
+    return _two_sided_p_values(np.asarray(successes), np.asarray(trials), np.asarray(rate))
 
 
 @settings(deadline=None, max_examples=60)

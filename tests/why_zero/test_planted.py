@@ -176,7 +176,7 @@ def test_a_break_at_the_end_of_the_block_is_raised_there(
     probe.__enter__()
     train(module)
     monkeypatch.undo()
-    next(iter(probe._sums[True].values()))._chance._counts[1] += 1000
+    next(iter(probe._sums[True].values()))._trials[1] += 1000
     with pytest.raises(BrokenIdentity, match="identity 3 must hold in layer 1"):
         probe.__exit__(None, None, None)
     assert not module._forward_hooks

@@ -3,24 +3,27 @@
 import numpy as np
 import torch
 
-from why_zero._watch.layer_counts import LayerCounts
+from why_zero._watch.layer_counts import LayerCounts, Trials
 from why_zero.errors import WhyZeroError
 from why_zero.identities import check_counts, check_dropped, check_zero_rate
 from why_zero.records import WatchedLayer, ZeroCauses
 
 
 class LayerSum:
-    """What one layer did in all watched passes of one mode."""
+    """What one layer did in all watched passes of one mode.
+
+    What dropout did under one drop rate is tested when its passes have doubled and at the end: so
+    a run of a billion passes tests a layer some 30 times at one drop rate.
+    """
 
     def __init__(self, name: str, first: LayerCounts) -> None:
         self.name = name
         units = first.counts.shape[1]
         self._last = first
         self._passes = 0
-        self._pairs = 0
         self._counts = np.zeros((4, units), np.int64)
         self._other_zeros = np.zeros(units, np.int64)
-        self._chance = _Chance(name)
+        self._start_trials(None)
 
     def add(self, layer: LayerCounts) -> None:
         """Add a pass.
@@ -38,10 +41,10 @@ class LayerSum:
         check_counts(self.name, layer.counts, layer.pairs)
         self._last = layer
         self._passes += 1
-        self._pairs += layer.pairs
         self._counts += layer.counts.cpu().numpy()
         self._other_zeros += layer.other_zeros.cpu().numpy()
-        self._chance.add(layer)
+        if layer.trials is not None:
+            self._add_trials(layer.trials)
 
     def check(self) -> None:
         """Test what dropout did since its rate was last changed.
@@ -49,7 +52,15 @@ class LayerSum:
         Raises:
             BrokenIdentity: it is not what the drop rate says.
         """
-        self._chance.check()
+        if self._drop_rate is None:
+            return
+        rates = [self._drop_rate]
+        check_dropped(self.name, torch.from_numpy(self._trials), rates)
+        pairs, before, zeros = torch.from_numpy(self._zeros)
+        if pairs:
+            check_zero_rate(
+                self.name, zeros[None], before[None], pairs=int(pairs), drop_rates=rates
+            )
 
     def layer(self) -> WatchedLayer:
         """The sums as a record."""
@@ -65,45 +76,19 @@ class LayerSum:
             other_zeros=self._other_zeros.copy(),
         )
 
+    def _start_trials(self, drop_rate: float | None) -> None:
+        self._drop_rate = drop_rate
+        self._passes_with_trials = 0
+        self._trials = np.zeros((4, 1, 1), np.int64)
+        self._zeros = np.zeros(3, np.int64)  # pairs, those zero without dropout, those zero with it
 
-class _Chance:
-    """The trials under one drop rate, tested when their passes have doubled and at the end."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._start(None)
-
-    def _start(self, layer: LayerCounts | None) -> None:
-        self._drop_rate = layer.trials.drop_rate if layer is not None and layer.trials else None
-        self._passes = 0
-        self._pairs = 0
-        self._zeros_before = 0
-        self._zeros = 0
-        self._counts = np.zeros((4, 1, 1), np.int64)
-
-    def add(self, layer: LayerCounts) -> None:
-        trials = layer.trials
-        if trials is None:
-            return
+    def _add_trials(self, trials: Trials) -> None:
         if trials.drop_rate != self._drop_rate:
             self.check()
-            self._start(layer)
-        self._counts += trials.counts.cpu().numpy()
-        self._passes += 1
+            self._start_trials(trials.drop_rate)
+        self._trials += trials.counts.cpu().numpy()
+        self._passes_with_trials += 1
         if trials.is_by_pair:
-            self._pairs += int(trials.counts.sum())
-            self._zeros_before += trials.zeros_before
-            self._zeros += trials.zeros
-        if self._passes.bit_count() == 1:
+            self._zeros += [int(trials.counts.sum()), trials.zeros_before, trials.zeros]
+        if self._passes_with_trials.bit_count() == 1:
             self.check()
-
-    def check(self) -> None:
-        """So a run of a billion passes tests a layer some 30 times at one drop rate."""
-        if self._drop_rate is None:
-            return
-        counts = torch.from_numpy(self._counts)
-        rates = [self._drop_rate]
-        check_dropped(self._name, counts, rates)
-        if self._pairs:
-            zeros, before = torch.tensor([self._zeros]), torch.tensor([self._zeros_before])
-            check_zero_rate(self._name, zeros, before, pairs=self._pairs, drop_rates=rates)
