@@ -40,12 +40,14 @@ def training(
         for epoch in itertools.count(1):
             yield from batches(recipes, data, epoch=epoch)
 
+    masks = RandomMasks(recipes, stack.units, stream="epoch 1", device=device)
     taken = updates(
         stack,
         optimizer_of(stack),
         batches=stream(),
-        masks=RandomMasks(recipes, stack.units, stream="epoch 1", device=device),
+        masks=masks,
         is_watched=lambda index: every > 0 and index % every == 0,
+        graph=devices.Graph(masks.generators) if devices.has_graphs(device) else None,
     )
 
     def run() -> None:

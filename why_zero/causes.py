@@ -42,9 +42,9 @@ def count_causes(
     """
     is_open = (z > 0) | is_linear
     if keep is None:
-        active = is_open.sum(1)
+        active, inactive = is_open.sum(1), (~is_open).sum(1)
         none = torch.zeros_like(active)
-        return torch.stack([active, none, (~is_open).sum(1), none])
+        return torch.stack([active, none, inactive, none])
     return torch.stack([flags.sum(1) for flags in by_cause(is_open, keep)])
 
 

@@ -74,14 +74,9 @@ def check_gradients(
     keep: Bool[Tensor, "*shape"],
     scale: Float[Tensor, "..."] | float,
 ) -> None:
-    """Identity 7: the gradient gives the mask back.
+    """Identity 7: the gradient of the loss for h gives the mask back.
 
-    Args:
-        layer: its name, for the error.
-        h_gradient: of the loss, for what dropout was given.
-        y_gradient: of the loss, for what it made of it.
-        keep: the mask, True = kept.
-        scale: 1 / (1 - p), broadcast over h.
+    Arguments as for `check_survivors`.
 
     Raises:
         BrokenIdentity: dropout's backward pass used another mask or another scale.

@@ -134,6 +134,6 @@ def test_the_peak_of_memory_is_this_process_s_own() -> None:
         check=True,
         close_fds=False,
     )
-    own, mine = float(started.stdout), devices.peak_memory_mb(CPU)
-    assert 50 < own < mine - 300
-    assert mine > held.nbytes / 1e6
+    child, parent = float(started.stdout), devices.peak_memory_mb(CPU)
+    assert 50 < child < parent - 300
+    assert parent > held.nbytes / 1e6

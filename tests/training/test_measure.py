@@ -40,14 +40,14 @@ def test_networks_are_counted_one_by_one_as_they_are_together(
     # Of the two batches only the first, of 1,000 samples, is large enough.
     monkeypatch.setattr(measure, "WORTH_GOING_ALONE", 300 * sum(stack.units) * 3)
     alone = evaluated(stack)
-    for mine, ours in zip(alone[0], together[0], strict=True):
-        assert mine.accuracy == ours.accuracy
-        assert mine.loss == pytest.approx(ours.loss, rel=1e-6)
-    for mine, ours in zip(chain(*alone[1]), chain(*together[1]), strict=True):
-        assert mine.samples == ours.samples == SAMPLES
-        np.testing.assert_array_equal(mine.fired, ours.fired)
-        np.testing.assert_array_equal(mine.reached, ours.reached)
-        np.testing.assert_allclose(mine.magnitude, ours.magnitude, rtol=1e-5)
+    for lone, stacked in zip(alone[0], together[0], strict=True):
+        assert lone.accuracy == stacked.accuracy
+        assert lone.loss == pytest.approx(stacked.loss, rel=1e-6)
+    for lone, stacked in zip(chain(*alone[1]), chain(*together[1]), strict=True):
+        assert lone.samples == stacked.samples == SAMPLES
+        np.testing.assert_array_equal(lone.fired, stacked.fired)
+        np.testing.assert_array_equal(lone.reached, stacked.reached)
+        np.testing.assert_allclose(lone.magnitude, stacked.magnitude, rtol=1e-5)
 
 
 def test_one_by_one_an_evaluation_does_not_depend_on_the_neighbours_to_the_last_bit(
@@ -58,5 +58,5 @@ def test_one_by_one_an_evaluation_does_not_depend_on_the_neighbours_to_the_last_
     for member, expected in enumerate(scores):
         [score], [layers] = evaluated(stack.part(member))
         assert score == expected
-        for mine, ours in zip(layers, states[member], strict=True):
-            np.testing.assert_array_equal(mine.magnitude, ours.magnitude)
+        for lone, stacked in zip(layers, states[member], strict=True):
+            np.testing.assert_array_equal(lone.magnitude, stacked.magnitude)
