@@ -1,7 +1,7 @@
 """Trains networks, tracked in MLflow, and finds out why every zero activation is zero."""
 
 import warnings
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import why_zero
 
@@ -10,14 +10,16 @@ __all__ = ["__version__"]
 __version__ = "0.3.0.dev0"
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401
-    """What version 0.2 had here, and `why_zero` has now; for one more version."""
-    if name not in {"BrokenIdentity", "WatchedLayer", "ZeroProbe"}:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    warnings.warn(
-        f"{name} has moved: write `from why_zero import {name}`; `from pipeline import {name}` "
-        "will be gone in version 0.4",
-        DeprecationWarning,
-        stacklevel=2,
-    )
-    return getattr(why_zero, name)
+if not TYPE_CHECKING:  # to a type checker a name that has moved is an error
+
+    def __getattr__(name: str) -> Any:  # noqa: ANN401
+        """What version 0.2 had here, and `why_zero` has now; for one more version."""
+        if name not in {"BrokenIdentity", "WatchedLayer", "ZeroProbe"}:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        warnings.warn(
+            f"{name} has moved: write `from why_zero import {name}`; `from pipeline import {name}` "
+            "will be gone in version 0.4",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        return getattr(why_zero, name)

@@ -9,11 +9,6 @@ from pipeline.records import metrics
 from pipeline.records.result import Result
 
 
-def expected_zero_rate(s: float, p: float) -> float:
-    """The share of zeros where dropout with rate p is independent of what ReLU closed, s."""
-    return s + p - s * p
-
-
 def logged(result: Result) -> dict[str, float]:
     """The measures that have a name in MLflow, of the kept epoch.
 
@@ -41,9 +36,8 @@ def numbers(result: Result) -> dict[str, float]:
     hidden = []
     for layer in result.chosen.layers:
         if layer.causes.pairs:
-            closed = layer.causes.share("inactive") + layer.causes.share("both")
-            rate = result.recipe.drop_rate_of(layer.name)
-            found[f"zero_expected/{layer.name}"] = expected_zero_rate(closed, rate)
+            expected = layer.causes.expected_zero_share(result.recipe.drop_rate_of(layer.name))
+            found[f"zero_expected/{layer.name}"] = expected
             if layer.name != "logits":
                 hidden.append(layer.causes)
     if hidden:
