@@ -20,4 +20,4 @@ test:
 
 # Writes MLproject anew after a setting has changed.
 project:
-	$(PYTHON) -m pipeline.mlproject
+	$(PYTHON) -m pipeline.cli.mlproject

@@ -10,7 +10,9 @@ __all__ = ["__version__"]
 __version__ = "0.3.0.dev0"
 
 
-if not TYPE_CHECKING:  # to a type checker a name that has moved is an error
+if TYPE_CHECKING:
+    from why_zero import BrokenIdentity, WatchedLayer, ZeroProbe  # noqa: F401
+else:
 
     def __getattr__(name: str) -> Any:  # noqa: ANN401
         """What version 0.2 had here, and `why_zero` has now; for one more version."""
