@@ -88,7 +88,9 @@ def _of_sweep(which: str, tracker: Tracker) -> list[FoundRun]:
     with tracker.artifact(sweep.id, NETWORKS).open(encoding="utf-8", newline="") as file:
         ids = list(dict.fromkeys(row[_RUN_ID] for row in csv.DictReader(file) if row.get(_RUN_ID)))
     found = {run.id: run for run in tracker.search(any_of(ids))} if ids else {}
-    runs = [found[one] for one in ids if one in found and _is_finished_network(found[one])]
+    runs = [
+        found[run_id] for run_id in ids if run_id in found and _is_finished_network(found[run_id])
+    ]
     if not runs:
         raise PipelineError(
             f"a sweep must hold a finished network, got none in {NETWORKS} of {sweep.name!r} "

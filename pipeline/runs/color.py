@@ -35,7 +35,7 @@ def _at(drop_rate: float) -> tuple[float, ...]:
     low, high = next(ends for ends in pairwise(_SCALE) if rate <= ends[1])
     share = (rate - low) / (high - low)
     ends = zip(_channels(_SCALE[low]), _channels(_SCALE[high]), strict=True)
-    return tuple(one + share * (other - one) for one, other in ends)
+    return tuple(start + share * (end - start) for start, end in ends)
 
 
 def _channels(color: int) -> tuple[float, ...]:

@@ -33,7 +33,7 @@ def run(settings: RegisterSettings, console: Console) -> None:
             ending = f"Nothing to do: it is {version.address} and holds the alias {alias} already."
             step.describe(f"{heading}\n\n{_linked(ending, version)}")
         else:
-            candidate = gates.candidate(selection.run, tracker)
+            candidate = gates.load_candidate(selection.run, tracker)
             holder = gates.holder_of(name, alias, settings.metric, tracker=tracker)
             verdicts = gates.pass_all(
                 candidate,
@@ -100,7 +100,10 @@ def _watch(
 
 def _gate_table(passed: Sequence[Verdict], refusal: GateError | None = None) -> str:
     """What each gate found, as Markdown."""
-    rows = [(one.gate, "forced" if one.is_forced else "passed", one.found) for one in passed]
+    rows = [
+        (verdict.gate, "forced" if verdict.is_forced else "passed", verdict.found)
+        for verdict in passed
+    ]
     if refusal:
         rows.append((refusal.gate, "refused", str(refusal)))
     return table(("gate", "outcome", "found"), rows, left=3)
@@ -137,9 +140,9 @@ def _tags(candidate: Candidate, selection: Selection, passed: Sequence[Verdict])
         "run": candidate.run.id,
         selection.metric: f"{selection.value:.6g}",
         "test/accuracy": f"{result.test.accuracy:.6g}",
-        "forced": next((one.found for one in passed if one.is_forced), "no"),
+        "forced": next((verdict.found for verdict in passed if verdict.is_forced), "no"),
     }
-    return tags | {f"gate/{one.gate.replace(' ', '_')}": one.found for one in passed}
+    return tags | {f"gate/{verdict.gate.replace(' ', '_')}": verdict.found for verdict in passed}
 
 
 def _card(candidate: Candidate, selection: Selection, *, address: str) -> str:

@@ -80,7 +80,7 @@ class Registry:
 
     def holder(self, name: str, alias: str) -> Version | None:
         """The version that an alias points to; None where there is no such model or alias."""
-        return next((one for one in self.versions(name) if alias in one.aliases), None)
+        return next((version for version in self.versions(name) if alias in version.aliases), None)
 
     def versions(self, name: str) -> list[Version]:
         """All versions of a registered model, newest first; none where there is no such model."""
@@ -96,12 +96,12 @@ class Registry:
                 page = client.search_model_versions(f"name = '{name}'", page_token=token or None)
                 stored += page
                 token = page.token or None
-        found = [_version(one, aliases) for one in stored]
-        return sorted(found, key=lambda one: one.version, reverse=True)
+        found = [_version(version, aliases) for version in stored]
+        return sorted(found, key=lambda version: version.version, reverse=True)
 
     def of_run(self, name: str, run_id: str) -> Version | None:
         """The newest version of this name whose model this run logged; None where there is none."""
-        return next((one for one in self.versions(name) if one.run_id == run_id), None)
+        return next((version for version in self.versions(name) if version.run_id == run_id), None)
 
     def create(
         self,
@@ -159,7 +159,9 @@ class Registry:
         """The number of the version that each alias points to; None without such a model."""
         model = found_or_none(lambda: self._store.client.get_registered_model(name))
         # A number from a database, a text from a server.
-        return None if model is None else {key: int(one) for key, one in model.aliases.items()}
+        return (
+            None if model is None else {key: int(number) for key, number in model.aliases.items()}
+        )
 
 
 def _version(stored: ModelVersion, aliases: Mapping[str, int]) -> Version:

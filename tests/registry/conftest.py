@@ -17,7 +17,7 @@ from pipeline.data import ImageData, write_prepared
 from pipeline.data.images import Part, assemble
 from pipeline.fit import FitContext, Task, fit
 from pipeline.records.result import Result
-from pipeline.registry.gates import Candidate, candidate
+from pipeline.registry.gates import Candidate, load_candidate
 from pipeline.registry.gates.isolation import Answers, read_answers, write_batches
 from pipeline.tracking import Tracker, connect, isolated_load
 
@@ -149,7 +149,7 @@ def client() -> MlflowClient:
 
 @pytest.fixture
 def good(trained: Trained, tracker: Tracker) -> Candidate:
-    return candidate(tracker.run(trained.good.run_id), tracker)
+    return load_candidate(tracker.run(trained.good.run_id), tracker)
 
 
 @pytest.fixture

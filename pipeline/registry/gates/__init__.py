@@ -6,7 +6,7 @@ They read and compare; they must not write to the registry.
 from collections.abc import Iterator
 
 from pipeline.registry.gates.agreement import answers_twice_alike, same_accuracy, same_logits
-from pipeline.registry.gates.candidate import Candidate, candidate
+from pipeline.registry.gates.candidate import Candidate, load_candidate
 from pipeline.registry.gates.isolation import Isolation, ask, loads_alone
 from pipeline.registry.gates.signature import signature_holds
 from pipeline.registry.gates.standing import Holder, holder_of, not_worse
@@ -19,14 +19,14 @@ __all__ = [
     "Holder",
     "Isolation",
     "Verdict",
-    "candidate",
     "holder_of",
+    "load_candidate",
     "pass_all",
 ]
 
 
 def pass_all(
-    one: Candidate,
+    candidate: Candidate,
     selection: Selection,
     *,
     holder: Holder | None,
@@ -38,7 +38,7 @@ def pass_all(
     """The verdict of each gate in turn, from whether the model loads to whether it is wanted.
 
     Args:
-        one: the network.
+        candidate: the network.
         selection: how it was chosen.
         holder: who holds the alias now; None where nobody does.
         margin: how much worse than the holder it may be.
@@ -49,10 +49,10 @@ def pass_all(
     Raises:
         GateError: the first gate that refuses it.
     """
-    given = ask(one, isolation=isolation, uri=uri)
-    yield loads_alone(given, isolation=isolation)
-    yield answers_twice_alike(one, given)
-    yield same_logits(one, given)
-    yield same_accuracy(one, given)
-    yield signature_holds(one, given)
+    answers = ask(candidate, isolation=isolation, uri=uri)
+    yield loads_alone(answers, isolation=isolation)
+    yield answers_twice_alike(candidate, answers)
+    yield same_logits(candidate, answers)
+    yield same_accuracy(candidate, answers)
+    yield signature_holds(candidate, answers)
     yield not_worse(selection, holder, margin=margin, is_forced=is_forced)

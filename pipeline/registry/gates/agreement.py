@@ -16,14 +16,16 @@ _SAME_LOGITS = "same logits"
 _TRAIN_AGAIN = "train the network again with force=true"
 
 
-def answers_twice_alike(one: Candidate, given: Answers) -> Verdict:
+def answers_twice_alike(candidate: Candidate, answers: Answers) -> Verdict:
     """Two calls with the same images gave the very same bits: no dropout is left in the graph.
 
     Raises:
         GateError: they differ.
     """
     gate, count = "no dropout left", max(BATCHES)
-    first, second = (_graph_logits(one, given, batch, count) for batch in (str(count), "again"))
+    first, second = (
+        _graph_logits(candidate, answers, batch, count) for batch in (str(count), "again")
+    )
     share = float((first != second).mean())
     if share > 0:
         raise GateError(
@@ -35,7 +37,7 @@ def answers_twice_alike(one: Candidate, given: Answers) -> Verdict:
     return Verdict(gate=gate, found=f"two calls with {count:,} images: identical")
 
 
-def same_logits(one: Candidate, given: Answers) -> Verdict:
+def same_logits(candidate: Candidate, answers: Answers) -> Verdict:
     """The graph and the network rebuilt from the state dict agree within `TOLERANCE`.
 
     Raises:
@@ -43,8 +45,8 @@ def same_logits(one: Candidate, given: Answers) -> Verdict:
     """
     largest = 0.0
     for count in BATCHES:
-        expected = logits(one.rebuilt, one.test_images(count))
-        apart = gap(_graph_logits(one, given, str(count), count), expected)
+        expected = logits(candidate.rebuilt, candidate.test_images(count))
+        apart = gap(_graph_logits(candidate, answers, str(count), count), expected)
         if not apart <= TOLERANCE:
             raise GateError(
                 _SAME_LOGITS,
@@ -58,16 +60,16 @@ def same_logits(one: Candidate, given: Answers) -> Verdict:
     return Verdict(gate=_SAME_LOGITS, found=found)
 
 
-def same_accuracy(one: Candidate, given: Answers) -> Verdict:
+def same_accuracy(candidate: Candidate, answers: Answers) -> Verdict:
     """The graph's accuracy on the test set is the one that the run has logged.
 
     Raises:
         GateError: it is another.
     """
-    gate, logged = "same accuracy", one.result.test.accuracy
-    labels = one.data.test_labels.numpy()
+    gate, logged = "same accuracy", candidate.result.test.accuracy
+    labels = candidate.data.test_labels.numpy()
     total = len(labels)
-    right = int((_graph_logits(one, given, "test", total).argmax(-1) == labels).sum())
+    right = int((_graph_logits(candidate, answers, "test", total).argmax(-1) == labels).sum())
     # In whole images, so that nothing hangs on how a store keeps a float.
     if abs(logged * total - right) > 0.5:
         raise GateError(
@@ -89,16 +91,16 @@ def logits(
     return found
 
 
-def _graph_logits(one: Candidate, given: Answers, batch: str, count: int) -> NDArray[Any]:
+def _graph_logits(candidate: Candidate, answers: Answers, batch: str, count: int) -> NDArray[Any]:
     """What the graph answered to a batch of so many test images.
 
     Raises:
         GateError: it failed, as one does that was exported for other sizes of batch.
     """
-    match answer(given, "pytorch", batch):
+    match answer(answers, "pytorch", batch):
         case (_, reason):
             found = f"{reason!r} for a batch of {count:,}"
-        case np.ndarray(shape=shape) as logits if shape == (count, len(one.data.classes)):
+        case np.ndarray(shape=shape) as logits if shape == (count, len(candidate.data.classes)):
             return logits
         case other:
             found = f"an answer of shape {np.shape(other)} for a batch of {count:,}"

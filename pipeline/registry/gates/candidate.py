@@ -59,7 +59,7 @@ class Candidate:
         return as_input(images[torch.arange(count) % len(images)])
 
 
-def candidate(run: FoundRun, tracker: Tracker) -> Candidate:
+def load_candidate(run: FoundRun, tracker: Tracker) -> Candidate:
     """The candidate that a finished network's run holds.
 
     Raises:

@@ -33,7 +33,7 @@ _INSTALL_SECONDS = 3600.0
 _ALONE = "the model must load and answer where this package and pickles are refused"
 
 
-def ask(one: Candidate, *, isolation: Isolation, uri: str) -> Answers:
+def ask(candidate: Candidate, *, isolation: Isolation, uri: str) -> Answers:
     """What the model answers in a fresh Python, where it is loaded from the store.
 
     In that Python this package cannot be imported and pickles are refused. With `env` it is that
@@ -41,7 +41,7 @@ def ask(one: Candidate, *, isolation: Isolation, uri: str) -> Answers:
     thrown away afterwards.
 
     Args:
-        one: the candidate.
+        candidate: whose model is asked.
         isolation: a process of this Python, or an environment of the model's own.
         uri: the tracking URI of the store that the model is in.
 
@@ -50,9 +50,11 @@ def ask(one: Candidate, *, isolation: Isolation, uri: str) -> Answers:
     """
     with tempfile.TemporaryDirectory(prefix="why-zero-") as folder:
         asked, answered = Path(folder, "batches.npz"), Path(folder, "answers.npz")
-        write_batches(one, asked)
-        python = _environment(one.address, Path(folder, "env")) if isolation == "env" else None
-        arguments = [ISOLATED_LOAD, one.address, asked, answered]
+        write_batches(candidate, asked)
+        python = (
+            _environment(candidate.address, Path(folder, "env")) if isolation == "env" else None
+        )
+        arguments = [ISOLATED_LOAD, candidate.address, asked, answered]
         _run(
             [str(python or sys.executable), "-I", *map(str, arguments)],
             seconds=_LOAD_SECONDS,
@@ -62,18 +64,19 @@ def ask(one: Candidate, *, isolation: Isolation, uri: str) -> Answers:
         return read_answers(answered)
 
 
-def write_batches(one: Candidate, path: Path) -> None:
+def write_batches(candidate: Candidate, path: Path) -> None:
     """Write all that the gates ask a model."""
-    batches = {str(count): one.test_images(count).numpy() for count in BATCHES}
+    batches = {str(count): candidate.test_images(count).numpy() for count in BATCHES}
     batches["again"] = batches[str(max(BATCHES))]
-    batches["test"] = one.test_images(len(one.data.test_images)).numpy()
-    named: dict[str, Any] = {**batches, **wrong_images(one)}  # numpy's stub takes them for options
+    batches["test"] = candidate.test_images(len(candidate.data.test_images)).numpy()
+    # As Any: numpy's stub takes the names of arrays for options.
+    named: dict[str, Any] = {**batches, **wrong_images(candidate)}
     np.savez(path, **named)
 
 
-def wrong_images(one: Candidate) -> Mapping[str, NDArray[np.float32]]:
+def wrong_images(candidate: Candidate) -> Mapping[str, NDArray[np.float32]]:
     """Images with a row too few, with a column too few, and without their channel."""
-    images = one.test_images(2).numpy()
+    images = candidate.test_images(2).numpy()
     return {"row": images[:, :, 1:], "column": images[..., 1:], "channel": images[:, 0]}
 
 
@@ -124,9 +127,9 @@ def loads_alone(given: Answers, *, isolation: Isolation) -> Verdict:
     return Verdict(gate=GATE, found=found)
 
 
-def gap(one: NDArray[Any], other: NDArray[Any]) -> float:
+def gap(logits: NDArray[Any], others: NDArray[Any]) -> float:
     """The largest difference of any two logits; infinite where the shapes differ."""
-    return float(np.abs(one - other).max()) if one.shape == other.shape else float("inf")
+    return float(np.abs(logits - others).max()) if logits.shape == others.shape else float("inf")
 
 
 def install_commands(folder: Path, requirements: Path) -> list[list[str]]:

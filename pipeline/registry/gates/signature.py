@@ -15,24 +15,24 @@ GATE = "signature holds"
 _LOG_AGAIN = "train the network again with force=true, which logs its model anew"
 
 
-def signature_holds(one: Candidate, given: Answers) -> Verdict:
+def signature_holds(candidate: Candidate, answers: Answers) -> Verdict:
     """The model took and reproduced its example, and refused what its signature excludes.
 
     Raises:
         GateError: it has no example, refuses it or answers it otherwise than the network does, or
             takes images that are cut or have no channel.
     """
-    inputs, outputs = signature_of(one.address)
-    example = given.get("example")
+    inputs, outputs = signature_of(candidate.address)
+    example = answers.get("example")
     if example is None:
         raise _refusal("an example must come with the model", "none")
-    found = _answer(given, "example", example.shape)
+    found = _answer(answers, "example", example.shape)
     if found is None:
         raise _refusal(
             f"the example must fit the signature {_words(inputs)}",
             f"one of shape {_words(example.shape)}",
         )
-    expected = logits(one.rebuilt, torch.from_numpy(example))
+    expected = logits(candidate.rebuilt, torch.from_numpy(example))
     if found.shape != expected.shape or not _fits(found.shape, outputs):
         raise _refusal(
             f"the answer must have the shape {_words(outputs)} of the signature",
@@ -44,8 +44,8 @@ def signature_holds(one: Candidate, given: Answers) -> Verdict:
             f"the example's answer must be the network's within {TOLERANCE:g}",
             f"a difference of {apart:.2g}",
         )
-    for name, wrong in wrong_images(one).items():
-        if _answer(given, name, wrong.shape) is not None:
+    for name, wrong in wrong_images(candidate).items():
+        if _answer(answers, name, wrong.shape) is not None:
             raise _refusal(
                 "the model must refuse images of another shape than its network takes",
                 f"an answer to images of shape {_words(wrong.shape)}",
@@ -57,13 +57,13 @@ def signature_holds(one: Candidate, given: Answers) -> Verdict:
     return Verdict(gate=GATE, found=words)
 
 
-def _answer(given: Answers, batch: str, shape: tuple[int, ...]) -> NDArray[Any] | None:
+def _answer(answers: Answers, batch: str, shape: tuple[int, ...]) -> NDArray[Any] | None:
     """What the model answered as a server asks it; None where its signature refused the batch.
 
     Raises:
         GateError: the signature admitted the batch, and the graph failed on it.
     """
-    match answer(given, "pyfunc", batch):
+    match answer(answers, "pyfunc", batch):
         case ("refused", _):
             return None
         case (_, reason):
@@ -78,7 +78,7 @@ def _answer(given: Answers, batch: str, shape: tuple[int, ...]) -> NDArray[Any] 
 def _fits(shape: tuple[int, ...], signature: tuple[int, ...]) -> bool:
     """Whether a shape is as a signature asks, where -1 stands for any number."""
     return len(shape) == len(signature) and all(
-        wanted in {-1, given} for given, wanted in zip(shape, signature, strict=True)
+        wanted in {-1, size} for size, wanted in zip(shape, signature, strict=True)
     )
 
 

@@ -88,10 +88,10 @@ def _obstacle(selection: Selection, holder: Holder) -> str | None:
     """Why the two numbers cannot be compared; None where they can."""
     if holder.run is None:
         return f"no run {holder.version.run_id or 'at all'} in this store"
-    mine, others = selection.run.parameters, holder.run.parameters
+    parameters, others = selection.run.parameters, holder.run.parameters
     for key in _VALIDATED_ON:
-        if mine.get(key) != others.get(key):
-            return f"{key} {mine.get(key)} against {others.get(key)}: other validation images"
+        if parameters.get(key) != others.get(key):
+            return f"{key} {parameters.get(key)} against {others.get(key)}: other validation images"
     if math.isnan(holder.value):
         return f"none in its run {holder.run.id}"
     return None

@@ -136,7 +136,7 @@ def _run(run: StoredRun) -> RunRecord:
         end_ms=run.info.end_time,
         parameters=dict(run.data.params),
         tags=dict(run.data.tags),
-        datasets=tuple(sorted(datasets, key=lambda one: (one.name, one.digest))),
+        datasets=tuple(sorted(datasets, key=lambda dataset: (dataset.name, dataset.digest))),
     )
 
 

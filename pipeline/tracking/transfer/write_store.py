@@ -27,15 +27,15 @@ def import_bundle(store: Store, bundle: Bundle, *, is_forced: bool = False) -> l
     Raises:
         PipelineError: the store refused; what was written stays, and another import goes on.
     """
-    arrival = _Import(store, bundle)
+    importing = _Import(store, bundle)
     with store.writing():
-        experiment_id = arrival.experiment()
-        run = arrival.run(experiment_id)
-        model_id = arrival.model(run)
-    version = arrival.version(run, model_id)
-    arrival.aliases(version, is_forced=is_forced)
-    arrival.point_to(run)
-    return arrival.said
+        experiment_id = importing.experiment()
+        run = importing.run(experiment_id)
+        model_id = importing.model(run)
+    version = importing.version(run, model_id)
+    importing.aliases(version, is_forced=is_forced)
+    importing.point_to(run)
+    return importing.said
 
 
 class _Import:
@@ -166,7 +166,7 @@ class _Import:
         run = found_or_none(lambda: self._client.get_run(origin))
         if run is not None and run.info.lifecycle_stage == "active":
             return run
-        experiments = [one.experiment_id for one in self._client.search_experiments()]
+        experiments = [experiment.experiment_id for experiment in self._client.search_experiments()]
         found = self._client.search_runs(experiments, f"tags.{ORIGIN} = '{origin}'")
         return next(iter(found), None)
 
