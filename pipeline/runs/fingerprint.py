@@ -1,31 +1,52 @@
 """What identifies a result: the same fingerprint means that computing again gives the same."""
 
 import hashlib
+from collections.abc import Iterable, Sequence
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
-_SOURCES = frozenset({".py", ".html", ".css", ".js", ".json"})
+# Where the code is that decides a trained network's numbers; how they are shown decides none.
+_DECIDING = (
+    "why_zero",
+    "pipeline/data",
+    "pipeline/training",
+    "pipeline/records",
+    "pipeline/config/recipe.py",  # which layers have a ReLU and dropout
+    "pipeline/runs/score.py",
+)
 
 
-def fingerprint(*parts: str) -> str:
-    """A digest of the package's code, torch's version and these parts, 32 hexadecimal digits.
+def fingerprint(*parts: str, rooms: Sequence[str] = ()) -> str:
+    """A digest of the code that decides, torch's version and these parts, 32 hexadecimal digits.
 
     Args:
         parts: settings, digests of what is read, the device: all that the result depends on.
+        rooms: of this package, beside those that decide a trained network, such as `toy`.
     """
-    return _digest([_code(), version("torch"), *parts])
+    return _digest([_code(tuple(rooms)), version("torch"), *parts])
+
+
+def code_digest(root: Path, *, rooms: Sequence[str] = ()) -> str:
+    """A digest of the Python files that decide, their names included.
+
+    Args:
+        root: the folder that both packages are in.
+        rooms: as in `fingerprint`.
+    """
+    places = [root / place for place in (*_DECIDING, *(f"pipeline/{room}" for room in rooms))]
+    files = sorted(
+        file for place in places for file in (place.rglob("*.py") if place.is_dir() else [place])
+    )
+    return _digest(f"{file.relative_to(root)}\n{file.read_text('utf-8')}" for file in files)
 
 
 @cache
-def _code() -> str:
-    """A digest of the package's source files, their names included."""
-    root = Path(__file__).parents[1]
-    paths = sorted(path for path in root.rglob("*") if path.suffix in _SOURCES)
-    return _digest([f"{path.relative_to(root)}\n{path.read_text('utf-8')}" for path in paths])
+def _code(rooms: tuple[str, ...]) -> str:
+    return code_digest(Path(__file__).parents[2], rooms=rooms)
 
 
-def _digest(parts: list[str]) -> str:
+def _digest(parts: Iterable[str]) -> str:
     digest = hashlib.blake2b(digest_size=16)
     for part in parts:
         encoded = part.encode()

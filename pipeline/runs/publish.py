@@ -4,9 +4,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import torch
-import torch.nn.functional as F
 import torchinfo
 from torch import nn
 
@@ -16,10 +14,11 @@ from pipeline.data import ImageData, as_input
 from pipeline.markdown import description
 from pipeline.plots import RenderPool
 from pipeline.plots.figure_layout import evenly
-from pipeline.records import CauseMap, EpochRecord, History, Score
+from pipeline.records import CauseMap, EpochRecord, History
 from pipeline.records import history as histories
 from pipeline.records.result import Result
 from pipeline.runs.load import HISTORY
+from pipeline.runs.score import score
 from pipeline.tracking import Run, log_model
 from pipeline.training import device as devices
 from pipeline.training.batches import EVALUATION_BATCH, Examples
@@ -121,26 +120,6 @@ def log_dataset(run: Run, data: ImageData, *, context: str) -> None:
             "test_class_counts": {name: n for name, (_, n) in data.class_counts.items()},
         },
     )
-
-
-@torch.no_grad()
-def score(network: nn.Module, data: ImageData) -> tuple[Score, Counts]:
-    """The plain network's score on the test set, and its confusion matrix.
-
-    Returns:
-        The score, and counts of shape (classes, classes): rows truth, columns prediction.
-    """
-    classes, total = len(data.classes), len(data.test_labels)
-    loss, confusion = 0.0, np.zeros((classes, classes), dtype=np.int64)
-    for images, labels in zip(
-        data.test_images.split(EVALUATION_BATCH),
-        data.test_labels.split(EVALUATION_BATCH),
-        strict=True,
-    ):
-        logits = network(as_input(images))
-        loss += float(F.cross_entropy(logits, labels, reduction="sum"))
-        np.add.at(confusion, (labels.numpy(), logits.argmax(-1).numpy()), 1)
-    return Score(loss / total, int(confusion.trace()) / total), confusion
 
 
 def _summary(network: nn.Module, batch_size: int, data: ImageData) -> str:

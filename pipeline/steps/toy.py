@@ -41,7 +41,8 @@ def run(settings: ToySettings, console: Console, *, pipeline: str | None = None)
     tags = {"pipeline": pipeline} if pipeline else {}
     with tracker.start_step("toy", name, parameters=texts(settings), tags=tags) as step:
         chosen = {key: value for key, value in texts(settings).items() if key != "force"}
-        mark = fingerprint("toy", *(f"{key}={value}" for key, value in chosen.items()))
+        parts = [f"{key}={value}" for key, value in chosen.items()]
+        mark = fingerprint("toy", *parts, rooms=("toy",))
         found = None if settings.force else tracker.finished(mark, kind="step")
         if found:
             page = tracker.link(found.id)

@@ -12,7 +12,7 @@ from pipeline.errors import PipelineError, UsageError
 from pipeline.records import Weights
 from pipeline.records.result import Result
 from pipeline.runs.load import load_result, load_weights
-from pipeline.runs.publish import score
+from pipeline.runs.score import score
 from pipeline.tracking import FoundRun, Tracker
 from pipeline.training.stack import plain
 from why_zero.records import Counts
