@@ -2,7 +2,7 @@
 
 import logging
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -12,18 +12,17 @@ from pipeline.data import split
 from pipeline.errors import OutOfMemoryError, PipelineError
 from pipeline.fit import plan
 from pipeline.fit.progress import progress
-from pipeline.fit.stack_run import Shared, StackRun, train
+from pipeline.fit.stack_run import Session, StackRun, train
 from pipeline.fit.tasks import FitContext, Fitted, Task
 from pipeline.fit.turns import Turns
 from pipeline.plots import render_pool
 from pipeline.records.result import Result
 from pipeline.runs.load import load_result
 from pipeline.training import checkpoint as checkpoints
-from pipeline.training.checkpoint import Checkpoint, Planned
+from pipeline.training.checkpoint import Planned
 from why_zero.errors import WhyZeroError
 
 _logger = logging.getLogger(__name__)
-Ends = dict[str, Result | str]
 
 
 def fit(tasks: Sequence[Task], context: FitContext) -> Fitted:
@@ -38,14 +37,17 @@ def fit(tasks: Sequence[Task], context: FitContext) -> Fitted:
     for task in tasks:
         split(len(task.data.train_labels), task.recipe.holdout)
     todo = {task.fingerprint: task for task in tasks}
-    ends: Ends = {}
-    for task in [] if context.is_forced else todo.values():
+    ends: dict[str, Result | str] = {}
+    for key, task in {} if context.is_forced else todo.items():
         if found := _finished(task, context):
-            ends[task.fingerprint] = found
+            ends[key] = found
     stack_runs = _stack_runs([task for key, task in todo.items() if key not in ends], context)
     recipes = [task.recipe for run in stack_runs for task in run.waiting]
     with progress(context.console, recipes) as shown, render_pool(len(recipes)) as pool:
-        ends |= _on_their_devices(stack_runs, context, Shared(shown, Turns(), pool))
+        session = Session(
+            context=context, progress=shown, render_pool=pool, turns=Turns(), ends=ends
+        )
+        _on_their_devices(stack_runs, session)
     results: list[Result] = []
     failures: dict[str, str] = {}
     for key, task in todo.items():
@@ -80,17 +82,16 @@ def _stack_runs(tasks: Sequence[Task], context: FitContext) -> list[StackRun]:
     for run in runs:
         for task in run.tasks:
             waiting.pop(task.fingerprint, None)
-    return runs + [
-        StackRun(checkpoint=_begin(stack, context), tasks=stack)
-        for stack in plan.stacks(list(waiting.values()), memory_bytes=context.memory_bytes)
-    ]
+    stacks = plan.stacks(list(waiting.values()), memory_bytes=context.memory_bytes)
+    return runs + [_begin(stack, context) for stack in stacks]
 
 
-def _begin(tasks: Sequence[Task], context: FitContext) -> Checkpoint:
+def _begin(tasks: Sequence[Task], context: FitContext) -> StackRun:
     members = [
         Planned(fingerprint=task.fingerprint, parameters=task.recipe.parameters) for task in tasks
     ]
-    return checkpoints.begin(context.checkpoints, store=_store(context), members=members)
+    checkpoint = checkpoints.begin(context.checkpoints, store=_store(context), members=members)
+    return StackRun(checkpoint=checkpoint, tasks=list(tasks), waiting=list(tasks))
 
 
 def _store(context: FitContext) -> str:
@@ -114,77 +115,77 @@ def _under_way(waiting: Mapping[str, Task], context: FitContext) -> list[StackRu
             left.discard()  # all are finished, or go on in its halves
             continue
         claimed |= set(missing)
-        some = waiting[missing[0]]
+        first = waiting[missing[0]]
         tasks = [
             waiting.get(member.fingerprint)
-            or replace(some, recipe=parsed(Recipe, dict(member.parameters)))
+            or replace(first, recipe=parsed(Recipe, dict(member.parameters)))
             for member in left.members
         ]
-        run = StackRun(checkpoint=left, tasks=tasks, finished=frozenset(others))
-        context.console.line(f"going on with {len(missing)} networks that were cut short")
-        runs.append(run)
+        missed = [task for task, key in zip(tasks, keys, strict=True) if key in missing]
+        context.console.line(f"going on with {len(missed)} networks that were cut short")
+        runs.append(StackRun(checkpoint=left, tasks=tasks, waiting=missed))
     return runs
 
 
-def _on_their_devices(stack_runs: Sequence[StackRun], context: FitContext, shared: Shared) -> Ends:
+def _on_their_devices(stack_runs: Sequence[StackRun], session: Session) -> None:
     """Train the stacks: those of one device one after another, the devices side by side."""
     queues: dict[str, deque[StackRun]] = {}
     for run in stack_runs:
         queues.setdefault(str(run.tasks[0].device), deque()).append(run)
     if len(queues) < 2:
-        return _merged(_one_by_one(queue, context, shared) for queue in queues.values())
+        for queue in queues.values():
+            _one_by_one(queue, session)
+        return
     with ThreadPoolExecutor(len(queues)) as pool:
-        futures = [pool.submit(_one_by_one, queue, context, shared) for queue in queues.values()]
+        futures = [pool.submit(_one_by_one, queue, session) for queue in queues.values()]
         try:
-            return _merged(future.result() for future in futures)
+            for future in futures:
+                future.result()
         finally:
-            shared.turns.stop()  # for whoever still trains when another or a signal ends this
+            session.turns.stop()  # for whoever still trains when another or a signal ends this
 
 
-def _merged(ends: Iterable[Ends]) -> Ends:
-    return {key: end for some in ends for key, end in some.items()}
-
-
-def _one_by_one(queue: deque[StackRun], context: FitContext, shared: Shared) -> Ends:
+def _one_by_one(queue: deque[StackRun], session: Session) -> None:
     """Train the stacks of one device; one that does not fit into its memory as halves."""
-    ends: Ends = {}
-    with shared.turns.working():
+    with session.turns.working():
         while queue:
             run = queue.popleft()
             try:
-                ends |= _train(run, context, shared)
-            except OutOfMemoryError as lack:
-                if len(run.tasks) > 1:
-                    size = len(run.tasks)
-                    context.console.line(f"{size} networks do not fit at once: {lack}; halved")
-                    queue.extendleft(reversed(run.halves(context)))
-                else:
-                    ends |= dict.fromkeys((task.fingerprint for task in run.waiting), str(lack))
+                queue.extendleft(reversed(_train_or_halve(run, session)))
             except WhyZeroError as error:
-                ends |= dict.fromkeys((task.fingerprint for task in run.waiting), str(error))
-    return ends
+                for task in list(run.waiting):
+                    session.end(run, task, str(error))
 
 
-def _train(run: StackRun, context: FitContext, shared: Shared) -> Ends:
+def _train_or_halve(run: StackRun, session: Session) -> list[StackRun]:
+    """Train one stack, or return the halves of one that does not fit into memory."""
+    try:
+        _train(run, session)
+    except OutOfMemoryError as lack:
+        if len(run.tasks) == 1:
+            raise
+        session.context.console.line(
+            f"{len(run.tasks)} networks do not fit at once: {lack}; halved"
+        )
+        return run.halves(session.context)
+    return []
+
+
+def _train(run: StackRun, session: Session) -> None:
     """Train one stack, but for what another process has finished since this one planned it."""
-    with run.checkpoint.locked():
-        is_here = run.checkpoint.is_there
-        if not is_here:
-            run.checkpoint.remove()  # what the lock has made of it
-        is_touched = not is_here or bool(context.tracker.runs_of(run.checkpoint.identity))
-        ends: Ends = {}
-        for task in run.waiting if is_touched and not context.is_forced else ():
+    context, checkpoint = session.context, run.checkpoint
+    with checkpoint.locked():
+        is_here = checkpoint.is_there
+        is_touched = not is_here or bool(context.tracker.runs_of(checkpoint.identity))
+        for task in list(run.waiting) if is_touched and not context.is_forced else ():
             if found := _finished(task, context):
-                ends[task.fingerprint] = found
-                shared.progress.go_on(task.name, task.recipe, found.history[-1])
-                shared.progress.finished()
-        run = replace(run, finished=frozenset({*run.finished, *ends}))
+                session.progress.go_on(task.name, task.recipe, found.history[-1])
+                session.end(run, task, found)
         if is_here and run.waiting:
-            reached = train(run, context, shared)
-            return ends | {task.fingerprint: end for task, end in reached.items()}
-        if is_here:
-            run.checkpoint.remove()
+            train(run, session)
+            return
+        checkpoint.remove()  # also what the lock has made of one that is gone
     if run.waiting:
-        anew = StackRun(checkpoint=_begin(run.waiting, context), tasks=run.waiting)
-        return ends | _train(anew, context, shared)
-    return ends
+        anew = _begin(run.waiting, context)
+        run.checkpoint, run.tasks = anew.checkpoint, anew.tasks
+        _train(run, session)

@@ -1,7 +1,7 @@
 """One network of a stack that is being trained: its open run, and what it has logged."""
 
+import logging
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
 
 from pipeline.errors import PipelineError
@@ -11,8 +11,9 @@ from pipeline.records import EpochRecord
 from pipeline.records.metrics import metrics
 from pipeline.records.result import Result
 from pipeline.runs.publish import publish
-from pipeline.tracking import Run
-from why_zero.errors import WhyZeroError
+from pipeline.tracking import Run, reason_of
+
+_logger = logging.getLogger(__name__)
 
 
 class Member:
@@ -77,31 +78,34 @@ class Member:
         return metrics(record, before, self._history[0])
 
     def finish(self, *, stack_size: int, render_pool: RenderPool) -> Result | str:
-        """End the run with everything it is to show, or with the reason why it failed."""
+        """End the run with everything it is to show, or with the reason why it failed.
+
+        The other networks of the stack have runs to end as well: no error leaves this method.
+        """
+        try:
+            result = self._publish(stack_size=stack_size, render_pool=render_pool)
+            self.run.end("finished")
+        except Exception as error:
+            _logger.debug("%s is not published", self.task.name, exc_info=True)
+            self.run.end_after(error)
+            return reason_of(error)
+        self._is_published = True
+        return result
+
+    def _publish(self, *, stack_size: int, render_pool: RenderPool) -> Result:
         if self.kept is None or self._has_diverged:
-            reason = (
+            raise PipelineError(
                 f"loss must stay finite, got NaN or infinity in epoch {self._history[-1].epoch}: "
                 "give a smaller learning_rate"
             )
-            self.run.end("failed", reason)
-            return reason
-        try:
-            self.run.tags({"chosen_epoch": str(self.kept.epoch)})
-            result = publish(
-                self.run,
-                self.task.recipe,
-                history=self._history,
-                chosen=self.kept,
-                data=self.task.data,
-                device=self.task.device,
-                stack_size=stack_size,
-                render_pool=render_pool,
-            )
-            self.run.end("finished")
-        except WhyZeroError as error:
-            # The other networks of the stack are trained as well, and have their runs to end.
-            with suppress(PipelineError):
-                self.run.end("failed", str(error))
-            return str(error)
-        self._is_published = True
-        return result
+        self.run.tags({"chosen_epoch": str(self.kept.epoch)})
+        return publish(
+            self.run,
+            self.task.recipe,
+            history=self._history,
+            chosen=self.kept,
+            data=self.task.data,
+            device=self.task.device,
+            stack_size=stack_size,
+            render_pool=render_pool,
+        )

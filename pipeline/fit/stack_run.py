@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from pipeline.data import split
 from pipeline.fit.members import Member
@@ -22,25 +22,20 @@ from pipeline.training.loop import epochs, optimizer_of
 from pipeline.training.stack import Stack
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class StackRun:
     """A stack that is to be trained, or trained on.
 
     Attributes:
         checkpoint: its folder.
         tasks: one for each network, in the order of the checkpoint.
-        finished: fingerprints of those that have their result already: they are computed on, for
-            the others' numbers to stay the same to the last bit, but not logged.
+        waiting: those without a result so far. The others are computed on, for the numbers of these
+            to stay the same to the last bit, but not logged.
     """
 
     checkpoint: Checkpoint
-    tasks: Sequence[Task]
-    finished: frozenset[str] = frozenset()
-
-    @property
-    def waiting(self) -> list[Task]:
-        """The tasks that have no result yet."""
-        return [task for task in self.tasks if task.fingerprint not in self.finished]
+    tasks: list[Task]
+    waiting: list[Task]
 
     def halves(self, context: FitContext) -> list["StackRun"]:
         """The same networks in two stacks, where training had come to."""
@@ -49,62 +44,70 @@ class StackRun:
         middle = len(self.tasks) // 2
         parts = [self.tasks[:middle], self.tasks[middle:]]
         return [
-            replace(self, checkpoint=checkpoint, tasks=part)
+            StackRun(
+                checkpoint=checkpoint,
+                tasks=part,
+                waiting=[task for task in part if task in self.waiting],
+            )
             for checkpoint, part in zip(self.checkpoint.halves(run_ids), parts, strict=True)
         ]
 
 
-@dataclass(frozen=True)
-class Shared:
-    """What the stacks that are trained side by side have in common.
+@dataclass(frozen=True, kw_only=True)
+class Session:
+    """What all stacks that are trained together share, also those on other devices.
 
     Attributes:
+        context: where runs go.
         progress: is told of every epoch.
-        turns: who may work while another publishes.
         render_pool: draws the pictures of all.
+        turns: who may work while another publishes.
+        ends: what has come of every network so far, by fingerprint: its result, or why it failed.
     """
 
+    context: FitContext
     progress: Progress
-    turns: Turns
     render_pool: RenderPool
+    turns: Turns
+    ends: dict[str, Result | str]
+
+    def end(self, run: StackRun, task: Task, end: Result | str) -> None:
+        """Note what has come of a network that its stack waits for no longer."""
+        self.ends[task.fingerprint] = end
+        run.waiting.remove(task)
+        self.progress.finished()
 
 
-def train(stack_run: StackRun, context: FitContext, shared: Shared) -> dict[Task, Result | str]:
-    """Train one stack: each waiting network's result, or why it failed.
+def train(stack_run: StackRun, session: Session) -> None:
+    """Train one stack, and end the run of each waiting network.
 
     Args:
         stack_run: the stack, whose checkpoint is locked and there.
-        context: where its runs are.
-        shared: with the stacks of other devices; this thread is `working` among them.
+        session: where this thread is `working`.
 
     Raises:
         OutOfMemoryError: the stack does not fit; `StackRun.halves` may.
-        PipelineError: something that concerns all of its networks.
+        PipelineError: something that concerns all networks that still wait.
     """
-    first = stack_run.tasks[0]
     with ExitStack() as opened:
         members = {
             index: Member(stack_run.tasks[index], opened.enter_context(run), is_new=is_new)
-            for index, run, is_new in _open(stack_run, context)
+            for index, run, is_new in _open(stack_run, session.context)
         }
-        with devices.explaining_lack_of_memory(first.device):
-            _train(stack_run, members, shared, cuda_graphs=context.cuda_graphs)
-        results: dict[Task, Result | str] = {}
+        with devices.explaining_lack_of_memory(stack_run.tasks[0].device):
+            _train(stack_run, members, session)
         for member in members.values():
-            with shared.turns.alone():
-                results[member.task] = member.finish(
-                    stack_size=len(stack_run.tasks), render_pool=shared.render_pool
+            with session.turns.alone():
+                end = member.finish(
+                    stack_size=len(stack_run.tasks), render_pool=session.render_pool
                 )
-            shared.progress.finished()
+            session.end(stack_run, member.task, end)
         # What could not be published can be once more, without training.
         if all(member.is_done for member in members.values()):
             stack_run.checkpoint.remove()
-    return results
 
 
-def _train(
-    stack_run: StackRun, members: Mapping[int, Member], shared: Shared, *, cuda_graphs: bool
-) -> None:
+def _train(stack_run: StackRun, members: Mapping[int, Member], session: Session) -> None:
     """Train the stack to its end, and log what its members do; those are named by their places."""
     checkpoint, first = stack_run.checkpoint, stack_run.tasks[0]
     recipes = [task.recipe for task in stack_run.tasks]
@@ -118,7 +121,7 @@ def _train(
         so_far = progress.histories
         for index, member in members.items():
             member.go_on(so_far[index], progress.kept[index])
-            shared.progress.go_on(member.task.name, member.task.recipe, so_far[index][-1])
+            session.progress.go_on(member.task.name, member.task.recipe, so_far[index][-1])
     with watching_system([member.run for member in members.values()]):
         trained = epochs(
             stack,
@@ -126,8 +129,8 @@ def _train(
             training=training,
             validation=validation,
             so_far=so_far,
-            cuda_graphs=cuda_graphs,
-            heartbeat=shared.turns.heartbeat,
+            cuda_graphs=session.context.cuda_graphs,
+            heartbeat=session.turns.heartbeat,
         )
         for records in trained:
             own = [record for record in records if record.member in members]
@@ -139,8 +142,8 @@ def _train(
             for record in own:
                 members[record.member].log(record)
             if own:
-                shared.progress.epoch(recipes, [task.name for task in stack_run.tasks], own)
-            shared.turns.give_way()
+                session.progress.epoch(recipes, [task.name for task in stack_run.tasks], own)
+            session.turns.give_way()
 
 
 def _open(stack_run: StackRun, context: FitContext) -> Iterator[tuple[int, Run, bool]]:
@@ -150,7 +153,7 @@ def _open(stack_run: StackRun, context: FitContext) -> Iterator[tuple[int, Run, 
     if stack_run.checkpoint.is_halved:
         size["stack_halved"] = "true"
     for index, task in enumerate(stack_run.tasks):
-        if task.fingerprint in stack_run.finished:
+        if task not in stack_run.waiting:
             continue
         run_id = known.get(task.fingerprint)
         if run_id is None:

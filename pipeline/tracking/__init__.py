@@ -11,7 +11,7 @@ from pipeline.tracking.loaded import requirements_of, signature_of
 from pipeline.tracking.models import STATE_DICT, log_model
 from pipeline.tracking.opened import adopted_run
 from pipeline.tracking.registry import Registry, Version
-from pipeline.tracking.runs import Outcome, Run
+from pipeline.tracking.runs import Outcome, Run, reason_of
 from pipeline.tracking.store import open_at
 from pipeline.tracking.system import watching_system
 from pipeline.tracking.tracker import Tracker, connect
@@ -59,6 +59,7 @@ __all__ = [
     "log_model",
     "open_at",
     "read_contents",
+    "reason_of",
     "requirements_of",
     "searches_metrics",
     "signature_of",

@@ -63,7 +63,7 @@ class Run(Log):
             raise
         finally:
             if error is not None:
-                self._end_after(error)
+                self.end_after(error)
 
     @contextmanager
     def ending_unless_done(self) -> Iterator[None]:
@@ -73,21 +73,24 @@ class Run(Log):
             yield
             stack.pop_all()
 
-    def _end_after(self, error: BaseException) -> None:
-        """End the run without ever hiding the error that ends it."""
-        if self.store.is_lost:
-            return
+    def end_after(self, error: BaseException) -> None:
+        """End the run as failed or killed, without ever hiding the error that ends it."""
         outcome: Outcome = "failed" if isinstance(error, Exception) else "killed"
         start = time.monotonic()
         try:
-            with setting(_IMPATIENT):
-                self.end(outcome, _reason(error))
+            if not self.store.is_lost:
+                with setting(_IMPATIENT):
+                    self.end(outcome, reason_of(error) if outcome == "failed" else None)
         except PipelineError as refusal:
             self.store.is_lost = time.monotonic() - start > _LONG_SECONDS
             _logger.warning("Run %r is left open as RUNNING: %s", self.name, refusal)
+        self._is_open = False  # or the end of its block would call it finished
 
 
-def _reason(error: BaseException) -> str | None:
-    if isinstance(error, WhyZeroError):
-        return one_line(error)
-    return f"{type(error).__name__}: {one_line(error)}" if isinstance(error, Exception) else None
+def reason_of(error: BaseException) -> str:
+    """Why something failed, as one line: the project's own message, or the error's type and its."""
+    return (
+        str(error)
+        if isinstance(error, WhyZeroError)
+        else f"{type(error).__name__}: {one_line(error)}"
+    )

@@ -16,13 +16,10 @@ from mlflow.entities import Run
 from pipeline.config.options import SweepSettings
 from pipeline.config.recipe import Recipe
 from pipeline.config.settings import parsed
-from pipeline.console import Console
-from pipeline.data import prepared
 from pipeline.errors import PipelineError, UsageError
-from pipeline.fit import FitContext, Fitted, Task, fitting, members, stack_run
+from pipeline.fit import Fitted, fitting, members, stack_run
 from pipeline.records import EpochRecord
 from pipeline.steps.sweep import recipes_of
-from pipeline.tracking import connect
 from pipeline.training import device as devices
 from pipeline.training.stack import Stack
 
@@ -246,29 +243,6 @@ def test_what_another_process_has_finished_meanwhile_is_not_trained_again(
     for run in networks:
         assert [step for step, _ in points(store, run)["val/loss"]] == [0, 1, 2]
     assert list(Path("checkpoints").iterdir()) == []
-
-
-@pytest.mark.usefixtures("experiment")
-def test_a_network_goes_on_in_the_smallest_of_its_stacks_and_the_others_where_they_were(
-    small: Path,
-) -> None:
-    data = prepared(str(small))
-    one, two = (
-        Task(recipe=Recipe(holdout=50, seed=seed), data=data, device=torch.device("cpu"))
-        for seed in range(2)
-    )
-    context = FitContext(tracker=connect(), console=Console(), step="sweep", tags={})
-    both = fitting._begin([one, two], context)
-    alone = fitting._begin([one], context)
-    first, rest = fitting._stack_runs([one, two], context)
-    assert (first.checkpoint.identity, first.waiting) == (alone.identity, [one])
-    assert rest.checkpoint.identity == both.identity
-    assert [task.fingerprint for task in rest.waiting] == [two.fingerprint]
-    # What concerns nothing but networks that go on elsewhere is left to whoever trains from it.
-    fitting._begin([one], context)
-    with both.locked():
-        assert len(fitting._stack_runs([one], context)) == 1
-        assert both.is_there
 
 
 def test_failures_of_one_name_are_both_counted_and_one_reason_is_said_once() -> None:

@@ -1,0 +1,234 @@
+"""What becomes of every network, whatever other processes do and whatever fails."""
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from pipeline.config.recipe import Recipe
+from pipeline.console import Console
+from pipeline.data import ImageData
+from pipeline.errors import Interrupted, OutOfMemoryError, PipelineError
+from pipeline.fit import FitContext, Fitted, Task, fit, fitting, members, stack_run
+from pipeline.records import EpochRecord
+from pipeline.tracking import FoundRun, connect
+from pipeline.training.stack import Stack
+
+CPU = torch.device("cpu")
+RECIPE = Recipe(widths=(5, 4), epochs=1, batch_size=20, holdout=10, mask_passes=0)
+Publish = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return f"sqlite:///{tmp_path_factory.mktemp('store')}/mlflow.db"
+
+
+@pytest.fixture
+def context(
+    store: str, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> FitContext:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
+    for name in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID"):
+        monkeypatch.delenv(name, raising=False)
+    tracker = connect(experiment=request.node.name)
+    return FitContext(tracker=tracker, console=Console(), step="t", tags={})
+
+
+@pytest.fixture(scope="module")
+def data() -> ImageData:
+    source = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (60, 4, 4), dtype=torch.uint8, generator=source)
+    labels = torch.arange(60) % 3
+    return ImageData(
+        name="noise",
+        train_images=images[:40],
+        train_labels=labels[:40],
+        test_images=images[40:],
+        test_labels=labels[40:],
+        classes=("a", "b", "c"),
+        digest="0" * 32,
+        source="nowhere",
+        licence="none",
+    )
+
+
+@pytest.fixture
+def tasks(data: ImageData) -> list[Task]:
+    """Three networks of one stack."""
+    return [
+        Task(recipe=replace(RECIPE, drop_rate=rate), data=data, device=CPU)
+        for rate in (0.0, 0.3, 0.6)
+    ]
+
+
+def rates(fitted: Fitted) -> list[float]:
+    return [result.recipe.drop_rate for result in fitted.results]
+
+
+def networks(context: FitContext) -> list[FoundRun]:
+    """The ended runs of networks, oldest first."""
+    return context.tracker.search("tags.kind = 'network'")[::-1]
+
+
+@pytest.fixture
+def published(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The drop rates of the networks that are published, in order."""
+    publish, seen = members.publish, list[float]()
+
+    def noted(run: object, recipe: Recipe, **rest: object) -> object:
+        seen.append(recipe.drop_rate)
+        return publish(run, recipe, **rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(members, "publish", noted)
+    return seen
+
+
+def refusing(publish: Publish, *refused: float, error: BaseException) -> Publish:
+    """A `publish` that raises for the networks with these drop rates."""
+
+    def publish_or_raise(run: object, recipe: Recipe, **rest: object) -> object:
+        if recipe.drop_rate in refused:
+            raise error
+        return publish(run, recipe, **rest)
+
+    return publish_or_raise
+
+
+FULL = PipelineError("the disk must have room, got none: make room")
+
+
+def overtake(
+    monkeypatch: pytest.MonkeyPatch, context: FitContext, tasks: list[Task], *, is_removed: bool
+) -> None:
+    """Have another process finish the first of these tasks between planning and training.
+
+    Args:
+        monkeypatch: plants it.
+        context: of both processes.
+        tasks: of one stack.
+        is_removed: whether the other process has removed the checkpoint as well.
+    """
+    plan = fitting._on_their_devices
+
+    def overtaken(stack_runs: Any, *rest: Any) -> Any:  # noqa: ANN401
+        monkeypatch.setattr(fitting, "_on_their_devices", plan)
+        others = [task.recipe.drop_rate for task in tasks[1:]]
+        with monkeypatch.context() as other:
+            other.setattr(members, "publish", refusing(members.publish, *others, error=FULL))
+            assert rates(fit(tasks, context)) == [tasks[0].recipe.drop_rate]
+        if is_removed:
+            [run] = stack_runs
+            run.checkpoint.remove()
+        return plan(stack_runs, *rest)
+
+    monkeypatch.setattr(fitting, "_on_their_devices", overtaken)
+
+
+def scarce(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    """Let no more networks than these fit into memory once something has been trained."""
+    epochs = stack_run.epochs
+
+    def limited(stack: Stack, *rest: object, **named: object) -> Iterator[tuple[EpochRecord, ...]]:
+        if len(stack.recipes) > most and (named["so_far"] or len(stack.recipes) == 2):
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        yield from epochs(stack, *rest, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(stack_run, "epochs", limited)
+
+
+@pytest.mark.parametrize("is_removed", [False, True])
+def test_halves_of_a_stack_leave_alone_what_another_process_has_finished(
+    context: FitContext,
+    tasks: list[Task],
+    published: list[float],
+    monkeypatch: pytest.MonkeyPatch,
+    is_removed: bool,
+) -> None:
+    overtake(monkeypatch, context, tasks, is_removed=is_removed)
+    scarce(monkeypatch, 1)
+    fitted = fit(tasks, context)
+    assert (rates(fitted), fitted.failures) == ([0.0, 0.3, 0.6], {})
+    assert published == [0.0, 0.3, 0.6]
+    finished = [run for run in networks(context) if run.tags["outcome"] == "finished"]
+    assert sorted(run.parameters["drop_rate"] for run in finished) == ["0", "0.3", "0.6"]
+    assert list(context.checkpoints.iterdir()) == []
+
+
+@pytest.mark.parametrize("is_removed", [False, True])
+@pytest.mark.parametrize("error", [FULL, OutOfMemoryError("memory must do, got none: add some")])
+def test_what_another_process_has_finished_is_no_failure_of_the_stack_that_fails(
+    context: FitContext,
+    tasks: list[Task],
+    monkeypatch: pytest.MonkeyPatch,
+    is_removed: bool,
+    error: PipelineError,
+) -> None:
+    overtake(monkeypatch, context, tasks[:2], is_removed=is_removed)
+    train = fitting.train
+
+    def fail(run: Any, *rest: Any) -> Any:  # noqa: ANN401
+        if len(run.waiting) == 1:
+            raise error
+        return train(run, *rest)
+
+    monkeypatch.setattr(fitting, "train", fail)
+    fitted = fit(tasks[:2], context)
+    assert rates(fitted) == [0.0]
+    assert fitted.failures == {tasks[1].name: str(error)}
+
+
+def test_an_error_that_is_not_the_projects_own_fails_the_network_it_met_alone(
+    context: FitContext,
+    tasks: list[Task],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG, logger="pipeline")
+    broken = RuntimeError("the graph is not\nto be had")
+    monkeypatch.setattr(members, "publish", refusing(members.publish, 0.3, error=broken))
+    fitted = fit(tasks, context)
+    assert rates(fitted) == [0.0, 0.6]
+    assert fitted.failures == {tasks[1].name: "RuntimeError: the graph is not"}
+    ends = {run.parameters["drop_rate"]: run.tags for run in networks(context)}
+    assert [ends[rate]["outcome"] for rate in ("0", "0.3", "0.6")] == [
+        "finished",
+        "failed",
+        "finished",
+    ]
+    assert ends["0.3"]["reason"] == "RuntimeError: the graph is not"
+    [record] = [one for one in caplog.records if one.name.startswith("pipeline") and one.exc_info]
+    assert record.levelno == logging.DEBUG
+    assert "Traceback" in caplog.text
+
+
+def test_a_signal_while_a_network_is_published_ends_all(
+    context: FitContext, tasks: list[Task], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signal = Interrupted(15)
+    monkeypatch.setattr(members, "publish", refusing(members.publish, 0.3, error=signal))
+    with pytest.raises(Interrupted):
+        fit(tasks, context)
+    outcomes = {run.parameters["drop_rate"]: run.tags["outcome"] for run in networks(context)}
+    assert outcomes == {"0": "finished", "0.3": "killed", "0.6": "killed"}
+
+
+def test_a_network_goes_on_in_the_smallest_of_its_stacks_and_the_others_where_they_were(
+    context: FitContext, tasks: list[Task]
+) -> None:
+    first, second, _ = tasks
+    both = fitting._begin([first, second], context).checkpoint
+    alone = fitting._begin([first], context).checkpoint
+    smallest, rest = fitting._stack_runs([first, second], context)
+    assert (smallest.checkpoint.identity, smallest.waiting) == (alone.identity, [first])
+    assert (rest.checkpoint.identity, rest.waiting) == (both.identity, [second])
+    # What concerns nothing but networks that go on elsewhere is left to whoever trains from it.
+    fitting._begin([first], context)
+    with both.locked():
+        assert len(fitting._stack_runs([first], context)) == 1
+        assert both.is_there
