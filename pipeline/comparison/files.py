@@ -10,6 +10,7 @@ from pipeline.comparison.groups import TRAITS, Group, traits
 from pipeline.comparison.measures import layer_names, logged
 from pipeline.comparison.statistics import Estimate
 from pipeline.config.settings import canonical
+from pipeline.records.networks_file import RUN_ID
 from pipeline.records.result import Result
 
 _OF_A_LAYER = (
@@ -33,15 +34,6 @@ def networks_csv(results: Sequence[Result]) -> str:
     return _csv([_network(result) for result in results])
 
 
-def run_ids(text: str) -> list[str]:
-    """The ids of the runs in a file that `networks_csv` wrote.
-
-    Raises:
-        KeyError: it has no such column.
-    """
-    return [row["run_id"] for row in csv.DictReader(io.StringIO(text))]
-
-
 def groups_csv(comparisons: Sequence[Comparison]) -> str:
     """A row a group: each measure's mean, the ends of its 95 % interval, and its count.
 
@@ -52,7 +44,7 @@ def groups_csv(comparisons: Sequence[Comparison]) -> str:
 
 def _network(result: Result) -> dict[str, str]:
     return {
-        "run_id": result.run_id,
+        RUN_ID: result.run_id,
         "name": result.recipe.name,
         **result.recipe.parameters,
         "device": result.device,

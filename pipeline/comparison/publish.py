@@ -12,10 +12,10 @@ from pipeline.comparison.tables import groups_table
 from pipeline.comparison.text import question
 from pipeline.comparison.verdict import chosen_on_the_test_set, verdict
 from pipeline.console import Console
+from pipeline.records.networks_file import NETWORKS
 from pipeline.records.result import Result
 from pipeline.tracking import Run
 
-NETWORKS = "networks.csv"
 GROUPS = "comparison.csv"
 PAGE = "report/comparison.html"
 

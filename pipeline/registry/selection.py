@@ -1,15 +1,11 @@
 """Which trained network is to be registered: a run by its id, or a sweep's best by validation."""
 
-import csv
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.errors import PipelineError
-from pipeline.tracking import FoundRun, Tracker, any_of, tagged
-
-NETWORKS = "networks.csv"
-_RUN_ID = "run_id"
+from pipeline.runs.sweeps import find_sweep, finished_networks
+from pipeline.tracking import FoundRun, Tracker
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +40,11 @@ def select(source: str, metric: str, *, tracker: Tracker) -> Selection:
             was validated on the test set.
     """
     kind, _, which = source.partition(":")
-    runs = [_network(which, tracker)] if kind == "run" else _of_sweep(which, tracker)
+    if kind == "run":
+        runs = [_network(which, tracker)]
+    else:
+        networks = finished_networks(find_sweep(which, tracker), tracker)
+        runs = [run for run in networks if run.model is not None]
     for run in runs:
         _refuse_the_test_set(run)
     values = {run.id: value_of(run, metric, tracker) for run in runs}
@@ -80,40 +80,6 @@ def _network(run_id: str, tracker: Tracker) -> FoundRun:
             f"{run.name!r} ({run.id}): choose one with the tags kind=network and outcome=finished"
         )
     return run
-
-
-def _of_sweep(which: str, tracker: Tracker) -> list[FoundRun]:
-    """The finished networks of a sweep, in its order."""
-    sweep = _sweep(which, tracker)
-    with tracker.artifact(sweep.id, NETWORKS).open(encoding="utf-8", newline="") as file:
-        ids = list(dict.fromkeys(row[_RUN_ID] for row in csv.DictReader(file) if row.get(_RUN_ID)))
-    found = {run.id: run for run in tracker.search(any_of(ids))} if ids else {}
-    runs = [
-        found[run_id] for run_id in ids if run_id in found and _is_finished_network(found[run_id])
-    ]
-    if not runs:
-        raise PipelineError(
-            f"a sweep must hold a finished network, got none in {NETWORKS} of {sweep.name!r} "
-            f"({sweep.id}): run the sweep again"
-        )
-    return runs
-
-
-def _sweep(which: str, tracker: Tracker) -> FoundRun:
-    """The newest sweep that has ended, or the one with this id."""
-    steps = tracker.search(tagged({"kind": "step", "step": "sweep"}))
-    # A killed sweep has not compared what it trained.
-    ended: Sequence[FoundRun] = [
-        run for run in steps if run.tags.get("outcome") in {"finished", "failed"}
-    ]
-    for run in ended:
-        # One that failed before it trained anything is not what anybody means by the latest.
-        if run.id == which or (which == "latest" and tracker.has_artifact(run.id, NETWORKS)):
-            return run
-    raise PipelineError(
-        f"a sweep must have ended in this experiment, got {which!r} of {len(ended)} sweeps: run "
-        "`sweep` first, or set MLFLOW_EXPERIMENT_NAME to the experiment that it is in"
-    )
 
 
 def _is_finished_network(run: FoundRun) -> bool:

@@ -1,4 +1,4 @@
-"""The step `compare`: trained networks, read back and compared."""
+"""The step `compare`: trained networks, loaded and compared."""
 
 import logging
 from collections import Counter
@@ -11,7 +11,8 @@ from pipeline.console import Console
 from pipeline.errors import PipelineError
 from pipeline.records.result import Result
 from pipeline.runs.load import load_result
-from pipeline.tracking import FoundRun, Tracker, any_of, connect, searches_metrics, tagged
+from pipeline.runs.sweeps import find_sweep, finished_networks, search_in
+from pipeline.tracking import FoundRun, Tracker, connect, searches_metrics
 
 BY_RESULTS = (
     "A search by a metric picks networks by their results: the intervals do not know that the "
@@ -32,14 +33,16 @@ def run(settings: CompareSettings, console: Console) -> None:
     caution = ""
     with tracker.start_step("compare", name, parameters=texts(settings)) as step:
         if settings.search == "none":
-            source, found = _of_a_sweep(settings, tracker)
+            sweep = find_sweep(settings.sweep, tracker, experiments=settings.experiments)
+            source = f"{sweep.name!r} (run {sweep.id})"
+            found = finished_networks(sweep, tracker, experiments=settings.experiments)
         else:
             source = f"the search {settings.search}"
-            found = _search(settings.search, settings, tracker)
+            found = search_in(settings.experiments, settings.search, tracker)
             if searches_metrics(settings.search):
                 caution = BY_RESULTS
                 _logger.warning("%s", caution)
-        results = _load(found, tracker, source=source)
+        results = _loaded(found, tracker, source=source)
         console.line(f"{len(results)} networks of {source}")
         comparison.publish(step, results, console, origin=source, caution=caution)
     console.elapsed("done")
@@ -48,73 +51,7 @@ def run(settings: CompareSettings, console: Console) -> None:
     console.line(f"report:       {tracker.run_page(step.id)}")
 
 
-def _search(search: str, settings: CompareSettings, tracker: Tracker) -> list[FoundRun]:
-    """The ended runs that a search finds in the experiments of the settings, newest first."""
-    names = [name for name in settings.experiments if name != "auto"]
-    found = tracker.search(search, experiments=names) if names else []
-    if "auto" in settings.experiments:
-        found = [*tracker.search(search), *found]
-    return list({run.id: run for run in found}.values())
-
-
-def _of_a_sweep(settings: CompareSettings, tracker: Tracker) -> tuple[str, list[FoundRun]]:
-    """The sweep in words, and the runs of its networks."""
-    experiments = ", ".join(
-        "that this run is in" if name == "auto" else name for name in settings.experiments
-    )
-    if settings.sweep == "latest":
-        steps = _search(tagged({"kind": "step", "step": "sweep"}), settings, tracker)
-        # A killed sweep goes on when it is started again, and compares when it is through.
-        # One that failed before it trained anything is not what anybody means by the latest.
-        sweep = next(
-            (
-                step
-                for step in steps
-                if step.tags.get("outcome") in {"finished", "failed"}
-                and tracker.has_artifact(step.id, comparison.NETWORKS)
-            ),
-            None,
-        )
-        if sweep is None:
-            raise PipelineError(
-                f"sweep=latest must find a sweep, got none in the experiment {experiments}: run "
-                "sweep first, name its experiment with experiments=NAME, or give a search"
-            )
-    else:
-        sweep = next(iter(_search(any_of([settings.sweep]), settings, tracker)), None)
-        if sweep is None:
-            raise PipelineError(
-                f"sweep must be latest or the id of a run, got {settings.sweep!r}, which is not in "
-                f"the experiment {experiments}: copy the id from the run's page, or name its "
-                "experiment with experiments=NAME"
-            )
-    if not tracker.has_artifact(sweep.id, comparison.NETWORKS):
-        raise PipelineError(
-            f"sweep must be latest or the id of a sweep that has compared its networks, got "
-            f"{settings.sweep!r} ({sweep.name!r}): copy the id from the sweep's page, or start "
-            "its line again"
-        )
-    file = tracker.artifact(sweep.id, comparison.NETWORKS)
-    try:
-        ids = comparison.run_ids(file.read_text(encoding="utf-8"))
-    except (ValueError, KeyError) as error:
-        raise PipelineError(
-            f"{comparison.NETWORKS} of a sweep must name its networks, got {error} in {sweep.id}: "
-            "start the sweep's line again, which writes it anew"
-        ) from error
-    if not ids:
-        raise PipelineError(
-            f"a sweep must have finished networks, got none in {comparison.NETWORKS} of "
-            f"{sweep.name!r} ({sweep.id}): start its line again"
-        )
-    runs = {run.id: run for run in _search(any_of(ids), settings, tracker)}
-    gone = len(ids) - len(runs)
-    if gone:
-        _logger.warning("%d of the sweep's %d networks are no longer there", gone, len(ids))
-    return f"{sweep.name!r} (run {sweep.id})", [runs[id_] for id_ in ids if id_ in runs]
-
-
-def _load(found: Sequence[FoundRun], tracker: Tracker, *, source: str) -> list[Result]:
+def _loaded(found: Sequence[FoundRun], tracker: Tracker, *, source: str) -> list[Result]:
     """The networks among these runs; those that cannot be compared are counted in a warning."""
     results: list[Result] = []
     skipped: Counter[str] = Counter()

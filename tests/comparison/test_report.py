@@ -9,9 +9,10 @@ from html.parser import HTMLParser
 import pytest
 
 from pipeline.comparison.compare import compare
-from pipeline.comparison.files import groups_csv, networks_csv, run_ids
+from pipeline.comparison.files import groups_csv, networks_csv
 from pipeline.comparison.markdown import ROOM, markdown
 from pipeline.comparison.page import page
+from pipeline.records import networks_file
 from pipeline.records.result import Result
 
 Network = Callable[..., Result]
@@ -169,7 +170,7 @@ def test_a_row_a_network_holds_what_the_run_holds(sweep: Sweep) -> None:
     results = sweep({0.5: (0.9, 0.8)}, widths=(4,))
     text = networks_csv(results)
     first, second = csv.DictReader(io.StringIO(text))
-    assert run_ids(text) == [result.run_id for result in results]
+    assert networks_file.run_ids(text) == [result.run_id for result in results]
     assert (first["drop_rate"], first["seed"], second["seed"]) == ("0.5", "0", "1")
     assert first["dataset_digest"] == "abc"
     assert (first["val/accuracy"], first["zero/h1"], first["dead/h1"]) == ("0.9", "0.6", "0.25")

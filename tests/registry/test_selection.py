@@ -117,13 +117,13 @@ def a_step(place: Tracker) -> str:
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda _: "sweep:latest", "a sweep must have ended in this experiment"),
-        (lambda _: f"sweep:{os.urandom(16).hex()}", "a sweep must have ended"),
+        (lambda _: "sweep:latest", "the latest sweep must have compared its networks"),
+        (lambda _: f"sweep:{os.urandom(16).hex()}", "sweep must be latest or the id of a run"),
         (lambda _: f"run:{os.urandom(16).hex()}", "a run must exist and not be deleted"),
         (a_step, "must be a finished network's"),
         (lambda place: f"run:{network(place, 'n', {1: 0.9}, ends=False)}", "a finished network's"),
         (lambda place: f"run:{network(place, 'n', {}, chosen=1)}", "at its chosen epoch"),
-        (lambda place: f"sweep:{sweep(place)}", "must hold a finished network"),
+        (lambda place: f"sweep:{sweep(place)}", "a sweep must have finished networks"),
     ],
 )
 def test_what_holds_no_network_is_refused(

@@ -188,7 +188,7 @@ def test_an_experiment_without_a_sweep_is_one_line(
     pipeline: Pipeline, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert pipeline("compare") == 1
-    assert "sweep=latest must find a sweep, got none" in capsys.readouterr().err
+    assert "the latest sweep must have compared its networks" in capsys.readouterr().err
 
 
 def test_a_sweep_and_a_search_together_are_refused(
