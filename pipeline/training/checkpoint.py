@@ -30,6 +30,7 @@ from pipeline.records import history as histories
 from pipeline.training.stack import Stack
 
 T = TypeVar("T")
+Array = NDArray[Any]
 FORMAT = "why-zero checkpoint 2"
 _PLAN, _STATE, _LOCK = "plan.json", "state.safetensors", "lock"
 # What reading a file meets that is not what was written.
@@ -66,26 +67,26 @@ class TrainingState:
     kept: Sequence[EpochRecord | None]
 
 
+@dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """The folder of one stack that is being trained.
+    """The folder of one stack that is being trained; `begin` makes one, `unfinished` finds them.
 
     Attributes:
         folder: where its files are.
-        identity: a name that no other stack has; a tag of its networks' runs.
-        store: where these runs are.
+        store: where the networks' runs are.
         members: the networks, in their order in the stack.
         is_halved: they were part of a stack that did not fit into memory.
     """
 
-    def __init__(
-        self, folder: Path, *, store: str, members: Sequence[Planned], is_halved: bool = False
-    ) -> None:
-        """Take a folder into use; `begin` makes one and `unfinished` finds them."""
-        self.folder = folder
-        self.identity = folder.name
-        self.store = store
-        self.members = tuple(members)
-        self.is_halved = is_halved
+    folder: Path
+    store: str
+    members: Sequence[Planned]
+    is_halved: bool = False
+
+    @property
+    def identity(self) -> str:
+        """A name that no other stack has; a tag of its networks' runs."""
+        return self.folder.name
 
     @property
     def is_there(self) -> bool:
@@ -107,14 +108,14 @@ class Checkpoint:
         lock = FileLock(self.folder / _LOCK, timeout=0)
         try:
             lock.acquire()
-        except OSError as error:
-            if not isinstance(error, Timeout):
-                raise _unreadable(self.folder, error) from error
+        except Timeout:
             raise PipelineError(
                 "a network must be trained by one process at a time, got a second one for "
                 f"{len(self.members)} networks (checkpoint {self.folder}): wait for the first, "
                 "stop it, or train them anyway with force=true"
             ) from None
+        except OSError as error:
+            raise _unreadable(self.folder, error) from error
         try:
             yield
         finally:
@@ -138,19 +139,21 @@ class Checkpoint:
         """
         [epoch] = {record.epoch for record in records}
         arrays: dict[str, Tensor] = {}
-        texts: dict[str, str] = {}
+        header: dict[str, str] = {}
         for record in records:
             packed, text = histories.packed([record])
-            arrays |= _under(f"{record.member}/", _tensors(packed))
-            texts |= _under(f"{record.member}/", text)
-        _write(self.folder / _records_file(epoch), arrays, texts)
-        state = {name: value.contiguous() for name, value in stack.state_dict().items()}
+            arrays |= _prefixed(f"{record.member}/", _tensors(packed))
+            header |= _prefixed(f"{record.member}/", text)
+        _write(self.folder / _records_file(epoch), arrays, header)
+        tensors = {name: value.contiguous() for name, value in stack.state_dict().items()}
         for index, values in optimizer.state_dict()["state"].items():
-            held = {name: value for name, value in values.items() if value is not None}
-            state |= _under(f"optimizer/{index}/", held)
-        for member, best in enumerate(kept):
-            state |= _under(f"kept/{member}/", _tensors((best and best.weights) or {}))
-        _write_state(self.folder, state, epoch, [best.epoch if best else None for best in kept])
+            named = {name: value for name, value in values.items() if value is not None}
+            tensors |= _prefixed(f"optimizer/{index}/", named)
+        for member, record_kept in enumerate(kept):
+            weights = record_kept.weights if record_kept else None
+            tensors |= _prefixed(f"kept/{member}/", _tensors(weights or {}))
+        epochs = [record_kept.epoch if record_kept else None for record_kept in kept]
+        _write(self.folder / _STATE, tensors, {"epoch": str(epoch), "kept": json.dumps(epochs)})
 
     def restore(self, stack: Stack, optimizer: torch.optim.Optimizer) -> TrainingState:
         """Put the stack and the optimizer back to where `save` found them.
@@ -158,36 +161,28 @@ class Checkpoint:
         Raises:
             PipelineError: the files cannot be read.
         """
-        try:
-            return self._restored(stack, optimizer)
-        except _BROKEN as error:
-            raise _unreadable(self.folder, error) from error
-
-    def _restored(self, stack: Stack, optimizer: torch.optim.Optimizer) -> TrainingState:
-        state, header = _read(self.folder / _STATE)
-        past: list[list[EpochRecord]] = [[] for _ in self.members]
-        for epoch in range(int(header["epoch"]) + 1):
-            tensors, texts = _read(self.folder / _records_file(epoch))
-            for member, history in enumerate(past):
-                if text := _below(f"{member}/", texts):
-                    arrays = _arrays(_below(f"{member}/", tensors))
-                    history.extend(histories.unpacked(arrays, text, member=member))
-        try:
-            stack.load_state_dict({name: state[name] for name in stack.state_dict()})
-        except RuntimeError as error:  # another shape
-            raise ValueError(error) from error
-        values: dict[int, dict[str, Tensor]] = {}
-        for name, value in _below("optimizer/", state).items():
-            index, key = name.split("/")
-            values.setdefault(int(index), {})[key] = value
-        groups = optimizer.state_dict()["param_groups"]
-        optimizer.load_state_dict({"state": values, "param_groups": groups})
-        kept = [
-            None
-            if epoch is None
-            else replace(past[member][epoch], weights=_arrays(_below(f"kept/{member}/", state)))
-            for member, epoch in enumerate(json.loads(header["kept"]))
-        ]
+        with _reading(self.folder):
+            state, header = _read(self.folder / _STATE)
+            past: list[list[EpochRecord]] = [[] for _ in self.members]
+            for epoch in range(int(header["epoch"]) + 1):
+                arrays, texts = _read(self.folder / _records_file(epoch))
+                for member, history in enumerate(past):
+                    if text := _below(f"{member}/", texts):
+                        packed = _arrays(_below(f"{member}/", arrays))
+                        history.extend(histories.unpacked(packed, text, member=member))
+            try:
+                stack.load_state_dict({name: state[name] for name in stack.state_dict()})
+            except RuntimeError as error:  # another shape
+                raise ValueError(error) from error
+            _load_optimizer(optimizer, state)
+            kept: list[EpochRecord | None] = []
+            for member, epoch_kept in enumerate(json.loads(header["kept"])):
+                weights = _arrays(_below(f"kept/{member}/", state))
+                kept.append(
+                    None
+                    if epoch_kept is None
+                    else replace(past[member][epoch_kept], weights=weights)
+                )
         return TrainingState(histories=past, kept=kept)
 
     def halves(self, run_ids: Sequence[str | None]) -> list["Checkpoint"]:
@@ -197,24 +192,24 @@ class Checkpoint:
             run_ids: of every network's run.
         """
         middle = len(self.members) // 2
-        parts = [range(middle), range(middle, len(self.members))]
-        made = []
-        for part in parts:
+        halves = []
+        for part in (range(middle), range(middle, len(self.members))):
             half = Checkpoint(
-                _new_folder(self.folder.parent),
+                folder=_new_folder(self.folder.parent),
                 store=self.store,
                 members=[replace(self.members[i], run_id=run_ids[i]) for i in part],
                 is_halved=True,
             )
             if self.has_state:
-                self._copy_part(half, part)
-            made.append(half)
-        for half in made:
+                with _reading(self.folder):
+                    self._copy_part(half.folder, part)
+            halves.append(half)
+        for half in halves:
             half.plan()
         self.remove()
-        return made
+        return halves
 
-    def _copy_part(self, half: "Checkpoint", part: range) -> None:
+    def _copy_part(self, folder: Path, part: range) -> None:
         """Write what concerns some of the networks into another folder."""
         state, header = _read(self.folder / _STATE)
         rows = slice(part.start, part.stop)
@@ -224,12 +219,18 @@ class Checkpoint:
             for name, value in state.items()
             if not name.startswith("kept/")
         }
-        tensors |= _under("kept/", _part_of(_below("kept/", state), part))
-        epoch = int(header["epoch"])
-        for past in range(epoch + 1):
-            arrays, texts = _read(self.folder / _records_file(past))
-            _write(half.folder / _records_file(past), _part_of(arrays, part), _part_of(texts, part))
-        _write_state(half.folder, tensors, epoch, json.loads(header["kept"])[rows])
+        for place, member in enumerate(part):
+            tensors |= _prefixed(f"kept/{place}/", _below(f"kept/{member}/", state))
+        for epoch in range(int(header["epoch"]) + 1):
+            arrays, texts = _read(self.folder / _records_file(epoch))
+            arrays_of_part: dict[str, Tensor] = {}
+            texts_of_part: dict[str, str] = {}
+            for place, member in enumerate(part):
+                arrays_of_part |= _prefixed(f"{place}/", _below(f"{member}/", arrays))
+                texts_of_part |= _prefixed(f"{place}/", _below(f"{member}/", texts))
+            _write(folder / _records_file(epoch), arrays_of_part, texts_of_part)
+        epochs = json.dumps(json.loads(header["kept"])[rows])
+        _write(folder / _STATE, tensors, {"epoch": header["epoch"], "kept": epochs})
 
     def plan(self) -> None:
         """Write which networks these are; from here on `unfinished` finds the folder."""
@@ -239,10 +240,8 @@ class Checkpoint:
             "members": [asdict(member) for member in self.members],
             "is_halved": self.is_halved,
         }
-        path = self.folder / f"{_PLAN}.tmp"
-        with _writing(self.folder):
-            path.write_text(json.dumps(plan), encoding="utf-8")
-            _put(path, self.folder / _PLAN)
+        with _placing(self.folder / _PLAN) as beside:
+            beside.write_text(json.dumps(plan), encoding="utf-8")
 
     def remove(self) -> None:
         """Delete the folder; whoever does so holds its lock."""
@@ -262,7 +261,7 @@ def begin(root: Path, *, store: str, members: Sequence[Planned]) -> Checkpoint:
         store: where the networks' runs are.
         members: the networks, in their order in the stack.
     """
-    checkpoint = Checkpoint(_new_folder(root), store=store, members=members)
+    checkpoint = Checkpoint(folder=_new_folder(root), store=store, members=members)
     checkpoint.plan()
     return checkpoint
 
@@ -277,6 +276,8 @@ def _new_folder(root: Path) -> Path:
 def unfinished(root: Path, *, store: str) -> list[Checkpoint]:
     """The checkpoints that were begun and not removed, those of the fewest networks first.
 
+    One in another format is left alone; one that cannot be read is a warning.
+
     Args:
         root: the folder of all checkpoints.
         store: only those whose runs are there.
@@ -286,12 +287,13 @@ def unfinished(root: Path, *, store: str) -> list[Checkpoint]:
         try:
             plan = json.loads(path.read_text("utf-8"))
             if (plan["format"], plan["store"]) == (FORMAT, store):
-                members = [Planned(**member) for member in plan["members"]]
-                found.append(
-                    Checkpoint(
-                        path.parent, store=store, members=members, is_halved=plan["is_halved"]
-                    )
+                checkpoint = Checkpoint(
+                    folder=path.parent,
+                    store=store,
+                    members=[Planned(**member) for member in plan["members"]],
+                    is_halved=plan["is_halved"],
                 )
+                found.append(checkpoint)
         except FileNotFoundError:
             continue  # the process that trained from it is done
         except _BROKEN as error:
@@ -311,24 +313,19 @@ def _records_file(epoch: int) -> str:
 
 
 def _write(path: Path, tensors: dict[str, Tensor], header: dict[str, str]) -> None:
-    """Write a file beside its place, then put it there at once."""
+    with _placing(path) as beside:
+        save_file(tensors, beside, metadata=header)
+
+
+@contextmanager
+def _placing(path: Path) -> Iterator[Path]:
+    """Where to write a file, which is put into its place at once when all of it is on the disk."""
     beside = path.with_name(f"{path.name}.tmp")
     with _writing(path.parent):
-        save_file(tensors, beside, metadata=header)
-        _put(beside, path)
-
-
-def _write_state(
-    folder: Path, tensors: dict[str, Tensor], epoch: int, kept: Sequence[int | None]
-) -> None:
-    _write(folder / _STATE, tensors, {"epoch": str(epoch), "kept": json.dumps(kept)})
-
-
-def _put(beside: Path, path: Path) -> None:
-    """Put a written file into its place at once, when all of it is on the disk."""
-    with beside.open("rb") as file:
-        os.fsync(file.fileno())
-    beside.replace(path)
+        yield beside
+        with beside.open("rb") as file:
+            os.fsync(file.fileno())
+        beside.replace(path)
 
 
 @contextmanager
@@ -342,19 +339,26 @@ def _writing(folder: Path) -> Iterator[None]:
         ) from error
 
 
+@contextmanager
+def _reading(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except _BROKEN as error:
+        raise _unreadable(folder, error) from error
+
+
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     with safe_open(path, framework="pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         return tensors, dict(file.metadata())
 
 
-def _under(prefix: str, values: Mapping[str, T]) -> dict[str, T]:
-    """The same values, their names with this beginning."""
+def _prefixed(prefix: str, values: Mapping[str, T]) -> dict[str, T]:
     return {prefix + name: value for name, value in values.items()}
 
 
 def _below(prefix: str, values: Mapping[str, T]) -> dict[str, T]:
-    """The values whose names begin so, without that beginning."""
+    """Those whose names begin so, without this beginning."""
     return {
         name.removeprefix(prefix): value
         for name, value in values.items()
@@ -362,17 +366,18 @@ def _below(prefix: str, values: Mapping[str, T]) -> dict[str, T]:
     }
 
 
-def _part_of(values: Mapping[str, T], part: range) -> dict[str, T]:
-    """What is named by some of the networks' places, named by their places in the part."""
-    renamed: dict[str, T] = {}
-    for place, member in enumerate(part):
-        renamed |= _under(f"{place}/", _below(f"{member}/", values))
-    return renamed
-
-
-def _tensors(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Tensor]:
+def _tensors(arrays: Mapping[str, Array]) -> dict[str, Tensor]:
     return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
 
-def _arrays(tensors: Mapping[str, Tensor]) -> dict[str, NDArray[Any]]:
+def _arrays(tensors: Mapping[str, Tensor]) -> dict[str, Array]:
     return {name: tensor.numpy() for name, tensor in tensors.items()}
+
+
+def _load_optimizer(optimizer: torch.optim.Optimizer, state: Mapping[str, Tensor]) -> None:
+    values: dict[int, dict[str, Tensor]] = {}
+    for name, value in _below("optimizer/", state).items():
+        index, key = name.split("/")
+        values.setdefault(int(index), {})[key] = value
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": values, "param_groups": groups})

@@ -1,6 +1,8 @@
 """What becomes of every network, whatever other processes do and whatever fails."""
 
+import json
 import logging
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +22,7 @@ from pipeline.training.stack import Stack
 
 CPU = torch.device("cpu")
 RECIPE = Recipe(widths=(5, 4), epochs=1, batch_size=20, holdout=10, mask_passes=0)
+OF_0_2 = Path(__file__).parents[1] / "training" / "checkpoint_of_0_2"
 Publish = Callable[..., Any]
 
 
@@ -232,3 +235,18 @@ def test_a_network_goes_on_in_the_smallest_of_its_stacks_and_the_others_where_th
     with both.locked():
         assert len(fitting._stack_runs([first], context)) == 1
         assert both.is_there
+
+
+def test_a_checkpoint_of_version_0_2_belongs_to_nobody_who_asks_and_is_left(
+    context: FitContext, tasks: list[Task], caplog: pytest.LogCaptureFixture
+) -> None:
+    left = context.checkpoints / "left"
+    shutil.copytree(OF_0_2, left)
+    plan = json.loads((left / "plan.json").read_text())
+    plan["store"] = fitting._store(context)
+    (left / "plan.json").write_text(json.dumps(plan))
+    before = sorted(path.name for path in left.iterdir())
+    assert rates(fit(tasks[:1], context)) == [0.0]
+    assert caplog.text == ""
+    assert sorted(path.name for path in left.iterdir()) == before
+    assert list(context.checkpoints.iterdir()) == [left]

@@ -1,5 +1,7 @@
 """What a checkpoint brings back, bit for bit."""
 
+import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from pipeline.config.recipe import Recipe
+from pipeline.config.settings import parsed
 from pipeline.errors import PipelineError
 from pipeline.records import EpochRecord
 from pipeline.records.history import packed
@@ -23,6 +26,8 @@ SGD = replace(ADAM, optimizer="sgd", learning_rate=0.1, momentum=0.9, weight_dec
 PLAIN_SGD = replace(ADAM, optimizer="sgd", learning_rate=0.1)
 BEST = replace(ADAM, select="best", patience=1, learning_rate=0.05)
 Histories = list[list[EpochRecord]]
+# What the code of version 0.2.0 wrote of two networks at the end of epoch 1 of 2.
+OF_0_2 = Path(__file__).with_name("checkpoint_of_0_2")
 
 
 def examples(count: int, seed: int) -> Examples:
@@ -167,7 +172,7 @@ def test_two_processes_do_not_train_the_same_networks(tmp_path: Path) -> None:
     with (
         checkpoint.locked(),
         pytest.raises(PipelineError, match="trained by one process at a time"),
-        Checkpoint(checkpoint.folder, store="here", members=[]).locked(),
+        Checkpoint(folder=checkpoint.folder, store="here", members=[]).locked(),
     ):
         pass
     with checkpoint.locked():
@@ -228,3 +233,46 @@ def test_a_state_that_is_not_what_was_written_is_one_line(tmp_path: Path, harm: 
     stack = Stack([recipe], inputs=9, classes=3)
     with pytest.raises(PipelineError, match="a checkpoint must be readable"):
         checkpoint.restore(stack, optimizer_of(stack))
+
+
+def test_a_checkpoint_of_version_0_2_is_read_and_gone_on_with(tmp_path: Path) -> None:
+    shutil.copytree(OF_0_2, tmp_path / "left")
+    [left] = checkpoints.unfinished(tmp_path, store="sqlite:///mlflow.db 1")
+    assert [member.fingerprint for member in left.members] == ["0" * 32, "1" * 32]
+    recipes = [parsed(Recipe, dict(member.parameters)) for member in left.members]
+    assert [(recipe.drop_rate, recipe.seed, recipe.widths) for recipe in recipes] == [
+        (0.0, 0, (4,)),
+        (0.5, 7, (4,)),
+    ]
+    train(recipes, left)
+    state, histories, kept = restored(recipes, left)
+    whole = begin(tmp_path, recipes)
+    train(recipes, whole)
+    expected, expected_histories, expected_kept = restored(recipes, whole)
+    for name, tensor in state.items():
+        # To rounding: another processor adds up in another order.
+        torch.testing.assert_close(tensor, expected[name], rtol=1e-3, atol=1e-5)
+    assert [[r.epoch for r in history] for history in histories] == [
+        [r.epoch for r in history] for history in expected_histories
+    ]
+    assert [r and r.epoch for r in kept] == [r and r.epoch for r in expected_kept]
+
+
+def test_a_checkpoint_of_another_format_is_left_alone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shutil.copytree(OF_0_2, tmp_path / "other")
+    path = tmp_path / "other" / "plan.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"format": "why-zero checkpoint 3"}))
+    assert checkpoints.unfinished(tmp_path, store="sqlite:///mlflow.db 1") == []
+    assert caplog.text == ""
+    assert path.exists()
+
+
+def test_halves_of_a_damaged_checkpoint_are_refused_in_one_line(tmp_path: Path) -> None:
+    checkpoint = begin(tmp_path, three(ADAM))
+    train(three(ADAM), checkpoint, stop_after=1)
+    (checkpoint.folder / "records-0000.safetensors").write_bytes(b"half a file")
+    with pytest.raises(PipelineError, match=f"must be readable, got {checkpoint.folder}"):
+        checkpoint.halves([None] * 3)
+    assert checkpoint.is_there
