@@ -1,16 +1,18 @@
 """The views kept in MLflow's "Views" menu: questions, and the charts that answer."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 from pipeline.config.recipe import Recipe
 from pipeline.tracking import (
-    BarChart,
-    ImageGrid,
-    LineChart,
-    ParallelCoordinates,
-    Scatter,
+    Json,
     Section,
     View,
+    bar_chart,
+    image_grid,
+    line_chart,
+    parallel_coordinates,
+    scatter,
 )
 from why_zero.records import ZERO_CAUSES
 
@@ -47,23 +49,24 @@ def saved_views(recipes: Sequence[Recipe], *, search: str) -> tuple[View, ...]:
 
 def _drop_rates(layers: Sequence[str], search: str) -> View:
     # A network without one of these is left out of the chart, and nothing says so.
-    together = ParallelCoordinates(("drop_rate",), (*_each("zero", layers), "val/accuracy"))
-    return _view(
-        DROP_RATES,
-        search,
+    together = parallel_coordinates(["drop_rate"], [*_each("zero", layers), "val/accuracy"])
+    return View(
+        name=DROP_RATES,
+        search=search,
+        order_by="drop_rate",
         parameters=("drop_rate", "seed", "activation", "learning_rate"),
         metrics=("val/accuracy", "train_eval/accuracy", "val/loss", "train_eval/loss"),
         sections=(
-            Section("Which drop rate validates best?", _scatters("drop_rate", _SCORES)),
+            _section("Which drop rate validates best?", partial(scatter, "drop_rate"), _SCORES),
             Section(
                 "Does it learn and generalise?",
                 (
-                    LineChart("val/accuracy"),
-                    LineChart("val/loss", is_log=True),
-                    LineChart("train_eval/loss", is_log=True),
+                    line_chart("val/accuracy"),
+                    line_chart("val/loss", is_log=True),
+                    line_chart("train_eval/loss", is_log=True),
                 ),
             ),
-            Section("How does each network end?", _bars(_SCORES)),
+            _section("How does each network end?", bar_chart, _SCORES),
             Section("Do more zeros cost accuracy?", (together,), columns=1),
         ),
     )
@@ -71,114 +74,92 @@ def _drop_rates(layers: Sequence[str], search: str) -> View:
 
 def _why_zeros(layers: Sequence[str], search: str) -> View:
     causes = [f"zero_{cause}/{layer}" for layer in layers for cause in ZERO_CAUSES]
-    return _view(
-        "Why zeros are zero",
-        search,
+    return View(
+        name="Why zeros are zero",
+        search=search,
+        order_by="drop_rate",
         parameters=("drop_rate", "seed"),
         metrics=_each("zero", layers),
         sections=(
-            _by_layer("How many activations are zero?", _lines(_each("zero", layers))),
-            Section("Why are activations zero?", _bars(causes), columns=len(ZERO_CAUSES)),
-            _by_layer("Because dropout took them?", _lines(_each("zero_dropped", layers))),
-            _by_layer("Because ReLU closed?", _lines(_each("zero_inactive", layers))),
-            _by_layer("Or for both reasons?", _lines(_each("zero_both", layers))),
+            _by_layer("How many activations are zero?", line_chart, "zero", layers),
+            _section("Why are activations zero?", bar_chart, causes, columns=len(ZERO_CAUSES)),
+            _by_layer("Because dropout took them?", line_chart, "zero_dropped", layers),
+            _by_layer("Because ReLU closed?", line_chart, "zero_inactive", layers),
+            _by_layer("Or for both reasons?", line_chart, "zero_both", layers),
         ),
     )
 
 
 def _dead_units(layers: Sequence[str], search: str) -> View:
-    return _view(
-        "Dead units",
-        search,
+    return View(
+        name="Dead units",
+        search=search,
+        order_by="drop_rate",
         parameters=("drop_rate", "seed"),
-        metrics=(*_each("dead", layers), *_each("born_dead", layers)),
+        metrics=_each("dead", layers) + _each("born_dead", layers),
         sections=(
-            _by_layer("How many units are dead?", _lines(_each("dead", layers))),
-            _by_layer("How many were born dead?", _bars(_each("born_dead", layers))),
-            _by_layer("How many are dead at the end?", _bars(_each("dead", layers))),
-            _by_layer("And under every dropout mask?", _bars(_each("mask_dead", layers))),
+            _by_layer("How many units are dead?", line_chart, "dead", layers),
+            _by_layer("How many were born dead?", bar_chart, "born_dead", layers),
+            _by_layer("How many are dead at the end?", bar_chart, "dead", layers),
+            _by_layer("And under every dropout mask?", bar_chart, "mask_dead", layers),
             Section(
                 "How often does each unit fire?",
-                (ImageGrid("firing_rates"),),
+                (image_grid("firing_rates"),),
                 columns=1,
                 height=1000,
             ),
-            _by_layer("Do dead units come back?", _lines(_each("revived", layers))),
-            _by_layer("How many are nearly dead?", _lines(_each("dormant", layers))),
+            _by_layer("Do dead units come back?", line_chart, "revived", layers),
+            _by_layer("How many are nearly dead?", line_chart, "dormant", layers),
         ),
     )
 
 
 def _devices(layers: Sequence[str], search: str) -> View:
-    return _view(
-        "Devices",
-        search,
+    on_device = partial(scatter, "device")
+    return View(
+        name="Devices",
+        search=search,
+        order_by="drop_rate",
         parameters=("device", "precision", "drop_rate", "seed"),
         metrics=(*_SPEEDS, "val/accuracy", "val/loss"),
         tags=("device_name",),
         sections=(
-            Section("Which device is faster?", _scatters("device", _SPEEDS)),
-            Section("Do devices reach the same?", _scatters("device", _SCORES)),
-            _by_layer("Do they see the same zeros?", _scatters("device", _each("zero", layers))),
+            _section("Which device is faster?", on_device, _SPEEDS),
+            _section("Do devices reach the same?", on_device, _SCORES),
+            _by_layer("Do they see the same zeros?", on_device, "zero", layers),
         ),
     )
 
 
 def _cost(search: str) -> View:
-    return _view(
-        "Cost",
-        search,
+    by_time = partial(line_chart, by_time=True)
+    return View(
+        name="Cost",
+        search=search,
+        order_by="drop_rate",
         parameters=("drop_rate", "seed", "widths", "batch_size", "device"),
         metrics=_SPEEDS,
         tags=("stack_size",),
         sections=(
-            Section("What does a network cost?", _bars(_SPEEDS)),
-            Section("Does the cost stay the same?", _lines(_SPEEDS)),
-            Section(
-                "How busy is the machine?",
-                tuple(LineChart(name, by_time=True) for name in _MACHINE),
-                columns=2,
-            ),
+            _section("What does a network cost?", bar_chart, _SPEEDS),
+            _section("Does the cost stay the same?", line_chart, _SPEEDS),
+            _section("How busy is the machine?", by_time, _MACHINE, columns=2),
         ),
     )
 
 
-def _view(
-    name: str,
-    search: str,
-    *,
-    parameters: tuple[str, ...],
-    metrics: tuple[str, ...],
-    sections: tuple[Section, ...],
-    tags: tuple[str, ...] = (),
-) -> View:
-    return View(
-        name=name,
-        search=search,
-        order_by="drop_rate",
-        parameters=parameters,
-        metrics=metrics,
-        sections=sections,
-        tags=tags,
-    )
+def _each(measure: str, layers: Sequence[str]) -> list[str]:
+    return [f"{measure}/{layer}" for layer in layers]
 
 
-def _each(measure: str, layers: Sequence[str]) -> tuple[str, ...]:
-    return tuple(f"{measure}/{layer}" for layer in layers)
+def _section(
+    title: str, chart: Callable[[str], Json], metrics: Sequence[str], *, columns: int = 3
+) -> Section:
+    return Section(title, [chart(metric) for metric in metrics], columns=columns)
 
 
-def _by_layer(title: str, charts: tuple[LineChart | BarChart | Scatter, ...]) -> Section:
+def _by_layer(
+    title: str, chart: Callable[[str], Json], measure: str, layers: Sequence[str]
+) -> Section:
     """The layers side by side."""
-    return Section(title, charts, columns=min(len(charts), 4))
-
-
-def _lines(metrics: Sequence[str]) -> tuple[LineChart, ...]:
-    return tuple(LineChart(metric) for metric in metrics)
-
-
-def _bars(metrics: Sequence[str]) -> tuple[BarChart, ...]:
-    return tuple(BarChart(metric) for metric in metrics)
-
-
-def _scatters(parameter: str, metrics: Sequence[str]) -> tuple[Scatter, ...]:
-    return tuple(Scatter(parameter, metric) for metric in metrics)
+    return _section(title, chart, _each(measure, layers), columns=min(len(layers), 4))

@@ -10,16 +10,7 @@ from collections.abc import Mapping, Sequence
 from pipeline.errors import PipelineError
 from pipeline.tracking.store import Store
 from pipeline.tracking.views import ui
-from pipeline.tracking.views.charts import ImageGrid
-from pipeline.tracking.views.view import (
-    TAG_PREFIX,
-    WORDS,
-    View,
-    created,
-    is_untouched,
-    name_in,
-    text_of,
-)
+from pipeline.tracking.views.view import TAG_PREFIX, WORDS, View, is_untouched, read, text_of
 
 # Tags of the experiment that stay when a person deletes a view, and so tell that it was there.
 _WRITTEN = "why-zero.view."
@@ -51,16 +42,22 @@ def _keep(store: Store, views: Sequence[View]) -> dict[str, str]:
             "compare the runs in its chart view, or install MLflow 3.17"
         )
     before = _tags(store)
-    written = {
-        TAG_PREFIX + view.id: text
-        for view, text in zip(views, _texts(store, views, before), strict=True)
-        if not _is_a_persons(view, before)
-    }
-    for key, text in written.items():
+    metrics = {search: _metrics(store, search) for search in {view.search for view in views}}
+    grids = [chart for view in views for chart in view.charts if chart["type"] == "IMAGE"]
+    now = time.time_ns() // 1_000_000
+    written: dict[str, str] = {}
+    for place, view in enumerate(views):
+        if _is_a_persons(view, before):
+            continue
+        key = TAG_PREFIX + view.id
+        # A view that is renewed keeps its place in the menu.
+        made = read(before.get(key, "")).get("createdAt", now - place)
+        written[key] = text_of(
+            view, metrics=metrics[view.search], grids=grids, made=made, updated=now
+        )
         with store.writing():
-            store.client.set_experiment_tag(store.experiment_id, key, text)
-            mark = _WRITTEN + key.removeprefix(TAG_PREFIX)
-            store.client.set_experiment_tag(store.experiment_id, mark, "written")
+            store.client.set_experiment_tag(store.experiment_id, key, written[key])
+            store.client.set_experiment_tag(store.experiment_id, _WRITTEN + view.id, "written")
     after = _tags(store)
     if changed := [key for key, text in written.items() if after.get(key) != text]:
         raise PipelineError(
@@ -69,25 +66,6 @@ def _keep(store: Store, views: Sequence[View]) -> dict[str, str]:
         )
     ids = _ids(after)
     return {view.name: ids[view.name] for view in views if view.name in ids}
-
-
-def _texts(store: Store, views: Sequence[View], before: Mapping[str, str]) -> list[str]:
-    """The values of the views' tags."""
-    charts = [chart for view in views for section in view.sections for chart in section.charts]
-    images = {chart.key for chart in charts if isinstance(chart, ImageGrid)}
-    metrics = {search: _metrics(store, search) for search in {view.search for view in views}}
-    now = time.time_ns() // 1_000_000
-    return [
-        text_of(
-            view,
-            metrics=metrics[view.search],
-            images=images,
-            # A view that is renewed keeps its place in the menu.
-            made=created(before.get(TAG_PREFIX + view.id, "")) or now - place,
-            updated=now,
-        )
-        for place, view in enumerate(views)
-    ]
 
 
 def _is_a_persons(view: View, tags: Mapping[str, str]) -> bool:
@@ -100,8 +78,11 @@ def _is_a_persons(view: View, tags: Mapping[str, str]) -> bool:
 
 def _ids(tags: Mapping[str, str]) -> dict[str, str]:
     """The ids of the views in the menu, by name."""
-    names = {key: name_in(text) for key, text in tags.items() if key.startswith(TAG_PREFIX)}
-    return {name: key.removeprefix(TAG_PREFIX) for key, name in names.items() if name}
+    return {
+        name: key.removeprefix(TAG_PREFIX)
+        for key, text in tags.items()
+        if key.startswith(TAG_PREFIX) and isinstance(name := read(text).get("name"), str) and name
+    }
 
 
 def _tags(store: Store) -> dict[str, str]:

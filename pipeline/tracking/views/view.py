@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from pipeline.tracking.views.charts import Chart, Json
+from pipeline.tracking.views.charts import Json
 
 TAG_PREFIX = "mlflow.sharedViewState."
 # What a UI that reads this format has in its code.
@@ -32,8 +32,6 @@ WORDS = (
     "selectedMetricKeys",
     "imageKeys",
 )
-_DEFLATED = "deflate;"
-
 # The run and when it was made: what is not named comes after what is.
 _FIRST_COLUMNS = ("attributes.`Run Name`", "runDateAndNestInfo")
 
@@ -44,13 +42,13 @@ class Section:
 
     Attributes:
         title: a question that they answer.
-        charts: from left to right, row by row.
+        charts: from left to right, row by row, as `charts` makes them.
         columns: charts a row.
         height: of a row, in pixels.
     """
 
     title: str
-    charts: tuple[Chart, ...]
+    charts: Sequence[Json]
     columns: int = 3
     height: int = 340
 
@@ -72,19 +70,24 @@ class View:
     name: str
     search: str
     order_by: str
-    parameters: tuple[str, ...]
-    metrics: tuple[str, ...]
-    sections: tuple[Section, ...]
-    tags: tuple[str, ...] = ()
+    parameters: Sequence[str]
+    metrics: Sequence[str]
+    sections: Sequence[Section]
+    tags: Sequence[str] = ()
 
     @property
     def id(self) -> str:
         """What names it in tags and addresses: the same for the same name."""
         return "why-zero-" + re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-")
 
+    @property
+    def charts(self) -> list[Json]:
+        """The charts of all sections."""
+        return [chart for section in self.sections for chart in section.charts]
+
 
 def text_of(
-    view: View, *, metrics: Iterable[str], images: Iterable[str], made: int, updated: int
+    view: View, *, metrics: Iterable[str], grids: Iterable[Json], made: int, updated: int
 ) -> str:
     """The value of the view's tag.
 
@@ -92,48 +95,43 @@ def text_of(
         view: the view.
         metrics: all that its runs have: the page adds a chart for each of them that is neither in
             the view nor noted there as removed.
-        images: the keys of all images that its runs have; likewise.
+        grids: one of every kind of images that its runs have; likewise.
         made: milliseconds since 1970; the menu lists the youngest view first.
         updated: the same, of this writing.
     """
-    state = json.dumps(_state(view, metrics, images), separators=(",", ":"))
-    packed = _DEFLATED + base64.b64encode(zlib.compress(state.encode(), 9)).decode()
+    state = json.dumps(_state(view, metrics, grids), separators=(",", ":"))
     written: Json = {
         "name": view.name,
         "createdAt": made,
         "updatedAt": updated,
-        "state": packed,
+        "state": "deflate;" + base64.b64encode(zlib.compress(state.encode(), 9)).decode(),
     }
     # In the value itself, so that no kill between two writes leaves one without the other.
     return json.dumps(written | {"digest": _digest(written)})
 
 
+def read(text: str) -> Json:
+    """What a tag's value holds, whoever wrote it; nothing where it is no view."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
 def is_untouched(text: str) -> bool:
     """Whether a tag's value is just as `text_of` made it; the page knows nothing of the digest."""
-    read = _read(text)
-    return read.pop("digest", None) == _digest(read)
+    value = read(text)
+    return value.pop("digest", None) == _digest(value)
 
 
-def name_in(text: str) -> str | None:
-    """The name of the view in a tag's value, whoever wrote it; None where it holds none."""
-    name = _read(text).get("name")
-    return name if isinstance(name, str) else None
-
-
-def created(text: str) -> int | None:
-    """When the view in a tag's value was made, in milliseconds since 1970; None where unknown."""
-    made = _read(text).get("createdAt")
-    return made if isinstance(made, int) else None
-
-
-def _state(view: View, metrics: Iterable[str], images: Iterable[str]) -> Json:
+def _state(view: View, metrics: Iterable[str], grids: Iterable[Json]) -> Json:
     sections: list[Json] = []
     charts: list[Json] = []
     for i, section in enumerate(view.sections):
-        place = f"section-{i}"
         sections.append(
             {
-                "uuid": place,
+                "uuid": f"section-{i}",
                 "name": section.title,
                 "display": True,
                 "isReordered": True,
@@ -144,13 +142,24 @@ def _state(view: View, metrics: Iterable[str], images: Iterable[str]) -> Json:
             }
         )
         charts += [
-            _card(f"{place}-{j}", chart.state(), place) for j, chart in enumerate(section.charts)
+            {
+                "uuid": f"section-{i}-{j}",
+                "runsCountToCompare": 500,
+                "metricSectionId": f"section-{i}",
+                "deleted": False,
+                "isGenerated": False,  # else the page changes it
+                **chart,
+            }
+            for j, chart in enumerate(section.charts)
         ]
-    charts += _removed(charts, metrics, images)
     columns = [
-        *(f"params.`{name}`" for name in view.parameters),
-        *(f"metrics.`{name}`" for name in view.metrics),
-        *(f"tags.`{name}`" for name in view.tags),
+        f"{kind}.`{name}`"
+        for kind, names in (
+            ("params", view.parameters),
+            ("metrics", view.metrics),
+            ("tags", view.tags),
+        )
+        for name in names
     ]
     return {
         "searchFilter": view.search,
@@ -164,7 +173,7 @@ def _state(view: View, metrics: Iterable[str], images: Iterable[str]) -> Json:
         "columnOrder": [*_FIRST_COLUMNS, *columns],
         "columnWidths": {},
         "runsHiddenMode": "SHOW_ALL",
-        "compareRunCharts": charts,
+        "compareRunCharts": charts + _removed(view, metrics, grids),
         "compareRunSections": sections,
         # Else the page sorts the sections by their names.
         "isAccordionReordered": True,
@@ -182,39 +191,20 @@ def _state(view: View, metrics: Iterable[str], images: Iterable[str]) -> Json:
     }
 
 
-def _card(uuid: str, chart: Json, section: str) -> Json:
-    """A chart in its place; one that is not generated is left as it is by the page."""
-    return {
-        "uuid": uuid,
-        "runsCountToCompare": 500,
-        "metricSectionId": section,
-        "deleted": False,
-        "isGenerated": False,
-        **chart,
-    }
-
-
-def _removed(charts: Sequence[Json], metrics: Iterable[str], images: Iterable[str]) -> list[Json]:
+def _removed(view: View, metrics: Iterable[str], grids: Iterable[Json]) -> list[Json]:
     """Charts noted as removed, for what is in no chart: else the page adds one for each."""
-    shown = {chart.get("metricKey") for chart in charts}
-    grids = {tuple(keys) for chart in charts if isinstance(keys := chart.get("imageKeys"), list)}
-    left: list[Json] = [
-        {"type": "LINE", "metricKey": name} for name in sorted(metrics) if name not in shown
+    shown = {chart.get("metricKey") for chart in view.charts}
+    charts: list[Json] = [
+        *({"type": "LINE", "metricKey": name} for name in sorted(metrics) if name not in shown),
+        *(
+            {"type": "IMAGE", "imageKeys": grid["imageKeys"]}
+            for grid in grids
+            if grid not in view.charts
+        ),
     ]
-    left += [{"type": "IMAGE", "imageKeys": [key]} for key in sorted(images) if (key,) not in grids]
-    return [
-        {"uuid": f"removed-{i}", "metricSectionId": "", "deleted": True, "isGenerated": True, **one}
-        for i, one in enumerate(left)
-    ]
+    removed = {"metricSectionId": "", "deleted": True, "isGenerated": True}
+    return [{"uuid": f"removed-{i}", **removed, **chart} for i, chart in enumerate(charts)]
 
 
 def _digest(written: Json) -> str:
     return hashlib.sha256(json.dumps(written, sort_keys=True).encode()).hexdigest()
-
-
-def _read(text: str) -> Json:
-    try:
-        read = json.loads(text)
-    except ValueError:
-        return {}
-    return read if isinstance(read, dict) else {}

@@ -11,7 +11,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from pipeline.tracking import BarChart, LineChart, Section, Tracker, View, any_of, tagged
+from pipeline.tracking import Section, Tracker, View, any_of, bar_chart, line_chart, tagged
 from pipeline.tracking.views import ui
 
 PREFIX = "mlflow.sharedViewState."
@@ -21,7 +21,7 @@ VIEW = View(
     order_by="drop_rate",
     parameters=("drop_rate",),
     metrics=("zero/h1",),
-    sections=(Section("Why?", (LineChart("zero/h1"),)),),
+    sections=(Section("Why?", (line_chart("zero/h1"),)),),
 )
 OTHER = replace(VIEW, name="Other")
 ID = "why-zero-zeros-and-why"
@@ -174,7 +174,7 @@ def test_where_no_ui_is_installed_the_views_are_written_all_the_same(
 
 def test_the_installed_ui_knows_every_word_of_a_chart(tracker: Tracker) -> None:
     code = read_installed()
-    fields = [*LineChart("zero/h1").state(), *BarChart("zero/h1").state()]
+    fields = [*line_chart("zero/h1"), *bar_chart("zero/h1")]
     assert [field for field in fields if field not in code] == []
     assert ui.words_it_lacks(tracker.uri, ["compareRunCharts", "no such word"]) == ["no such word"]
 
