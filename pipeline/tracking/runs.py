@@ -1,15 +1,26 @@
-"""One open run, and how it ends."""
+"""One run of the store: what can be logged to it, and how it ends."""
 
+import json
 import logging
+import math
+import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import Literal
 
+import numpy as np
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
+from mlflow.types import Schema, TensorSpec
+from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_RUN_NOTE
+from numpy.typing import NDArray
+
 from pipeline.errors import PipelineError
+from pipeline.tracking.address import run_page
 from pipeline.tracking.environment import setting
-from pipeline.tracking.log import Log
 from pipeline.tracking.store import Store, one_line
 from why_zero.errors import WhyZeroError
 
@@ -20,19 +31,159 @@ _STATUS = {"finished": "FINISHED", "failed": "FAILED", "killed": "KILLED"}
 _LONG_SECONDS = 1.0
 # Nobody who has pressed Ctrl-C waits for a server that is gone.
 _IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "2"}
+# MLflow digests the first 10,000 values, fewer than 13 images: ours is of all, cut to what fits.
+_DIGEST_LENGTH = 36
 
 
-class Run(Log):
-    """An open run of the store; leaving its `with` block ends it.
+class Run:
+    """An open run of the store; every method raises `PipelineError` where the store refuses.
 
-    Left normally it ends as finished, by an error as failed with the reason as a tag, by Ctrl-C
-    or SIGTERM as killed.
+    Leaving its `with` block ends it: normally as finished, by an error as failed with the reason
+    as a tag, by Ctrl-C or SIGTERM as killed.
+
+    Attributes:
+        store: where the run is.
+        id: MLflow's id of the run.
+        name: what a person calls it.
+        experiment_id: the experiment it is in.
     """
 
     def __init__(self, store: Store, run_id: str, name: str) -> None:
         """Take an existing run into use; `Tracker` makes and finds them."""
-        super().__init__(store, run_id, name)
+        self.store = store
+        self.id = run_id
+        self.name = name
+        self.experiment_id = store.experiment_id
         self._is_open = True
+
+    @property
+    def page(self) -> str:
+        """A link to the run's page that works inside MLflow's UI, such as in a description."""
+        return run_page("", self.experiment_id, self.id)
+
+    def parameters(self, values: Mapping[str, str]) -> None:
+        """Log settings, which can be logged once only."""
+        params = [Param(key, value) for key, value in values.items()]
+        with self.store.writing():
+            self.store.client.log_batch(self.id, params=params)
+
+    def metrics(self, values: Mapping[str, float], step: int) -> None:
+        """Log one point of each metric; see `series`."""
+        self.series([(step, values)])
+
+    def metrics_once(self, values: Mapping[str, float], step: int) -> None:
+        """Log those of the metrics that have no point at this step yet; see `series`."""
+        with self.store.writing():
+            missing = {
+                key: value
+                for key, value in values.items()
+                if all(p.step != step for p in self.store.client.get_metric_history(self.id, key))
+            }
+        self.metrics(missing, step)
+
+    def series(self, points: Iterable[tuple[int, Mapping[str, float]]]) -> None:
+        """Log many points in one call, which MLflow splits where a store takes fewer.
+
+        NaN and infinity are left out: the store would keep infinity as 1.8e308 and spoil the
+        chart. A gap is what they look like, and a diverged network says so in its reason.
+
+        Args:
+            points: steps, each with its metrics by name.
+        """
+        now = time.time_ns() // 1_000_000
+        metrics = [
+            Metric(key, value, now, step)
+            for step, values in points
+            for key, value in values.items()
+            if math.isfinite(value)
+        ]
+        with self.store.writing():
+            self.store.client.log_batch(self.id, metrics=metrics)
+
+    def tags(self, values: Mapping[str, str]) -> None:
+        """Set tags, over their old values; each is cut at 8,000 characters."""
+        with self.store.writing():
+            self.store.client.log_batch(self.id, tags=[RunTag(*item) for item in values.items()])
+
+    def describe(self, markdown: str) -> None:
+        """Set the description on the run's page: tables, headings and links to pages show."""
+        self.tags({MLFLOW_RUN_NOTE: markdown})
+
+    def text(self, text: str, path: str) -> None:
+        """Write text as an artifact.
+
+        Args:
+            text: the whole file.
+            path: where, below the run's artifacts, such as `report/summary.txt`.
+        """
+        with self.store.writing():
+            self.store.client.log_text(self.id, text, path)
+
+    def file(self, local: Path, folder: str | None = None) -> None:
+        """Copy a local file into a folder of the run's artifacts, or to their top."""
+        with self.store.writing():
+            self.store.client.log_artifact(self.id, str(local), folder)
+
+    def data(self, content: bytes, path: str) -> None:
+        """Write bytes as an artifact, such as a picture that the UI shows; path as in `text`."""
+        where = PurePosixPath(path)
+        with tempfile.TemporaryDirectory() as folder:
+            local = Path(folder) / where.name
+            local.write_bytes(content)
+            self.file(local, None if where.parent == PurePosixPath() else str(where.parent))
+
+    def image(self, pixels: NDArray[np.uint8], key: str, *, step: int) -> None:
+        """Log a picture of one step, for the UI's image grid; about 20 ms.
+
+        Args:
+            pixels: shape (height, width) or (height, width, 3).
+            key: letters, digits, space and `_-./` only.
+            step: the epoch, or the update.
+        """
+        with self.store.writing():
+            self.store.client.log_image(self.id, pixels, key=key, step=step)
+
+    def dataset(
+        self,
+        name: str,
+        digest: str,
+        *,
+        source: str,
+        context: str,
+        arrays: Mapping[str, NDArray[np.generic]],
+        profile: Mapping[str, object],
+    ) -> None:
+        """Log a data set that the run reads, with a digest of all of it.
+
+        Args:
+            name: what people call it.
+            digest: of every byte; its first 36 characters are kept.
+            source: a path or a sentence that says where it comes from.
+            context: what it is used for, such as `training`.
+            arrays: its arrays by name, the samples along the first axis: their types and shapes
+                are logged, not their values.
+            profile: counts worth seeing, such as those of the classes; goes into JSON.
+        """
+        schema = Schema(
+            [TensorSpec(array.dtype, (-1, *array.shape[1:]), key) for key, array in arrays.items()]
+        )
+        features = {"features": schema.to_json(), "targets": None}
+        dataset = Dataset(
+            name=name,
+            digest=digest[:_DIGEST_LENGTH],
+            source_type="local",
+            source=json.dumps({"uri": source}),
+            schema=json.dumps({"mlflow_tensorspec": features}),
+            profile=json.dumps(profile),
+        )
+        entry = DatasetInput(dataset, [InputTag(MLFLOW_DATASET_CONTEXT, context)])
+        with self.store.writing():
+            try:
+                self.store.client.log_inputs(self.id, [entry])
+            except MlflowException:
+                # As when another thread or process has logged the same data at the same moment:
+                # neither finds the entry, both write it, one is refused. Now it is there.
+                self.store.client.log_inputs(self.id, [entry])
 
     def end(self, outcome: Outcome, reason: str | None = None) -> None:
         """End the run with a status and the tags `outcome` and `reason`; again changes nothing."""
@@ -68,10 +219,11 @@ class Run(Log):
     @contextmanager
     def ending_unless_done(self) -> Iterator[None]:
         """End the run where the block fails, and leave it open where it does not."""
-        with ExitStack() as stack:
-            stack.push(self)
+        try:
             yield
-            stack.pop_all()
+        except BaseException as error:
+            self.end_after(error)
+            raise
 
     def end_after(self, error: BaseException) -> None:
         """End the run as failed or killed, without ever hiding the error that ends it."""
@@ -88,9 +240,6 @@ class Run(Log):
 
 
 def reason_of(error: BaseException) -> str:
-    """Why something failed, as one line: the project's own message, or the error's type and its."""
-    return (
-        str(error)
-        if isinstance(error, WhyZeroError)
-        else f"{type(error).__name__}: {one_line(error)}"
-    )
+    """Why something failed, as one line; an error that is not the project's own names its type."""
+    kind = "" if isinstance(error, WhyZeroError) else f"{type(error).__name__}: "
+    return kind + one_line(error)

@@ -17,6 +17,7 @@ from urllib.parse import parse_qs
 import numpy as np
 import pytest
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 from PIL import Image
 
 from pipeline.errors import PipelineError
@@ -250,6 +251,18 @@ def test_a_store_that_refuses_the_end_never_hides_the_error(
     assert [record.levelname for record in caplog.records] == ["WARNING"]
     assert "left open" in caplog.text
     assert client.get_run(other.id).info.status == "FAILED"
+
+
+def test_a_run_whose_end_the_store_refused_is_not_called_finished_afterwards(
+    tracker: Tracker, client: MlflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise MlflowException("no more writes")
+
+    with a_network(tracker) as run, monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, "set_terminated", refuse)
+        run.end_after(ValueError("bug"))
+    assert client.get_run(run.id).info.status == "RUNNING"
 
 
 def test_a_server_gone_silent_is_waited_for_once_and_not_for_every_run(
