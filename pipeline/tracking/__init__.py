@@ -9,12 +9,11 @@ from pipeline.tracking.address import any_of, searches_metrics, tagged
 from pipeline.tracking.found import FoundRun
 from pipeline.tracking.loaded import requirements_of, signature_of
 from pipeline.tracking.models import STATE_DICT, log_model
-from pipeline.tracking.opened import adopted_run
 from pipeline.tracking.registry import Registry, Version
 from pipeline.tracking.runs import Outcome, Run, reason_of
 from pipeline.tracking.store import open_at
 from pipeline.tracking.system import watching_system
-from pipeline.tracking.tracker import Tracker, connect
+from pipeline.tracking.tracker import Tracker, adopted_run, connect
 from pipeline.tracking.transfer.read_store import (
     fetch_artifacts,
     fetch_example,

@@ -3,9 +3,11 @@
 import os
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Literal
 
+from mlflow.entities import Run as StoredRun
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, ErrorCode
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
@@ -146,11 +148,7 @@ class Tracker:
             f"tags.fingerprint = '{fingerprint}' and tags.kind = '{kind}' "
             "and tags.outcome = 'finished' and attributes.status = 'FINISHED'"
         )
-        with self._store.writing():
-            runs = self._store.client.search_runs(
-                [self.experiment_id], search, order_by=[_NEWEST_FIRST]
-            )
-        return next((found(run) for run in runs if has_artifacts(run)), None)
+        return next((found(run) for run in self._stored(search) if has_artifacts(run)), None)
 
     def search(self, search: str, *, experiments: Sequence[str] = ()) -> list[FoundRun]:
         """The ended runs that a search finds, newest first; those that are deleted are left out.
@@ -162,40 +160,15 @@ class Tracker:
         Raises:
             PipelineError: the store does not understand the search, or has no such experiment.
         """
-        with self._store.writing():
-            known = {name: self._store.client.get_experiment_by_name(name) for name in experiments}
-        missing = [name for name, found_one in known.items() if found_one is None]
-        if missing:
-            raise PipelineError(
-                f"an experiment must exist, got {missing[0]!r}: see their names in MLflow's UI"
-            )
-        ids = [one.experiment_id for one in known.values() if one] or [self.experiment_id]
-        runs: list[FoundRun] = []
-        token: str | None = ""
-        with self._store.writing():
-            while token is not None:
-                try:
-                    page = self._store.client.search_runs(
-                        ids, search, order_by=[_NEWEST_FIRST], page_token=token or None
-                    )
-                except MlflowException as refusal:
-                    if refusal.error_code != _NOT_UNDERSTOOD:
-                        raise
-                    raise PipelineError(
-                        f"a search must be a filter that MLflow understands, got {search!r} "
-                        f"({one_line(refusal)}): such as params.drop_rate = '0.5' and "
-                        "metrics.`val/accuracy` > 0.9"
-                    ) from refusal
-                runs += [found(run) for run in page if run.info.status != "RUNNING"]
-                token = page.token or None
-        return runs
+        ids = [self._experiment_id(name) for name in experiments]
+        stored = self._stored(search, ids)
+        return [found(run) for run in stored if run.info.status != "RUNNING"]
 
     def end_abandoned(self) -> None:
         """End the runs as killed that processes of this machine left open when they died."""
-        search = f"attributes.status = 'RUNNING' and tags.{TAG} LIKE '{host()}/%'"
-        with self._store.writing():
-            left = self._store.client.search_runs([self.experiment_id], search)
-        for stored in left:
+        for stored in self._stored(
+            f"attributes.status = 'RUNNING' and tags.{TAG} LIKE '{host()}/%'"
+        ):
             if is_dead(stored.data.tags[TAG]):
                 run = Run(self._store, stored.info.run_id, stored.info.run_name)
                 run.end("killed", "the process that it belonged to has died")
@@ -206,8 +179,7 @@ class Tracker:
         Args:
             stack: the value of their tag `stack`.
         """
-        with self._store.writing():
-            runs = self._store.client.search_runs([self.experiment_id], f"tags.stack = '{stack}'")
+        runs = self._stored(f"tags.stack = '{stack}'")
         return {run.data.tags["fingerprint"]: run.info.run_id for run in runs}
 
     def reopen(self, run_id: str) -> Run:
@@ -277,6 +249,38 @@ class Tracker:
         except PipelineError:
             return False
 
+    def _stored(self, search: str, experiment_ids: Sequence[str] = ()) -> list[StoredRun]:
+        """MLflow's runs that a search finds, newest first; without ids in this experiment."""
+        ids = list(experiment_ids) or [self.experiment_id]
+        runs: list[StoredRun] = []
+        token: str | None = ""
+        with self._store.writing():
+            while token is not None:
+                try:
+                    page = self._store.client.search_runs(
+                        ids, search, order_by=[_NEWEST_FIRST], page_token=token or None
+                    )
+                except MlflowException as refusal:
+                    if refusal.error_code != _NOT_UNDERSTOOD:
+                        raise
+                    raise PipelineError(
+                        f"a search must be a filter that MLflow understands, got {search!r} "
+                        f"({one_line(refusal)}): such as params.drop_rate = '0.5' and "
+                        "metrics.`val/accuracy` > 0.9"
+                    ) from refusal
+                runs += page
+                token = page.token or None
+        return runs
+
+    def _experiment_id(self, name: str) -> str:
+        with self._store.writing():
+            experiment = self._store.client.get_experiment_by_name(name)
+        if experiment is None:
+            raise PipelineError(
+                f"an experiment must exist, got {name!r}: see their names in MLflow's UI"
+            )
+        return str(experiment.experiment_id)
+
     def _start(
         self,
         kind: Kind,
@@ -316,3 +320,15 @@ def connect(*, experiment: str | None = None) -> Tracker:
     tracker = Tracker(open_store(experiment))
     tracker.end_abandoned()
     return tracker
+
+
+def adopted_run(step: str, parameters: Mapping[str, str]) -> AbstractContextManager[object]:
+    """The run that `mlflow run` has opened, ended with the block; nothing where there is none.
+
+    Args:
+        step: the step, which makes no run of its own.
+        parameters: its settings as canonical text.
+    """
+    if "MLFLOW_RUN_ID" not in os.environ:
+        return nullcontext()
+    return connect().start_step(step, step, parameters=parameters)
