@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from pipeline.errors import PipelineError
 from pipeline.fit.tasks import Task
@@ -16,39 +16,35 @@ from pipeline.tracking import Run, reason_of
 _logger = logging.getLogger(__name__)
 
 
+@dataclass(kw_only=True)
 class Member:
     """One network, its open run, and what has happened so far.
 
     Attributes:
         task: what it is.
         run: its run.
+        is_new: whether nothing was logged to the run yet.
+        history: its records, without their weights.
         kept: the record whose weights are kept so far, with these weights.
+        is_done: nothing is left to do: it is published, or its training has failed.
     """
 
-    def __init__(self, task: Task, run: Run, *, is_new: bool) -> None:
-        """Start before epoch 0.
+    task: Task
+    run: Run
+    is_new: bool
+    history: list[EpochRecord] = field(default_factory=list)
+    kept: EpochRecord | None = None
+    is_done: bool = False
 
-        Args:
-            task: what it is.
-            run: its run.
-            is_new: whether nothing was logged to the run yet.
-        """
-        self.task = task
-        self.run = run
-        self._is_new = is_new
-        self.kept: EpochRecord | None = None
-        self._history: list[EpochRecord] = []
-        self._is_published = False
+    def take(self, record: EpochRecord) -> None:
+        """Take in an epoch."""
+        self.history.append(replace(record, weights=None))
+        if record.weights is not None:
+            self.kept = record
 
     def log(self, record: EpochRecord) -> None:
         """Log an epoch that `take` has taken."""
         self.run.metrics(self._metrics(record), step=record.epoch)
-
-    def take(self, record: EpochRecord) -> None:
-        """Take in an epoch."""
-        self._history.append(replace(record, weights=None))
-        if record.weights is not None:
-            self.kept = record
 
     def go_on(self, history: Sequence[EpochRecord], kept: EpochRecord | None) -> None:
         """Take in what a process has done that was cut short, and log what it did not.
@@ -57,25 +53,15 @@ class Member:
             history: the records, from epoch 0 on.
             kept: the one whose weights are kept so far, with these weights.
         """
-        self._history = list(history)
-        self.kept = kept
-        if self._is_new:
+        self.history, self.kept = list(history), kept
+        if self.is_new:
             self.run.series([(record.epoch, self._metrics(record)) for record in history])
         else:
             self.run.metrics_once(self._metrics(history[-1]), step=history[-1].epoch)
 
-    @property
-    def is_done(self) -> bool:
-        """Whether there is nothing left to do: it is published, or its training has failed."""
-        return self._is_published or self._has_diverged
-
-    @property
-    def _has_diverged(self) -> bool:
-        return self.kept is None or self._history[-1].ending == "diverged"
-
     def _metrics(self, record: EpochRecord) -> dict[str, float]:
-        before = self._history[record.epoch - 1] if record.epoch else None
-        return metrics(record, before, self._history[0])
+        before = self.history[record.epoch - 1] if record.epoch else None
+        return metrics(record, before, self.history[0])
 
     def finish(self, *, stack_size: int, render_pool: RenderPool) -> Result | str:
         """End the run with everything it is to show, or with the reason why it failed.
@@ -89,20 +75,22 @@ class Member:
             _logger.debug("%s is not published", self.task.name, exc_info=True)
             self.run.end_after(error)
             return reason_of(error)
-        self._is_published = True
+        self.is_done = True
         return result
 
     def _publish(self, *, stack_size: int, render_pool: RenderPool) -> Result:
-        if self.kept is None or self._has_diverged:
+        last = self.history[-1]
+        if self.kept is None or last.ending == "diverged":
+            self.is_done = True
             raise PipelineError(
-                f"loss must stay finite, got NaN or infinity in epoch {self._history[-1].epoch}: "
+                f"loss must stay finite, got NaN or infinity in epoch {last.epoch}: "
                 "give a smaller learning_rate"
             )
         self.run.tags({"chosen_epoch": str(self.kept.epoch)})
         return publish(
             self.run,
             self.task.recipe,
-            history=self._history,
+            history=self.history,
             chosen=self.kept,
             data=self.task.data,
             device=self.task.device,

@@ -2,10 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import fields
 
-from pipeline.config.recipe import Recipe
-from pipeline.config.settings import canonical
 from pipeline.fit.tasks import Task
 from pipeline.training import device as devices
 from pipeline.training.footprint import stack_bytes
@@ -23,13 +20,8 @@ def stacks(tasks: Sequence[Task], *, memory_bytes: float | None) -> list[list[Ta
     """
     alike: dict[tuple[str, ...], list[Task]] = {}
     for task in tasks:
-        shared = tuple(
-            canonical(getattr(task.recipe, item.name))
-            for item in fields(Recipe)
-            if item.name not in VARYING
-        )
-        key = (task.data.digest, str(task.device), *shared)
-        alike.setdefault(key, []).append(task)
+        shared = [text for name, text in task.recipe.parameters.items() if name not in VARYING]
+        alike.setdefault((task.data.digest, str(task.device), *shared), []).append(task)
     return [part for group in alike.values() for part in _parts(group, memory_bytes)]
 
 

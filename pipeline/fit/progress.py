@@ -16,18 +16,17 @@ MOST_LINES = 4
 class Progress:
     """Counts the epochs of all networks; several threads may report to it."""
 
-    def __init__(self, console: Console, *, networks: int, epochs: int, advance: Advance) -> None:
-        """Start with nothing done; `board` makes it.
+    def __init__(self, console: Console, recipes: Sequence[Recipe], advance: Advance) -> None:
+        """Start with nothing done.
 
         Args:
             console: where lines are shown.
-            networks: how many are to be trained.
-            epochs: of all of them together, epoch 0 included.
+            recipes: of all networks that are to be trained.
             advance: moves the bar on.
         """
         self._console = console
-        self._networks = networks
-        self._epochs = epochs
+        self._networks = len(recipes)
+        self._epochs = _epochs(recipes)
         self._advance = advance
         self._done = 0
         self._reached: dict[str, int] = {}
@@ -58,15 +57,10 @@ class Progress:
                 recipe, name = recipes[record.member], names[record.member]
                 further += self._reach(name, recipe, record)
                 self._take_best(recipe, name, record)
-            if len(recipes) <= MOST_LINES:
-                lines = [
-                    _line(recipes[record.member], names[record.member], record)
-                    for record in records
-                ]
-            else:
-                lines = [self._summary(recipes, records)]
-            for line in lines:
-                self._console.line(line)
+                if len(recipes) <= MOST_LINES:
+                    self._console.line(_line(recipe, name, record))
+            if len(recipes) > MOST_LINES:
+                self._console.line(self._summary(recipes, records))
             self._advance(further, self._note())
 
     def finished(self) -> None:
@@ -111,10 +105,14 @@ class Progress:
 
 @contextmanager
 def progress(console: Console, recipes: Sequence[Recipe]) -> Iterator[Progress]:
-    """A board for these networks, with a bar on a terminal while the block runs."""
-    epochs = sum(recipe.epochs + 1 for recipe in recipes)
-    with console.progress("training", epochs) as advance:
-        yield Progress(console, networks=len(recipes), epochs=epochs, advance=advance)
+    """The progress of these networks, with a bar on a terminal while the block runs."""
+    with console.progress("training", _epochs(recipes)) as advance:
+        yield Progress(console, recipes, advance)
+
+
+def _epochs(recipes: Sequence[Recipe]) -> int:
+    """Of all of them together, epoch 0 included."""
+    return sum(recipe.epochs + 1 for recipe in recipes)
 
 
 def _duration(seconds: float) -> str:

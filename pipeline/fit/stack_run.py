@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
+import torch
+
 from pipeline.data import split
 from pipeline.fit.members import Member
 from pipeline.fit.progress import Progress
@@ -14,7 +16,7 @@ from pipeline.records import EpochRecord
 from pipeline.records.result import Result
 from pipeline.runs.color import run_color
 from pipeline.runs.publish import log_dataset
-from pipeline.tracking import Run, watching_system
+from pipeline.tracking import watching_system
 from pipeline.training import device as devices
 from pipeline.training.batches import Examples
 from pipeline.training.checkpoint import Checkpoint
@@ -90,10 +92,10 @@ def train(stack_run: StackRun, session: Session) -> None:
         PipelineError: something that concerns all networks that still wait.
     """
     with ExitStack() as opened:
-        members = {
-            index: Member(stack_run.tasks[index], opened.enter_context(run), is_new=is_new)
-            for index, run, is_new in _open(stack_run, session.context)
-        }
+        members: dict[int, Member] = {}
+        for index, member in _open(stack_run, session.context):
+            opened.enter_context(member.run)
+            members[index] = member
         with devices.explaining_lack_of_memory(stack_run.tasks[0].device):
             _train(stack_run, members, session)
         for member in members.values():
@@ -133,21 +135,21 @@ def _train(stack_run: StackRun, members: Mapping[int, Member], session: Session)
             heartbeat=session.turns.heartbeat,
         )
         for records in trained:
-            own = [record for record in records if record.member in members]
-            for record in own:
+            logged = [record for record in records if record.member in members]
+            for record in logged:
                 members[record.member].take(record)
             kept = [members[i].kept if i in members else None for i in range(len(recipes))]
             checkpoint.save(stack, optimizer, records=records, kept=kept)
             # Only now: an epoch that the checkpoint does not hold is trained and logged again.
-            for record in own:
+            for record in logged:
                 members[record.member].log(record)
-            if own:
-                session.progress.epoch(recipes, [task.name for task in stack_run.tasks], own)
+            if logged:
+                session.progress.epoch(recipes, [task.name for task in stack_run.tasks], logged)
             session.turns.give_way()
 
 
-def _open(stack_run: StackRun, context: FitContext) -> Iterator[tuple[int, Run, bool]]:
-    """The runs of the networks that have no result yet, and whether each is a new one."""
+def _open(stack_run: StackRun, context: FitContext) -> Iterator[tuple[int, Member]]:
+    """The networks that have no result yet by their places in the stack, their runs opened."""
     known = _known_runs(stack_run, context)
     size = {"stack_size": str(len(stack_run.tasks))}
     if stack_run.checkpoint.is_halved:
@@ -157,16 +159,29 @@ def _open(stack_run: StackRun, context: FitContext) -> Iterator[tuple[int, Run, 
             continue
         run_id = known.get(task.fingerprint)
         if run_id is None:
-            tags = {**size, "stack": stack_run.checkpoint.identity}
-            run = _start(task, context, tags=tags)
+            run = context.tracker.start_network(
+                task.name,
+                task.parameters,
+                step=context.step,
+                tags={
+                    **context.tags,
+                    **size,
+                    "stack": stack_run.checkpoint.identity,
+                    "arm": task.recipe.arm,
+                    "device_name": devices.describe(task.device),
+                    "fingerprint": task.fingerprint,
+                    "validated_on": task.recipe.validated_on,
+                },
+                color=run_color(task.recipe),
+            )
         else:
             run = context.tracker.reopen(run_id)
         with run.ending_unless_done():
             # Once more for a run that goes on: its process may have died before.
-            run.parameters(_parameters(task))
+            run.parameters(task.parameters)
             run.tags(size)
             log_dataset(run, task.data, context="training")
-        yield index, run, run_id is None
+        yield index, Member(task=task, run=run, is_new=run_id is None)
 
 
 def _known_runs(stack_run: StackRun, context: FitContext) -> dict[str, str]:
@@ -176,43 +191,15 @@ def _known_runs(stack_run: StackRun, context: FitContext) -> dict[str, str]:
     return planned | context.tracker.runs_of(checkpoint.identity)
 
 
-def _start(task: Task, context: FitContext, *, tags: dict[str, str]) -> Run:
-    return context.tracker.start_network(
-        task.name,
-        _parameters(task),
-        step=context.step,
-        tags={
-            **context.tags,
-            **tags,
-            "arm": task.recipe.arm,
-            "device_name": devices.describe(task.device),
-            "fingerprint": task.fingerprint,
-            "validated_on": task.recipe.validated_on,
-        },
-        color=run_color(task.recipe),
-    )
-
-
-def _parameters(task: Task) -> dict[str, str]:
-    return task.recipe.parameters | {
-        "device": str(task.device),
-        "dataset": task.data.name,
-        "dataset_digest": task.data.digest,
-    }
-
-
 def _examples(task: Task) -> tuple[Examples, Examples]:
     """What is trained on and what is validated on, on the device."""
     data = task.data
     kept, held_out = split(len(data.train_labels), task.recipe.holdout)
-    pairs = [
-        (data.train_images[kept], data.train_labels[kept]),
-        (data.train_images[held_out], data.train_labels[held_out])
-        if task.recipe.holdout
-        else (data.test_images, data.test_labels),
-    ]
-    training, validation = (
-        Examples(images.flatten(1).to(task.device), labels.to(task.device))
-        for images, labels in pairs
-    )
-    return training, validation
+
+    def examples(images: torch.Tensor, labels: torch.Tensor) -> Examples:
+        return Examples(images.flatten(1).to(task.device), labels.to(task.device))
+
+    training = examples(data.train_images[kept], data.train_labels[kept])
+    if task.recipe.holdout:
+        return training, examples(data.train_images[held_out], data.train_labels[held_out])
+    return training, examples(data.test_images, data.test_labels)

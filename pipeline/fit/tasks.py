@@ -41,6 +41,15 @@ class Task:
         """What a person calls it."""
         return f"{self.recipe.name} {self.mark}".strip()
 
+    @property
+    def parameters(self) -> dict[str, str]:
+        """All of it as canonical text, as its run has it."""
+        return self.recipe.parameters | {
+            "device": str(self.device),
+            "dataset": self.data.name,
+            "dataset_digest": self.data.digest,
+        }
+
     @cached_property
     def fingerprint(self) -> str:
         """What its numbers depend on: tasks with one fingerprint are one network."""

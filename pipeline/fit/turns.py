@@ -53,16 +53,16 @@ class Turns:
     def alone(self) -> Iterator[None]:
         """Have all others wait where they `give_way` while the block runs, inside of `working`."""
         self._end()
-        is_mine = False
+        has_turn = False
         try:
             with self._change:
                 self._change.wait_for(lambda: not self._is_taken)
-                is_mine = self._is_taken = True
+                has_turn = self._is_taken = True
                 self._change.wait_for(lambda: not self._working)
             yield
         finally:
             with self._change:
-                self._is_taken = self._is_taken and not is_mine
+                self._is_taken = self._is_taken and not has_turn
                 self._working += 1
                 self._change.notify_all()
 

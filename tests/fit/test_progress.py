@@ -42,7 +42,7 @@ def bar() -> Bar:
 
 @pytest.fixture
 def progress(bar: Bar) -> Progress:
-    return Progress(Console(), networks=2, epochs=20, advance=bar)
+    return Progress(Console(), [RECIPE] * 2, bar)
 
 
 def test_an_epoch_that_is_seen_again_counts_once(progress: Progress, bar: Bar) -> None:
