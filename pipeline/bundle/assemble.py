@@ -11,13 +11,19 @@ from torch import Tensor
 import pipeline
 from pipeline.bundle import layout
 from pipeline.bundle.checks import check_files, takes
+from pipeline.bundle.codec import encode
 from pipeline.bundle.contents import Contents, OnnxRecord, Summary
 from pipeline.bundle.convert import OPSET, to_onnx
 from pipeline.bundle.files import write_records, write_text
 from pipeline.bundle.meaning import check_meaning
-from pipeline.bundle.model_folder import standing_alone
 from pipeline.bundle.pages import predict_script, readme
 from pipeline.bundle.rebuild import Rebuilt
+
+# What else MLmodel says is of the store that the model was in.
+_KEPT = (
+    "flavors", "mlflow_version", "model_id", "model_size_bytes", "model_uuid", "run_id",
+    "saved_input_example_info", "signature", "utc_time_created",
+)  # fmt: skip
 
 
 def assemble(
@@ -46,7 +52,7 @@ def assemble(
     Raises:
         PipelineError: the model is none that this pipeline logs, or ONNX differs from it.
     """
-    write_text(folder / layout.MLMODEL, standing_alone(mlmodel))
+    write_text(folder / layout.MLMODEL, _standing_alone(mlmodel))
     left_out = _leave_out(folder)
     onnx = to_onnx(rebuilt.network, images)
     (folder / layout.ONNX).write_bytes(onnx.content)
@@ -70,6 +76,11 @@ def assemble(
     check_files(folder, names)
     check_meaning(contents, summary)
     return summary
+
+
+def _standing_alone(mlmodel: Mapping[str, object]) -> str:
+    """What the file MLmodel says, without what ties it to a place; JSON, which is YAML as well."""
+    return encode({key: mlmodel[key] for key in _KEPT if key in mlmodel})
 
 
 def _leave_out(folder: Path) -> tuple[str, ...]:
