@@ -6,7 +6,6 @@ from pathlib import Path
 
 import torch
 import torchinfo
-from torch import nn
 
 from pipeline import plots
 from pipeline.config.recipe import Recipe
@@ -14,7 +13,7 @@ from pipeline.data import ImageData, as_input
 from pipeline.markdown import description
 from pipeline.plots import RenderPool
 from pipeline.plots.figure_layout import evenly
-from pipeline.records import CauseMap, EpochRecord, History
+from pipeline.records import EpochRecord, History
 from pipeline.records import history as histories
 from pipeline.records.result import Result
 from pipeline.runs.load import HISTORY
@@ -58,33 +57,6 @@ def publish(
         raise ValueError("the chosen record must hold its weights")
     network = plain(recipe, chosen.weights).eval()
     test, confusion = score(network, data)
-    # Begun first: other processes draw while this one does the rest.
-    shown = [history[index] for index in evenly(len(history), MOST_IMAGES)]
-    film = render_pool.submit(plots.film_firing_rates, shown, title=recipe.name)
-    pictures = _pictures(
-        recipe,
-        history=history,
-        chosen=chosen,
-        data=data,
-        confusion=confusion,
-        render_pool=render_pool,
-    )
-    # Once: a process that died while it published has logged them.
-    run.metrics_once({"test/loss": test.loss, "test/accuracy": test.accuracy}, step=chosen.epoch)
-    # A single image would become the only batch size that the exported graph takes.
-    example = as_input(
-        data.test_images[:EXAMPLES].expand(max(2, len(data.test_images[:EXAMPLES])), -1, -1)
-    ).numpy()
-    log_model(run, network, example=example, step=chosen.epoch)
-    run.text(_summary(network, recipe.batch_size, data), "summary.txt")
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / HISTORY
-        histories.save(history, path)
-        run.file(path)
-    for name, png in pictures.items():
-        run.data(png(), f"plots/{name}.png")
-    for record, frame in zip(shown, film(), strict=True):
-        run.image(frame, "firing_rates", step=record.epoch)
     result = Result(
         recipe=recipe,
         history=history,
@@ -98,6 +70,27 @@ def publish(
         dataset_digest=data.digest,
         stack_size=stack_size,
     )
+    # Begun first: other processes draw while this one does the rest.
+    shown = [history[index] for index in evenly(len(history), MOST_IMAGES)]
+    film = render_pool.submit(plots.film_firing_rates, shown, title=recipe.name)
+    pictures = _pictures(result, data, confusion, render_pool)
+    # Once: a process that died while it published has logged them.
+    run.metrics_once({"test/loss": test.loss, "test/accuracy": test.accuracy}, step=chosen.epoch)
+    images = data.test_images[:EXAMPLES]
+    # A single image would become the only batch size that the exported graph takes.
+    example = as_input(images.expand(max(2, len(images)), -1, -1)).numpy()
+    log_model(run, network, example=example, step=chosen.epoch)
+    batch = as_input(data.train_images[: min(recipe.batch_size, EVALUATION_BATCH)])
+    summary = torchinfo.summary(network, input_data=batch, verbose=0, device="cpu")
+    run.text(str(summary), "summary.txt")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / HISTORY
+        histories.save(history, path)
+        run.file(path)
+    for name, png in pictures.items():
+        run.data(png(), f"plots/{name}.png")
+    for record, frame in zip(shown, film(), strict=True):
+        run.image(frame, "firing_rates", step=record.epoch)
     run.describe(description(result, validation_name=recipe.validated_on))
     return result
 
@@ -122,39 +115,34 @@ def log_dataset(run: Run, data: ImageData, *, context: str) -> None:
     )
 
 
-def _summary(network: nn.Module, batch_size: int, data: ImageData) -> str:
-    images = as_input(data.train_images[: min(batch_size, EVALUATION_BATCH)])
-    return str(torchinfo.summary(network, input_data=images, verbose=0, device="cpu"))
-
-
 def _pictures(
-    recipe: Recipe,
-    *,
-    history: History,
-    chosen: EpochRecord,
-    data: ImageData,
-    confusion: Counts,
-    render_pool: RenderPool,
+    result: Result, data: ImageData, confusion: Counts, render_pool: RenderPool
 ) -> dict[str, Callable[[], bytes]]:
     """Every figure of one network, being drawn: what gives it as a PNG file, by its name."""
-    title = recipe.name
+    recipe, history, chosen, title = (
+        result.recipe,
+        result.history,
+        result.chosen,
+        result.recipe.name,
+    )
     height, width = data.train_images.shape[1:]
+    examples = Examples(data.train_images[:SHOWN].flatten(1), data.train_labels[:SHOWN])
+    [batch] = examples.in_order()
+    draw = render_pool.png
     return {
-        "learning_curves": render_pool.png(
+        "learning_curves": draw(
             plots.draw_learning_curves, history, title, validation_name=recipe.validated_on
         ),
-        "zero_causes": render_pool.png(plots.draw_causes, history, title),
-        "units": render_pool.png(plots.draw_units, history, title),
-        "lives": render_pool.png(plots.draw_lives, history, title),
-        "firing_rates": render_pool.png(plots.draw_firing_rates, chosen, title),
-        "gradients": render_pool.png(plots.draw_gradients, chosen, title),
-        "sample_map": render_pool.png(
-            plots.draw_sample_map, _cause_maps(recipe, chosen, data), title
-        ),
-        "confusion": render_pool.png(
+        "zero_causes": draw(plots.draw_causes, history, title),
+        "units": draw(plots.draw_units, history, title),
+        "lives": draw(plots.draw_lives, history, title),
+        "firing_rates": draw(plots.draw_firing_rates, chosen, title),
+        "gradients": draw(plots.draw_gradients, chosen, title),
+        "sample_map": draw(plots.draw_sample_map, cause_maps(recipe, chosen, batch), title),
+        "confusion": draw(
             plots.draw_confusion, confusion, data.classes, title=f"{title}, test images"
         ),
-        "first_weights": render_pool.png(
+        "first_weights": draw(
             plots.draw_first_weights,
             (chosen.weights or {})["linear1.weight"],
             (height, width),
@@ -162,10 +150,3 @@ def _pictures(
             title=title,
         ),
     }
-
-
-def _cause_maps(recipe: Recipe, chosen: EpochRecord, data: ImageData) -> list[CauseMap]:
-    """Why each activation is what it is, for a few training images with the chosen weights."""
-    images, labels = data.train_images[:SHOWN].flatten(1), data.train_labels[:SHOWN]
-    [batch] = Examples(images, labels).in_order()
-    return cause_maps(recipe, chosen, batch)

@@ -14,15 +14,9 @@ _DEFAULTS = {
 }
 
 
-class _NoTraceback(logging.Filter):
-    """Drops the traceback that MLflow writes of a database error: it is raised all the same."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Tell whether the record is to be shown."""
-        return not str(record.msg).startswith("SQLAlchemy database error.")
-
-
-_no_traceback = _NoTraceback()
+def _has_no_traceback(record: logging.LogRecord) -> bool:
+    """Whether to show a record: not MLflow's traceback of a database error, which is raised too."""
+    return not str(record.msg).startswith("SQLAlchemy database error.")
 
 
 def settle() -> None:
@@ -31,7 +25,7 @@ def settle() -> None:
         os.environ.setdefault(name, value)
     if "MLFLOW_LOGGING_LEVEL" not in os.environ:
         logging.getLogger("mlflow").setLevel(logging.WARNING)
-    logging.getLogger("mlflow.store.db.utils").addFilter(_no_traceback)
+    logging.getLogger("mlflow.store.db.utils").addFilter(_has_no_traceback)
 
 
 @contextmanager

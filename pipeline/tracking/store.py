@@ -6,7 +6,7 @@ import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -81,20 +81,17 @@ def open_store(experiment: str | None) -> Store:
         PipelineError: there is no such store, it does not answer, it cannot be written, or the
             experiment was deleted.
     """
-    environment.settle()
-    uri = get_tracking_uri()
-    with _refusals(uri):
-        reach.check(uri)
-        client = _client(uri)
-        found = _experiment_id(client, experiment)
-        place = client.get_experiment(found)
+    store = open_at()
+    with store.writing():
+        found = _experiment_id(store.client, experiment)
+        place = store.client.get_experiment(found)
         if place.lifecycle_stage != "active":
             raise PipelineError(
                 f"the experiment must not be deleted, got {place.name!r}: restore it with `mlflow "
                 f"experiments restore --experiment-id {found}`, or set MLFLOW_EXPERIMENT_NAME"
             )
         reach.check_folder(place.artifact_location)
-    return Store(client, uri, found)
+    return replace(store, experiment_id=found)
 
 
 def open_at(uri: str | None = None) -> Store:

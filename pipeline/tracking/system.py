@@ -1,5 +1,6 @@
 """Samples the machine while runs are open: processor, memory, disk, network, GPU."""
 
+import itertools
 import logging
 import threading
 from collections.abc import Iterator, Sequence
@@ -29,61 +30,45 @@ def watching_system(
         runs: open runs; at least one.
         interval_seconds: between two samples, times the number of runs.
     """
-    watch = _Watch(runs, interval_seconds)
-    watch.sample()
-    watch.start()
-    try:
-        yield
-    finally:
-        watch.stop()
+    # MLflow's collectors with a thread of our own: that of its monitor logs its first sample only
+    # after an interval, reads the run back at every sample, and on stopping waits without end for a
+    # server that is gone.
+    source = SystemMetricsMonitor(
+        runs[0].id, sampling_interval=interval_seconds, tracking_uri=runs[0].store.uri
+    )
+    steps = itertools.count(_first_step(runs))
+    is_over = threading.Event()
 
-
-class _Watch(threading.Thread):
-    """MLflow's collectors with a thread of our own.
-
-    That of `SystemMetricsMonitor` logs its first sample only after an interval, reads the run
-    back at every sample, and on stopping waits without end for a server that is gone.
-    """
-
-    def __init__(self, runs: Sequence[Run], interval_seconds: float) -> None:
-        super().__init__(name="watch-system", daemon=True)
-        self._runs = runs
-        self._source = SystemMetricsMonitor(
-            runs[0].id, sampling_interval=interval_seconds, tracking_uri=runs[0].store.uri
-        )
-        self._seconds = self._source.sampling_interval * len(runs)
-        self._step = _first_step(runs)
-        self._is_over = threading.Event()
-
-    def sample(self) -> None:
-        """Log one point of every system metric to every run."""
-        self._source.collect_metrics()
-        values = {
-            f"system/{name}": value for name, value in self._source.aggregate_metrics().items()
-        }
-        for monitor in self._source.monitors:
+    def sample() -> None:
+        source.collect_metrics()
+        values = {f"system/{name}": value for name, value in source.aggregate_metrics().items()}
+        for monitor in source.monitors:
             monitor.clear_metrics()
+        step = next(steps)
         try:
-            for run in self._runs:
-                run.metrics(values, self._step)
+            for run in runs:
+                run.metrics(values, step)
         except PipelineError as refusal:
             # The machine's state is not what the run is for: the next write of the run will tell.
             _logger.warning("System metrics end here: %s", refusal)
-            self._is_over.set()
-        self._step += 1
+            is_over.set()
 
-    def run(self) -> None:
-        """Sample until stopped."""
-        while not self._is_over.wait(self._seconds):
-            self.sample()
+    def watch() -> None:
+        while not is_over.wait(source.sampling_interval * len(runs)):
+            sample()
 
-    def stop(self) -> None:
-        """Take a last sample and leave no thread, unless it is stuck with a server that is gone."""
-        was_over = self._is_over.is_set()
-        self._is_over.set()
-        self.join(_STOP_SECONDS)
-        if not was_over and not self.is_alive():
-            self.sample()
+    thread = threading.Thread(target=watch, name="watch-system", daemon=True)
+    sample()
+    thread.start()
+    try:
+        yield
+    finally:
+        was_over = is_over.is_set()
+        is_over.set()
+        thread.join(_STOP_SECONDS)
+        # A thread that is stuck with a server that is gone is left behind.
+        if not was_over and not thread.is_alive():
+            sample()
 
 
 def _first_step(runs: Sequence[Run]) -> int:
