@@ -38,21 +38,21 @@ class Turns:
     @contextmanager
     def working(self) -> Iterator[None]:
         """Be at work beside the others while the block runs, as soon as nobody is alone."""
-        self._begin()
+        self._count(1)
         try:
             yield
         finally:
-            self._end()
+            self._count(-1)
 
     def give_way(self) -> None:
         """Let whoever waits to be alone go first; to be called while `working`."""
-        self._end()
-        self._begin()
+        self._count(-1)
+        self._count(1)
 
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Have all others wait where they `give_way` while the block runs, inside of `working`."""
-        self._end()
+        self._count(-1)
         has_turn = False
         try:
             with self._change:
@@ -66,12 +66,9 @@ class Turns:
                 self._working += 1
                 self._change.notify_all()
 
-    def _begin(self) -> None:
+    def _count(self, change: int) -> None:
         with self._change:
-            self._change.wait_for(lambda: not self._is_taken)
-            self._working += 1
-
-    def _end(self) -> None:
-        with self._change:
-            self._working -= 1
+            if change > 0:
+                self._change.wait_for(lambda: not self._is_taken)
+            self._working += change
             self._change.notify_all()

@@ -41,23 +41,18 @@ def saved_views(recipes: Sequence[Recipe], *, search: str) -> tuple[View, ...]:
     """
     layers = max((recipe.layers[:-1] for recipe in recipes), key=len)
     of_all = min((recipe.layers[:-1] for recipe in recipes), key=len)
-    views = [_drop_rates(of_all, search), _why_zeros(layers, search)]
-    if any(recipe.activation == "relu" for recipe in recipes):
-        views.append(_dead_units(layers, search))
-    return (*views, _devices(layers, search), _cost(search))
-
-
-def _drop_rates(layers: Sequence[str], search: str) -> View:
+    causes = [f"zero_{cause}/{layer}" for layer in layers for cause in ZERO_CAUSES]
     # A network without one of these is left out of the chart, and nothing says so.
-    together = parallel_coordinates(["drop_rate"], [*_each("zero", layers), "val/accuracy"])
-    return View(
+    together = parallel_coordinates(["drop_rate"], [*_each("zero", of_all), "val/accuracy"])
+    view = partial(View, search=search, order_by="drop_rate")
+    by_drop_rate, by_device = partial(scatter, "drop_rate"), partial(scatter, "device")
+    by_time = partial(line_chart, by_time=True)
+    drop_rates = view(
         name=DROP_RATES,
-        search=search,
-        order_by="drop_rate",
         parameters=("drop_rate", "seed", "activation", "learning_rate"),
         metrics=("val/accuracy", "train_eval/accuracy", "val/loss", "train_eval/loss"),
         sections=(
-            _section("Which drop rate validates best?", partial(scatter, "drop_rate"), _SCORES),
+            _section("Which drop rate validates best?", by_drop_rate, _SCORES),
             Section(
                 "Does it learn and generalise?",
                 (
@@ -67,17 +62,11 @@ def _drop_rates(layers: Sequence[str], search: str) -> View:
                 ),
             ),
             _section("How does each network end?", bar_chart, _SCORES),
-            Section("Do more zeros cost accuracy?", (together,), columns=1),
+            Section("Do more zeros cost accuracy?", [together], columns=1),
         ),
     )
-
-
-def _why_zeros(layers: Sequence[str], search: str) -> View:
-    causes = [f"zero_{cause}/{layer}" for layer in layers for cause in ZERO_CAUSES]
-    return View(
+    why_zeros = view(
         name="Why zeros are zero",
-        search=search,
-        order_by="drop_rate",
         parameters=("drop_rate", "seed"),
         metrics=_each("zero", layers),
         sections=(
@@ -88,13 +77,8 @@ def _why_zeros(layers: Sequence[str], search: str) -> View:
             _by_layer("Or for both reasons?", line_chart, "zero_both", layers),
         ),
     )
-
-
-def _dead_units(layers: Sequence[str], search: str) -> View:
-    return View(
+    dead_units = view(
         name="Dead units",
-        search=search,
-        order_by="drop_rate",
         parameters=("drop_rate", "seed"),
         metrics=_each("dead", layers) + _each("born_dead", layers),
         sections=(
@@ -112,31 +96,19 @@ def _dead_units(layers: Sequence[str], search: str) -> View:
             _by_layer("How many are nearly dead?", line_chart, "dormant", layers),
         ),
     )
-
-
-def _devices(layers: Sequence[str], search: str) -> View:
-    on_device = partial(scatter, "device")
-    return View(
+    devices = view(
         name="Devices",
-        search=search,
-        order_by="drop_rate",
         parameters=("device", "precision", "drop_rate", "seed"),
         metrics=(*_SPEEDS, "val/accuracy", "val/loss"),
         tags=("device_name",),
         sections=(
-            _section("Which device is faster?", on_device, _SPEEDS),
-            _section("Do devices reach the same?", on_device, _SCORES),
-            _by_layer("Do they see the same zeros?", on_device, "zero", layers),
+            _section("Which device is faster?", by_device, _SPEEDS),
+            _section("Do devices reach the same?", by_device, _SCORES),
+            _by_layer("Do they see the same zeros?", by_device, "zero", layers),
         ),
     )
-
-
-def _cost(search: str) -> View:
-    by_time = partial(line_chart, by_time=True)
-    return View(
+    cost = view(
         name="Cost",
-        search=search,
-        order_by="drop_rate",
         parameters=("drop_rate", "seed", "widths", "batch_size", "device"),
         metrics=_SPEEDS,
         tags=("stack_size",),
@@ -146,6 +118,8 @@ def _cost(search: str) -> View:
             _section("How busy is the machine?", by_time, _MACHINE, columns=2),
         ),
     )
+    has_relu = any(recipe.activation == "relu" for recipe in recipes)
+    return (drop_rates, why_zeros, *([dead_units] if has_relu else []), devices, cost)
 
 
 def _each(measure: str, layers: Sequence[str]) -> list[str]:

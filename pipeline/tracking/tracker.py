@@ -1,5 +1,6 @@
 """Opens runs in one experiment, and finds those that have finished."""
 
+import logging
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -25,6 +26,7 @@ from pipeline.tracking.views.view import View
 
 Kind = Literal["network", "step"]
 
+_logger = logging.getLogger(__name__)
 _NEWEST_FIRST = "attributes.start_time DESC"
 _NOT_UNDERSTOOD = ErrorCode.Name(INVALID_PARAMETER_VALUE)
 _COLOR_TAG = "mlflow.runColor"  # written by the UI where a person picks a colour
@@ -61,12 +63,17 @@ class Tracker:
         """Keep views in the UI's "Views" menu, and return the addresses that open them, by name.
 
         A view that a person changed or deleted is left as it is; one that is not there, for
-        whatever reason, is not in the mapping. Never raises what the store refuses: it warns.
+        whatever reason, is not in the mapping. A view is never worth a run: what goes wrong is one
+        warning.
 
         Args:
             views: in the order of the menu.
         """
-        kept = keep(self._store, views)
+        try:
+            kept = keep(self._store, views)
+        except PipelineError as problem:
+            _logger.warning("The views in MLflow's UI are left as they are: %s", problem)
+            return {}
         base = ui_base(self.uri)
         return {name: view_page(base, self.experiment_id, id_) for name, id_ in kept.items()}
 

@@ -3,7 +3,6 @@
 A later run renews a view under its id; what a person changed or deleted stays so.
 """
 
-import logging
 import time
 from collections.abc import Mapping, Sequence
 
@@ -15,27 +14,21 @@ from pipeline.tracking.views.view import TAG_PREFIX, WORDS, View, is_untouched, 
 # Tags of the experiment that stay when a person deletes a view, and so tell that it was there.
 _WRITTEN = "why-zero.view."
 _MOST_RUNS = 1000
-_logger = logging.getLogger(__name__)
 
 
 def keep(store: Store, views: Sequence[View]) -> dict[str, str]:
     """Write the views that nobody has changed, and return the ids of all that are there, by name.
 
     A view that a person deleted stays deleted; where a person has saved one of its name, that one
-    is returned. Whatever goes wrong is one warning: a view is never worth a run.
+    is returned.
 
     Args:
         store: whose experiment the views are for.
         views: in the order of the menu.
+
+    Raises:
+        PipelineError: the UI or the store does not take views as they are written.
     """
-    try:
-        return _keep(store, views)
-    except PipelineError as problem:
-        _logger.warning("The views in MLflow's UI are left as they are: %s", problem)
-        return {}
-
-
-def _keep(store: Store, views: Sequence[View]) -> dict[str, str]:
     if missing := ui.words_it_lacks(store.uri, WORDS):
         raise PipelineError(
             f"the UI must read views as MLflow 3.17 does, got one that knows no {missing[0]!r}: "
