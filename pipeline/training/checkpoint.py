@@ -175,14 +175,12 @@ class Checkpoint:
             except RuntimeError as error:  # another shape
                 raise ValueError(error) from error
             _load_optimizer(optimizer, state)
-            kept: list[EpochRecord | None] = []
-            for member, epoch_kept in enumerate(json.loads(header["kept"])):
-                weights = _arrays(_below(f"kept/{member}/", state))
-                kept.append(
-                    None
-                    if epoch_kept is None
-                    else replace(past[member][epoch_kept], weights=weights)
-                )
+            kept = [
+                None
+                if epoch is None
+                else replace(past[member][epoch], weights=_arrays(_below(f"kept/{member}/", state)))
+                for member, epoch in enumerate(json.loads(header["kept"]))
+            ]
         return TrainingState(histories=past, kept=kept)
 
     def halves(self, run_ids: Sequence[str | None]) -> list["Checkpoint"]:
@@ -219,16 +217,12 @@ class Checkpoint:
             for name, value in state.items()
             if not name.startswith("kept/")
         }
-        for place, member in enumerate(part):
-            tensors |= _prefixed(f"kept/{place}/", _below(f"kept/{member}/", state))
+        tensors |= _of_members(part, state, below="kept/")
         for epoch in range(int(header["epoch"]) + 1):
             arrays, texts = _read(self.folder / _records_file(epoch))
-            arrays_of_part: dict[str, Tensor] = {}
-            texts_of_part: dict[str, str] = {}
-            for place, member in enumerate(part):
-                arrays_of_part |= _prefixed(f"{place}/", _below(f"{member}/", arrays))
-                texts_of_part |= _prefixed(f"{place}/", _below(f"{member}/", texts))
-            _write(folder / _records_file(epoch), arrays_of_part, texts_of_part)
+            _write(
+                folder / _records_file(epoch), _of_members(part, arrays), _of_members(part, texts)
+            )
         epochs = json.dumps(json.loads(header["kept"])[rows])
         _write(folder / _STATE, tensors, {"epoch": header["epoch"], "kept": epochs})
 
@@ -364,6 +358,14 @@ def _below(prefix: str, values: Mapping[str, T]) -> dict[str, T]:
         for name, value in values.items()
         if name.startswith(prefix)
     }
+
+
+def _of_members(part: range, values: Mapping[str, T], *, below: str = "") -> dict[str, T]:
+    """What is below the numbers of these networks, which are counted anew from 0."""
+    found: dict[str, T] = {}
+    for place, member in enumerate(part):
+        found |= _prefixed(f"{below}{place}/", _below(f"{below}{member}/", values))
+    return found
 
 
 def _tensors(arrays: Mapping[str, Array]) -> dict[str, Tensor]:
