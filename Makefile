@@ -1,9 +1,9 @@
 # `make check` runs what CI runs, with the python that is on the path.
 PYTHON ?= python
 
-.PHONY: check lint types layers test project
+.PHONY: check quick lint types layers docs test project
 
-check: lint types layers test
+check: lint types layers docs test
 
 lint:
 	$(PYTHON) -m ruff check .
@@ -14,6 +14,10 @@ types:
 
 layers:
 	$(PYTHON) -c "from importlinter.cli import lint_imports_command as lint; lint()"
+
+# The site, in site/: every page, link and anchor, and the reference from the docstrings.
+docs:
+	$(PYTHON) -m mkdocs build --strict --quiet
 
 test:
 	$(PYTHON) -m pytest

@@ -29,7 +29,7 @@ NAMES = (
 @click.command()
 @click.argument("names", nargs=-1, type=click.Choice(NAMES))
 @click.option("--device", type=DEVICE.parse, default="cpu", help="Where networks are trained.")
-@click.option("--full", "effort", flag_value="full", help="Measure what is scaled up else.")
+@click.option("--full", "effort", flag_value="full", help="Run at full size.")
 @click.option("--smoke", "effort", flag_value="smoke", help="Only see that they run.")
 @click.option("--record", "is_recorded", is_flag=True, help="Keep the rows in RESULTS.md.")
 def main(names: tuple[str, ...], device: str, effort: str | None, is_recorded: bool) -> None:

@@ -85,16 +85,16 @@ def _typed(kind: Any, value: Any, where: str) -> Any:  # noqa: ANN401 - types ar
         return _record(kind, value, where)
     if origin is Mapping:
         if not isinstance(value, dict):
-            raise ValueError(f"{where} that is no mapping")
+            raise ValueError(f"{where}, which is not a mapping")
         return {
             _scalar(str, key, where): _typed(inner[1], item, where) for key, item in value.items()
         }
     if origin is tuple:
         if not isinstance(value, list):
-            raise ValueError(f"{where} that is no list")
+            raise ValueError(f"{where}, which is not a list")
         kinds = inner[:1] * len(value) if inner[-1] is Ellipsis else inner
         if len(value) != len(kinds):
-            raise ValueError(f"{where} that is no list of {len(kinds)}")
+            raise ValueError(f"{where}, which is not a list of {len(kinds)}")
         return tuple(_typed(*pair, where) for pair in zip(kinds, value, strict=True))
     return _scalar(kind, value, where)
 
@@ -112,7 +112,7 @@ def _scalar(kind: type, value: Any, where: str) -> Any:  # noqa: ANN401
     if kind is float and type(value) is int and abs(value) < 2**53:
         return float(value)
     if type(value) is not kind:
-        raise ValueError(f"{where} that is no {kind.__name__}")
+        raise ValueError(f"{where}, which is not of type {kind.__name__}")
     if isinstance(value, str) and ("\0" in value or _SURROGATE.search(value)):
-        raise ValueError(f"{where} with letters that are none")
+        raise ValueError(f"{where} with invalid characters")
     return value

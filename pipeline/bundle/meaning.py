@@ -38,19 +38,19 @@ def _problems(contents: Contents, summary: Summary) -> Iterator[tuple[str, str]]
         (layout.MODEL, model.tags.get(ORIGIN, model.id)),
     ):
         if not _ID.fullmatch(identity):
-            yield file, "an id that is none"
+            yield file, "an invalid id"
     try:
         model_name(version.name)
         for alias in version.aliases:
             alias_name(alias)
     except ValueError as error:
-        yield layout.VERSION, f"the name {ascii(str(error))[:80]}, which is none"
+        yield layout.VERSION, f"the name {ascii(str(error))[:80]}, which is invalid"
     if run.status not in _STATUSES:
         yield layout.RUN, "a run that has not ended"
     if not contents.experiment.name.strip() or len(contents.experiment.name) > 500:
         yield layout.EXPERIMENT, "an experiment without a name"
     if not model.name or re.search(r"[/:.%\"']", model.name):
-        yield layout.MODEL, "a model's name that is none"
+        yield layout.MODEL, "an invalid model name"
     if summary.run != run.id or summary.model != f"models:/{version.name}/{version.version}":
         yield layout.SUMMARY, "another model than the other files tell of"
     yield from _texts(contents)
@@ -85,7 +85,7 @@ def _texts(contents: Contents) -> Iterator[tuple[str, str]]:
 def _numbers(contents: Contents) -> Iterator[tuple[str, str]]:
     run = contents.run
     if not 0 <= run.start_ms <= (run.end_ms or run.start_ms) < _MOST:
-        yield layout.RUN, "times that are none"
+        yield layout.RUN, "invalid times"
     for file, metrics in (
         (layout.METRICS, contents.metrics),
         (layout.MODEL, contents.model.metrics),
@@ -94,7 +94,7 @@ def _numbers(contents: Contents) -> Iterator[tuple[str, str]]:
             if not _is_key(key):
                 yield file, f"the metric {key[:80]!a}, which no store takes"
             if any(abs(step) > _MOST or not 0 <= time < _MOST for step, time, _ in points):
-                yield file, f"a step or a time of {key[:80]!a} that is none"
+                yield file, f"an invalid step or time of {key[:80]!a}"
 
 
 def _is_key(key: str) -> bool:

@@ -127,7 +127,7 @@ class _Writer:
         return f"<h3>{escape(title)}</h3>{drawn}{note}{html.table(table)}"
 
     def _zeros(self, comparison: Comparison) -> str:
-        title = "Why are zeros zero?"
+        title = "What causes the zeros?"
         parts = self._by_layer(comparison, figures.zero_panels)
         if not parts:
             return html.section(title, html.prose(text.identity(comparison)))

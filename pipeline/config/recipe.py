@@ -33,7 +33,7 @@ class Schedule:
     epochs: int = setting(
         10, COUNT, "passes over the training images; 0: a census of the network as born"
     )
-    batch_size: int = setting(200, POSITIVE_COUNT, "images an update")
+    batch_size: int = setting(200, POSITIVE_COUNT, "images per update")
     momentum: float = setting(0.0, RATE, "of SGD")
     weight_decay: float = setting(0.0, NOT_NEGATIVE, "L2 penalty of the optimizer")
     holdout: int = setting(

@@ -123,8 +123,8 @@ def _check(part: Part, *, half: str, classes: int, source: str) -> None:
         )
     if len(images) != len(labels) or images.numel() == 0:
         raise PipelineError(
-            f"{half} images and labels must be as many, and some, got {len(images)} images and "
-            f"{len(labels)} labels in {source}: give files that belong together"
+            f"{half} images and labels must be equal in number and not empty, got {len(images)} "
+            f"images and {len(labels)} labels in {source}: give files that belong together"
         )
     low, high = int(labels.min()), int(labels.max())
     if low < 0 or high >= classes:

@@ -71,7 +71,7 @@ def _finished(task: Task, context: FitContext) -> Result | None:
     except PipelineError as error:
         _logger.warning("%s", error)
         return None
-    context.console.line(f"{task.name}: trained before (run {run.id}); force=true trains it again")
+    context.console.line(f"{task.name}: already trained (run {run.id}); force=true trains it again")
     return result
 
 

@@ -153,19 +153,21 @@ CASES: dict[str, tuple[Spoil, str, str]] = {
         replaced("metrics.json", '"NaN"', "NaN"), "metrics.json", "NaN",
     ),
     "a letter that is none": (
-        changed("run.json", lambda run: run["tags"].update(a="\ud800")), "run.json", "letters",
+        changed("run.json", lambda run: run["tags"].update(a="\ud800")), "run.json", "characters",
     ),
     "a text that ends early": (
-        changed("run.json", lambda run: run.update(name="a\0b")), "run.json", "letters",
+        changed("run.json", lambda run: run.update(name="a\0b")), "run.json", "characters",
     ),
     "an id that is a search": (
-        changed("run.json", lambda run: run.update(id="x' OR tags.a = 'b")), "run.json", "an id",
+        changed("run.json", lambda run: run.update(id="x' OR tags.a = 'b")),
+        "run.json", "invalid id",
     ),
     "a metric that leads out": (
         changed("metrics.json", lambda m: m.update({"../a": []})), "metrics.json", "'../a'",
     ),
     "a step beyond all numbers": (
-        changed("metrics.json", lambda m: m.update(a=[[2**70, 0, 0.0]])), "metrics.json", "a step",
+        changed("metrics.json", lambda m: m.update(a=[[2**70, 0, 0.0]])),
+        "metrics.json", "invalid step",
     ),
     "a registered name that leads out": (
         changed("version.json", lambda v: v.update(name="a/b")), "version.json", "the name",

@@ -71,8 +71,16 @@ def test_images_of_any_size_are_read(own_folder: Path, encode: Encode) -> None:
 @pytest.mark.parametrize(
     ("file", "array", "rule"),
     [
-        ("train-labels-idx1-ubyte", [2, 0, 1], "as many, and some, got 2 images and 3 labels"),
-        ("t10k-labels-idx1-ubyte", [1, 1], "as many, and some, got 1 images and 2 labels"),
+        (
+            "train-labels-idx1-ubyte",
+            [2, 0, 1],
+            "equal in number and not empty, got 2 images and 3 labels",
+        ),
+        (
+            "t10k-labels-idx1-ubyte",
+            [1, 1],
+            "equal in number and not empty, got 1 images and 2 labels",
+        ),
         ("t10k-labels-idx1-ubyte", [3], r"test labels must be in \[0, 3\).*got 3 to 3"),
         ("t10k-images-idx3-ubyte", [[[1, 2], [3, 4]]], "one size, got 2 x 3 and 2 x 2"),
         ("train-images-idx3-ubyte", [1, 2], "train images must be uint8 in 3 .*got uint8 in 1"),

@@ -48,6 +48,7 @@ def address(tracker: Tracker, tmp_path_factory: pytest.TempPathFactory) -> Itera
             | {
                 "MLFLOW_TRACKING_URI": tracker.uri,
                 # Else MLflow would give the model, which stays on the CPU, a GPU's tensors.
+                "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
                 "MLFLOW_DEFAULT_PREDICTION_DEVICE": "cpu",
                 "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             },

@@ -178,7 +178,7 @@ def test_what_has_finished_is_not_trained_again_unless_forced(
     assert quick("--drop-rate", "0.5") == 0
     assert quick("--drop-rate", "0.50") == 0
     [first] = runs(kind="network")
-    assert f"trained before (run {first.info.run_id})" in capsys.readouterr().out
+    assert f"already trained (run {first.info.run_id})" in capsys.readouterr().out
     assert len(runs(kind="step", outcome="finished")) == 2
     assert quick("--drop-rate", "0.5", "--force", "true") == 0
     assert quick("--drop-rate", "0.6") == 0

@@ -124,7 +124,7 @@ def test_main_compares_its_drop_rates_and_says_where_to_look(
     assert "mlflow.sharedViewState.why-zero-drop-rates" in kept
     assert pipeline("main", *arguments) == 0
     assert len(runs(kind="network", step="main")) == 3
-    assert "trained before" in capsys.readouterr().out
+    assert "already trained" in capsys.readouterr().out
 
 
 def test_a_rate_given_twice_is_one_network(pipeline: Pipeline, runs: Runs, small: Path) -> None:
