@@ -244,6 +244,12 @@ def test_a_checkpoint_of_version_0_2_is_read_and_gone_on_with(tmp_path: Path) ->
         (0.0, 0, (4,)),
         (0.5, 7, (4,)),
     ]
+    now, _, kept_so_far = restored(recipes, left)
+    for member, record in enumerate(kept_so_far):
+        assert record is not None
+        assert record.weights is not None
+        bias = now["biases.0"][member].ravel()  # epoch 1 was the best of both so far
+        np.testing.assert_array_equal(record.weights["linear1.bias"], bias)
     train(recipes, left)
     state, histories, kept = restored(recipes, left)
     whole = begin(tmp_path, recipes)
