@@ -12,7 +12,7 @@ from pipeline.config.recipe import Recipe
 from pipeline.records import EpochRecord
 from pipeline.training import device as devices
 from pipeline.training.batches import Batch, Examples, batches
-from pipeline.training.loop import epochs, optimizer_of, updates
+from pipeline.training.loop import epochs, make_optimizer, updates
 from pipeline.training.masks import RandomMasks
 from pipeline.training.measure import ScoreSum, Watch
 from pipeline.training.stack import Stack
@@ -43,7 +43,7 @@ def training(
     masks = RandomMasks(recipes, stack.units, stream="epoch 1", device=device)
     taken = updates(
         stack,
-        optimizer_of(stack),
+        make_optimizer(stack),
         batches=stream(),
         masks=masks,
         is_watched=lambda index: every > 0 and index % every == 0,
@@ -66,7 +66,7 @@ def trained(
     """The records of training these networks, epoch by epoch."""
     device = training.images.device
     stack = Stack(recipes, inputs=training.images.shape[1], classes=10).to(device)
-    yield from epochs(stack, optimizer_of(stack), training=training, validation=validation)
+    yield from epochs(stack, make_optimizer(stack), training=training, validation=validation)
     devices.synchronize(device)
 
 

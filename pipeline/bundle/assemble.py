@@ -15,9 +15,9 @@ from pipeline.bundle.codec import encode
 from pipeline.bundle.contents import Contents, OnnxRecord, Summary
 from pipeline.bundle.convert import OPSET, to_onnx
 from pipeline.bundle.files import write_records, write_text
-from pipeline.bundle.meaning import check_meaning
 from pipeline.bundle.pages import predict_script, readme
 from pipeline.bundle.rebuild import Rebuilt
+from pipeline.bundle.semantics import check_semantics
 
 # What else MLmodel says is of the store that the model was in.
 _KEPT = (
@@ -74,7 +74,7 @@ def assemble(
     # What import would refuse is never written: the same checks as there.
     layout.check_list(names)
     check_files(folder, names)
-    check_meaning(contents, summary)
+    check_semantics(contents, summary)
     return summary
 
 

@@ -14,8 +14,8 @@ from pipeline.bundle.contents import Contents, Summary
 from pipeline.bundle.digests import digest, parse_sums
 from pipeline.bundle.files import read_contents, read_summary
 from pipeline.bundle.layout import BundleError
-from pipeline.bundle.meaning import check_meaning
 from pipeline.bundle.rebuild import Rebuilt, rebuild
+from pipeline.bundle.semantics import check_semantics
 from pipeline.errors import PipelineError
 
 _CHUNK = 1 << 20
@@ -65,7 +65,7 @@ def open_bundle(bundle: Path) -> Iterator[Bundle]:
         names = sorted(_files(folder))
         check_files(folder, names)
         summary, contents = read_summary(folder), read_contents(folder)
-        check_meaning(contents, summary)
+        check_semantics(contents, summary)
         rebuilt = rebuild(
             contents.run.parameters,
             weights=folder / layout.STATE_DICT,

@@ -20,7 +20,7 @@ from pipeline.tracking import watching_system
 from pipeline.training import device as devices
 from pipeline.training.batches import Examples
 from pipeline.training.checkpoint import Checkpoint
-from pipeline.training.loop import epochs, optimizer_of
+from pipeline.training.loop import epochs, make_optimizer
 from pipeline.training.stack import Stack
 
 
@@ -116,7 +116,7 @@ def _train(stack_run: StackRun, members: Mapping[int, Member], session: Session)
     training, validation = _examples(first)
     pixels = training.images.shape[1]
     stack = Stack(recipes, inputs=pixels, classes=len(first.data.classes)).to(first.device)
-    optimizer = optimizer_of(stack)
+    optimizer = make_optimizer(stack)
     so_far: Sequence[Sequence[EpochRecord]] = ()
     if checkpoint.has_state:
         progress = checkpoint.restore(stack, optimizer)

@@ -7,7 +7,7 @@ from pipeline.config.settings import texts
 from pipeline.console import Console
 from pipeline.markdown import table
 from pipeline.registry import gates
-from pipeline.registry.gates import Candidate, GateError, Holder, Verdict
+from pipeline.registry.gates import Candidate, GateError, GateResult, Incumbent
 from pipeline.registry.model_card import model_card
 from pipeline.registry.selection import Selection, select
 from pipeline.tracking import Registry, Run, Version, connect
@@ -34,8 +34,8 @@ def run(settings: RegisterSettings, console: Console) -> None:
             step.describe(f"{heading}\n\n{_linked(ending, version)}")
         else:
             candidate = gates.load_candidate(selection.run, tracker)
-            holder = gates.holder_of(name, alias, settings.metric, tracker=tracker)
-            verdicts = gates.pass_all(
+            holder = gates.find_incumbent(name, alias, settings.metric, tracker=tracker)
+            verdicts = gates.run_gates(
                 candidate,
                 selection,
                 holder=holder,
@@ -78,14 +78,14 @@ def _choice(selection: Selection, source: str) -> str:
 
 
 def _watch(
-    verdicts: Iterator[Verdict], *, step: Run, console: Console, heading: str
-) -> list[Verdict]:
+    verdicts: Iterator[GateResult], *, step: Run, console: Console, heading: str
+) -> list[GateResult]:
     """The verdicts of all gates, each shown as it comes.
 
     Raises:
         GateError: a gate refused; the step's description then says what had passed before it.
     """
-    passed: list[Verdict] = []
+    passed: list[GateResult] = []
     try:
         for verdict in verdicts:
             console.line(f"gate {verdict.gate}: {verdict.found}")
@@ -98,7 +98,7 @@ def _watch(
     return passed
 
 
-def _gate_table(passed: Sequence[Verdict], refusal: GateError | None = None) -> str:
+def _gate_table(passed: Sequence[GateResult], refusal: GateError | None = None) -> str:
     """What each gate found, as Markdown."""
     rows = [
         (verdict.gate, "forced" if verdict.is_forced else "passed", verdict.found)
@@ -127,7 +127,9 @@ def _registered(
     )
 
 
-def _tags(candidate: Candidate, selection: Selection, passed: Sequence[Verdict]) -> dict[str, str]:
+def _tags(
+    candidate: Candidate, selection: Selection, passed: Sequence[GateResult]
+) -> dict[str, str]:
     """What the version says of itself: its network, its data, its code, its gates."""
     result = candidate.result
     tags = {
@@ -161,7 +163,7 @@ def _card(candidate: Candidate, selection: Selection, *, address: str) -> str:
     )
 
 
-def _ending(version: Version, holder: Holder | None, alias: str, *, is_new: bool) -> str:
+def _ending(version: Version, holder: Incumbent | None, alias: str, *, is_new: bool) -> str:
     """What has become of the registry, in a sentence.
 
     No `@` before the alias: MLflow's pages would make somebody's name of it.

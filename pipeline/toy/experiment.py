@@ -16,7 +16,7 @@ from pipeline.records import EpochRecord, LayerRecord, Score
 from pipeline.toy import notebook
 from pipeline.training import device as devices
 from pipeline.training.batches import Batch, order
-from pipeline.training.loop import Update, optimizer_of, updates
+from pipeline.training.loop import Update, make_optimizer, updates
 from pipeline.training.masks import RandomMasks
 from pipeline.training.measure import Watch, evaluate
 from pipeline.training.stack import LayerPass, Stack, named_as_plain
@@ -96,7 +96,7 @@ def run(arms: Sequence[Recipe], init: str) -> Trace:
     if init == "notebook":
         for member in range(len(arms)):
             stack.load(member, notebook.WEIGHTS)
-    optimizer = optimizer_of(stack)
+    optimizer = make_optimizer(stack)
     recorder = _Recorder(stack, Batch(inputs[None], targets[None]))
     for epoch in range(1, arms[0].epochs + 1):
         is_printed = init == "notebook" and epoch == 1

@@ -6,7 +6,7 @@ The only room that imports mlflow.
 from pathlib import Path
 
 from pipeline.tracking.address import any_of, searches_metrics, tagged
-from pipeline.tracking.found import FoundRun
+from pipeline.tracking.found_run import FoundRun
 from pipeline.tracking.loaded import requirements_of, signature_of
 from pipeline.tracking.models import STATE_DICT, log_model
 from pipeline.tracking.registry import Registry, Version

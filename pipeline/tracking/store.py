@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline.errors import PipelineError
-from pipeline.tracking import environment, reach
+from pipeline.tracking import connectivity, environment
 
 T = TypeVar("T")
 
@@ -90,7 +90,7 @@ def open_store(experiment: str | None) -> Store:
                 f"the experiment must not be deleted, got {place.name!r}: restore it with `mlflow "
                 f"experiments restore --experiment-id {found}`, or set MLFLOW_EXPERIMENT_NAME"
             )
-        reach.check_folder(place.artifact_location)
+        connectivity.check_folder(place.artifact_location)
     return replace(store, experiment_id=found)
 
 
@@ -106,19 +106,19 @@ def open_at(uri: str | None = None) -> Store:
     environment.settle()
     uri = uri or get_tracking_uri()
     with _refusals(uri):
-        reach.check(uri)
+        connectivity.check(uri)
         return Store(_client(uri), uri, experiment_id="")
 
 
 def _client(uri: str) -> MlflowClient:
     try:
-        if file := reach.sqlite_file(uri):
+        if file := connectivity.sqlite_file(uri):
             _make_at_once(file)
         return MlflowClient(uri)
     except ImportError as error:
         raise PipelineError(
-            f"a database needs its driver, got {reach.without_password(uri)} ({one_line(error)}): "
-            "install the driver, or correct or unset MLFLOW_TRACKING_URI"
+            f"a database needs its driver, got {connectivity.without_password(uri)} "
+            f"({one_line(error)}): install the driver, or correct or unset MLFLOW_TRACKING_URI"
         ) from error
 
 
@@ -176,4 +176,4 @@ def _refusals(uri: str) -> Iterator[None]:
             root = root.__cause__
         refusal = f"the tracking store must work, and {uri} refused ({one_line(root)}): "
         remedy = "check MLFLOW_TRACKING_URI, its server and the free disk space"
-        raise PipelineError(reach.without_password(refusal) + remedy) from error
+        raise PipelineError(connectivity.without_password(refusal) + remedy) from error

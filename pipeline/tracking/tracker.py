@@ -15,7 +15,7 @@ from mlflow.store.artifact.artifact_repository_registry import get_artifact_repo
 
 from pipeline.errors import PipelineError
 from pipeline.tracking.address import comparison_page, run_page, ui_base, ui_command, view_page
-from pipeline.tracking.found import FoundRun, found, has_artifacts, local_artifacts
+from pipeline.tracking.found_run import FoundRun, found, has_artifacts, local_artifacts
 from pipeline.tracking.processes import TAG, host, is_dead, this_process
 from pipeline.tracking.registry import Registry
 from pipeline.tracking.runs import Run

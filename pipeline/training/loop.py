@@ -116,7 +116,7 @@ def epochs(
     Args:
         stack: the networks; their recipes agree in all but activation, drop rate, output
             dropout and seed.
-        optimizer: over the stack's parameters, as `optimizer_of` makes it.
+        optimizer: over the stack's parameters, as `make_optimizer` makes it.
         training: the images trained on, also the reference set of the units' states.
         validation: what patience and the best epoch are judged by.
         so_far: each network's records, where the stack and the optimizer are those of a later
@@ -172,7 +172,7 @@ def epochs(
         yield tuple(with_mask_dead(judged, stack, training.in_order))
 
 
-def optimizer_of(stack: Stack) -> torch.optim.Optimizer:
+def make_optimizer(stack: Stack) -> torch.optim.Optimizer:
     """The optimizer that the stack's recipes name, over all its networks at once."""
     recipe = stack.recipes[0]
     rate, decay = recipe.learning_rate, recipe.weight_decay

@@ -13,7 +13,7 @@ from pipeline.records import CauseMap, EpochRecord, LayerRecord, Score, turnover
 from pipeline.records import history as histories
 from pipeline.records.metrics import metrics
 from pipeline.training.batches import Examples
-from pipeline.training.loop import epochs, optimizer_of
+from pipeline.training.loop import epochs, make_optimizer
 from pipeline.training.stack import Stack
 from why_zero.records import UnitStates, ZeroCauses
 
@@ -156,7 +156,8 @@ def test_a_history_survives_the_way_through_its_file(tmp_path: Path) -> None:
     data = Examples(images, images[:, 0].long() % 3)
     stack = Stack([recipe], inputs=6, classes=3)
     written = [
-        records[0] for records in epochs(stack, optimizer_of(stack), training=data, validation=data)
+        records[0]
+        for records in epochs(stack, make_optimizer(stack), training=data, validation=data)
     ]
     histories.save(written, tmp_path / "history.safetensors")
     read = histories.load(tmp_path / "history.safetensors")

@@ -14,7 +14,7 @@ from mlflow.entities.model_registry import ModelVersion
 
 from pipeline.cli import commands
 from pipeline.registry import gates
-from pipeline.registry.gates import Candidate, Verdict
+from pipeline.registry.gates import Candidate, GateResult
 from pipeline.registry.gates.isolation import Answers
 from pipeline.registry.model_card import model_card
 
@@ -33,9 +33,9 @@ def register(
 ) -> Register:
     """Runs the step in this process, where the model is asked as well, and gives its code."""
 
-    def waved_through(given: Answers, *, isolation: str) -> Verdict:
+    def waved_through(given: Answers, *, isolation: str) -> GateResult:
         del given
-        return Verdict(gate="loads alone", found=isolation)
+        return GateResult(gate="loads alone", found=isolation)
 
     monkeypatch.setattr(gates, "ask", lambda one, **_: asked(one))
     monkeypatch.setattr(gates, "loads_alone", waved_through)

@@ -27,7 +27,7 @@ from pipeline.tracking import (
     address,
     any_of,
     connect,
-    reach,
+    connectivity,
     source,
     tagged,
     watching_system,
@@ -133,14 +133,14 @@ def test_a_server_that_refuses_is_named_with_what_to_do(monkeypatch: pytest.Monk
 
 
 def test_a_server_that_is_silent_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reach, "ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr(connectivity, "ANSWER_SECONDS", 0.3)
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
         port = listener.getsockname()[1]
         assert "no answer" in refused(f"http://127.0.0.1:{port}", monkeypatch)
 
 
 def test_a_store_has_less_than_ten_seconds_to_answer() -> None:
-    assert reach.ANSWER_SECONDS < 10
+    assert connectivity.ANSWER_SECONDS < 10
 
 
 def test_a_database_server_that_refuses_is_not_retried(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,7 +181,7 @@ def test_a_database_that_another_process_is_writing_can_be_written(tmp_path: Pat
     uri = f"sqlite:///{tmp_path}/busy.db"
     with closing(sqlite3.connect(tmp_path / "busy.db", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        reach.check(uri)
+        connectivity.check(uri)
 
 
 def test_artifacts_that_cannot_be_written_are_refused_before_anything_starts(

@@ -18,7 +18,7 @@ from pipeline.records.history import packed
 from pipeline.training import checkpoint as checkpoints
 from pipeline.training.batches import Examples
 from pipeline.training.checkpoint import Checkpoint, Planned
-from pipeline.training.loop import epochs, optimizer_of
+from pipeline.training.loop import epochs, make_optimizer
 from pipeline.training.stack import Stack
 
 ADAM = Recipe(widths=(16, 12), batch_size=20, epochs=4, holdout=1, probe_every=2)
@@ -55,7 +55,7 @@ def begin(root: Path, recipes: list[Recipe]) -> Checkpoint:
 def train(recipes: list[Recipe], checkpoint: Checkpoint, *, stop_after: int | None = None) -> None:
     """Train from where the checkpoint is, to the end or to the end of an epoch."""
     stack = Stack(recipes, inputs=9, classes=3)
-    optimizer = optimizer_of(stack)
+    optimizer = make_optimizer(stack)
     kept: list[EpochRecord | None] = [None] * len(recipes)
     past: Histories = []
     if checkpoint.has_state:
@@ -75,7 +75,7 @@ def restored(
     recipes: list[Recipe], checkpoint: Checkpoint
 ) -> tuple[dict[str, torch.Tensor], Histories, list[EpochRecord | None]]:
     stack = Stack(recipes, inputs=9, classes=3)
-    progress = checkpoint.restore(stack, optimizer_of(stack))
+    progress = checkpoint.restore(stack, make_optimizer(stack))
     return stack.state_dict(), [list(h) for h in progress.histories], list(progress.kept)
 
 
@@ -232,7 +232,7 @@ def test_a_state_that_is_not_what_was_written_is_one_line(tmp_path: Path, harm: 
         recipe = replace(ADAM, widths=(3,))
     stack = Stack([recipe], inputs=9, classes=3)
     with pytest.raises(PipelineError, match="a checkpoint must be readable"):
-        checkpoint.restore(stack, optimizer_of(stack))
+        checkpoint.restore(stack, make_optimizer(stack))
 
 
 def test_a_checkpoint_of_version_0_2_is_read_and_gone_on_with(tmp_path: Path) -> None:

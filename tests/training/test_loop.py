@@ -17,7 +17,7 @@ from pipeline.toy import notebook
 from pipeline.training import device as devices
 from pipeline.training import masks as masks_module
 from pipeline.training.batches import Batch, Examples, batches, order
-from pipeline.training.loop import epochs, optimizer_of, updates
+from pipeline.training.loop import epochs, make_optimizer, updates
 from pipeline.training.masks import RandomMasks
 from pipeline.training.measure import ScoreSum
 from pipeline.training.stack import Stack, plain
@@ -46,7 +46,7 @@ def train(
     )
     for records in epochs(
         stack,
-        optimizer_of(stack),
+        make_optimizer(stack),
         training=training,
         validation=validation,
         cuda_graphs=cuda_graphs,
@@ -81,7 +81,7 @@ def test_the_first_update_is_the_notebook_s_number_by_number() -> None:
     batch = Batch(torch.tensor([[x]], dtype=torch.float32), torch.tensor([[target]]))
     [update] = updates(
         stack,
-        optimizer_of(stack),
+        make_optimizer(stack),
         batches=[batch],
         masks=GivenMasks(),
         is_watched=lambda _: True,
@@ -128,7 +128,7 @@ def test_training_is_what_plain_pytorch_does_with_the_same_batches_and_masks(
         rows,
         updates(
             stack,
-            optimizer_of(stack),
+            make_optimizer(stack),
             batches=batches([recipe], data, epoch=1),
             masks=masks,
             is_watched=lambda _: False,
@@ -169,7 +169,7 @@ def test_a_network_trains_alone_as_in_a_stack_of_twelve() -> None:
                 update.losses
                 for update in updates(
                     stack,
-                    optimizer_of(stack),
+                    make_optimizer(stack),
                     batches=batches(members, data, epoch=1),
                     masks=RandomMasks(members, stack.units, stream="epoch 1", device=CPU),
                     is_watched=lambda _: False,
@@ -277,7 +277,7 @@ def test_bfloat16_trains_close_to_float32_and_keeps_survivors_unbiased() -> None
     stack, data = Stack([recipe], inputs=9, classes=3), examples(20)
     [update] = updates(
         stack,
-        optimizer_of(stack),
+        make_optimizer(stack),
         batches=batches([recipe], data, epoch=1),
         masks=RandomMasks([recipe], stack.units, stream="epoch 1", device=CPU),
         is_watched=lambda _: True,
@@ -296,7 +296,9 @@ def test_the_mean_loss_is_that_of_guessing_where_a_network_knows_nothing() -> No
     zeros = {name: np.zeros_like(values) for name, values in stack.state(0).items()}
     stack.load(0, zeros)
     [born] = next(
-        epochs(stack, optimizer_of(stack), training=examples(130), validation=examples(50, seed=1))
+        epochs(
+            stack, make_optimizer(stack), training=examples(130), validation=examples(50, seed=1)
+        )
     )
     assert born.train_eval.loss == pytest.approx(math.log(3), rel=1e-6)
     # z = 0 is not z > 0: every unit is dead.
@@ -394,7 +396,7 @@ def test_a_captured_step_leaves_no_gradients_of_an_earlier_one(captures: list[ob
         all(parameter.grad is not None for parameter in stack.parameters())
         for _ in updates(
             stack,
-            optimizer_of(stack),
+            make_optimizer(stack),
             batches=batches([SMALL], examples(120), epoch=1),
             masks=masks,
             is_watched=lambda index: index % 3 == 0,
@@ -413,7 +415,9 @@ def test_gradients_from_before_an_epoch_s_birth_are_not_taken_for_its_own() -> N
     for parameter in stack.parameters():
         parameter.grad = torch.ones_like(parameter)
     [born] = next(
-        epochs(stack, optimizer_of(stack), training=examples(130), validation=examples(50, seed=1))
+        epochs(
+            stack, make_optimizer(stack), training=examples(130), validation=examples(50, seed=1)
+        )
     )
     assert born.layers[0].causes.pairs == 70 * 16
 

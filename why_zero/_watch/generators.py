@@ -17,7 +17,7 @@ def state_of(device: torch.device) -> Tensor:
     return state
 
 
-def put_back(device: torch.device, state: Tensor) -> None:
+def restore_state(device: torch.device, state: Tensor) -> None:
     """Set the device's default generator to a state that `state_of` gave."""
     if device.type == "cpu":
         torch.set_rng_state(state)
@@ -46,4 +46,4 @@ def preserved(devices: set[torch.device]) -> Iterator[None]:
         np.random.set_state(legacy)  # noqa: NPY002
         random.setstate(python)
         for device, state in states.items():
-            put_back(device, state)
+            restore_state(device, state)

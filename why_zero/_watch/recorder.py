@@ -24,7 +24,7 @@ from why_zero._watch.calls import (
     blind_spot,
     dropout_of,
 )
-from why_zero._watch.generators import put_back, state_of
+from why_zero._watch.generators import restore_state, state_of
 from why_zero._watch.isolation import refuse_compiling, uncompiled, unseen
 from why_zero._watch.layer_counts import LayerCounts
 from why_zero._watch.lineage import Place
@@ -234,7 +234,7 @@ def _mask(dropout: DropoutCall, again: Callable[[Tensor], Tensor]) -> Tensor:
     try:
         keep: Tensor = again(ones) != 0
     finally:
-        put_back(device, state)
+        restore_state(device, state)
     return keep
 
 

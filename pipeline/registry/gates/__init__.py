@@ -7,34 +7,34 @@ from collections.abc import Iterator
 
 from pipeline.registry.gates.agreement import answers_twice_alike, same_accuracy, same_logits
 from pipeline.registry.gates.candidate import Candidate, load_candidate
+from pipeline.registry.gates.incumbent import Incumbent, find_incumbent, not_worse
 from pipeline.registry.gates.isolation import Isolation, ask, loads_alone
+from pipeline.registry.gates.result import GateError, GateResult
 from pipeline.registry.gates.signature import signature_holds
-from pipeline.registry.gates.standing import Holder, holder_of, not_worse
-from pipeline.registry.gates.verdict import GateError, Verdict
 from pipeline.registry.selection import Selection
 
 __all__ = [
     "Candidate",
     "GateError",
-    "Holder",
+    "GateResult",
+    "Incumbent",
     "Isolation",
-    "Verdict",
-    "holder_of",
+    "find_incumbent",
     "load_candidate",
-    "pass_all",
+    "run_gates",
 ]
 
 
-def pass_all(
+def run_gates(
     candidate: Candidate,
     selection: Selection,
     *,
-    holder: Holder | None,
+    holder: Incumbent | None,
     margin: float,
     is_forced: bool,
     isolation: Isolation,
     uri: str,
-) -> Iterator[Verdict]:
+) -> Iterator[GateResult]:
     """The verdict of each gate in turn, from whether the model loads to whether it is wanted.
 
     Args:

@@ -10,13 +10,13 @@ from torch import nn
 
 from pipeline.registry.gates.candidate import Candidate
 from pipeline.registry.gates.isolation import BATCHES, TOLERANCE, Answers, answer, gap
-from pipeline.registry.gates.verdict import GateError, Verdict, gap_in_words
+from pipeline.registry.gates.result import GateError, GateResult, gap_in_words
 
 _SAME_LOGITS = "same logits"
 _TRAIN_AGAIN = "train the network again with force=true"
 
 
-def answers_twice_alike(candidate: Candidate, answers: Answers) -> Verdict:
+def answers_twice_alike(candidate: Candidate, answers: Answers) -> GateResult:
     """Two calls with the same images gave the very same bits: no dropout is left in the graph.
 
     Raises:
@@ -34,10 +34,10 @@ def answers_twice_alike(candidate: Candidate, answers: Answers) -> Verdict:
             found=f"{100 * share:.1f} % of the logits of {count:,} images different",
             remedy=f"the graph was exported in training mode; {_TRAIN_AGAIN}",
         )
-    return Verdict(gate=gate, found=f"two calls with {count:,} images: identical")
+    return GateResult(gate=gate, found=f"two calls with {count:,} images: identical")
 
 
-def same_logits(candidate: Candidate, answers: Answers) -> Verdict:
+def same_logits(candidate: Candidate, answers: Answers) -> GateResult:
     """The graph and the network rebuilt from the state dict agree within `TOLERANCE`.
 
     Raises:
@@ -57,10 +57,10 @@ def same_logits(candidate: Candidate, answers: Answers) -> Verdict:
         largest = max(largest, apart)
     sizes = ", ".join(f"{count:,}" for count in BATCHES)
     found = f"graph and state dict in batches of {sizes}: {gap_in_words(largest)}"
-    return Verdict(gate=_SAME_LOGITS, found=found)
+    return GateResult(gate=_SAME_LOGITS, found=found)
 
 
-def same_accuracy(candidate: Candidate, answers: Answers) -> Verdict:
+def same_accuracy(candidate: Candidate, answers: Answers) -> GateResult:
     """The graph's accuracy on the test set is the one that the run has logged.
 
     Raises:
@@ -79,7 +79,7 @@ def same_accuracy(candidate: Candidate, answers: Answers) -> Verdict:
             remedy=f"model or metric was changed after the training; {_TRAIN_AGAIN}",
         )
     found = f"{right:,} of {total:,} test images right, test/accuracy {logged:.6g}"
-    return Verdict(gate=gate, found=found)
+    return GateResult(gate=gate, found=found)
 
 
 @torch.no_grad()

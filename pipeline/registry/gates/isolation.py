@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.registry.gates.candidate import Candidate
-from pipeline.registry.gates.verdict import GateError, Verdict, gap_in_words
+from pipeline.registry.gates.result import GateError, GateResult, gap_in_words
 from pipeline.tracking import ISOLATED_LOAD, requirements_of
 
 Isolation = Literal["process", "env"]
@@ -101,7 +101,7 @@ def answer(given: Answers, flavour: str, batch: str) -> NDArray[Any] | tuple[str
     return tuple(found.tolist()) if found.dtype.kind == "U" else ("failed", "no logits")
 
 
-def loads_alone(given: Answers, *, isolation: Isolation) -> Verdict:
+def loads_alone(given: Answers, *, isolation: Isolation) -> GateResult:
     """The model has loaded where it was asked, and its two flavours answer alike.
 
     Raises:
@@ -124,7 +124,7 @@ def loads_alone(given: Answers, *, isolation: Isolation) -> Verdict:
         )
     where = "an environment of its own" if isolation == "env" else "a fresh process"
     found = f"in {where} without this package; its two flavours: {gap_in_words(apart)}"
-    return Verdict(gate=GATE, found=found)
+    return GateResult(gate=GATE, found=found)
 
 
 def gap(logits: NDArray[Any], others: NDArray[Any]) -> float:

@@ -8,14 +8,14 @@ from numpy.typing import NDArray
 from pipeline.registry.gates.agreement import logits
 from pipeline.registry.gates.candidate import Candidate
 from pipeline.registry.gates.isolation import TOLERANCE, Answers, answer, gap, wrong_images
-from pipeline.registry.gates.verdict import GateError, Verdict, gap_in_words
+from pipeline.registry.gates.result import GateError, GateResult, gap_in_words
 from pipeline.tracking import signature_of
 
 GATE = "signature holds"
 _LOG_AGAIN = "train the network again with force=true, which logs its model anew"
 
 
-def signature_holds(candidate: Candidate, answers: Answers) -> Verdict:
+def signature_holds(candidate: Candidate, answers: Answers) -> GateResult:
     """The model took and reproduced its example, and refused what its signature excludes.
 
     Raises:
@@ -54,7 +54,7 @@ def signature_holds(candidate: Candidate, answers: Answers) -> Verdict:
         f"takes {_words(inputs)}, gives {_words(outputs)}, refuses other shapes; "
         f"the example's answer and the network's: {gap_in_words(apart)}"
     )
-    return Verdict(gate=GATE, found=words)
+    return GateResult(gate=GATE, found=words)
 
 
 def _answer(answers: Answers, batch: str, shape: tuple[int, ...]) -> NDArray[Any] | None:

@@ -19,7 +19,7 @@ _MOST = 2**53
 _LENGTHS = {"parameter": 6000, "tag": 8000, "experiment": 20_000, "text": 5000, "dataset": 60_000}
 
 
-def check_meaning(contents: Contents, summary: Summary) -> None:
+def check_semantics(contents: Contents, summary: Summary) -> None:
     """Return if a store can take all of this, and the records agree.
 
     Raises:

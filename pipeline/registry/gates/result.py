@@ -6,7 +6,7 @@ from pipeline.errors import PipelineError
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verdict:
+class GateResult:
     """A gate that let the model through.
 
     Attributes:

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline.registry.gates import GateError, Holder
-from pipeline.registry.gates.standing import not_worse
+from pipeline.registry.gates import GateError, Incumbent
+from pipeline.registry.gates.incumbent import not_worse
 from pipeline.registry.selection import Selection
 from pipeline.tracking import FoundRun, Version
 
@@ -33,11 +33,11 @@ def selected(value: float, metric: str = "val/accuracy") -> Selection:
     return Selection(run=RUN, metric=metric, value=value, compared=1, tied=())
 
 
-def holder(value: float) -> Holder:
-    return Holder(version=VERSION, alias="champion", run=RUN, value=value)
+def holder(value: float) -> Incumbent:
+    return Incumbent(version=VERSION, alias="champion", run=RUN, value=value)
 
 
-def passes(selection: Selection, present: Holder | None, margin: float = 0.002) -> bool:
+def passes(selection: Selection, present: Incumbent | None, margin: float = 0.002) -> bool:
     try:
         return not not_worse(selection, present, margin=margin, is_forced=False).is_forced
     except GateError:
@@ -106,7 +106,7 @@ def test_force_is_not_mentioned_where_it_was_not_needed() -> None:
     ],
 )
 def test_numbers_that_cannot_be_compared_need_force_however_good(
-    present: Holder, words: str
+    present: Incumbent, words: str
 ) -> None:
     with pytest.raises(GateError) as caught:
         not_worse(selected(0.99), present, margin=1.0, is_forced=False)

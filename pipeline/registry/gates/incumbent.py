@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from pipeline.registry.gates.verdict import GateError, Verdict
+from pipeline.registry.gates.result import GateError, GateResult
 from pipeline.registry.selection import Selection, is_higher_better, value_of
 from pipeline.tracking import FoundRun, Tracker, Version
 
@@ -15,7 +15,7 @@ _VALIDATED_ON = ("dataset_digest", "holdout")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Holder:
+class Incumbent:
     """The version that an alias points to now.
 
     Attributes:
@@ -31,7 +31,7 @@ class Holder:
     value: float
 
 
-def holder_of(name: str, alias: str, metric: str, *, tracker: Tracker) -> Holder | None:
+def find_incumbent(name: str, alias: str, metric: str, *, tracker: Tracker) -> Incumbent | None:
     """The present holder of an alias, with its metric; None where nobody holds it.
 
     Args:
@@ -45,12 +45,12 @@ def holder_of(name: str, alias: str, metric: str, *, tracker: Tracker) -> Holder
         return None
     run = tracker.run_or_none(version.run_id)
     value = value_of(run, metric, tracker) if run else math.nan
-    return Holder(version=version, alias=alias, run=run, value=value)
+    return Incumbent(version=version, alias=alias, run=run, value=value)
 
 
 def not_worse(
-    selection: Selection, holder: Holder | None, *, margin: float, is_forced: bool
-) -> Verdict:
+    selection: Selection, holder: Incumbent | None, *, margin: float, is_forced: bool
+) -> GateResult:
     """The network is not worse than the alias's present holder by more than the margin.
 
     Args:
@@ -64,12 +64,12 @@ def not_worse(
     """
     metric, value = selection.metric, selection.value
     if holder is None:
-        return Verdict(gate=GATE, found=f"nobody holds the alias yet; {metric} {value:.6g}")
+        return GateResult(gate=GATE, found=f"nobody holds the alias yet; {metric} {value:.6g}")
     who = f"version {holder.version.version}, the present {holder.alias}"
     gap = holder.value - value if is_higher_better(metric) else value - holder.value
     obstacle = _obstacle(selection, holder)
     if obstacle is None and gap <= margin + _ROUNDING:
-        return Verdict(
+        return GateResult(
             gate=GATE, found=f"{metric} {value:.6g}, against {holder.value:.6g} of {who}"
         )
     if obstacle is None:
@@ -78,13 +78,13 @@ def not_worse(
     else:
         rule, found = f"{metric} must be comparable with that of {who}", obstacle
     if is_forced:
-        return Verdict(gate=GATE, found=f"forced: {rule}, got {found}", is_forced=True)
+        return GateResult(gate=GATE, found=f"forced: {rule}, got {found}", is_forced=True)
     raise GateError(
         GATE, rule=rule, found=found, remedy="register a better network, or give force=true"
     )
 
 
-def _obstacle(selection: Selection, holder: Holder) -> str | None:
+def _obstacle(selection: Selection, holder: Incumbent) -> str | None:
     """Why the two numbers cannot be compared; None where they can."""
     if holder.run is None:
         return f"no run {holder.version.run_id or 'at all'} in this store"
