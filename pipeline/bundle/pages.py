@@ -55,8 +55,9 @@ ONNX (opset {summary.onnx.opset}) and PyTorch were compared on {summary.onnx.ima
     pip install numpy onnxruntime && python {layout.PREDICT} digits.npy
     python -m pipeline import --bundle . --to sqlite:///mlflow.db
 
-The digests tell damage, not who made the bundle. `{layout.PREDICT}` is a program: run it only if
-you trust where you have the bundle from. Import does not run it.
+The digests tell damage, not who made the bundle. `{layout.PREDICT}`, pt2 and ONNX are programs:
+open them only if you trust where the bundle comes from. Import opens none of them: it rebuilds the
+network from its weights and the run's parameters, as export did.
 
 - data: {summary.dataset}, digest {summary.dataset_digest}
 - run: {summary.run}, in the experiment {summary.experiment}
