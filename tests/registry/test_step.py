@@ -143,7 +143,7 @@ def test_the_model_card_says_what_a_stranger_must_know(
     ]
     accuracy = client.get_run(good_id).data.metrics["test/accuracy"]
     right = round(60 * accuracy)
-    assert f"**{100 * accuracy:.2f} %** right ({right} of 60)" in card
+    assert f"**{100 * accuracy:.2f}\u00a0%** right ({right} of 60)" in card
     for words in ("30-8-3", "(a, b, c)", "p = 0.2 on hidden layers", "Wilson", "seed 0", good_id):
         assert words in card, words
     assert "Licence: not known" in card
