@@ -2,15 +2,32 @@
 
 import json
 import math
-import re
-import types
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from functools import cache
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any
 
-_SURROGATE = re.compile("[\ud800-\udfff]")
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, TypeAdapter, ValidationError
+
 _NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+
+
+def _without_nul(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("invalid characters")
+    return text
+
+
+def _number(value: object) -> object:
+    return _NOT_FINITE.get(value, value) if isinstance(value, str) else value
+
+
+# What every record is, and what its texts and numbers are: see `encode`.
+STRICT = ConfigDict(extra="forbid")
+Text = Annotated[str, AfterValidator(_without_nul)]
+Number = Annotated[float, BeforeValidator(_number)]
+
+_adapter = cache(TypeAdapter)
 
 
 def encode(value: object) -> str:
@@ -32,7 +49,13 @@ def decode(kind: Any, text: str | bytes) -> Any:  # noqa: ANN401 - a type in, a 
     Raises:
         ValueError: the text is no JSON, names a key twice, or is not of this kind.
     """
-    return _typed(kind, strict_json(text), "it")
+    strict_json(text)  # pydantic's own reader takes NaN, and a key that is given twice
+    try:
+        return _adapter(kind).validate_json(text, strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "it"
+        raise ValueError(f"{where}: {first['msg']}") from None
 
 
 def strict_json(text: str | bytes) -> Any:  # noqa: ANN401 - JSON is anything
@@ -67,52 +90,4 @@ def _plain(value: object) -> object:
         return [_plain(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
-    return value
-
-
-@cache
-def _hints(kind: type) -> dict[str, Any]:
-    return get_type_hints(kind)
-
-
-def _typed(kind: Any, value: Any, where: str) -> Any:  # noqa: ANN401 - types are values here
-    """The value as this kind, which may be a record, a mapping, a tuple or a plain type."""
-    origin, inner = get_origin(kind), get_args(kind)
-    if origin in (Union, types.UnionType):
-        [some] = [each for each in inner if each is not types.NoneType]
-        return None if value is None else _typed(some, value, where)
-    if is_dataclass(kind):
-        return _record(kind, value, where)
-    if origin is Mapping:
-        if not isinstance(value, dict):
-            raise ValueError(f"{where}, which is not a mapping")
-        return {
-            _scalar(str, key, where): _typed(inner[1], item, where) for key, item in value.items()
-        }
-    if origin is tuple:
-        if not isinstance(value, list):
-            raise ValueError(f"{where}, which is not a list")
-        kinds = inner[:1] * len(value) if inner[-1] is Ellipsis else inner
-        if len(value) != len(kinds):
-            raise ValueError(f"{where}, which is not a list of {len(kinds)}")
-        return tuple(_typed(*pair, where) for pair in zip(kinds, value, strict=True))
-    return _scalar(kind, value, where)
-
-
-def _record(kind: Any, value: Any, where: str) -> Any:  # noqa: ANN401
-    hints = _hints(kind)
-    if not isinstance(value, dict) or value.keys() != hints.keys():
-        raise ValueError(f"{where} without exactly the keys {', '.join(sorted(hints))}")
-    return kind(**{name: _typed(hint, value[name], name) for name, hint in hints.items()})
-
-
-def _scalar(kind: type, value: Any, where: str) -> Any:  # noqa: ANN401
-    if kind is float and isinstance(value, str) and value in _NOT_FINITE:
-        return _NOT_FINITE[value]
-    if kind is float and type(value) is int and abs(value) < 2**53:
-        return float(value)
-    if type(value) is not kind:
-        raise ValueError(f"{where}, which is not of type {kind.__name__}")
-    if isinstance(value, str) and ("\0" in value or _SURROGATE.search(value)):
-        raise ValueError(f"{where} with invalid characters")
     return value

@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-Points = tuple[tuple[int, int, float], ...]
+from pipeline.bundle.codec import STRICT, Number, Text
+
+Points = tuple[tuple[int, int, Number], ...]
 
 # The tag of a run or a logged model that an import made: the id of the first one of its line.
 ORIGIN = "imported_from"
@@ -19,9 +21,11 @@ class ExperimentRecord:
         tags: its tags, saved views among them.
     """
 
-    id: str
-    name: str
-    tags: Mapping[str, str]
+    __pydantic_config__ = STRICT
+
+    id: Text
+    name: Text
+    tags: Mapping[Text, Text]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,13 +42,15 @@ class DatasetRecord:
         tags: what the run has used it for.
     """
 
-    name: str
-    digest: str
-    source_type: str
-    source: str
-    schema: str | None
-    profile: str | None
-    tags: Mapping[str, str]
+    __pydantic_config__ = STRICT
+
+    name: Text
+    digest: Text
+    source_type: Text
+    source: Text
+    schema: Text | None
+    profile: Text | None
+    tags: Mapping[Text, Text]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,13 +68,15 @@ class RunRecord:
         datasets: what it has read.
     """
 
-    id: str
-    name: str
-    status: str
+    __pydantic_config__ = STRICT
+
+    id: Text
+    name: Text
+    status: Text
     start_ms: int
     end_ms: int | None
-    parameters: Mapping[str, str]
-    tags: Mapping[str, str]
+    parameters: Mapping[Text, Text]
+    tags: Mapping[Text, Text]
     datasets: tuple[DatasetRecord, ...]
 
 
@@ -86,13 +94,15 @@ class ModelRecord:
         metrics: the points (step, milliseconds since 1970, value) of the run's that are its own.
     """
 
-    id: str
-    name: str
-    type: str | None
+    __pydantic_config__ = STRICT
+
+    id: Text
+    name: Text
+    type: Text | None
     step: int
-    parameters: Mapping[str, str]
-    tags: Mapping[str, str]
-    metrics: Mapping[str, Points]
+    parameters: Mapping[Text, Text]
+    tags: Mapping[Text, Text]
+    metrics: Mapping[Text, Points]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,13 +119,15 @@ class VersionRecord:
         model_tags: of the registered model.
     """
 
-    name: str
+    __pydantic_config__ = STRICT
+
+    name: Text
     version: int
-    description: str
-    tags: Mapping[str, str]
-    aliases: tuple[str, ...]
-    model_description: str
-    model_tags: Mapping[str, str]
+    description: Text
+    tags: Mapping[Text, Text]
+    aliases: tuple[Text, ...]
+    model_description: Text
+    model_tags: Mapping[Text, Text]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,9 +142,11 @@ class Contents:
         version: that it is registered as.
     """
 
+    __pydantic_config__ = STRICT
+
     experiment: ExperimentRecord
     run: RunRecord
-    metrics: Mapping[str, Points]
+    metrics: Mapping[Text, Points]
     model: ModelRecord
     version: VersionRecord
 
@@ -148,10 +162,12 @@ class OnnxRecord:
         largest_difference: of any logit, absolute, rounded up to two digits.
     """
 
+    __pydantic_config__ = STRICT
+
     opset: int
     images: int
-    compared_on: str
-    largest_difference: float
+    compared_on: Text
+    largest_difference: Number
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,20 +194,22 @@ class Summary:
         left_out: artifacts of the run that are of a kind no bundle takes.
     """
 
+    __pydantic_config__ = STRICT
+
     format: int
-    made_by: str
-    model: str
-    experiment: str
-    run: str
-    run_name: str
-    dataset: str
-    dataset_digest: str
-    commit: str | None
+    made_by: Text
+    model: Text
+    experiment: Text
+    run: Text
+    run_name: Text
+    dataset: Text
+    dataset_digest: Text
+    commit: Text | None
     is_dirty: bool
-    python: str
-    requirements: tuple[str, ...]
+    python: Text
+    requirements: tuple[Text, ...]
     input_shape: tuple[int, ...]
     output_shape: tuple[int, ...]
-    classes: tuple[str, ...]
+    classes: tuple[Text, ...]
     onnx: OnnxRecord
-    left_out: tuple[str, ...]
+    left_out: tuple[Text, ...]

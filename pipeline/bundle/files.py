@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.bundle import layout
-from pipeline.bundle.codec import decode, encode
+from pipeline.bundle.codec import Text, decode, encode
 from pipeline.bundle.contents import (
     Contents,
     ExperimentRecord,
@@ -64,7 +64,7 @@ def read_contents(folder: Path) -> Contents:
     return Contents(
         experiment=_read(ExperimentRecord, folder, layout.EXPERIMENT),
         run=_read(RunRecord, folder, layout.RUN),
-        metrics=_read(Mapping[str, Points], folder, layout.METRICS),
+        metrics=_read(Mapping[Text, Points], folder, layout.METRICS),
         model=_read(ModelRecord, folder, layout.MODEL),
         version=_read(VersionRecord, folder, layout.VERSION),
     )

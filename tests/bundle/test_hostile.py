@@ -144,8 +144,12 @@ CASES: dict[str, tuple[Spoil, str, str]] = {
     "a number as text": (
         changed("run.json", lambda run: run.update(start_ms="0")), "run.json", "start_ms",
     ),
-    "a key too many": (changed("run.json", lambda r: r.update(evil=1)), "run.json", "keys"),
-    "a key too few": (changed("run.json", lambda r: r.pop("tags")), "run.json", "keys"),
+    "a key too many": (
+        changed("run.json", lambda r: r.update(evil=1)), "run.json", "evil: Unexpected",
+    ),
+    "a key too few": (
+        changed("run.json", lambda r: r.pop("tags")), "run.json", "tags: Field required",
+    ),
     "a key twice": (
         replaced("run.json", '"status"', '"status": "FAILED", "status"'), "run.json", "twice",
     ),
@@ -153,7 +157,7 @@ CASES: dict[str, tuple[Spoil, str, str]] = {
         replaced("metrics.json", '"NaN"', "NaN"), "metrics.json", "NaN",
     ),
     "a letter that is none": (
-        changed("run.json", lambda run: run["tags"].update(a="\ud800")), "run.json", "characters",
+        changed("run.json", lambda run: run["tags"].update(a="\ud800")), "run.json", "Invalid JSON",
     ),
     "a text that ends early": (
         changed("run.json", lambda run: run.update(name="a\0b")), "run.json", "characters",

@@ -59,7 +59,7 @@ JSON = st.recursive(
 @settings(deadline=None)
 @given(JSON)
 def test_json_of_any_other_shape_is_refused_by_the_reader_itself(value: object) -> None:
-    with pytest.raises(ValueError, match="keys"):
+    with pytest.raises(ValueError, match=r"^[a-z_]+: "):
         decode(RunRecord, json.dumps(value))
 
 
