@@ -1,7 +1,7 @@
 # `make check` runs what CI runs, with the python that is on the path.
 PYTHON ?= python
 
-.PHONY: check quick lint types layers docs test project
+.PHONY: check lint types layers docs test project
 
 check: lint types layers docs test
 
