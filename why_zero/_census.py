@@ -1,7 +1,7 @@
-"""What every ReLU unit of a module does over a reference set, in evaluation mode."""
+"""What every unit of a module does over a reference set, in evaluation mode."""
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,10 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from why_zero._watch.generators import preserved
-from why_zero._watch.isolation import refuse_compiled
-from why_zero._watch.layer_counts import Names, by_unit
+from why_zero._watch.isolation import is_foreign
+from why_zero._watch.layer_counts import Key, Names
+from why_zero._watch.module_calls import listening
 from why_zero._watch.pass_counts import PassCounts
-from why_zero._watch.recorder import Hidden, Recorder, watched_modules
+from why_zero._watch.recorder import Hidden, Recorder, tensors_of
 from why_zero.errors import WhyZeroError
 from why_zero.identities import check_dead
 from why_zero.records import UnitStates
@@ -22,9 +23,14 @@ _Run = Callable[[nn.Module, Any], object]
 
 
 def census(
-    module: nn.Module, batches: Iterable[Any], *, run: _Run | None = None
+    module: nn.Module,
+    batches: Iterable[Any],
+    *,
+    run: _Run | None = None,
+    near_zero: float = 1e-3,
+    unit_axis: int | Mapping[str, int] | None = None,
 ) -> dict[str, UnitStates]:
-    """The states of every ReLU layer's units over a reference set, by name, in order of call.
+    """The states of every layer's units over a reference set, by name, in order of call.
 
     The passes are made in evaluation mode; they leave training flags, gradients and generators as
     they were. `samples` of the result are the pairs of a unit: of a convolution, samples times
@@ -38,90 +44,144 @@ def census(
             module's device.
         run: how the module is called on a batch, where `module(inputs)` is not it; it gives
             what the network puts out (tensors, in tuples, lists or dictionaries).
+        near_zero: a unit without a ReLU (GELU, SiLU, a dropout alone) fires where |h| is larger.
+        unit_axis: the axis that numbers the units, as for `ZeroProbe`.
 
     Raises:
-        WhyZeroError: no batch, no ReLU or no output that can be differentiated, a part that is
-            compiled or scripted, something was dropped although this is evaluation mode, or
-            values that are not finite.
+        WhyZeroError: no batch, no sample, no activation or no output that can be differentiated,
+            a part that is compiled or scripted, something was dropped although this is evaluation
+            mode, a layer with more units in one batch than in another, or values that are not
+            finite.
         BrokenIdentity: a unit counted as dead gets a gradient.
     """
-    return named_census(module, batches, names=Names(), run=run)
+    names = Names([path for path, _ in module.named_modules()])
+    return named_census(
+        module, batches, names=names, run=run, near_zero=near_zero, unit_axis=unit_axis
+    )
 
 
 def named_census(
-    module: nn.Module, batches: Iterable[Any], *, names: Names, run: _Run | None
+    module: nn.Module,
+    batches: Iterable[Any],
+    *,
+    names: Names,
+    run: _Run | None,
+    near_zero: float,
+    unit_axis: int | Mapping[str, int] | None,
 ) -> dict[str, UnitStates]:
     """As `census`, with layers named as they were in earlier passes."""
-    refuse_compiled(module)
-    sums: dict[str, _Sum] = {}
+    for path, part in module.named_modules():
+        if is_foreign(part):
+            raise WhyZeroError(
+                "module must be plain Python, got a compiled or scripted one "
+                f"({path or type(part).__name__}): take the census of the module from before "
+                "torch.compile or torch.jit"
+            )
+    sums: dict[Key, _Sum] = {}
     devices = {tensor.device for tensor in module.parameters()}
     with preserved(devices), _evaluating(module):
         for batch in batches:
-            _count(module, batch, names=names, run=run, sums=sums)
+            counts = PassCounts(names, unit_axis=unit_axis)
+            recorder = Recorder(module, counts, guard=_unguarded, near_zero=near_zero)
+            _count(module, batch, recorder, run=run, sums=sums)
     if not sums:
         raise WhyZeroError(
-            "a census must see batches and layers with ReLU, got none: give the images "
-            "trained on, and a module that calls relu"
+            "a census must see batches and layers with an activation, got none: give the images "
+            "trained on, and a module that calls relu or another activation"
         )
+    if not all(total.pairs for total in sums.values()):
+        raise WhyZeroError(
+            "a census must see samples, got none: with no sample every unit would look dead"
+        )
+    for key in sums:
+        names.add(key)
     if run is None:
-        for name, total in sums.items():
-            check_dead(name, (torch.from_numpy(total.fired) == 0)[None], total.row_gradients[None])
-    return {name: total.states() for name, total in sums.items()}
+        for key, total in sums.items():
+            is_dead = (torch.from_numpy(total.fired) == 0) & total.has_relu
+            check_dead(names.of(key), is_dead[None], total.row_gradients[None])
+    return {names.of(key): total.states() for key, total in sums.items()}
+
+
+def _unguarded(_: str, part: Callable[[], Any]) -> Any:  # noqa: ANN401
+    return part()
 
 
 def _count(
     module: nn.Module,
     batch: Any,  # noqa: ANN401
+    recorder: Recorder,
     *,
-    names: Names,
     run: _Run | None,
-    sums: dict[str, "_Sum"],
+    sums: dict[Key, "_Sum"],
 ) -> None:
-    """Add one batch: forward, and back to every ReLU."""
-    pass_counts = PassCounts(names)
-    recorder = Recorder(module, pass_counts, is_census=True)
-    with recorder, watched_modules(recorder):
+    """Add one batch: forward, and back to every layer."""
+    counts = recorder.pass_counts
+    with listening(recorder.calling), recorder:
         output = run(module, batch) if run else module(_inputs(batch, module))
-    if not pass_counts.is_finite:
+    broken = list(counts.settle())
+    if not counts.is_finite:
         raise WhyZeroError(
             "a census must see finite values, got NaN or infinity: count an earlier state"
         )
-    lineage = pass_counts.lineage
-    rows = {id(hidden): lineage.rows(hidden.module) for hidden in recorder.hidden}
-    ends = [hidden.h for hidden in recorder.hidden if hidden.h.requires_grad]
+    for _, error in broken:
+        raise error
+    outputs = [
+        hidden
+        for hidden in recorder.hidden
+        if any(hidden.layer is layer for layer in counts.layers)
+    ]
+    rows = {id(hidden): recorder.rows(hidden.layer.units.module) for hidden in outputs}
+    ends = [hidden.h for hidden in outputs if hidden.h.requires_grad]
     parameters = itertools.chain.from_iterable(rows.values())
     gradients = _gradients(output, [*ends, *parameters]) if ends else {}
-    for hidden in recorder.hidden:
-        units = hidden.layer.counts.shape[1]
-        total = sums.setdefault(names.of(hidden.layer.key), _Sum(units))
+    for hidden in outputs:
+        total = sums.setdefault(hidden.layer.key, _Sum(hidden, near_zero=recorder.near_zero))
         total.add(hidden, gradients.get(id(hidden.h)))
         for parameter in rows[id(hidden)]:
             if (gradient := gradients.get(id(parameter))) is not None:
-                norms = gradient.detach().reshape(units, -1).abs().amax(1)
-                total.row_gradients += norms.double().cpu()
+                norms = (
+                    gradient.detach().flatten(1).abs().amax(1)
+                    if gradient.dim() > 1
+                    else gradient.abs()
+                )
+                total.row_gradients += norms.double().cpu()[hidden.layer.units.numbers]
 
 
 class _Sum:
     """Running sums of one layer."""
 
-    def __init__(self, units: int) -> None:
+    def __init__(self, first: Hidden, *, near_zero: float) -> None:
+        self.layer = first.layer
+        self.has_relu = first.layer.has_relu
+        units = len(self.layer.units.numbers)
         self.pairs = 0
         self.fired = np.zeros(units, np.int64)
         self.reached = np.zeros(units, np.int64)
         self.magnitude = np.zeros(units, np.float64)
         self.row_gradients = torch.zeros(units, dtype=torch.float64)
+        self._near_zero = near_zero
 
     def add(self, hidden: Hidden, gradient: Tensor | None) -> None:
-        """Add a batch; a ReLU in front of which nothing can learn is reached by definition."""
-        self.pairs += hidden.layer.pairs
-        fired = hidden.layer.counts[0].cpu().numpy()
+        """Add a batch; a layer in front of which nothing can learn is reached by definition.
+
+        Raises:
+            WhyZeroError: the layer has another number of units than before.
+        """
+        units = hidden.layer.units
+        if len(units.numbers) != len(self.fired):
+            raise WhyZeroError(
+                f"a layer must keep its units from batch to batch, got {len(units.numbers)} after "
+                f"{len(self.fired)} in {hidden.layer.key.call}: give batches of one length, or "
+                "say which axis numbers the units with unit_axis="
+            )
+        self.pairs += hidden.h.numel() // max(1, len(self.fired))
+        fired = units.sums(hidden.is_open).cpu().numpy()
         self.fired += fired
-        self.magnitude += hidden.magnitude.cpu().numpy()
+        self.magnitude += units.sums(hidden.size.double()).cpu().numpy()
         if not hidden.h.requires_grad:
             self.reached += fired
         elif gradient is not None:
-            is_reached = hidden.is_open & (gradient != 0)
-            self.reached += by_unit(is_reached, hidden.layer.axis).cpu().numpy()
+            self.reached += units.sums(hidden.is_open & (gradient != 0)).cpu().numpy()
 
     def states(self) -> UnitStates:
         """The sums as a record."""
@@ -130,6 +190,10 @@ class _Sum:
             fired=self.fired,
             reached=self.reached,
             magnitude=self.magnitude / max(self.pairs, 1),
+            activation=self.layer.activation,
+            near_zero=0.0 if self.has_relu else self._near_zero,
+            source=self.layer.key.source,
+            unit_ids=self.layer.units.numbers.numpy(),
         )
 
 
@@ -168,7 +232,7 @@ def _inputs(batch: Any, module: nn.Module) -> Tensor:  # noqa: ANN401
 def _gradients(output: object, ends: list[Tensor]) -> dict[int, Tensor | None]:
     """The gradient of a fixed mixture of the outputs, by the id of what it is for."""
     total: Tensor | None = None
-    for tensor in _tensors(output):
+    for tensor in filter(_has_gradient, tensors_of(output)):
         # Irregular weights, so that no output cancels another; nothing is drawn for them.
         weights = torch.arange(1, tensor.numel() + 1, device=tensor.device).cos()
         part = (tensor.flatten().float() * weights).sum()
@@ -178,17 +242,15 @@ def _gradients(output: object, ends: list[Tensor]) -> dict[int, Tensor | None]:
             "a census must see an output that can be differentiated, to tell which units a "
             "gradient reaches, got none: return the logits with run=lambda module, batch: …"
         )
-    found = torch.autograd.grad(total, ends, allow_unused=True)
+    try:
+        found = torch.autograd.grad(total, ends, allow_unused=True)
+    except RuntimeError as error:
+        raise WhyZeroError(
+            "a census must be able to differentiate what the module does in evaluation mode, got: "
+            f"{' '.join(str(error).split())[:200]}"
+        ) from error
     return {id(end): gradient for end, gradient in zip(ends, found, strict=True)}
 
 
-def _tensors(output: object) -> Iterator[Tensor]:
-    if isinstance(output, Tensor):
-        if output.requires_grad:
-            yield output
-    elif isinstance(output, dict):
-        for value in output.values():
-            yield from _tensors(value)
-    elif isinstance(output, tuple | list):
-        for value in output:
-            yield from _tensors(value)
+def _has_gradient(tensor: Tensor) -> bool:
+    return tensor.requires_grad

@@ -66,6 +66,20 @@ def check_survivors(
     _check_close(layer, 4, y, _dropped(h, keep, scale))
 
 
+def survivors_that_differ(
+    h: Float[Tensor, "*shape"],
+    y: Float[Tensor, "*shape"],
+    *,
+    keep: Bool[Tensor, "*shape"],
+    scale: Float[Tensor, "..."] | float,
+) -> Int[Tensor, ""]:
+    """How many values break identity 4, or 7 with gradients for values: a count on their device.
+
+    Arguments as for `check_survivors`.
+    """
+    return _differs(y, _dropped(h, keep, scale)).sum()
+
+
 def check_gradients(
     layer: str,
     h_gradient: Float[Tensor, "*shape"],
@@ -270,12 +284,7 @@ def _check_close(layer: str, identity: int, observed: Tensor, expected: Tensor) 
     """Equal to rounding wherever a finite value is expected."""
     if torch.equal(observed, expected):
         return
-    coarser = max((observed.dtype, expected.dtype), key=lambda dtype: torch.finfo(dtype).eps)
-    limits = torch.finfo(coarser)
-    expected = expected.to(torch.promote_types(expected.dtype, observed.dtype))
-    tolerance = expected.abs().mul_(_ROUNDINGS * limits.eps).add_(limits.tiny)
-    # A NaN observed is no nearer than anything else, so the comparison is the negated one.
-    differs = ~((observed - expected).abs() <= tolerance) & expected.isfinite()
+    differs = _differs(observed, expected)
     if bool(differs.any()):
         raise BrokenIdentity(
             layer,
@@ -283,3 +292,13 @@ def _check_close(layer: str, identity: int, observed: Tensor, expected: Tensor) 
             expected=float(expected[differs][0]),
             observed=float(observed[differs][0]),
         )
+
+
+def _differs(observed: Tensor, expected: Tensor) -> Tensor:
+    """Where they differ by more than rounding, and a finite value is expected."""
+    coarser = max((observed.dtype, expected.dtype), key=lambda dtype: torch.finfo(dtype).eps)
+    limits = torch.finfo(coarser)
+    expected = expected.to(torch.promote_types(expected.dtype, observed.dtype))
+    tolerance = expected.abs().mul_(_ROUNDINGS * limits.eps).add_(limits.tiny)
+    # A NaN observed is no nearer than anything else, so the comparison is the negated one.
+    return ~((observed - expected).abs() <= tolerance) & expected.isfinite()

@@ -1,24 +1,25 @@
 """`with ZeroProbe(module)`: why the activations of anybody's module are zero."""
 
-import sys
-from collections.abc import Callable, Iterable
-from contextlib import ExitStack
+import random
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Any
 
-import torch
 from torch import nn
-from torch.utils.hooks import RemovableHandle
 
+from why_zero import _table
 from why_zero._census import named_census
 from why_zero._watch.backward import MaskWatch
-from why_zero._watch.isolation import refuse_compiled, refuse_compiling, uncompiled, unseen
-from why_zero._watch.layer_counts import Names
+from why_zero._watch.isolation import is_foreign, is_recomputing, unseen
+from why_zero._watch.layer_counts import Key, Names
+from why_zero._watch.module_calls import Outputs, listening, watched
 from why_zero._watch.pass_counts import PassCounts
-from why_zero._watch.recorder import Recorder, watched_modules
+from why_zero._watch.recorder import Recorder
 from why_zero._watch.sums import LayerSum
-from why_zero.errors import WhyZeroError
-from why_zero.records import UnitStates, WatchedLayer, ZeroCauses
+from why_zero.errors import BrokenIdentity, WhyZeroError
+from why_zero.records import UnexplainedZeros, UnitStates, WatchedLayer, ZeroCauses
 
 
 class ZeroProbe:
@@ -26,33 +27,42 @@ class ZeroProbe:
 
         with ZeroProbe(model, every=20) as probe:
             train(model)
+        print(probe.report())
         probe.causes()["relu1"].share("dropped")
 
     It makes no pass and draws no random number of its own: training is the same bit by bit with
-    it and without. After the block, also after an error in it, module, hooks, modes and generators
-    are as they were. It keeps sums by unit, never activations. What it counts it also checks
-    (`why_zero.identities`): a measurement that contradicts itself raises `BrokenIdentity`
-    from within the pass, its gradient or the end of the block.
+    it and without. It keeps sums by unit, never activations, and raises nothing into the passes
+    that it watches: what it cannot count it notes. After the block everything is as it was.
 
-    Passes of the module in training mode and in evaluation mode are counted apart. Calls on one
-    layer are matched by the memory that they share, so BatchNorm or arithmetic between an
-    activation and a dropout makes these two layers; pooling keeps them explained.
-
-    Not seen: what happens inside fused kernels (recurrent layers, attention's own dropout), masks
-    that the module multiplies by itself, compiled and scripted code. `notes` says what was met.
+    Every zero is accounted for. Where activations meet weights, and where they leave the module,
+    the zeros that are there are compared with those that were explained; the rest is reported as
+    unexplained, with the call that made it.
 
     Attributes:
         notes: why some call cannot be explained, by name.
         set_aside: passes that held NaN or infinity and were not counted.
     """
 
-    def __init__(self, module: nn.Module, *, every: int = 1) -> None:
+    def __init__(
+        self,
+        module: nn.Module,
+        *,
+        every: int = 1,
+        strict: bool = False,
+        unit_axis: int | Mapping[str, int] | None = None,
+    ) -> None:
         """Be ready to watch.
 
         Args:
             module: the network, or a part of it, that is called as `module(...)`.
-            every: watch the first of every so many training passes (and, counted by itself, of
-                every so many evaluation passes).
+            every: watch one of every so many training passes (and, counted by itself, of every so
+                many evaluation passes): the first, and later ones at random places, so that passes
+                of different kinds that take turns are all seen. The probe has a generator of its
+                own for that.
+            strict: raise what goes wrong in the instrument, `BrokenIdentity` above all, from within
+                the pass, instead of noting it.
+            unit_axis: the axis that numbers the units, for all layers or by name of the call, where
+                the one that the probe finds is not what you mean.
 
         Raises:
             WhyZeroError: `every` is not positive.
@@ -62,33 +72,52 @@ class ZeroProbe:
         self.notes: dict[str, str] = {}
         self.set_aside = 0
         self._module = module
-        self._every = every
-        self._names = Names()
-        self._sums: dict[bool, dict[str, LayerSum]] = {True: {}, False: {}}
-        self._calls = {True: 0, False: 0}
-        self._gradients = MaskWatch()
-        self._hooks: list[RemovableHandle] = []
-        self._pass: _Pass | None = None
-        self._is_census = False
+        self._strict = strict
+        self._unit_axis = unit_axis
+        self._names = Names([path for path, _ in module.named_modules()])
+        self._sums: dict[bool, dict[Key, LayerSum]] = {True: {}, False: {}}
+        self._unexplained: dict[bool, dict[tuple[str, str], UnexplainedZeros]]
+        self._unexplained = {True: {}, False: {}}
+        self._turns = {is_training: _Turns(every) for is_training in (True, False)}
+        self._gradients = MaskWatch(self._guarded)
+        self._is_watching = False
+        self._open = ExitStack()
+        # Passes in several threads are several passes; their counts are added one at a time.
+        self._here = _Here()
+        self._lock = threading.RLock()
 
-    def __enter__(self) -> "ZeroProbe":  # noqa: PYI034 beartype, in the tests, does not take Self
-        """Begin to watch.
+    def start(self) -> None:
+        """Begin to watch, where a loop cannot stand in a `with` block: `stop` ends it.
 
         Raises:
-            WhyZeroError: a part of the module is compiled or scripted.
             WhyZeroError: the probe is watching already.
         """
-        refuse_compiled(self._module)
-        if self._hooks:
+        if self._is_watching:
             raise WhyZeroError("a probe must be left before it is entered again: use another one")
-        # Hooks rather than another forward(): a copy made inside the block stays independent.
-        self._hooks = [
-            self._module.register_forward_pre_hook(uncompiled(self._begin)),
-            # First, so that nested probes end in the reverse order of their beginning.
-            self._module.register_forward_hook(
-                uncompiled(self._end), prepend=True, always_call=True
-            ),
-        ]
+        if is_foreign(self._module):
+            self.notes["the module"] = (
+                "compiled or scripted code runs without the calls that a probe watches: not "
+                "counted (watch the module from before torch.compile, and call that one)"
+            )
+        self._is_watching = True
+        self._open.enter_context(watched(self._module, self._watching, stray=self._stray))
+
+    def stop(self) -> None:
+        """Leave everything as it was, and test what was counted.
+
+        Raises:
+            BrokenIdentity: a measurement contradicts itself, and the probe is strict.
+        """
+        self._leave()
+        with self._lock:
+            self._report(self._gradients.broken())
+            for layers in self._sums.values():
+                for key, layer in layers.items():
+                    self._report(layer.check(self._names.of(key)))
+
+    def __enter__(self) -> "ZeroProbe":  # noqa: PYI034 beartype, in the tests, does not take Self
+        """Begin to watch: as `start`."""
+        self.start()
         return self
 
     def __exit__(
@@ -97,132 +126,240 @@ class ZeroProbe:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Leave everything as it was, and test what was counted."""
-        for hook in self._hooks:
-            hook.remove()
-        self._hooks = []
-        self._gradients.stop()
-        self._close()
+        """Leave everything as it was, and test what was counted: as `stop`."""
         if kind is None:
-            for layers in self._sums.values():
-                for layer in layers.values():
-                    layer.check()
+            self.stop()
+        else:
+            self._leave()
 
     @property
     def layers(self) -> dict[str, WatchedLayer]:
-        """What every layer did in training passes, by name, in order of call."""
+        """What every layer did in training passes, by name, in order of call.
+
+        Raises:
+            WhyZeroError: no pass was seen.
+        """
         return self._layers(is_training=True)
 
     @property
     def evaluation_layers(self) -> dict[str, WatchedLayer]:
-        """What every layer did in evaluation passes, by name, in order of call."""
+        """What every layer did in evaluation passes, by name, in order of call.
+
+        Raises:
+            WhyZeroError: no pass was seen.
+        """
         return self._layers(is_training=False)
 
+    @property
+    def unexplained(self) -> list[UnexplainedZeros]:
+        """Zeros of training passes that no layer accounts for, most first."""
+        return self._left_over(is_training=True)
+
+    @property
+    def evaluation_unexplained(self) -> list[UnexplainedZeros]:
+        """Zeros of evaluation passes that no layer accounts for, most first."""
+        return self._left_over(is_training=False)
+
     def causes(self) -> dict[str, ZeroCauses]:
-        """Why the activations of every layer were zero in training passes, by name."""
+        """Why the activations of every layer were zero in training passes, by name.
+
+        Raises:
+            WhyZeroError: no pass was seen.
+        """
         return {name: layer.causes for name, layer in self.layers.items()}
 
-    def table(self) -> str:
-        """The causes in training passes as a table for a terminal, a line a layer."""
-        layers = self.layers
-        width = max([5, *map(len, layers)])
-        lines = [f"{'layer':{width}}  active  dropped  inactive  both    zero   units   passes"]
-        for name, layer in layers.items():
-            causes = layer.causes
-            lines.append(
-                f"{name:{width}}  {causes.share('active'):6.1%}  {causes.share('dropped'):7.1%}  "
-                f"{causes.share('inactive'):8.1%}  {causes.share('both'):6.1%}  "
-                f"{causes.zero_share:6.1%}  {len(causes.active):5}  {layer.passes:6}"
-            )
-        return "\n".join(lines)
+    def report(self, *, worst: int | None = None) -> str:
+        """Everything that was found, as a table for a terminal with notes below.
+
+        Training passes are shown, or evaluation passes where there was no other.
+
+        Args:
+            worst: show so many layers only, those with the largest share of zeros first.
+        """
+        is_training = self._turns[True].calls > 0 or not self._turns[False].calls
+        layers = [self._named(key, layer) for key, layer in self._sums[is_training].items()]
+        notes = dict(self.notes)
+        if self.set_aside:
+            notes["passes"] = f"{self.set_aside} held NaN or infinity and were not counted"
+        if not any(turns.calls for turns in self._turns.values()):
+            notes["passes"] = _NO_PASS
+        return _table.text(layers, notes, worst=worst)
+
+    table = report
+
+    def __str__(self) -> str:
+        """The report."""
+        return self.report()
 
     def census(
         self,
         batches: Iterable[Any],
         *,
         run: Callable[[nn.Module, Any], object] | None = None,
+        near_zero: float = 1e-3,
     ) -> dict[str, UnitStates]:
-        """What every ReLU unit does over a reference set, in evaluation mode, by layer.
+        """What every unit does over a reference set, in evaluation mode, by layer.
 
         As `why_zero.census`, with the names that the layers have in this probe; inside the block
         these passes are not counted among the module's own.
         """
-        self._is_census = True
+        self._here.is_census = True
         try:
-            return named_census(self._module, batches, names=self._names, run=run)
-        finally:
-            self._is_census = False
-
-    def _layers(self, *, is_training: bool) -> dict[str, WatchedLayer]:
-        if not sum(self._calls.values()):
-            raise WhyZeroError(
-                "a probe must see a pass before it can report, got none: call the module itself "
-                "inside the block (not its forward, not a compiled form of it)"
+            return named_census(
+                self._module,
+                batches,
+                names=self._names,
+                run=run,
+                near_zero=near_zero,
+                unit_axis=self._unit_axis,
             )
-        return {name: layer.layer() for name, layer in self._sums[is_training].items()}
+        finally:
+            self._here.is_census = False
 
-    def _begin(self, module: nn.Module, _: object) -> None:
-        """The module's pass begins: a hook."""
-        refuse_compiling()
-        if module is not self._module or self._is_census or _is_recomputing():
-            return
-        if self._pass is not None:
-            self._pass.depth += 1
+    @contextmanager
+    def _watching(self, module: nn.Module, inputs: object) -> Iterator[Outputs]:
+        """A block around one call of the module; its listeners call it."""
+        outputs = Outputs()
+        # Checkpointing repeats in the backward pass what was counted.
+        is_passed_over = is_foreign(module) or is_recomputing()
+        if is_passed_over or self._here.is_busy or self._here.is_census:
+            yield outputs
             return
         is_training = module.training
-        self._calls[is_training] += 1
-        if (self._calls[is_training] - 1) % self._every == 0:
-            self._pass = _Pass(module, self._names, self._gradients)
+        with self._lock:
+            is_watched = self._turns[is_training].is_next_watched()
+        self._here.is_busy = True
+        try:
+            if not is_watched:
+                yield outputs
+                return
+            counts = PassCounts(self._names, unit_axis=self._unit_axis)
+            recorder = Recorder(module, counts, guard=self._guarded, gradients=self._gradients)
+            with listening(recorder.calling), recorder:
+                self._guarded("the input", lambda: recorder.begin(inputs))
+                yield outputs
+            self._guarded("the output", lambda: recorder.end(outputs.value))
+            self._guarded("the pass", lambda: self._add(recorder, is_training=is_training))
+        finally:
+            self._here.is_busy = False
 
-    def _end(self, module: nn.Module, _: object, __: object) -> None:
-        """The module's pass ends, also by an exception: a hook."""
-        watched = self._pass
-        if module is not self._module or self._is_census or _is_recomputing() or watched is None:
-            return
-        watched.depth -= 1
-        if watched.depth:
-            return
-        self._close()
-        if sys.exc_info()[1] is watched.handled:
-            with unseen():
-                self._add(watched)
+    def _stray(self, part: nn.Module) -> None:
+        """A part of the module is called, and nobody watches that call."""
+        if not self._here.is_busy and not is_recomputing():
+            path = next((p for p, other in self._module.named_modules() if other is part), "")
+            self.notes.setdefault(
+                path, "called by itself, or in another thread than the module: not counted there"
+            )
 
-    def _close(self) -> None:
-        """Stop watching the pass that is under way, if there is one."""
-        if self._pass is not None:
-            self._pass.close()
-            self._pass = None
-
-    def _add(self, watched: "_Pass") -> None:
-        self.notes |= watched.recorder.notes
-        pass_counts = watched.recorder.pass_counts
-        if not pass_counts.is_finite:
-            self.set_aside += 1
-            return
-        sums = self._sums[watched.is_training]
-        for layer in pass_counts.layers:
-            name = self._names.of(layer.key)
-            sums.setdefault(name, LayerSum(name, layer)).add(layer)
-
-
-class _Pass:
-    """The recorder of one pass, and what has to be undone after it."""
-
-    def __init__(self, module: nn.Module, names: Names, gradients: MaskWatch) -> None:
-        self.is_training = module.training
-        self.depth = 1
-        # What is being handled already is no failure of this pass.
-        self.handled = sys.exc_info()[1]
-        self.recorder = Recorder(module, PassCounts(names), gradients=gradients)
-        self._open = ExitStack()
-        self._open.enter_context(watched_modules(self.recorder))
-        self._open.enter_context(self.recorder)
-
-    def close(self) -> None:
-        """Take mode and hooks away."""
+    def _leave(self) -> None:
+        self._is_watching = False
         self._open.close()
+        self._gradients.stop()
+
+    def _guarded(self, name: str, part: Callable[[], Any]) -> Any:  # noqa: ANN401
+        """Run a part of the instrument; what goes wrong in it is a note, unless it is strict."""
+        try:
+            return part()
+        except Exception as error:
+            if self._strict:
+                raise
+            said = " ".join(str(error).split())
+            self.notes[name] = f"not counted here: {type(error).__name__}: {said[:200]}"
+            return None
+
+    def _add(self, recorder: Recorder, *, is_training: bool) -> None:
+        """Add what a pass has counted."""
+        counts = recorder.pass_counts
+        with self._lock, unseen():
+            if not self._is_watching:
+                return
+            self.notes |= recorder.notes
+            broken = list(counts.settle())
+            if not counts.is_finite:
+                self.set_aside += 1
+                return
+            self._report(error for _, error in broken)
+            self._report(self._gradients.broken())
+            wrong = [layer for layer, _ in broken]
+            layers = [
+                layer for layer in counts.layers if not any(layer is other for other in wrong)
+            ]
+            for layer in layers:
+                self._names.add(layer.key)
+            sums = self._sums[is_training]
+            for layer in layers:
+                name = self._names.of(layer.key)
+                total = sums.setdefault(layer.key, LayerSum(layer))
+                self._report(total.add(layer, name))
+                if total.varies:
+                    self.notes[name] = "its number of units changes: counted as one unit"
+            for left in counts.remainders:
+                if (zeros := int(left.zeros) - int(left.explained)) > 0:
+                    self._leave_over(left.made_by, left.seen_at, zeros, left.values, is_training)
+
+    def _leave_over(
+        self, made_by: str, seen_at: str, zeros: int, values: int, is_training: bool
+    ) -> None:
+        was = self._unexplained[is_training].get((made_by, seen_at))
+        left = UnexplainedZeros(
+            made_by=made_by,
+            seen_at=seen_at,
+            zeros=zeros + (was.zeros if was else 0),
+            values=values + (was.values if was else 0),
+            passes=1 + (was.passes if was else 0),
+        )
+        self._unexplained[is_training][made_by, seen_at] = left
+        place = "evaluation" if not is_training else "training"
+        self.notes[f"{made_by} ({place})"] = (
+            f"{left.share:.1%} of the values that reach {seen_at} are zeros that no rule explains"
+        )
+
+    def _report(self, broken: Iterable[BrokenIdentity]) -> None:
+        """Say what contradicts itself: an error in a strict probe, a note in another."""
+        for error in broken:
+            if self._strict:
+                raise error
+            self.notes[error.layer] = str(error)
+
+    def _named(self, key: Key, layer: LayerSum) -> WatchedLayer:
+        return layer.layer(self._names.of(key))
+
+    def _layers(self, *, is_training: bool) -> dict[str, WatchedLayer]:
+        if not any(turns.calls for turns in self._turns.values()):
+            raise WhyZeroError(_NO_PASS)
+        layers = [self._named(key, layer) for key, layer in self._sums[is_training].items()]
+        return {layer.name: layer for layer in layers}
+
+    def _left_over(self, *, is_training: bool) -> list[UnexplainedZeros]:
+        return sorted(self._unexplained[is_training].values(), key=lambda left: -left.zeros)
 
 
-def _is_recomputing() -> bool:
-    """Whether a backward pass is under way: then checkpointing repeats what was counted."""
-    return torch._C._current_graph_task_id() != -1  # noqa: SLF001
+class _Turns:
+    """Which passes are watched: the first, and then one at random of every so many."""
+
+    def __init__(self, every: int) -> None:
+        self.calls = 0
+        self._every, self._pick = every, 0
+        self._random = random.Random(0)  # noqa: S311 no secret
+
+    def is_next_watched(self) -> bool:
+        """Whether the pass that begins now is to be watched."""
+        turn = self.calls % self._every
+        if not turn and self.calls:
+            self._pick = self._random.randrange(self._every)
+        self.calls += 1
+        return turn == self._pick
+
+
+class _Here(threading.local):
+    """What this thread is doing."""
+
+    def __init__(self) -> None:
+        self.is_busy = False  # inside a pass of the module
+        self.is_census = False
+
+
+_NO_PASS = (
+    "a probe must see a pass before it can report, got none: call the module itself inside the "
+    "block (not its forward, not a compiled form of it)"
+)

@@ -1,7 +1,7 @@
 """What the instrument gives back: frozen records of numbers and numpy arrays."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -32,20 +32,32 @@ class ZeroCauses:
         active: kept and z > 0, shape (units,).
         dropped: z > 0, zero only because dropout removed it, shape (units,).
         inactive: kept, zero only because ReLU closed, shape (units,).
-        both: dropped and z <= 0, shape (units,).
+        both: dropped, and zero without dropout too (z <= 0), shape (units,).
+        unexplained: zero, and neither dropout nor a ReLU made it, shape (units,): the value came in
+            as a zero, or a smooth activation gave one.
     """
 
     active: Counts
     dropped: Counts
     inactive: Counts
     both: Counts
+    unexplained: Counts = field(default_factory=lambda: np.zeros((), np.int64))
+
+    def __post_init__(self) -> None:
+        """Give the unexplained their shape, where there are none."""
+        object.__setattr__(self, "unexplained", np.broadcast_to(self.unexplained, self.both.shape))
 
     @property
     def pairs(self) -> int:
         """The number of (sample, unit) pairs that were looked at."""
-        return int((self.active + self.dropped + self.inactive + self.both).sum())
+        return int(self.active.sum()) + self.zeros
 
-    def share(self, cause: Cause) -> float:
+    @property
+    def zeros(self) -> int:
+        """The number of pairs that were zero, for whatever cause or none that is known."""
+        return int((self.dropped + self.inactive + self.both + self.unexplained).sum())
+
+    def share(self, cause: Cause | Literal["unexplained"]) -> float:
         """The share of all pairs with this cause; NaN where nothing was watched."""
         return int(getattr(self, cause).sum()) / self.pairs if self.pairs else math.nan
 
@@ -55,29 +67,37 @@ class ZeroCauses:
 
     @property
     def zero_share(self) -> float:
-        """The share of all pairs that were zero, for whatever cause."""
-        zeros = int((self.dropped + self.inactive + self.both).sum())
-        return zeros / self.pairs if self.pairs else math.nan
+        """The share of all pairs that were zero, explained or not."""
+        return self.zeros / self.pairs if self.pairs else math.nan
 
 
 @dataclass(frozen=True, kw_only=True)
 class UnitStates:
-    """What the units of one ReLU layer do over the reference set D, in evaluation mode.
+    """What the units of one layer do over the reference set D, in evaluation mode.
 
-    D is the images trained on. All arrays have the shape (units,).
+    D is the images trained on. All arrays have the shape (units,). A layer without a ReLU (GELU,
+    SiLU) has no z <= 0 to go by: there a unit fires where |h| > `near_zero`.
 
     Attributes:
-        samples: the number of samples in D.
+        samples: the number of samples in D; with positions, of pairs of a unit.
         fired: for how many of them z > 0.
         reached: for how many of those a gradient could pass every later hidden layer,
             because each of these had an active unit.
         magnitude: mean |h| over D.
+        activation: the function, such as `relu`; None where the layer is a dropout alone.
+        near_zero: up to which |h| a unit without a ReLU does not fire; 0 with one.
+        source: the path of the module whose weights make the units; empty where it is not known.
+        unit_ids: which rows (or output channels) of these weights the units are.
     """
 
     samples: int
     fired: Counts
     reached: Counts
     magnitude: Floats
+    activation: str | None = "relu"
+    near_zero: float = 0.0
+    source: str = ""
+    unit_ids: Counts | None = None
 
     @property
     def firing_rate(self) -> Floats:
@@ -102,7 +122,11 @@ class UnitStates:
     @property
     def dormant(self) -> NDArray[np.bool_]:
         """Mean |h| at most `DORMANT_TAU` of the layer's mean (Sokar et al. 2023)."""
-        return self.magnitude <= DORMANT_TAU * self.magnitude.mean()
+        return self.dormant_at(DORMANT_TAU)
+
+    def dormant_at(self, tau: float) -> NDArray[np.bool_]:
+        """Mean |h| at most `tau` of the layer's mean (Sokar et al. 2023, section 3)."""
+        return self.magnitude <= tau * self.magnitude.mean()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,13 +143,14 @@ class WatchedLayer:
         source: the module whose rows made its units; empty where none with weights did.
         activation: the function, such as `relu`; None for a dropout alone.
         has_hard_zeros: whether the activation is 0 exactly where z <= 0. Without, no unit is ever
-            inactive: it is active or dropped.
+            inactive.
         drop_rate: p of the last pass that was watched.
         passes: how many were watched.
         causes: counts by unit.
-        other_zeros: active pairs that were 0 all the same, by unit: no ReLU and no dropout of this
-            layer made them (the input was 0, or a smooth activation was rounded to 0). Always 0
-            where `has_hard_zeros`.
+        unit_axes: the axes of the layer's output that number the units, slowest first; none where
+            their number changed from pass to pass: all are counted as one unit then.
+        unit_ids: which rows of the source's weights the units are.
+        axis_is_guess: whether the axis was guessed from the shape, for want of known weights.
     """
 
     name: str
@@ -135,4 +160,41 @@ class WatchedLayer:
     drop_rate: float
     passes: int
     causes: ZeroCauses
-    other_zeros: Counts
+    unit_axes: tuple[int, ...]
+    unit_ids: Counts
+    axis_is_guess: bool
+
+    @property
+    def silent(self) -> NDArray[np.bool_]:
+        """Units that were closed in every watched pass, whatever dropout did; shape (units,).
+
+        A census says whether they are dead.
+        """
+        causes = self.causes
+        is_closed = (causes.active + causes.dropped == 0) & (causes.inactive + causes.both > 0)
+        return is_closed & self.has_hard_zeros
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnexplainedZeros:
+    """Zeros that no layer accounts for, where they meet weights or leave the module.
+
+    Attributes:
+        made_by: the call that they are put down to, such as `mul in block.drop_path`, or the
+            module's input.
+        seen_at: the path of the module whose weights they meet, or the output.
+        zeros: how many there were, over all watched passes.
+        values: of how many values.
+        passes: how many passes had any.
+    """
+
+    made_by: str
+    seen_at: str
+    zeros: int
+    values: int
+    passes: int
+
+    @property
+    def share(self) -> float:
+        """The share of the values that were zero and unexplained."""
+        return self.zeros / self.values if self.values else math.nan

@@ -1,6 +1,6 @@
 """States of units over a reference set, in evaluation mode."""
 
-from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 import why_zero
 from why_zero import BrokenIdentity, ZeroProbe, _census
+from why_zero._watch import recorder
+from why_zero._watch.layer_counts import LayerCounts
 from why_zero.errors import WhyZeroError
 
 
@@ -111,7 +113,8 @@ def test_layers_have_the_names_that_they_have_in_training() -> None:
     with ZeroProbe(module) as probe:
         module(X)
     assert list(probe.layers) == ["2", "4", "6"]
-    assert list(probe.census([X])) == ["2", "6"]
+    # The dropout in front of a ReLU is no layer of its own in evaluation mode.
+    assert list(probe.census([X])) == ["2", "4", "6"]
 
 
 def test_in_place_calls_and_frozen_weights_are_counted_like_any_other() -> None:
@@ -169,9 +172,9 @@ def test_dropout_that_ignores_evaluation_mode_is_pointed_out() -> None:
 
 
 def test_what_a_census_cannot_count_is_said_in_words() -> None:
-    with pytest.raises(WhyZeroError, match="must see batches and layers with ReLU"):
+    with pytest.raises(WhyZeroError, match="must see batches and layers with an activation"):
         ZeroProbe(by_hand()).census([])
-    with pytest.raises(WhyZeroError, match="must see batches and layers with ReLU"):
+    with pytest.raises(WhyZeroError, match="must see batches and layers with an activation"):
         ZeroProbe(nn.Linear(2, 2)).census([X])
     with pytest.raises(WhyZeroError, match="a tuple that begins with one, got dict"):
         ZeroProbe(by_hand()).census([{"image": X}])
@@ -197,12 +200,51 @@ def test_death_judged_on_one_batch_of_several_is_caught(monkeypatch: pytest.Monk
 
 def test_states_judged_with_dropout_on_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """A wrong instrument: h after dropout instead of h."""
-    module = by_hand()
+    right = recorder.Recorder._hide
 
-    def dropped(layer: object, h: Tensor, **_: object) -> Iterator[object]:
-        layer.counts[0][0] = 0
-        return _census.Hidden(layer, h, h > 0, h.sum(0), module[0])
+    def hide(self: recorder.Recorder, layer: LayerCounts, h: Tensor) -> None:
+        right(self, layer, h)
+        first = self.hidden[-1]
+        self.hidden[-1] = replace(first, is_open=torch.zeros_like(first.is_open))
 
-    monkeypatch.setattr("why_zero._watch.recorder._hidden", lambda layer, h, _: dropped(layer, h))
+    monkeypatch.setattr(recorder.Recorder, "_hide", hide)
     with pytest.raises(BrokenIdentity, match="identity 8"):
-        ZeroProbe(module).census([X])
+        ZeroProbe(by_hand()).census([X])
+
+
+def test_no_sample_is_no_census() -> None:
+    with pytest.raises(WhyZeroError, match="must see samples, got none"):
+        ZeroProbe(by_hand()).census([X[:0]])
+
+
+def test_units_without_a_relu_fire_where_they_are_not_near_zero() -> None:
+    part = linear([[1.0], [-1.0], [0.0]], [0.0, -9.0, 0.0])
+    for activation in (nn.GELU(), nn.SiLU(), nn.Hardswish()):
+        states = why_zero.census(nn.Sequential(part, activation), [torch.tensor([[1.0], [2.0]])])
+        found = states["1"]
+        assert found.fired.tolist() == [2, 0, 0]
+        assert (found.near_zero, found.activation) == (1e-3, type(activation).__name__.lower())
+        assert found.dormant_at(0.0).tolist()[2]
+    # silu(-10) is -0.00045.
+    x = torch.tensor([[1.0]])
+    states = why_zero.census(nn.Sequential(part, nn.SiLU()), [x], near_zero=1e-4)
+    assert states["1"].fired.tolist() == [1, 1, 0]
+
+
+def test_states_name_the_weights_that_their_units_come_from() -> None:
+    module = by_hand()
+    states = ZeroProbe(module).census([X])
+    assert {name: found.source for name, found in states.items()} == {"1": "0", "4": "3"}
+    halves = Chunks()
+    assert why_zero.census(halves, [X])["relu"].unit_ids.tolist() == [2, 3]
+
+
+class Chunks(nn.Module):
+    """A ReLU of the second half of a layer's units."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(2, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.relu(self.first(x).chunk(2, -1)[1])

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from why_zero import BrokenIdentity, ZeroProbe
-from why_zero._watch import backward, layer_counts, pass_counts, recorder
+from why_zero._watch import backward, pass_counts, recorder
 
 X = torch.randn(64, 10, generator=torch.Generator().manual_seed(1))
 
@@ -34,7 +34,7 @@ def train(module: nn.Module, *, passes: int = 1) -> None:
 
 
 def test_nothing_is_planted(module: nn.Module) -> None:
-    with ZeroProbe(module):
+    with ZeroProbe(module, strict=True):
         train(module, passes=16)
 
 
@@ -69,43 +69,25 @@ def plant_missing_scale_of_gradients(monkeypatch: pytest.MonkeyPatch) -> int:
     return 7
 
 
-def plant_both_folded_away(monkeypatch: pytest.MonkeyPatch) -> int:
-    def fold(is_open: Tensor, keep: Tensor, axis: int) -> Tensor:
-        counts = layer_counts.causes_by_unit(is_open, keep, axis)
-        counts[1] += counts[3]
-        counts[3] = 0
-        return counts
-
-    monkeypatch.setattr(pass_counts, "causes_by_unit", fold)
-    return 1
-
-
 def plant_both_left_out(monkeypatch: pytest.MonkeyPatch) -> int:
-    def forget(is_open: Tensor, keep: Tensor, axis: int) -> Tensor:
-        counts = layer_counts.causes_by_unit(is_open, keep, axis)
-        counts[3] = 0
-        return counts
+    right = pass_counts._counted
 
-    monkeypatch.setattr(pass_counts, "causes_by_unit", forget)
-    return 5
+    def forget(units: object, flags: dict[int, Tensor]) -> Tensor:
+        return right(units, {place: zeros for place, zeros in flags.items() if place != 3})
+
+    monkeypatch.setattr(pass_counts, "_counted", forget)
+    return 1
 
 
 def plant_closed_from_another_pass(monkeypatch: pytest.MonkeyPatch) -> int:
     """S from evaluation mode: the ReLU is judged by what it did without dropout upstream."""
-    right = pass_counts.PassCounts.activation
+    right = recorder.activation_of
 
-    def activation(
-        self: pass_counts.PassCounts,
-        call: str,
-        which: object,
-        before: pass_counts.CallInput,
-        *,
-        result: Tensor,
-    ) -> layer_counts.LayerCounts:
-        evaluated = replace(before, values=before.values + 0.05)
-        return right(self, call, which, evaluated, result=result)
+    def evaluated(call: object) -> object:
+        found = right(call)
+        return found and replace(found, z=found.z + 0.05)
 
-    monkeypatch.setattr(pass_counts.PassCounts, "activation", activation)
+    monkeypatch.setattr(recorder, "activation_of", evaluated)
     return 1
 
 
@@ -116,7 +98,6 @@ def plant_closed_from_another_pass(monkeypatch: pytest.MonkeyPatch) -> int:
         plant_another_mask,
         plant_missing_scale,
         plant_missing_scale_of_gradients,
-        plant_both_folded_away,
         plant_both_left_out,
         plant_closed_from_another_pass,
     ],
@@ -127,28 +108,21 @@ def test_a_wrong_instrument_is_caught_in_its_first_pass(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     identity = plant(monkeypatch)
-    with ZeroProbe(module), pytest.raises(BrokenIdentity) as broken:
+    with pytest.raises(BrokenIdentity) as broken, ZeroProbe(module, strict=True):
         train(module)
     assert broken.value.identity == identity
     assert broken.value.layer in {"1", "4", "5", "7"}
 
 
-def test_logits_counted_as_hidden_units_are_caught(
+def test_in_somebody_s_training_a_broken_identity_is_a_note_and_its_pass_is_left_out(
     module: nn.Module, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    right = pass_counts.PassCounts.dropout
-
-    def dropout(
-        self: pass_counts.PassCounts, call: str, *rest: object, **how: Tensor
-    ) -> layer_counts.LayerCounts:
-        if call == "7":
-            self.lineage.mark(rest[0].x, "derived", None)
-            rest = (rest[0], self.before(rest[0].x, is_overwritten=False))
-        return right(self, call, *rest, **how)
-
-    monkeypatch.setattr(pass_counts.PassCounts, "dropout", dropout)
-    with ZeroProbe(module), pytest.raises(BrokenIdentity, match="identity 1 must hold in layer 7"):
+    plant_missing_scale(monkeypatch)
+    with ZeroProbe(module) as probe:
         train(module)
+    assert set(probe.layers) == set()
+    assert set(probe.notes) == {"1", "5", "7"}
+    assert all("identity 4 must hold" in note for note in probe.notes.values())
 
 
 @pytest.mark.parametrize("rate", [0.25, 0.35])
@@ -162,7 +136,7 @@ def test_a_dropout_that_drops_at_another_rate_is_caught_in_a_few_passes(
         return x * (torch.rand_like(x) >= rate) / (1 - p)
 
     monkeypatch.setattr(F._VF, "dropout", biased)
-    with pytest.raises(BrokenIdentity, match="identity 3"), ZeroProbe(module):
+    with pytest.raises(BrokenIdentity, match="identity 3"), ZeroProbe(module, strict=True):
         train(module, passes=64)
 
 
@@ -172,11 +146,11 @@ def test_a_break_at_the_end_of_the_block_is_raised_there(
     monkeypatch.setattr(
         "why_zero._watch.sums.check_dropped", lambda *_: None
     )  # as if no test had been due yet
-    probe = ZeroProbe(module)
+    probe = ZeroProbe(module, strict=True)
     probe.__enter__()
     train(module)
     monkeypatch.undo()
     next(iter(probe._sums[True].values()))._trials[1] += 1000
     with pytest.raises(BrokenIdentity, match="identity 3 must hold in layer 1"):
         probe.__exit__(None, None, None)
-    assert not module._forward_hooks
+    assert "__call__" not in vars(type(module))

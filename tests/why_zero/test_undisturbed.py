@@ -188,9 +188,10 @@ def test_what_a_census_touches_is_put_back(network: nn.Module, batches: Batches)
         batch_size=7,
         shuffle=True,
     )
+    probe = ZeroProbe(network)  # here the tests' own type checks draw from Python's generator
     generators = torch.get_rng_state(), random.getstate(), legacy()
     if any(isinstance(part, nn.ReLU) for part in network.modules()):
-        ZeroProbe(network).census(loader)
+        probe.census(loader)
     assert [part.training for part in network.modules()] == flags
     assert_equal(network.state_dict().values(), state)
     assert not frozen.requires_grad

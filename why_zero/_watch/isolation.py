@@ -1,60 +1,75 @@
-"""The instrument's own code, kept from everybody else's modes, graphs and compilers."""
+"""The instrument's own calls, kept from everybody else's modes and graphs."""
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import ParamSpec, TypeVar
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
 import torch
-from torch import nn
-
-from why_zero.errors import WhyZeroError
-
-P = ParamSpec("P")
-R = TypeVar("R")
+from torch import Tensor, nn
+from torch.overrides import (
+    TorchFunctionMode,
+    _get_current_function_mode_stack,
+    _pop_mode,
+    _push_mode,
+)
+from torch.utils._python_dispatch import _disable_current_modes
 
 
 @contextmanager
 def unseen() -> Iterator[None]:
     """A block whose own calls of torch no mode sees and no graph records."""
-    # torch documents no public name for this; it is the one that its own modes use.
-    with torch._C.DisableTorchFunction(), torch.no_grad():  # noqa: SLF001
+    # torch documents no public names for these; they are what its own modes use.
+    with ExitStack() as stack:
+        stack.enter_context(torch._C.DisableTorchFunction())  # noqa: SLF001
+        if torch._C._len_torch_dispatch_stack():  # noqa: SLF001
+            # Selective checkpointing, FLOP counters: they would take our products for the user's.
+            stack.enter_context(_disable_current_modes())
+        stack.enter_context(torch.no_grad())
         yield
 
 
-def uncompiled(function: Callable[P, R]) -> Callable[P, R]:
-    """The function as torch.compile must leave it: with all that it calls."""
-    # Nothing can compile before this module is there, and it takes more than a second to import.
-    if "torch._dynamo" not in sys.modules:
-        return function
-    left_alone: Callable[P, R] = torch.compiler.disable(function)
-    return left_alone
+def is_plain(value: object) -> bool:
+    """Whether it is a tensor with memory of its own, whose values can be read here and now."""
+    # Subclasses (fake, distributed, nested tensors) need not have what their type promises.
+    if not isinstance(value, Tensor):
+        return False
+    is_own = type(value).__torch_dispatch__ is not Tensor.__torch_dispatch__
+    if is_own or value.layout is not torch.strided or value.is_nested or value.is_meta:
+        return False
+    try:
+        value.untyped_storage()
+    except (NotImplementedError, RuntimeError):  # inside torch.func's transforms
+        return False
+    return not value.is_quantized
 
 
-def refuse_compiled(module: nn.Module) -> None:
-    """Refuse what runs without the function calls that a probe watches.
-
-    Raises:
-        WhyZeroError: a part of the module is compiled or scripted.
-    """
-    for name, part in module.named_modules():
-        is_compiled = hasattr(part, "_orig_mod") or part._compiled_call_impl is not None  # noqa: SLF001
-        if is_compiled or isinstance(part, torch.jit.ScriptModule):
-            kind = "compiled" if is_compiled else "scripted"
-            raise WhyZeroError(
-                f"module must be plain Python, got a {kind} one ({name or type(part).__name__}): "
-                "probe the module from before torch.compile or torch.jit, and call that one"
-            )
+def is_being_recorded() -> bool:
+    """Whether torch is turning this call into a graph, of which the instrument is no part."""
+    return torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None  # noqa: SLF001
 
 
-def refuse_compiling() -> None:
-    """Refuse to be compiled: torch.compile then runs what it was about to compile as it stands.
+def is_recomputing() -> bool:
+    """Whether a backward pass is under way: then checkpointing repeats what was counted."""
+    return torch._C._current_graph_task_id() != -1  # noqa: SLF001
 
-    Raises:
-        WhyZeroError: torch.compile is reading this code; with `fullgraph=True` the user sees it.
-    """
-    if torch.compiler.is_compiling():
-        raise WhyZeroError(
-            "a probe must watch uncompiled code, got a call from inside torch.compile: "
-            "run this step without compiling it"
-        )
+
+def is_foreign(module: nn.Module) -> bool:
+    """Whether a module runs without the calls that are watched: compiled or scripted."""
+    return (
+        hasattr(module, "_orig_mod")
+        or module._compiled_call_impl is not None  # noqa: SLF001
+        or isinstance(module, torch.jit.ScriptModule)
+    )
+
+
+@contextmanager
+def without_mode(mode: TorchFunctionMode) -> Iterator[None]:
+    """A block without this mode, where it is the innermost: compilers read the modes that are on."""
+    stack = _get_current_function_mode_stack()
+    if not stack or stack[-1] is not mode:
+        yield
+        return
+    _pop_mode()
+    try:
+        yield
+    finally:
+        _push_mode(mode)

@@ -1,12 +1,13 @@
 """One layer in one pass, as counts by unit."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Int
 from torch import Tensor
 
-from why_zero.causes import by_cause
+from why_zero._watch.units import Units
 
 
 @dataclass(frozen=True)
@@ -26,41 +27,45 @@ class Key:
 
 
 class Names:
-    """A name for people for every key: `relu`, then `relu#2` …, in the order of appearance."""
+    """A name for people for every key: `relu`, then `relu#2` …
 
-    def __init__(self) -> None:
-        self._names: dict[Key, str] = {}
+    Layers of one call are numbered in the order in which the module defines the parts that their
+    units come from. So names do not depend on which pass was seen first.
+    """
+
+    def __init__(self, paths: Iterable[str]) -> None:
+        """Number by these modules' paths, in order of definition."""
+        self._places = {path: place for place, path in enumerate(paths)}
+        self._keys: dict[Key, None] = {}
+
+    def add(self, key: Key) -> None:
+        """Take note of a layer that was seen."""
+        self._keys.setdefault(key)
 
     def of(self, key: Key) -> str:
-        """The key's name, given now where it has none."""
-        return self._names.setdefault(key, self.expected(key))
-
-    def expected(self, key: Key) -> str:
-        """The key's name, or the one that it would be given now."""
-        if key in self._names:
-            return self._names[key]
-        count = sum(other.call == key.call for other in self._names)
-        return f"{key.call}#{count + 1}" if count else key.call
+        """The key's name among all that were seen."""
+        keys = [other for other in {**self._keys, key: None} if other.call == key.call]
+        keys.sort(key=lambda other: (self._places.get(other.source, -1), other.turn))
+        turn = keys.index(key) + 1
+        return key.call if turn == 1 else f"{key.call}#{turn}"
 
 
 @dataclass
 class Trials:
-    """What dropout did in one pass.
+    """What one dropout did in one pass.
 
     Attributes:
-        drop_rate: p.
-        counts: independent trials, shape (4, 1, 1), by cause; a trial is a pair, or a sample's
-            channel where whole channels are dropped (open where any of its positions is).
+        counts: independent trials, shape (4,), by cause; a trial is a pair, or a sample's channel
+            where whole channels are dropped (open where any of its positions is).
         is_by_pair: whether a trial is a pair.
-        zeros_before: pairs that would be 0 without dropout.
+        zeros_before: pairs that would be 0 without this dropout.
         zeros: pairs with y == 0, read from y alone.
     """
 
-    drop_rate: float
-    counts: Int[Tensor, "4 1 1"]
+    counts: Int[Tensor, "4"]
     is_by_pair: bool
-    zeros_before: int = 0
-    zeros: int = 0
+    zeros_before: Int[Tensor, ""]
+    zeros: Int[Tensor, ""]
 
 
 @dataclass
@@ -71,40 +76,37 @@ class LayerCounts:
         key: which.
         activation: the function's name; None for a dropout without one.
         has_relu: whether its units can be closed.
-        axis: which axis numbers the units.
+        units: whose values these are.
         size: of the tensor whose elements are the pairs.
-        counts: active, dropped, inactive and both, shape (4, units).
-        other_zeros: kept pairs without a ReLU that are 0 all the same, shape (units,).
+        counts: active, dropped, inactive, both and unexplained, shape (5, units).
+        zeros: how many elements are 0, read from the output alone.
+        is_finite: whether the sum of the output is finite.
+        drop_rate: p.
         trials: what dropout did; None where it did nothing.
-        if_closed: for a dropout before its ReLU: the counts, should that ReLU come.
+        uses: how often its values go into something that is more than one number.
+        sums_up: whether all its values go into one number somewhere.
     """
 
     key: Key
     activation: str | None
     has_relu: bool
-    axis: int
+    units: Units
     size: torch.Size
-    counts: Int[Tensor, "4 units"]
-    other_zeros: Int[Tensor, " units"]
+    counts: Int[Tensor, "5 units"]
+    zeros: Int[Tensor, ""]
+    is_finite: Tensor
+    drop_rate: float = 0.0
     trials: Trials | None = None
-    if_closed: Int[Tensor, "4 units"] | None = None
-
-    @property
-    def pairs(self) -> int:
-        """(sample, unit) pairs of one unit; a spatial position is a pair of its own."""
-        units = self.size[self.axis]
-        return self.size.numel() // units if units else 0
+    uses: int = 0
+    sums_up: bool = False
 
 
-def by_unit(flags: Bool[Tensor, "..."], axis: int) -> Int[Tensor, " units"]:
-    """How many are True, for every position along the axis."""
-    others = [other for other in range(flags.dim()) if other != axis]
-    # torch takes an empty list of axes for all axes.
-    return flags.sum(others) if others else flags.long()
-
-
-def causes_by_unit(
-    is_open: Bool[Tensor, "*shape"], keep: Bool[Tensor, "*shape"], axis: int
-) -> Int[Tensor, "4 units"]:
-    """Active, dropped, inactive and both, each counted by itself."""
-    return torch.stack([by_unit(flags, axis) for flags in by_cause(is_open, keep)])
+def on_host(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """The same integers on the CPU, fetched from each device at once."""
+    found: list[Tensor] = list(tensors)
+    for device in {tensor.device for tensor in tensors if tensor.device.type != "cpu"}:
+        places = [k for k, tensor in enumerate(tensors) if tensor.device == device]
+        flat = torch.cat([tensors[k].reshape(-1).long() for k in places]).cpu()
+        for k, part in zip(places, flat.split([tensors[k].numel() for k in places]), strict=True):
+            found[k] = part.reshape(tensors[k].shape)
+    return found

@@ -1,211 +1,336 @@
-"""The layers of one pass, counted as its calls happen and checked against one another."""
+"""The layers of one pass, counted as its calls happen, and the zeros that nobody explains."""
 
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
+from jaxtyping import Bool
 from torch import Tensor
 
 from why_zero._watch.backward import scale_of
-from why_zero._watch.calls import ActivationCall, DropoutCall
-from why_zero._watch.layer_counts import Key, LayerCounts, Names, Trials, by_unit, causes_by_unit
-from why_zero._watch.lineage import Lineage, Maker, Origin, Place
-from why_zero.errors import BrokenIdentity, WhyZeroError
-from why_zero.identities import check_survivors
+from why_zero._watch.calls import CARRIES, ActivationCall, Call, DropoutCall
+from why_zero._watch.known import Known, Ledger
+from why_zero._watch.layer_counts import Key, LayerCounts, Names, Trials, on_host
+from why_zero._watch.units import Units
+from why_zero.causes import by_cause
+from why_zero.errors import BrokenIdentity
+from why_zero.identities import survivors_that_differ
+
+Finish = Callable[[Tensor], LayerCounts]
 
 
 @dataclass(frozen=True)
-class CallInput:
-    """What is known of a call's input before the call may overwrite it."""
+class Check:
+    """Two counts of one thing that must be equal."""
 
-    origin: Origin | None
-    maker: Maker
-    place: Place
-    values: Tensor
+    layer: LayerCounts
+    identity: int
+    of: str
+    expected: Tensor
+    observed: Tensor
+
+
+@dataclass(frozen=True)
+class Remainder:
+    """Zeros of a tensor that no layer explains.
+
+    Attributes:
+        made_by: the call that they are put down to.
+        seen_at: where they meet weights or leave the module.
+        zeros: how many of the tensor's elements are 0.
+        explained: how many of these are explained, or stand in a layer's own row.
+        values: how many elements there are.
+    """
+
+    made_by: str
+    seen_at: str
+    zeros: Tensor
+    explained: Tensor
+    values: int
 
 
 class PassCounts:
     """Counts of one pass, by layer in order of call.
 
-    `is_finite` is False from the first layer that holds NaN or infinity: the pass is void then.
+    Nothing is read from a device before the pass is over.
     """
 
-    def __init__(self, names: Names) -> None:
+    def __init__(self, names: Names, *, unit_axis: int | Mapping[str, int] | None = None) -> None:
         self.layers: list[LayerCounts] = []
-        self.lineage = Lineage()
-        self.is_finite = True
+        self.notes: dict[str, str] = {}
+        self.checks: list[Check] = []
+        self.remainders: list[Remainder] = []
+        self.ledger = Ledger()
         self._names = names
+        self._unit_axis = unit_axis
         self._turns: Counter[tuple[str, str]] = Counter()
 
-    def before(self, source: Tensor, *, is_overwritten: bool) -> CallInput:
-        """What a call's input is, and a copy of it where the call overwrites it."""
-        values = source.detach().clone() if is_overwritten else source.detach()
-        origin, maker = self.lineage.origin(source), self.lineage.maker(source)
-        return CallInput(origin, maker, Place.of(source), values)
+    def activation(self, call: Call, which: ActivationCall, *, name: str, made_by: str) -> Finish:
+        """Count an activation that is about to happen; what comes back takes its result."""
+        known = self.ledger.get(which.z)
+        is_closed = ~(which.z > 0) if which.is_relu else None
+        without = None if known.without is None else call.again(known.without)
 
-    def activation(
-        self, call: str, activation: ActivationCall, before: CallInput, *, result: Tensor
-    ) -> LayerCounts:
-        """Count an activation that has just happened, and whose name in the module is `call`."""
-        self.lineage.inherit(activation.z, result)
-        key = self._key(call, before.maker)
-        origin = before.origin
-        if activation.is_relu and origin and origin.layer and origin.stage == "dropped":
-            # Where a ReLU stands before the dropout too, this one makes no zero of its own.
-            if not origin.layer.has_relu:
-                self._close(origin.layer, key, before=before, zeros=int((result == 0).sum()))
-            self.lineage.mark(result, "dropped", origin.layer)
-            return origin.layer
-        layer = self._new(key, activation.name, before.maker.axis, of=result)
-        layer.has_relu = activation.is_relu
-        zeros = by_unit(result == 0, layer.axis)
-        if activation.is_relu:
-            is_open = before.values > 0
-            layer.counts[0], layer.counts[2] = (
-                by_unit(flags, layer.axis) for flags in (is_open, ~is_open)
+        def finish(result: Tensor) -> LayerCounts:
+            dropout = known.layer
+            if dropout and dropout.has_relu and which.is_relu and known.kept is not None:
+                # A ReLU stands before the dropout too: this one makes no zero of its own.
+                self.ledger.set(result, replace(known, made_by=made_by, without=without))
+                return dropout
+            units = self._units(known, which.z, name)
+            is_zero = result == 0
+            flags = _causes_after(known, without, is_zero if is_closed is None else is_closed)
+            if is_closed is None and 2 in flags:
+                flags[4] = flags.pop(2)
+            layer = self._new(name, units, result, is_zero, flags)
+            layer.activation, layer.has_relu = which.name, which.is_relu
+            if dropout and dropout.activation is None and which.is_relu:
+                # Identity 5: the order does not matter, so the two are one layer.
+                self.layers.remove(dropout)
+                layer.drop_rate, layer.trials = dropout.drop_rate, dropout.trials
+                self.checks = [
+                    replace(check, layer=layer) if check.layer is dropout else check
+                    for check in self.checks
+                ]
+                _close(layer)
+            elif known.root is not None:
+                known.root.uses += 1
+            self._set(
+                *(result, known, layer, made_by),
+                **{"closed": which.is_relu, "without": without, "kept": known.kept},
             )
-            if not torch.equal(zeros, layer.counts[2]):
-                self._explain(layer, 1, layer.counts[2].sum(), zeros.sum(), values=before.values)
-        else:
-            layer.counts[0], layer.other_zeros = layer.pairs, zeros
-        self.lineage.mark(result, "relu" if activation.is_relu else "soft", layer)
-        return layer
+            return layer
+
+        return finish
 
     def dropout(
-        self, call: str, dropout: DropoutCall, before: CallInput, *, keep: Tensor, y: Tensor
-    ) -> LayerCounts:
-        """Count a dropout that has just happened, and whose name in the module is `call`."""
-        self.lineage.inherit(dropout.x, y)
-        origin, h = before.origin, before.values
-        is_dropped = ~keep
-        layer, in_layer = _layer_of(origin, before.place)
-        if layer is None:
-            layer = self._new(self._key(call, before.maker), None, before.maker.axis, of=h)
-            layer.has_relu = origin is not None and origin.stage in {"relu", "derived"}
-            in_layer = _unchanged
-        if dropout.drop_rate == 0 and in_layer is not _unchanged:
+        self, call: Call, which: DropoutCall, *, keep: Bool[Tensor, "..."], name: str, made_by: str
+    ) -> Finish:
+        """Count a dropout that is about to happen; what comes back takes its result."""
+        known = self.ledger.get(which.x)
+        h = which.x.detach().clone() if call.is_inplace else which.x.detach()
+
+        def finish(y: Tensor) -> LayerCounts:
+            units = self._units(known, which.x, name)
+            kept = keep if known.kept is None else keep & known.kept
+            is_open, is_zero = h != 0, y == 0
+            if known.kept is None:
+                _, *zeros = by_cause(is_open, keep)
+                flags = dict(zip((1, 2, 3), zeros, strict=True))
+            else:
+                flags = _causes_after(replace(known, kept=kept), known.without, ~(is_open & keep))
+            if known.closed is not True:
+                closed = known.closed & flags[2]
+                flags[2], flags[4] = closed, flags[2] & ~closed
+            layer = known.layer
+            if layer is None or layer.activation is None or layer.trials is not None:
+                layer = self._new(name, units, y, is_zero, flags)
+                layer.has_relu = known.closed is not False
+                if known.root is not None:
+                    known.root.uses += 1
+            else:
+                counts = _counted(units, flags)
+                was, now = layer.counts[0].sum(), counts[:2].sum()
+                self.checks.append(Check(layer, 1, "open pairs at the dropout", was, now))
+                layer.units, layer.counts, layer.zeros = units, counts, is_zero.sum()
+                layer.is_finite = layer.is_finite & y.sum().isfinite()
+            scale = scale_of(which.drop_rate)
+            differ = survivors_that_differ(h, y, keep=keep, scale=scale)
+            none = torch.zeros_like(differ)
+            self.checks.append(Check(layer, 4, "wrong survivors", none, differ))
+            layer.drop_rate = which.drop_rate
+            layer.trials = _trials(which, is_open, keep, zeros=layer.zeros)
+            self._set(
+                *(y, known, layer, made_by),
+                **{"closed": known.closed, "without": known.undropped(h), "kept": kept},
+            )
             return layer
-        check_survivors(self.name(layer), h, y, keep=keep, scale=scale_of(dropout.drop_rate))
-        is_open = h > 0 if layer.has_relu else torch.ones_like(keep)
-        self._count(layer, is_open, is_dropped, in_layer)
-        if not layer.has_relu:
-            layer.other_zeros = by_unit(in_layer((h == 0) & keep), layer.axis)
-            if h.numel() == layer.size.numel():
-                kept = ~in_layer(is_dropped)
-                layer.if_closed = causes_by_unit(in_layer(h > 0), kept, layer.axis)
-        layer.trials = trials = _trials(dropout, is_open, keep, counts=layer.counts)
-        is_zero = ~is_open if layer.has_relu else h == 0
-        trials.zeros_before, trials.zeros = int(is_zero.sum()), int((y == 0).sum())
-        expected = (is_zero | is_dropped).sum()
-        if int(expected) != trials.zeros:
-            self._explain(layer, 1, expected, trials.zeros, values=h)
-        self.lineage.mark(y, "dropped", layer)
+
+        return finish
+
+    def idle_dropout(self, x: Tensor, known: Known, name: str) -> LayerCounts:
+        """A dropout in evaluation mode that no activation stands before: a layer of its own."""
+        is_zero = x == 0
+        layer = self._new(name, self._units(known, x, name), x, is_zero, {4: is_zero})
+        self.ledger.set(x, replace(known, layer=layer, root=known.root or layer))
         return layer
+
+    def soft_module(
+        self, first: int, output: Tensor, *, name: str, activation: str
+    ) -> LayerCounts | None:
+        """Take the activations since the `first` for parts of one, whose output this is.
+
+        So tanh inside the arithmetic of a GELU is not taken for an activation of its own.
+        """
+        known = self.ledger.get(output)
+        inside = [layer for layer in self.layers[first:] if not layer.has_relu and not layer.trials]
+        if known.layer is not None or not inside or not output.dim():
+            return None
+        self.layers[first:] = [layer for layer in self.layers[first:] if layer not in inside]
+        is_zero = output == 0
+        layer = self._new(name, self._units(known, output, name), output, is_zero, {4: is_zero})
+        layer.activation = activation
+        self.ledger.set(output, replace(known, layer=layer, root=layer))
+        return layer
+
+    def use(self, call: Call, result: Tensor) -> None:
+        """Take note of what a layer's values go into: a number, or something with units."""
+        for tensor in call.tensors:
+            root = self.ledger.get(tensor).root
+            if root is not None and not result.dim():
+                root.sums_up = True
+            elif root is not None and call.name not in CARRIES:
+                root.uses += 1
+
+    def drop_penalties(self) -> None:
+        """Leave out layers that go into nothing but a number, such as the clamp of a hinge loss."""
+        for layer in [layer for layer in self.layers if layer.sums_up and not layer.uses]:
+            self.layers.remove(layer)
+            self.notes[layer.key.call] = "all of it is summed up, as in a loss: no layer of units"
 
     def name(self, layer: LayerCounts) -> str:
         """The layer's name for people."""
-        return self._names.expected(layer.key)
+        return self._names.of(layer.key)
 
-    def _key(self, call: str, maker: Maker) -> Key:
-        self._turns[call, maker.name] += 1
-        return Key(call, maker.name, self._turns[call, maker.name])
+    def reconcile(self, tensor: Tensor, *, seen_at: str) -> None:
+        """Compare the zeros of a tensor with those that are explained."""
+        known = self.ledger.get(tensor)
+        if known.root is not None:
+            known.root.uses += 1
+        is_explained = known.closed is True and known.layer is None
+        if known.is_weights or is_explained or not self.ledger.is_first_look(tensor):
+            return
+        zeros = (tensor == 0).sum()
+        if known.layer is not None:
+            explained = known.layer.zeros
+        else:
+            found = known.explained_zeros(tensor)
+            explained = zeros if found is True else torch.zeros_like(zeros)
+            explained = found.sum() if isinstance(found, Tensor) else explained
+        self.remainders.append(Remainder(known.made_by, seen_at, zeros, explained, tensor.numel()))
 
-    def _new(self, key: Key, activation: str | None, axis: int, *, of: Tensor) -> LayerCounts:
-        units = of.size(axis)
-        counts = torch.zeros(4, units, dtype=torch.int64, device=of.device)
-        layer = LayerCounts(key, activation, False, axis, of.size(), counts, counts[0].clone())
+    def settle(self) -> Iterator[tuple[LayerCounts, BrokenIdentity]]:
+        """Fetch all counts from their devices, and say which contradict themselves."""
+        tensors = [
+            part
+            for layer in self.layers
+            for part in (layer.counts, layer.zeros, layer.is_finite, *_parts(layer.trials))
+        ]
+        tensors += [part for check in self.checks for part in (check.expected, check.observed)]
+        tensors += [part for left in self.remainders for part in (left.zeros, left.explained)]
+        fetched = iter(on_host(tensors))
+        for layer in self.layers:
+            layer.counts, layer.zeros, layer.is_finite = (next(fetched) for _ in range(3))
+            if layer.trials is not None:
+                trials = layer.trials
+                trials.counts, trials.zeros_before, trials.zeros = (next(fetched) for _ in range(3))
+        checks = [(check, next(fetched), next(fetched)) for check in self.checks]
+        self.remainders = [
+            replace(left, zeros=next(fetched), explained=next(fetched)) for left in self.remainders
+        ]
+        for check, expected, observed in checks:
+            if int(expected) != int(observed):
+                name = self._names.of(check.layer.key)
+                yield (
+                    check.layer,
+                    BrokenIdentity(
+                        name,
+                        check.identity,
+                        expected=f"{int(expected)} {check.of}",
+                        observed=int(observed),
+                    ),
+                )
+        for layer in self.layers:
+            yield from _contradictions(layer, self._names.of(layer.key))
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether every layer's output was, once the pass is settled."""
+        return all(bool(layer.is_finite) for layer in self.layers)
+
+    def _units(self, known: Known, tensor: Tensor, name: str) -> Units:
+        """The tensor's units: as the user says, as they are known, or by its shape."""
+        axis = self._unit_axis
+        if isinstance(axis, Mapping):
+            axis = axis.get(name)
+        if axis is not None and -tensor.dim() <= axis < tensor.dim():
+            return Units.along(tensor, axis, source=known.units.source if known.units else "")
+        return known.units or Units.guessed(tensor)
+
+    def _new(
+        self, name: str, units: Units, y: Tensor, is_zero: Tensor, flags: Mapping[int, Tensor]
+    ) -> LayerCounts:
+        """Another layer with this output."""
+        self._turns[name, units.source] += 1
+        layer = LayerCounts(
+            key=Key(name, units.source, self._turns[name, units.source]),
+            activation=None,
+            has_relu=False,
+            units=units,
+            size=y.size(),
+            counts=_counted(units, flags),
+            zeros=is_zero.sum(),
+            is_finite=y.sum().isfinite(),
+        )
         self.layers.append(layer)
         return layer
 
-    def _count(
-        self,
-        layer: LayerCounts,
-        is_open: Tensor,
-        is_dropped: Tensor,
-        in_layer: Callable[[Tensor], Tensor],
+    def _set(
+        self, y: Tensor, before: Known, layer: LayerCounts, made_by: str, **zeros: Any
     ) -> None:
-        """Put the four causes in the layer, which may have counted its open pairs before."""
-        fired = layer.counts[0]
-        if is_open.numel() == layer.size.numel():
-            counts = causes_by_unit(in_layer(is_open), ~in_layer(is_dropped), layer.axis)
-        else:
-            # Dropout saw a part of the layer; the rest is kept.
-            dropped = by_unit(in_layer(is_open & is_dropped), layer.axis)
-            both = by_unit(in_layer(~is_open & is_dropped), layer.axis)
-            counts = torch.stack([fired - dropped, dropped, layer.counts[2] - both, both])
-        open_again = counts[0] + counts[1]
-        if layer.activation is not None and not torch.equal(open_again, fired):
-            raise BrokenIdentity(
-                self.name(layer),
-                1,
-                expected=f"{int(fired.sum())} open pairs, as at the activation",
-                observed=f"{int(open_again.sum())} at its dropout",
-            )
-        layer.counts = counts
-
-    def _close(self, layer: LayerCounts, key: Key, *, before: CallInput, zeros: int) -> None:
-        """A ReLU after its dropout: identity 5 says that the order does not matter."""
-        counts = layer.if_closed
-        if counts is None or before.values.numel() != layer.size.numel():
-            raise WhyZeroError(
-                "a ReLU must see all that the dropout before it gave, got "
-                f"{before.values.numel()} of {layer.size.numel()} values in {key.call}: "
-                "split before the dropout, or put the ReLU first"
-            )
-        layer.key, layer.activation, layer.has_relu = key, "relu", True
-        layer.counts, layer.if_closed = counts, None
-        layer.other_zeros = torch.zeros_like(layer.other_zeros)
-        expected = counts[1:].sum()
-        if int(expected) != zeros:
-            self._explain(layer, 5, expected, zeros, values=before.values)
-        if layer.trials is not None:
-            by_cause = counts.sum(1)[:, None, None] if layer.trials.is_by_pair else None
-            layer.trials.counts = layer.trials.counts if by_cause is None else by_cause
-            layer.trials.zeros_before, layer.trials.zeros = int(counts[2:].sum()), zeros
-
-    def _explain(
-        self,
-        layer: LayerCounts,
-        identity: int,
-        expected: Tensor,
-        observed: Tensor | int,
-        *,
-        values: Tensor,
-    ) -> None:
-        """Void the pass where its values are not finite; else the instrument is wrong."""
-        if bool(values.isfinite().all()):
-            raise BrokenIdentity(
-                self.name(layer),
-                identity,
-                expected=f"{int(expected)} zeros",
-                observed=f"{int(observed)} zeros",
-            )
-        self.is_finite = False
+        """What is known of a layer's output."""
+        units = replace(layer.units, module=None)
+        known = Known(made_by, units, layer, root=layer, is_weights=before.is_weights, **zeros)
+        self.ledger.set(y, known)
 
 
-def _unchanged(flags: Tensor) -> Tensor:
-    return flags
+def _causes_after(known: Known, without: Tensor | None, is_zero: Tensor) -> dict[int, Tensor]:
+    """The zeros of an output by cause (by place in the counts), with dropout somewhere before."""
+    if without is None or known.kept is None:
+        return {2: is_zero}
+    would_be = without != 0
+    closed = is_zero & ~would_be
+    return {1: is_zero & would_be, 2: closed & known.kept, 3: closed & ~known.kept}
 
 
-def _layer_of(
-    origin: Origin | None, place: Place
-) -> tuple[LayerCounts | None, Callable[[Tensor], Tensor]]:
-    """The activation's layer that a dropout at this place belongs to, and the way there."""
-    if origin is None or origin.layer is None or origin.stage not in {"relu", "soft"}:
-        return None, _unchanged
-    if origin.layer.trials is not None or not origin.holds(place):
-        return None, _unchanged
-    return origin.layer, lambda flags: origin.in_layer(flags, place)
+def _counted(units: Units, flags: Mapping[int, Tensor]) -> Tensor:
+    """Active, dropped, inactive, both and unexplained by unit; who is none of these is active."""
+    sums = {place: units.sums(zeros) for place, zeros in flags.items()}
+    first = next(iter(sums.values()))
+    rest = units.pairs.to(first.device) - sum(sums.values())
+    nobody = torch.zeros_like(first)
+    return torch.stack([rest, *(sums.get(place, nobody) for place in (1, 2, 3, 4))])
 
 
-def _trials(dropout: DropoutCall, is_open: Tensor, keep: Tensor, *, counts: Tensor) -> Trials:
+def _close(layer: LayerCounts) -> None:
+    """Trials of a dropout, told by what the ReLU behind it lets through."""
+    trials = layer.trials
+    if trials is not None:
+        trials.zeros_before, trials.zeros = layer.counts[2:4].sum(), layer.zeros
+        if trials.is_by_pair:
+            trials.counts = layer.counts[:4].sum(1)
+
+
+def _trials(which: DropoutCall, is_open: Tensor, keep: Tensor, *, zeros: Tensor) -> Trials:
     """The independent draws of one dropout, by cause."""
-    is_by_pair = dropout.trial_axes >= keep.dim()
-    if is_by_pair and int(counts.sum()) == keep.numel():
-        return Trials(dropout.drop_rate, counts.sum(1)[:, None, None], is_by_pair)
+    zeros_before = (~is_open).sum()
+    is_by_pair = which.trial_axes >= keep.dim()
     if not is_by_pair:
-        is_open = is_open.flatten(dropout.trial_axes).any(-1)
-        keep = keep.flatten(dropout.trial_axes).all(-1)
-    drawn = causes_by_unit(is_open.reshape(-1, 1), keep.reshape(-1, 1), 1)
-    return Trials(dropout.drop_rate, drawn[..., None], is_by_pair)
+        is_open = is_open.flatten(which.trial_axes).any(-1)
+        keep = keep.flatten(which.trial_axes).all(-1)
+    counts = torch.stack([flags.sum() for flags in by_cause(is_open, keep)])
+    return Trials(counts, is_by_pair, zeros_before, zeros)
+
+
+def _parts(trials: Trials | None) -> tuple[Tensor, ...]:
+    return () if trials is None else (trials.counts, trials.zeros_before, trials.zeros)
+
+
+def _contradictions(layer: LayerCounts, name: str) -> Iterator[tuple[LayerCounts, BrokenIdentity]]:
+    """What does not add up in a layer whose counts have been fetched."""
+    zeros = int(layer.counts[1:].sum())
+    if zeros != int(layer.zeros):
+        expected = f"{zeros} zeros by their causes"
+        yield layer, BrokenIdentity(name, 1, expected=expected, observed=f"{int(layer.zeros)} in y")

@@ -5,44 +5,58 @@ it is, and putting that state back. So the mask is known also where h = 0, and t
 generator go on as if nobody had looked.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules import module as torch_module
 from torch.overrides import TorchFunctionMode
 
 from why_zero._watch.backward import MaskWatch
 from why_zero._watch.calls import (
+    INPUTS_OF_WEIGHTS,
+    PRODUCTS_OF_MATRICES,
+    SPLITS,
     ActivationCall,
-    Arguments,
+    Call,
     DropoutCall,
     activation_of,
+    axis_of_new_units,
     blind_spot,
     dropout_of,
 )
 from why_zero._watch.generators import restore_state, state_of
-from why_zero._watch.isolation import refuse_compiling, uncompiled, unseen
+from why_zero._watch.isolation import is_being_recorded, is_foreign, is_plain, unseen, without_mode
+from why_zero._watch.known import Known
 from why_zero._watch.layer_counts import LayerCounts
-from why_zero._watch.lineage import Place
+from why_zero._watch.module_calls import Outputs
 from why_zero._watch.pass_counts import PassCounts
+from why_zero._watch.rules import Rule, rule_of
+from why_zero._watch.units import Units
 from why_zero.errors import WhyZeroError
 
-_NO_MEMORY = "the tensor has no units or no memory of its own (torch.func, nested): not counted"
+_NO_MEMORY = (
+    "the tensor has no values that can be read (torch.func, nested, quantized): not counted"
+)
+_WITH_ROWS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+# They run a kernel of their own in evaluation mode, unless anybody watches functions.
+_FUSED = (nn.TransformerEncoder, nn.TransformerEncoderLayer, nn.MultiheadAttention)
+
+# Runs a part of the instrument; its errors become notes about the call of this name.
+Guard = Callable[[str, Callable[[], Any]], Any]
 
 
 @dataclass(frozen=True)
 class Hidden:
-    """A ReLU's output in a census, with what later calls could overwrite."""
+    """A layer's output in a census, with what later calls could overwrite."""
 
     layer: LayerCounts
     h: Tensor  # as the graph knows it
     is_open: Tensor
-    magnitude: Tensor  # the sum of |h| by unit
-    module: nn.Module | None  # whose rows made z, where z is just what it gave
+    size: Tensor  # |h|
 
 
 class Recorder(TorchFunctionMode):
@@ -50,7 +64,9 @@ class Recorder(TorchFunctionMode):
 
     Attributes:
         notes: why a call cannot be explained, by name of the call.
-        hidden: in a census, the output of each ReLU.
+        hidden: in a census, the output of each layer.
+        near_zero: up to which |h| a unit without a ReLU counts as closed there.
+        pass_counts: what was counted.
     """
 
     def __init__(
@@ -58,33 +74,50 @@ class Recorder(TorchFunctionMode):
         root: nn.Module,
         pass_counts: PassCounts,
         *,
+        guard: Guard,
         gradients: MaskWatch | None = None,
-        is_census: bool = False,
+        near_zero: float | None = None,
     ) -> None:
         """Be ready for one pass of the root.
 
-        A census keeps ReLU outputs for the caller, and refuses to see anything dropped.
+        Args:
+            root: the module.
+            pass_counts: where to count.
+            guard: keeps errors of the instrument from the pass.
+            gradients: watches the backward pass.
+            near_zero: in a census, up to which |h| a unit without a ReLU counts as closed. A census
+                keeps outputs for the caller, and refuses to see anything dropped.
         """
         super().__init__()
         self.notes: dict[str, str] = {}
         self.hidden: list[Hidden] = []
         self.pass_counts = pass_counts
+        self._guard = guard
         self._gradients = gradients
-        self._is_census = is_census
+        self._is_census = near_zero is not None
+        self.near_zero = near_zero or 0.0
+        self._uses: Counter[nn.Module] = Counter()
         self._paths = {module: path for path, module in root.named_modules()}
         self._calling = [root]
-        # Each frame that torch.compile gives up on is left to run, and those below it are tried.
-        self._look = uncompiled(self._look_at)
-        self._see = uncompiled(self._see_result)
 
-    def enter_module(self, module: nn.Module, _: object) -> None:
-        """Take note that this module's forward begins: a hook."""
-        if module in self._paths:
-            self._calling.append(module)
-
-    def leave_module(self, module: nn.Module, _: object, __: object) -> None:
-        """Take note that this module's forward has ended: a hook."""
-        if module in self._paths and len(self._calling) > 1:
+    @contextmanager
+    def calling(self, module: nn.Module, _: object) -> Iterator[Outputs]:
+        """A block in which this module's forward is under way."""
+        outputs = Outputs()
+        if module not in self._paths:
+            yield outputs
+            return
+        first = len(self.pass_counts.layers)
+        self._calling.append(module)
+        try:
+            if why := self._opaque(module):
+                self.notes[self._paths[module]] = why
+                with without_mode(self):
+                    yield outputs
+            else:
+                yield outputs
+            self._guard(self._paths[module], lambda: self._left(module, outputs.value, first))
+        finally:
             self._calling.pop()
 
     def __torch_function__(
@@ -95,144 +128,230 @@ class Recorder(TorchFunctionMode):
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:  # noqa: ANN401
         """Let the call happen, and see what it does."""
-        refuse_compiling()
-        kwargs = kwargs or {}
-        finish = self._look(func, args, kwargs)
-        result = func(*args, **kwargs)
-        self._see(finish, result)
+        if is_being_recorded():
+            return func(*args, **(kwargs or {}))
+        call = Call(func, args, kwargs or {})
+        finish = self._guard(call.name, lambda: self._look_at(call))
+        result = func(*args, **(kwargs or {}))
+        if finish is not None:
+            self._guard(call.name, lambda: self._see(finish, result))
         return result
 
-    def _look_at(
-        self, func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
-    ) -> Callable[[Any], None]:
+    def begin(self, inputs: object) -> None:
+        """Take note of what the module is given."""
+        with unseen():
+            for tensor in tensors_of(inputs):
+                if is_plain(tensor) and not isinstance(tensor, nn.Parameter):
+                    self.pass_counts.ledger.set(tensor, Known("the module's input"))
+
+    def end(self, output: object) -> None:
+        """Compare the zeros that leave the module with those that are explained."""
+        with unseen():
+            for tensor in tensors_of(output):
+                if is_plain(tensor) and tensor.is_floating_point():
+                    self.pass_counts.reconcile(tensor, seen_at="the output")
+        self.pass_counts.drop_penalties()
+        self.notes |= self.pass_counts.notes
+
+    def rows(self, module: nn.Module | None) -> list[Tensor]:
+        """The weight and bias whose rows are the module's units, if it was called just once."""
+        if module is None or self._uses[module] != 1:
+            return []
+        return [p for p in (module.weight, module.bias) if isinstance(p, nn.Parameter)]
+
+    def _look_at(self, call: Call) -> Callable[[Any], None] | None:
         """Look at a call that is about to happen; what is returned takes its result."""
         with unseen():
-            return self._before(func, args, kwargs)
+            return self._before(call)
 
-    def _see_result(self, finish: Callable[[Any], None], result: Any) -> None:  # noqa: ANN401
+    def _see(self, finish: Callable[[Any], None], result: Any) -> None:  # noqa: ANN401
         with unseen():
             finish(result)
 
-    def _before(
-        self, func: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
-    ) -> Callable[[Any], None]:
-        name = getattr(func, "__name__", "")
-        arguments = Arguments(args, kwargs)
-        if not self.pass_counts.is_finite:
-            return lambda _: None
-        dropout, activation = dropout_of(name, arguments), activation_of(name, arguments)
-        if dropout is not None and _is_plain(dropout.x):
-            return self._dropout(dropout, lambda ones: _call(func, ones, args, kwargs))
-        if activation is not None and _is_plain(activation.z):
-            return self._activation(activation)
+    def _before(self, call: Call) -> Callable[[Any], None] | None:
+        dropout, activation = dropout_of(call), activation_of(call)
+        source = call.tensor
         if dropout is not None or activation is not None:
-            self.notes[self._call_name(name)] = _NO_MEMORY
-        return lambda result: self._follow(name, arguments, result)
+            if not is_plain(source) or source is None or not source.dim():
+                self.notes[self._call_name(call.name)] = _NO_MEMORY
+                return None
+            if self.pass_counts.ledger.get(source).is_weights:
+                if dropout is not None and dropout.is_training:
+                    why = "drops weights (DropConnect), not activations: not counted"
+                    self.notes[self._call_name(call.name)] = why
+            elif dropout is not None:
+                return self._dropout(call, dropout)
+            elif activation is not None:
+                return self._activation(call, activation)
+        if (why := blind_spot(call)) is not None:
+            self.notes[self._call_name(call.name)] = why
+        inputs = self._inputs_of_weights(call)
+        for tensor in inputs:
+            self.pass_counts.reconcile(tensor, seen_at=self._path)
+        made_by = self._made_by(call.name)
+        rule = None if inputs else rule_of(call, self.pass_counts.ledger, made_by=made_by)
+        return lambda result: self._follow(call, rule, result, made_by)
 
-    def _activation(self, activation: ActivationCall) -> Callable[[Tensor], None]:
-        before = self.pass_counts.before(activation.z, is_overwritten=activation.is_inplace)
-        call = self._call_name(activation.name)
+    def _activation(self, call: Call, activation: ActivationCall) -> Callable[[Tensor], None]:
+        name, made_by = self._call_name(activation.name), self._made_by(call.name)
+        finish = self.pass_counts.activation(call, activation, name=name, made_by=made_by)
 
-        def finish(result: Tensor) -> None:
-            layer = self.pass_counts.activation(call, activation, before, result=result)
-            if self._is_census and layer.has_relu:
-                self.hidden.append(_hidden(layer, result, before.maker.module))
+        def see(result: Tensor) -> None:
+            layer = finish(result)
+            if self._is_census:
+                self._hide(layer, result)
 
-        return finish
+        return see
 
-    def _dropout(
-        self, dropout: DropoutCall, again: Callable[[Tensor], Tensor]
-    ) -> Callable[[Tensor], None]:
-        if not dropout.is_training:
-            return lambda _: None
-        call, drop_rate = self._call_name(dropout.name), dropout.drop_rate
+    def _dropout(self, call: Call, dropout: DropoutCall) -> Callable[[Tensor], None] | None:
+        name, drop_rate = self._call_name(dropout.name), dropout.drop_rate
+        known = self.pass_counts.ledger.get(dropout.x)
+        if not dropout.is_training or (not drop_rate and known.layer is not None):
+            if self._is_census and known.layer is None:
+                return lambda y: self._hide(self.pass_counts.idle_dropout(y, known, name), y)
+            return lambda y: self.pass_counts.ledger.set(y, known)
         if self._is_census and drop_rate > 0:
             raise WhyZeroError(
                 f"nothing may be dropped in evaluation mode, got drop rate {drop_rate:g} "
-                f"in {call}: give F.dropout its training=self.training"
+                f"in {name}: give F.dropout its training=self.training"
             )
-        before = self.pass_counts.before(dropout.x, is_overwritten=dropout.is_inplace)
-        keep = _mask(dropout, again)
+        keep = _mask(call, dropout)
+        made_by = self._made_by(call.name)
+        finish = self.pass_counts.dropout(call, dropout, keep=keep, name=name, made_by=made_by)
 
-        def finish(y: Tensor) -> None:
-            layer = self.pass_counts.dropout(call, dropout, before, keep=keep, y=y)
+        def see(y: Tensor) -> None:
+            layer = finish(y)
             if self._gradients is not None and drop_rate > 0:
                 name = self.pass_counts.name(layer)
                 self._gradients.watch(name, y, keep=keep, drop_rate=drop_rate)
 
-        return finish
+        return see
 
-    def _follow(self, name: str, arguments: Arguments, result: object) -> None:
-        """Carry over other calls what is known of their arguments."""
-        if (why := blind_spot(name, arguments)) is not None:
-            self.notes[self._call_name(name)] = why
-        module, source = self._calling[-1], arguments.tensor
-        if source is not None and _is_plain(source):
-            self.pass_counts.lineage.forget(name, source)
-        if not isinstance(result, Tensor) or not _is_plain(result):
+    def _follow(
+        self,
+        call: Call,
+        rule: Rule | None,
+        result: Any,  # noqa: ANN401
+        made_by: str,
+    ) -> None:
+        """Carry over other calls what is known of their arguments.
+
+        Args:
+            call: neither an activation nor a dropout.
+            rule: gives what is known of its result; None where activations met weights in it.
+            result: what it gave.
+            made_by: the call in words.
+        """
+        ledger = self.pass_counts.ledger
+        if call.name == "setitem" and rule is not None and call.tensor is not None:
+            ledger.set(call.tensor, rule(call.tensor))
             return
-        if source is not None and _is_plain(source):
-            path = self._paths[module]
-            self.pass_counts.lineage.follow(name, source, result, module=module, module_name=path)
-        elif name in {"cat", "concat", "concatenate"}:
-            tensors = arguments.get(0, "tensors")
-            if all(isinstance(t, Tensor) and _is_plain(t) for t in tensors):
-                self.pass_counts.lineage.join(tensors, result)
+        parts = list(result) if isinstance(result, tuple | list) else [result]
+        for index, part in enumerate(parts):
+            if not is_plain(part) or isinstance(part, nn.Parameter):
+                continue
+            axis = axis_of_new_units(call, part, has_weights=rule is None)
+            if axis is not None:
+                ledger.set(part, Known(made_by, self._new_units(part, axis)))
+            elif call.name in SPLITS and call.tensor is not None:
+                ledger.set(part, ledger.get(call.tensor).part(call, index))
+            elif rule is None or index:
+                ledger.set(part, Known(made_by))
+            else:
+                self.pass_counts.use(call, part)
+                ledger.set(part, rule(part) if part.dim() else Known(made_by))
+
+    def _new_units(self, tensor: Tensor, axis: int) -> Units:
+        module = self._calling[-1]
+        self._uses[module] += 1
+        is_own = isinstance(module, _WITH_ROWS)
+        return Units.along(tensor, axis, source=self._path, module=module if is_own else None)
+
+    def _inputs_of_weights(self, call: Call) -> list[Tensor]:
+        """The activations that meet weights in this call."""
+        ledger = self.pass_counts.ledger
+        found: list[Any] = [call.get(k) for k in range(INPUTS_OF_WEIGHTS.get(call.name, 0))]
+        if call.name in INPUTS_OF_WEIGHTS and found[0] is None:
+            found[0] = call.tensor
+        if call.name in PRODUCTS_OF_MATRICES:
+            tensors = [tensor for tensor in call.tensors if tensor.dim() > 1 and is_plain(tensor)]
+            is_weights = [ledger.get(tensor).is_weights for tensor in tensors]
+            if any(is_weights) and not all(is_weights):
+                pairs = zip(tensors, is_weights, strict=True)
+                found = [tensor for tensor, is_parameter in pairs if not is_parameter]
+        return [tensor for tensor in found if is_plain(tensor) and tensor.is_floating_point()]
+
+    def _left(self, module: nn.Module, output: object, first: int) -> None:
+        """A module's forward has ended; layers from the `first` on were met in it."""
+        has_parts = next(module.children(), None) or next(module.parameters(), None)
+        if has_parts is not None or not isinstance(output, Tensor):
+            return
+        with unseen():
+            if is_plain(output):
+                layer = self.pass_counts.soft_module(
+                    first, output, name=self._path, activation=type(module).__name__
+                )
+                if layer is not None and self._is_census:
+                    self._hide(layer, output)
+
+    def _hide(self, layer: LayerCounts, h: Tensor) -> None:
+        """Keep a layer's output for the census."""
+        size = h.detach().abs()
+        is_open = h.detach() > 0 if layer.has_relu else size > self.near_zero
+        self.hidden = [other for other in self.hidden if other.layer is not layer]
+        self.hidden.append(Hidden(layer, h, is_open, size))
+
+    def _opaque(self, module: nn.Module) -> str | None:
+        """Why nobody may look into this module while it runs; None for most."""
+        if is_foreign(module):
+            return "compiled or scripted code runs without the calls that are watched: not counted"
+        if self._is_census or not isinstance(module, _FUSED) or module.training:
+            return None
+        if torch.is_grad_enabled() and any(p.requires_grad for p in module.parameters()):
+            return None
+        return (
+            "PyTorch runs a fused kernel here in evaluation mode, and whoever watches its parts "
+            "would change what it gives: not seen inside (a census runs without fusion)"
+        )
+
+    @property
+    def _path(self) -> str:
+        """The path of the innermost module that is being called."""
+        return self._paths[self._calling[-1]]
+
+    def _made_by(self, function: str) -> str:
+        return f"{function} in {self._path}" if self._path else function
 
     def _call_name(self, function: str) -> str:
         """The innermost module that is being called; with the function, where it has parts."""
         module = self._calling[-1]
-        path = self._paths[module]
         has_parts = next(module.children(), None) is not None
+        path = self._path
         return ".".join(filter(None, [path, function if has_parts or not path else ""]))
 
 
-@contextmanager
-def watched_modules(recorder: Recorder) -> Iterator[None]:
-    """A block in which the recorder knows whose forward is under way."""
-    hooks = [
-        torch_module.register_module_forward_pre_hook(recorder.enter_module),
-        torch_module.register_module_forward_hook(recorder.leave_module, always_call=True),
-    ]
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()
+def tensors_of(value: object) -> Iterator[Tensor]:
+    """All tensors in tuples, lists, dictionaries and data classes."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, Mapping):
+        for part in value.values():
+            yield from tensors_of(part)
+    elif isinstance(value, tuple | list):
+        for part in value:
+            yield from tensors_of(part)
+    elif is_dataclass(value) and not isinstance(value, type):
+        for field in fields(value):
+            yield from tensors_of(getattr(value, field.name))
 
 
-def _hidden(layer: LayerCounts, h: Tensor, module: nn.Module | None) -> Hidden:
-    others = [axis for axis in range(h.dim()) if axis != layer.axis]
-    size = h.abs().double()
-    return Hidden(layer, h, h > 0, size.sum(others) if others else size, module)
-
-
-def _is_plain(tensor: Tensor) -> bool:
-    """Whether the tensor has units and lies in a storage that can be looked up."""
-    # Subclasses (fake, distributed, nested tensors) need not have what their type promises.
-    if type(tensor) not in {Tensor, nn.Parameter} or tensor.layout is not torch.strided:
-        return False
-    try:
-        tensor.untyped_storage()
-    except NotImplementedError:  # inside torch.func's transforms
-        return False
-    return tensor.dim() > 0 and not tensor.is_nested and not tensor.is_meta
-
-
-def _call(
-    func: Callable[..., Tensor], ones: Tensor, args: Sequence[Any], kwargs: Mapping[str, Any]
-) -> Tensor:
-    """The same call with another first argument."""
-    return func(ones, *args[1:], **kwargs) if args else func(**{**kwargs, "input": ones})
-
-
-def _mask(dropout: DropoutCall, again: Callable[[Tensor], Tensor]) -> Tensor:
+def _mask(call: Call, dropout: DropoutCall) -> Tensor:
     """What the call is about to keep, by running it on ones; the generator stays as it is."""
     ones = _ones_in_the_place_of(dropout.x)
     device = dropout.x.device
     state = state_of(device)
     try:
-        keep: Tensor = again(ones) != 0
+        keep: Tensor = call.over(ones) != 0
     finally:
         restore_state(device, state)
     return keep
@@ -245,7 +364,7 @@ def _ones_in_the_place_of(x: Tensor) -> Tensor:
     """
     if not x.numel():
         return torch.ones_like(x)
-    extent = Place.of(x).end - x.storage_offset()
+    extent = 1 + sum((n - 1) * step for n, step in zip(x.size(), x.stride(), strict=True))
     lanes = 16 // x.element_size()  # the widest load of a kernel is 16 bytes
     shift = x.data_ptr() // x.element_size() % lanes
     memory = torch.ones(extent + 2 * lanes, dtype=x.dtype, device=x.device)

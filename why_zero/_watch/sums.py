@@ -1,11 +1,13 @@
 """Running sums of a layer over passes: counts by unit, never values."""
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 
 from why_zero._watch.layer_counts import LayerCounts, Trials
-from why_zero.errors import WhyZeroError
-from why_zero.identities import check_counts, check_dropped, check_zero_rate
+from why_zero.errors import BrokenIdentity
+from why_zero.identities import check_dropped, check_zero_rate
 from why_zero.records import WatchedLayer, ZeroCauses
 
 
@@ -14,66 +16,60 @@ class LayerSum:
 
     What dropout did under one drop rate is tested when its passes have doubled and at the end: so
     a run of a billion passes tests a layer some 30 times at one drop rate.
+
+    Attributes:
+        varies: whether its number of units has changed; they are counted as one unit then.
     """
 
-    def __init__(self, name: str, first: LayerCounts) -> None:
-        self.name = name
-        units = first.counts.shape[1]
+    def __init__(self, first: LayerCounts) -> None:
         self._last = first
         self._passes = 0
-        self._counts = np.zeros((4, units), np.int64)
-        self._other_zeros = np.zeros(units, np.int64)
+        self._counts = np.zeros_like(first.counts.numpy())
+        self._ids = first.units.numbers.numpy()
+        self.varies = False
         self._start_trials(None)
 
-    def add(self, layer: LayerCounts) -> None:
-        """Add a pass.
-
-        Raises:
-            BrokenIdentity: the causes do not add up to the pairs, or dropout's share is not p.
-            WhyZeroError: the layer has changed its number of units.
-        """
-        units = self._counts.shape[1]
-        if layer.counts.shape[1] != units:
-            raise WhyZeroError(
-                f"a layer must keep its units from pass to pass, got {layer.counts.shape[1]} after "
-                f"{units} in {self.name}: use another module (or function) for each width"
-            )
-        check_counts(self.name, layer.counts, layer.pairs)
+    def add(self, layer: LayerCounts, name: str) -> Iterator[BrokenIdentity]:
+        """Add a pass, and say what contradicts its drop rate."""
+        counts = layer.counts.numpy()
+        if self.varies or counts.shape != self._counts.shape:
+            self.varies = True
+            self._counts = self._counts.sum(1, keepdims=True)
+            self._ids = np.zeros(1, np.int64)
+            counts = counts.sum(1, keepdims=True)
         self._last = layer
         self._passes += 1
-        self._counts += layer.counts.cpu().numpy()
-        self._other_zeros += layer.other_zeros.cpu().numpy()
+        self._counts = self._counts + counts
         if layer.trials is not None:
-            self._add_trials(layer.trials)
+            yield from self._add_trials(layer.trials, layer.drop_rate, name)
 
-    def check(self) -> None:
-        """Test what dropout did since its rate was last changed.
-
-        Raises:
-            BrokenIdentity: it is not what the drop rate says.
-        """
+    def check(self, name: str) -> Iterator[BrokenIdentity]:
+        """What dropout did since its rate was last changed, where it is not what the rate says."""
         if self._drop_rate is None:
             return
         rates = [self._drop_rate]
-        check_dropped(self.name, torch.from_numpy(self._trials), rates)
-        pairs, before, zeros = torch.from_numpy(self._zeros)
-        if pairs:
-            check_zero_rate(
-                self.name, zeros[None], before[None], pairs=int(pairs), drop_rates=rates
-            )
+        try:
+            check_dropped(name, torch.from_numpy(self._trials), rates)
+            pairs, before, zeros = torch.from_numpy(self._zeros)
+            if pairs:
+                check_zero_rate(name, zeros[None], before[None], pairs=int(pairs), drop_rates=rates)
+        except BrokenIdentity as error:
+            yield error
 
-    def layer(self) -> WatchedLayer:
+    def layer(self, name: str) -> WatchedLayer:
         """The sums as a record."""
         last = self._last
         return WatchedLayer(
-            name=self.name,
+            name=name,
             source=last.key.source,
             activation=last.activation,
             has_hard_zeros=last.has_relu,
-            drop_rate=last.trials.drop_rate if last.trials else 0.0,
+            drop_rate=last.drop_rate,
             passes=self._passes,
             causes=ZeroCauses(*self._counts.copy()),
-            other_zeros=self._other_zeros.copy(),
+            unit_axes=() if self.varies else last.units.axes,
+            unit_ids=self._ids,
+            axis_is_guess=last.units.is_guess,
         )
 
     def _start_trials(self, drop_rate: float | None) -> None:
@@ -82,13 +78,14 @@ class LayerSum:
         self._trials = np.zeros((4, 1, 1), np.int64)
         self._zeros = np.zeros(3, np.int64)  # pairs, those zero without dropout, those zero with it
 
-    def _add_trials(self, trials: Trials) -> None:
-        if trials.drop_rate != self._drop_rate:
-            self.check()
-            self._start_trials(trials.drop_rate)
-        self._trials += trials.counts.cpu().numpy()
+    def _add_trials(self, trials: Trials, drop_rate: float, name: str) -> Iterator[BrokenIdentity]:
+        if drop_rate != self._drop_rate:
+            yield from self.check(name)
+            self._start_trials(drop_rate)
+        counts = trials.counts.numpy()
+        self._trials += counts[:, None, None]
         self._passes_with_trials += 1
         if trials.is_by_pair:
-            self._zeros += [int(trials.counts.sum()), trials.zeros_before, trials.zeros]
+            self._zeros += [counts.sum(), int(trials.zeros_before), int(trials.zeros)]
         if self._passes_with_trials.bit_count() == 1:
-            self.check()
+            yield from self.check(name)

@@ -1,0 +1,69 @@
+"""What a probe found, as a table for a terminal."""
+
+from collections.abc import Mapping, Sequence
+
+from why_zero.records import WatchedLayer, ZeroCauses
+
+_SHARES = ("active", "dropped", "inactive", "both", "unexplained")
+_HEADS = ("layer", "activation", "p", "axis", "units", *_SHARES, "zero", "silent", "passes")
+
+
+def text(
+    layers: Sequence[WatchedLayer],
+    notes: Mapping[str, str],
+    *,
+    worst: int | None = None,
+) -> str:
+    """The table, a row for each layer and one for all, with everything else below it."""
+    shown = list(layers)
+    if worst is not None:
+        shown = sorted(shown, key=lambda layer: -layer.causes.zero_share)[:worst]
+    rows = [_HEADS, *map(_row, shown)]
+    if len(layers) > 1:
+        rows.append(_total(layers))
+    widths = [max(len(row[k]) for row in rows) for k in range(len(_HEADS))]
+    lines = ["  ".join(_aligned(row, widths)).rstrip() for row in rows]
+    if worst is not None and len(shown) < len(layers):
+        lines.append(f"({len(layers) - len(shown)} more layers)")
+    if any(layer.axis_is_guess for layer in shown):
+        lines.append("? the axis of the units is guessed from the shape: unit_axis= overrides it")
+    lines += [f"note: {name}: {why}" for name, why in notes.items()]
+    return "\n".join(lines)
+
+
+def _row(layer: WatchedLayer) -> tuple[str, ...]:
+    axis = ",".join(map(str, layer.unit_axes)) or "-"
+    return (
+        layer.name,
+        layer.activation or "-",
+        f"{layer.drop_rate:g}",
+        f"{axis}?" if layer.axis_is_guess else axis,
+        str(len(layer.unit_ids)),
+        *_shares(layer.causes),
+        str(int(layer.silent.sum())) if layer.has_hard_zeros else "-",
+        str(layer.passes),
+    )
+
+
+def _total(layers: Sequence[WatchedLayer]) -> tuple[str, ...]:
+    all_causes = ZeroCauses(
+        *(
+            sum(getattr(layer.causes, cause).sum(keepdims=True) for layer in layers)
+            for cause in _SHARES
+        )
+    )
+    units = sum(len(layer.unit_ids) for layer in layers)
+    silent = sum(int(layer.silent.sum()) for layer in layers)
+    return ("all", "", "", "", str(units), *_shares(all_causes), str(silent), "")
+
+
+def _shares(causes: ZeroCauses) -> tuple[str, ...]:
+    return (*(f"{causes.share(cause):.1%}" for cause in _SHARES), f"{causes.zero_share:.1%}")
+
+
+def _aligned(row: Sequence[str], widths: Sequence[int]) -> list[str]:
+    """Names to the left, numbers to the right."""
+    return [
+        cell.ljust(width) if k < 2 else cell.rjust(width)
+        for k, (cell, width) in enumerate(zip(row, widths, strict=True))
+    ]
