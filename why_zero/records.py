@@ -72,12 +72,14 @@ class UnitStates:
         reached: for how many of those a gradient could pass every later hidden layer,
             because each of these had an active unit.
         magnitude: mean |h| over D.
+        source: the path of the module whose rows made the units; empty where that is unknown.
     """
 
     samples: int
     fired: Counts
     reached: Counts
     magnitude: Floats
+    source: str = ""
 
     @property
     def firing_rate(self) -> Floats:
