@@ -38,7 +38,7 @@ _POOLS = {
         (nn, "AvgPool{}d"),
         (nn, "AdaptiveMaxPool{}d"),
         (nn, "AdaptiveAvgPool{}d"),
-        (torch, "max_pool{}d"),  # what F.max_pool calls
+        (F, "max_pool{}d"),
         (F, "avg_pool{}d"),
         (F, "adaptive_avg_pool{}d"),
         (F, "adaptive_max_pool{}d"),
