@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch.nn.utils import prune
 
 from why_zero import Compacted, UnitStates, WhyZeroError, compact, dead_units
 
@@ -433,6 +434,46 @@ def test_untraceable_parts_are_left_whole_and_an_untraceable_network_is_refused(
     assert reasons(found) == {"0": "they are not followed through 2"}
     with pytest.raises(WhyZeroError, match=r"that torch\.fx can trace"):
         compact(Branching(), {}, torch.randn(9, 4))
+
+
+def test_what_an_untraceable_part_may_use_is_left() -> None:
+    class Branching(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = nn.Linear(6, 6)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.inner(x) if x.sum() > 0 else x
+
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.part, self.last = mlp()[0], Branching(), nn.Linear(6, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            h = self.part.inner(F.relu(self.first(x)))
+            return self.last(h + self.part(torch.ones(1, 6)))
+
+    found = compact(Twice(), {"first": [1]}, torch.randn(9, 4))
+    assert reasons(found)["first"].startswith("part.inner is used in more than one place")
+
+
+def test_weights_that_are_computed_are_left() -> None:
+    original = mlp()
+    nn.utils.parametrizations.weight_norm(original[3])
+    found = compact(original, {"0": [1]}, torch.randn(9, 4))
+    assert reasons(found) == {"0": "3 is a ParametrizedLinear, whose weights are left alone"}
+    with pytest.raises(WhyZeroError, match=r"copy\.deepcopy must copy a model"):
+        compact(prune.l1_unstructured(original[5], "weight", 0.5), {}, torch.randn(9, 5))
+
+
+def test_a_network_that_writes_to_its_input_leaves_the_reference_set() -> None:
+    original = nn.Sequential(nn.ELU(inplace=True), *mlp())
+    x = torch.randn(9, 4)
+    before = x.clone()
+    found = compact(original, {"1": [1]}, x, held_out=x)
+    assert found.removed == {"1": (1,)}
+    assert torch.equal(x, before)
 
 
 @pytest.mark.parametrize(

@@ -145,9 +145,10 @@ def _copy(model: nn.Module) -> nn.Module:
     try:
         return copy.deepcopy(model)
     except Exception as error:  # whatever its parts raise that cannot be copied
+        reason = f"{type(error).__name__}: {error}".splitlines()[0][:120]
         raise WhyZeroError(
-            f"a model must be one that copy.deepcopy copies, got {type(model).__name__} ({error}): "
-            "remove what hangs on its weights, such as torch.nn.utils.weight_norm"
+            f"copy.deepcopy must copy a model, got {type(model).__name__} ({reason}): "
+            "remove what computes its weights, such as torch.nn.utils.weight_norm or prune"
         ) from error
 
 

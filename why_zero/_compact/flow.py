@@ -200,8 +200,10 @@ class Calls:
         if part._forward_hooks or part._forward_pre_hooks:  # noqa: SLF001 - have no public name
             raise Unremovable(f"{path} has hooks, which may depend on its shape")
         owners = [self._owners[id(p)] for p in part.parameters(recurse=False)]
+        above = {path[:dot] for dot in range(len(path)) if path[dot] == "."}
         if (
             self._calls[id(part)] > 1
+            or not above.isdisjoint(self._nodes)  # called as a whole, and whatever is in it
             or self._paths[id(part)] > 1
             or path in self._read_alone
             or any(len(each) > 1 for each in owners)

@@ -41,7 +41,7 @@ class Batches:
                 )
             if len(first):
                 is_empty = False
-                yield first.to(self._device)
+                yield first.to(self._device, copy=True)  # a forward may write to its input
         if is_empty:
             raise WhyZeroError(f"{self._name} must hold samples, got none: give some")
 
@@ -65,7 +65,7 @@ def compared(first: nn.Module, second: nn.Module, batches: Batches) -> Compariso
     largest, changed, total = torch.zeros((), dtype=torch.float64), 0, 0
     is_matrix = True
     for inputs in batches:
-        one, other = list(tensors(first(inputs))), list(tensors(second(inputs)))
+        one, other = list(tensors(first(inputs.clone()))), list(tensors(second(inputs)))
         for a, b in zip(one, other, strict=True):
             # On the CPU, since not every device has float64. Infinities of one sign are the same.
             one_way, other_way = a.cpu().double(), b.cpu().double()
@@ -85,7 +85,7 @@ def multiplications(module: nn.Module, sample: Tensor) -> int:
 
     def add(part: nn.Module, _: object, output: Tensor) -> None:
         nonlocal count
-        weight = part.get_parameter("weight")
+        weight: Any = part.weight  # no parameter where it is parametrized
         # Every number that comes out is a sum with one row of the weights.
         count += output.numel() * weight[0].numel()
 
