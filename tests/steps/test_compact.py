@@ -66,7 +66,7 @@ def runs_of(store: str, **tags: str) -> list[Run]:
 
 def section(card: str) -> str:
     """What a card says of compacting."""
-    return card.split("### What was removed")[1].split("###")[0]
+    return card.split("### What was removed")[1].split("###", maxsplit=1)[0]
 
 
 @pytest.fixture(scope="module")
