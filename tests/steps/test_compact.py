@@ -197,7 +197,7 @@ def test_a_network_without_dead_units_stays_one(
     assert len(runs_of(store, kind="compacted")) == before
 
 
-def test_a_network_that_was_validated_on_the_test_set_and_a_linear_one_can_be_asked(
+def test_a_linear_network_that_the_test_set_validated_has_nothing_to_remove(
     here: Pair, store: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert here

@@ -67,7 +67,7 @@ class Witness(fx.Interpreter):
             raise WhyZeroError(
                 "a dead unit must be exactly 0 behind its ReLU for the whole reference set, got "
                 f"others for {named(alive)} of {route.path}: give the set that the units are "
-                "dead over, and the weights as they were"
+                "dead over, in the same batches, and the weights as they were"
             )
 
     def _see_constants(self, node: fx.Node, value: Tensor, route: Route) -> None:
