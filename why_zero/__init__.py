@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from why_zero._census import census
+    from why_zero._compact import Compacted, KeptUnits, compact, dead_units
     from why_zero.causes import causes_of, count_causes
     from why_zero.errors import BrokenIdentity, WhyZeroError
     from why_zero.probe import ZeroProbe
@@ -26,6 +27,8 @@ __all__ = [
     "ZERO_CAUSES",
     "BrokenIdentity",
     "Cause",
+    "Compacted",
+    "KeptUnits",
     "StateCount",
     "UnexplainedZeros",
     "UnitStates",
@@ -35,11 +38,13 @@ __all__ = [
     "ZeroProbe",
     "causes_of",
     "census",
+    "compact",
     "count_causes",
+    "dead_units",
 ]
 
 # Those without torch first: a name is looked for in one after another.
-_MODULES = ("errors", "records", "causes", "states", "_census", "probe")
+_MODULES = ("errors", "records", "causes", "states", "_census", "_compact", "probe")
 
 if not TYPE_CHECKING:  # to a type checker a misspelt name is an error
 

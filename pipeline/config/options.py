@@ -251,6 +251,29 @@ class RegisterSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CompactSettings:
+    """Remove a trained network's dead units, and log the smaller network beside it.
+
+    Units that are dead for every image trained on add nothing: without them the network gives the
+    same logits, which is checked on these images. The smaller network is a run of its own, with
+    both test scores, parameters, multiplications, and how far it is from the original on held-out
+    images, where such a unit may fire. `register` takes it like any other.
+
+    Example: compact --from sweep:latest
+    """
+
+    from_: str = setting(
+        "sweep:latest",
+        NETWORK_SOURCE,
+        "sweep:latest or sweep:RUN_ID takes a sweep's best network, run:RUN_ID that network",
+    )
+    metric: Literal["val/accuracy", "val/loss"] = setting(
+        "val/accuracy", VALIDATION_METRIC, "what chooses from a sweep"
+    )
+    force: bool = setting(False, YES_OR_NO, FORCE)
+
+
+@dataclass(frozen=True, kw_only=True)
 class ExportSettings:
     """Write a registered model, with all that is known of it, as one folder or .zip.
 
@@ -332,6 +355,7 @@ STEPS: dict[str, type] = {
     "mnist": MnistSettings,
     "sweep": SweepSettings,
     "compare": CompareSettings,
+    "compact": CompactSettings,
     "register": RegisterSettings,
     "export": ExportSettings,
     "import": ImportSettings,

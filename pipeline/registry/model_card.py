@@ -25,6 +25,7 @@ def model_card(
     metric: str,
     compared: int,
     address: str,
+    compaction: str | None = None,
 ) -> str:
     """The card of a trained network, at most 5,000 characters for up to eight layers.
 
@@ -39,11 +40,13 @@ def model_card(
         metric: of validation, that chose it.
         compared: how many networks it was chosen from.
         address: where it is loaded from, such as `models:/dropout-mnist@champion`.
+        compaction: what was removed from it after training; None for a network as trained.
     """
     sections = {
         "What it is": _what_it_is(result, classes, shape=shape),
         "How to use it": _how_to_use_it(address, shape),
         "How it was trained": _how_it_was_trained(result, commit),
+        **({"What was removed": compaction} if compaction else {}),
         "How good it is": _how_good_it_is(result, confusion, metric=metric, compared=compared),
         "Its most frequent mistakes": mistakes(confusion, classes),
         "Why its activations are zero": _zeros(result),

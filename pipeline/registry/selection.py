@@ -41,7 +41,7 @@ def select(source: str, metric: str, *, tracker: Tracker) -> Selection:
     """
     kind, _, which = source.partition(":")
     if kind == "run":
-        runs = [_network(which, tracker)]
+        runs = [network(which, tracker)]
     else:
         networks = finished_networks(find_sweep(which, tracker), tracker)
         runs = [run for run in networks if run.model is not None]
@@ -71,20 +71,24 @@ def value_of(run: FoundRun, metric: str, tracker: Tracker) -> float:
     return next((value for epoch, value in points if str(epoch) == chosen), math.nan)
 
 
-def _network(run_id: str, tracker: Tracker) -> FoundRun:
-    """The finished network with this id."""
+def network(run_id: str, tracker: Tracker) -> FoundRun:
+    """The finished network with this id, trained or compacted.
+
+    Raises:
+        PipelineError: there is no such run, or it is none of a finished network.
+    """
     run = tracker.run(run_id)
     if not _is_finished_network(run):
         raise PipelineError(
-            "the run to register must be a finished network's and hold its model, got "
+            "the run must be a finished network's and hold its model, got "
             f"{run.name!r} ({run.id}): choose one with the tags kind=network and outcome=finished"
         )
     return run
 
 
 def _is_finished_network(run: FoundRun) -> bool:
-    is_finished = (run.tags.get("kind"), run.tags.get("outcome")) == ("network", "finished")
-    return is_finished and run.model is not None
+    is_network = run.tags.get("kind") in {"network", "compacted"}
+    return is_network and run.tags.get("outcome") == "finished" and run.model is not None
 
 
 def _refuse_the_test_set(run: FoundRun) -> None:

@@ -10,6 +10,7 @@ from pipeline.registry import gates
 from pipeline.registry.gates import Candidate, GateError, GateResult, Incumbent
 from pipeline.registry.model_card import model_card
 from pipeline.registry.selection import Selection, select
+from pipeline.runs.compacting import compaction
 from pipeline.tracking import Registry, Run, Version, connect
 
 CARD = "model_card.md"
@@ -160,7 +161,17 @@ def _card(candidate: Candidate, selection: Selection, *, address: str) -> str:
         metric=selection.metric,
         compared=selection.compared,
         address=address,
+        compaction=_compaction(candidate),
     )
+
+
+def _compaction(candidate: Candidate) -> str | None:
+    """What compacting removed, with both test scores; None for a network as it was trained."""
+    if candidate.run.tags.get("kind") != "compacted":
+        return None
+    result = candidate.result
+    text = compaction(candidate.run.metrics, result.test, validated_on=result.recipe.validated_on)
+    return f"Units that were dead for every image trained on.\n\n{text}"
 
 
 def _ending(version: Version, holder: Incumbent | None, alias: str, *, is_new: bool) -> str:

@@ -24,7 +24,8 @@ from pipeline.tracking.store import Store, found_or_none, one_line, open_store
 from pipeline.tracking.views.keep import keep
 from pipeline.tracking.views.view import View
 
-Kind = Literal["network", "step"]
+# A compacted network is another's, not trained: it is in no comparison of trained ones.
+Kind = Literal["network", "compacted", "step"]
 
 _logger = logging.getLogger(__name__)
 _NEWEST_FIRST = "attributes.start_time DESC"
@@ -93,6 +94,7 @@ class Tracker:
         step: str,
         tags: Mapping[str, str],
         color: str | None = None,
+        kind: Kind = "network",
     ) -> Run:
         """Open a run of its own for a network: one without a parent, which the UI compares.
 
@@ -103,10 +105,11 @@ class Tracker:
             tags: what else to tag it with, such as arm, pipeline and fingerprint.
             color: of its lines in the UI, `#rrggbb`; None for one of the UI's, which may be
                 another run's too.
+            kind: `network` for one that was trained.
         """
         if color is not None:
             tags = {**tags, _COLOR_TAG: color}
-        return self._start("network", name, parameters, step=step, tags=tags)
+        return self._start(kind, name, parameters, step=step, tags=tags)
 
     def start_step(
         self,

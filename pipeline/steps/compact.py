@@ -1,0 +1,129 @@
+"""The step `compact`: a trained network without its dead units, in a run beside the original's."""
+
+from dataclasses import replace
+
+import torch
+
+from pipeline.config.options import CompactSettings
+from pipeline.config.settings import texts
+from pipeline.console import Console
+from pipeline.markdown import description
+from pipeline.plots import render_pool
+from pipeline.records.result import Result
+from pipeline.records.words import counted
+from pipeline.registry.gates import Candidate, load_candidate
+from pipeline.registry.selection import network, select
+from pipeline.runs.color import run_color
+from pipeline.runs.compacting import (
+    SmallerNetwork,
+    compaction,
+    history_without,
+    metrics_of,
+    without_dead_units,
+)
+from pipeline.runs.fingerprint import fingerprint
+from pipeline.runs.publish import log_dataset, publish
+from pipeline.tracking import FoundRun, Tracker, connect
+
+# What the smaller network's run says as the original's does: how it was trained is the same.
+_INHERITED = ("arm", "chosen_epoch", "device_name", "stack_size", "validated_on")
+
+
+def run(settings: CompactSettings, console: Console) -> None:
+    """Remove the network's dead units, and log what is left.
+
+    Raises:
+        PipelineError: there is no such network, or its data are not here.
+        WhyZeroError: the smaller network is not the same.
+    """
+    tracker = connect()
+    name = f"compact {settings.from_}"
+    with tracker.start_step("compact", name, parameters=texts(settings)) as step:
+        origin = _origin(settings, tracker)
+        page = tracker.link(origin.id)
+        mark = fingerprint("compacted", origin.id, rooms=("runs",))
+        found = None if settings.force else tracker.finished(mark, kind="compacted")
+        if found:
+            console.line(
+                f"{origin.name}: already compacted (run {found.id}); force=true does it again"
+            )
+            step.describe(f"[{found.name}]({tracker.link(found.id)}) was compacted before.")
+            return
+        candidate = load_candidate(origin, tracker)
+        smaller = without_dead_units(candidate.result.recipe, candidate.rebuilt, candidate.data)
+        for kept in smaller.found.kept:
+            console.line(
+                f"kept: {counted(len(kept.units), 'dead unit')} of {kept.layer}: {kept.reason}"
+            )
+        if not smaller.found.removed:
+            ending = f"{origin.name} has no dead units to remove, so there is no smaller network."
+            step.describe(f"{ending} See [its run]({page}).")
+        else:
+            result, text = _log(candidate, smaller, mark=mark, step_id=step.id, tracker=tracker)
+            ending = f"{result.recipe.name}: {_removed(smaller)}; run {result.run_id}"
+            step.describe(f"[{origin.name}]({page}) became [smaller]({result.page}).\n\n{text}")
+        console.line(ending)
+    console.elapsed("done")
+
+
+def _origin(settings: CompactSettings, tracker: Tracker) -> FoundRun:
+    """The network to compact; only a choice among several needs a metric."""
+    kind, _, which = settings.from_.partition(":")
+    if kind == "run":
+        return network(which, tracker)
+    return select(settings.from_, settings.metric, tracker=tracker).run
+
+
+def _log(
+    candidate: Candidate, smaller: SmallerNetwork, *, mark: str, step_id: str, tracker: Tracker
+) -> tuple[Result, str]:
+    """Log the smaller network as any other is, and return it with what it says of itself."""
+    original, recipe = candidate.result, smaller.recipe
+    chosen = replace(original.chosen, validation=smaller.validation)
+    records = [chosen if r.epoch == chosen.epoch else r for r in original.history]
+    history = history_without(records, smaller.found.removed)
+    [chosen] = [record for record in history if record.epoch == chosen.epoch]
+    parameters = {**candidate.run.parameters, **recipe.parameters}
+    run = tracker.start_network(
+        f"{candidate.run.name} compact",
+        parameters,
+        step="compact",
+        kind="compacted",
+        tags={
+            **{tag: candidate.run.tags[tag] for tag in _INHERITED},
+            "compacted_from": original.run_id,
+            "pipeline": step_id,
+            "fingerprint": mark,
+        },
+        color=run_color(recipe),
+    )
+    with run, render_pool(1) as pool:
+        log_dataset(run, candidate.data, context="training")
+        metrics = metrics_of(smaller, original.test)
+        run.metrics(metrics, step=chosen.epoch)
+        result = publish(
+            run,
+            recipe,
+            history=history,
+            chosen=replace(chosen, weights=smaller.weights),
+            data=candidate.data,
+            device=torch.device("cpu"),
+            stack_size=original.stack_size,
+            render_pool=pool,
+        )
+        text = compaction(metrics, result.test, validated_on=recipe.validated_on)
+        origin = (
+            f"[{candidate.run.name}]({original.page}) without its dead units: {_removed(smaller)}."
+        )
+        said = description(result, validation_name=recipe.validated_on)
+        run.describe(f"{origin}\n\n{text}\n\n{said}")
+    return result, text
+
+
+def _removed(smaller: SmallerNetwork) -> str:
+    """How many units are gone, by layer, in words."""
+    parts = [
+        f"{counted(len(units), 'unit')} of {layer.replace('linear', 'h')}"
+        for layer, units in smaller.found.removed.items()
+    ]
+    return f"removed {', '.join(parts)}"
