@@ -139,11 +139,7 @@ def _count(
         total.add(hidden, gradients.get(id(hidden.h)))
         for parameter in rows[id(hidden)]:
             if (gradient := gradients.get(id(parameter))) is not None:
-                norms = (
-                    gradient.detach().flatten(1).abs().amax(1)
-                    if gradient.dim() > 1
-                    else gradient.abs()
-                )
+                norms = gradient.detach().abs().reshape(len(gradient), -1).amax(1)
                 total.row_gradients += norms.double().cpu()[hidden.layer.units.numbers]
 
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
-from why_zero.records import WatchedLayer, ZeroCauses
+from why_zero.records import CAUSES, Share, WatchedLayer, ZeroCauses
 
-_SHARES = ("active", "dropped", "inactive", "both", "unexplained")
+_SHARES: tuple[Share, ...] = (*CAUSES, "unexplained")
 _HEADS = ("layer", "activation", "p", "axis", "units", *_SHARES, "zero", "silent", "passes")
 
 
@@ -23,6 +23,8 @@ def text(
         rows.append(_total(layers))
     widths = [max(len(row[k]) for row in rows) for k in range(len(_HEADS))]
     lines = ["  ".join(_aligned(row, widths)).rstrip() for row in rows]
+    if not layers:
+        lines = ["no activation function and no dropout was met"]
     if worst is not None and len(shown) < len(layers):
         lines.append(f"({len(layers) - len(shown)} more layers)")
     if any(layer.axis_is_guess for layer in shown):
@@ -46,12 +48,9 @@ def _row(layer: WatchedLayer) -> tuple[str, ...]:
 
 
 def _total(layers: Sequence[WatchedLayer]) -> tuple[str, ...]:
-    all_causes = ZeroCauses(
-        *(
-            sum(getattr(layer.causes, cause).sum(keepdims=True) for layer in layers)
-            for cause in _SHARES
-        )
-    )
+    causes = [layer.causes for layer in layers]
+    sums = (sum(getattr(each, cause).sum(keepdims=True) for each in causes) for cause in _SHARES)
+    all_causes = ZeroCauses(*sums)
     units = sum(len(layer.unit_ids) for layer in layers)
     silent = sum(int(layer.silent.sum()) for layer in layers)
     return ("all", "", "", "", str(units), *_shares(all_causes), str(silent), "")

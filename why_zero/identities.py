@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Inexact, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -67,8 +67,8 @@ def check_survivors(
 
 
 def survivors_that_differ(
-    h: Float[Tensor, "*shape"],
-    y: Float[Tensor, "*shape"],
+    h: Inexact[Tensor, "*shape"],
+    y: Inexact[Tensor, "*shape"],
     *,
     keep: Bool[Tensor, "*shape"],
     scale: Float[Tensor, "..."] | float,

@@ -182,7 +182,7 @@ class ZeroProbe:
         if self.set_aside:
             notes["passes"] = f"{self.set_aside} held NaN or infinity and were not counted"
         if not any(turns.calls for turns in self._turns.values()):
-            notes["passes"] = _NO_PASS
+            notes["passes"] = _UNSEEN
         return _table.text(layers, notes, worst=worst)
 
     table = report
@@ -219,11 +219,10 @@ class ZeroProbe:
     @contextmanager
     def _watching(self, module: nn.Module, inputs: object) -> Iterator[Outputs]:
         """A block around one call of the module; its listeners call it."""
-        outputs = Outputs()
         # Checkpointing repeats in the backward pass what was counted.
         is_passed_over = is_foreign(module) or is_recomputing()
         if is_passed_over or self._here.is_busy or self._here.is_census:
-            yield outputs
+            yield Outputs()
             return
         is_training = module.training
         with self._lock:
@@ -231,11 +230,11 @@ class ZeroProbe:
         self._here.is_busy = True
         try:
             if not is_watched:
-                yield outputs
+                yield Outputs()
                 return
             counts = PassCounts(self._names, unit_axis=self._unit_axis)
             recorder = Recorder(module, counts, guard=self._guarded, gradients=self._gradients)
-            with listening(recorder.calling), recorder:
+            with listening(recorder.calling), recorder, recorder.calling(module, inputs) as outputs:
                 self._guarded("the input", lambda: recorder.begin(inputs))
                 yield outputs
             self._guarded("the output", lambda: recorder.end(outputs.value))
@@ -326,7 +325,7 @@ class ZeroProbe:
 
     def _layers(self, *, is_training: bool) -> dict[str, WatchedLayer]:
         if not any(turns.calls for turns in self._turns.values()):
-            raise WhyZeroError(_NO_PASS)
+            raise WhyZeroError(_UNSEEN)
         layers = [self._named(key, layer) for key, layer in self._sums[is_training].items()]
         return {layer.name: layer for layer in layers}
 
@@ -359,7 +358,7 @@ class _Here(threading.local):
         self.is_census = False
 
 
-_NO_PASS = (
+_UNSEEN = (
     "a probe must see a pass before it can report, got none: call the module itself inside the "
     "block (not its forward, not a compiled form of it)"
 )

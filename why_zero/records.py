@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Cause = Literal["active", "dropped", "inactive", "both"]
+Share = Cause | Literal["unexplained"]
 Counts = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
@@ -57,7 +58,7 @@ class ZeroCauses:
         """The number of pairs that were zero, for whatever cause or none that is known."""
         return int((self.dropped + self.inactive + self.both + self.unexplained).sum())
 
-    def share(self, cause: Cause | Literal["unexplained"]) -> float:
+    def share(self, cause: Share) -> float:
         """The share of all pairs with this cause; NaN where nothing was watched."""
         return int(getattr(self, cause).sum()) / self.pairs if self.pairs else math.nan
 

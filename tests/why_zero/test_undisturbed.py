@@ -1,8 +1,11 @@
 """Watching changes nothing: neither what is computed, nor the module, nor any generator."""
 
 import copy
+import functools
 import random
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +13,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode, resolve_name
-from torch.utils.checkpoint import checkpoint
+from torch.utils.checkpoint import (
+    CheckpointPolicy,
+    checkpoint,
+    create_selective_checkpoint_contexts,
+)
 from torch.utils.data import DataLoader, TensorDataset
 
 from why_zero import ZeroProbe
@@ -250,3 +257,107 @@ def test_checkpointing_repeats_a_pass_that_is_counted_once(
     watched, probe = run(watch=True)
     assert_equal(watched, plain)
     assert probe.layers["1"].passes == 1
+
+
+class Classifier(nn.Module):
+    """A transformer encoder, whose evaluation PyTorch runs in a fused kernel."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        layer = nn.TransformerEncoderLayer(32, 4, 64, batch_first=True)
+        self.encoder, self.head = nn.TransformerEncoder(layer, 2), nn.Linear(32, 5)
+
+    def forward(self, x: Tensor, pad: Tensor) -> Tensor:
+        return self.head(self.encoder(x, src_key_padding_mask=pad).mean(1))
+
+
+@pytest.mark.filterwarnings("ignore:.*nested tensors is in prototype stage")
+@pytest.mark.parametrize("part", ["", "encoder"])
+def test_fused_kernels_stay_fused_and_are_noted(part: str) -> None:
+    torch.manual_seed(0)
+    module, x = Classifier().eval(), torch.randn(20, 12, 32)
+    pad = torch.arange(12)[None] >= torch.randint(2, 13, (20, 1))
+    pad[0] = False
+    with torch.no_grad():
+        alone = module(x, pad)
+        with ZeroProbe(module.get_submodule(part), strict=True) as probe:
+            watched = module(x, pad)
+    assert torch.equal(watched, alone)
+    assert "fused kernel" in str(probe.notes)
+    states = ZeroProbe(module).census([x], run=lambda m, x: m(x, None))
+    assert states["encoder.layers.0.relu"].samples == 20 * 12  # a census looks inside
+
+
+def policy(_: object, operator: object, *__: object, **___: object) -> CheckpointPolicy:
+    is_product = operator == torch.ops.aten.mul.Tensor
+    return CheckpointPolicy.MUST_SAVE if is_product else CheckpointPolicy.PREFER_RECOMPUTE
+
+
+def test_selective_checkpointing_saves_the_user_s_products_alone() -> None:
+    def gradient(*, is_watched: bool) -> Tensor:
+        torch.manual_seed(0)
+        block = nn.Sequential(*(nn.Linear(6, 8), nn.ReLU(), nn.Dropout(0.5), nn.Linear(8, 8)))
+        x = torch.randn(16, 6)
+        context = functools.partial(create_selective_checkpoint_contexts, policy)
+        with ZeroProbe(block) if is_watched else nullcontext():
+            y = checkpoint(block, x, use_reentrant=False, context_fn=context)
+            y.pow(2).sum().backward()
+        return block[0].weight.grad
+
+    assert torch.equal(gradient(is_watched=True), gradient(is_watched=False))
+
+
+def test_a_module_saved_in_the_block_holds_nothing_of_the_probe(tmp_path: Path) -> None:
+    module = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+    optimizer = torch.optim.SGD(module.parameters(), 0.1)
+    with ZeroProbe(module):
+        module(torch.randn(3, 4)).sum().backward()
+        optimizer.step()
+        torch.save(module, tmp_path / "module.pt")
+    assert b"why_zero" not in (tmp_path / "module.pt").read_bytes()
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:FutureWarning")
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_a_graph_made_in_the_block_is_the_module_s_alone() -> None:
+    module, x = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2)).eval(), torch.randn(3, 4)
+
+    def nodes() -> list[int]:
+        return [
+            len(list(torch.jit.trace(module, x).inlined_graph.nodes())),
+            len(list(torch.jit.script(module).inlined_graph.nodes())),
+            len(torch.export.export(module, (x,)).graph.nodes),
+            len(torch.fx.symbolic_trace(module).graph.nodes),
+        ]
+
+    alone = nodes()
+    with ZeroProbe(module, strict=True) as probe:
+        assert nodes() == alone
+        module(x)
+    assert probe.evaluation_layers["1"].causes.pairs % 24 == 0
+
+
+def test_nothing_that_goes_wrong_in_the_probe_reaches_the_user(
+    batches: Batches, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Dropout(0.5))
+
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("planted\nin the instrument")
+
+    for target in (
+        "pass_counts._counted",
+        "recorder._mask",
+        "recorder.rule_of",
+        "backward.on_host",
+    ):
+        with monkeypatch.context() as planted:
+            planted.setattr(f"why_zero._watch.{target}", broken)
+            with ZeroProbe(module) as probe:
+                module(batches[0][0]).sum().backward()
+            assert "RuntimeError: planted in the instrument" in str(probe.notes), target
+            with pytest.raises(RuntimeError, match="planted"), ZeroProbe(module, strict=True):
+                module(batches[0][0]).sum().backward()
+    # Batched gradients have no values that can be read.
+    with ZeroProbe(module, strict=True):
+        torch.autograd.functional.jacobian(module, batches[0][0], vectorize=True)

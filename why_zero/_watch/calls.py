@@ -82,8 +82,9 @@ KEEP_ZEROS = {
 }
 PRODUCTS = {"mul", "multiply", "div", "divide", "true_divide", "masked_fill"}
 SUMS = {"add", "sub", "subtract"}
+PADS = {"pad", "constant_pad_nd"}
 # What goes on with the values of their arguments.
-CARRIES = RESHAPES | MOVES | SPLITS | JOINS | POOLS | REDUCTIONS | KEEP_ZEROS | {"pad"}
+CARRIES = RESHAPES | MOVES | SPLITS | JOINS | POOLS | REDUCTIONS | KEEP_ZEROS | PADS
 # The result's axes are not the arguments'.
 MIXES = {
     *("matmul", "bmm", "mm", "mv", "dot", "einsum", "tensordot", "kron", "outer", "baddbmm"),
@@ -98,11 +99,12 @@ _CONVOLUTIONS = {
 INPUTS_OF_WEIGHTS = {
     **dict.fromkeys({"linear", *_CONVOLUTIONS, "lstm", "gru", "rnn_tanh", "rnn_relu"}, 1),
     **dict.fromkeys({"lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell"}, 1),
-    **{"bilinear": 2, "multi_head_attention_forward": 3},
+    "bilinear": 2,
+    "multi_head_attention_forward": 3,
 }
 _LAST_AXIS = {*INPUTS_OF_WEIGHTS, "embedding", "embedding_bag"} - _CONVOLUTIONS
 
-# The methods of operators that have a reversed form and one in place, such as __rmul__ and __imul__.
+# Operators whose methods have a reversed form and one in place, such as __rmul__ and __imul__.
 _OPERATORS = {name: name for name in ("add", "sub", "mul", "div", "pow", "matmul")}
 _OPERATORS["truediv"] = "div"
 
@@ -178,7 +180,7 @@ def _name_of(func: Callable[..., Any]) -> tuple[str, bool]:
         return name.strip("_"), name.endswith("_")
     plain = name.strip("_")
     operator = plain[1:] if plain[0] in "ir" and plain[1:] in _OPERATORS else plain
-    is_inplace = plain == "setitem" or plain != operator and plain[0] == "i"
+    is_inplace = plain == "setitem" or (plain != operator and plain[0] == "i")
     return _OPERATORS.get(operator, operator), is_inplace
 
 
@@ -229,17 +231,17 @@ def _is_relu(name: str, call: Call) -> bool:
         is_hardtanh = name == "hardtanh"
         least = call.get(1, "min_val", "min", default=-1.0 if is_hardtanh else None)
         most = call.get(2, "max_val", "max", default=1.0 if is_hardtanh else None)
-        return _is_zero(least) and (most is None or (is_number(most) and most > 0))
+        return _is_zero(least) and (most is None or (_is_number(most) and most > 0))
     return False
 
 
-def is_number(value: object) -> bool:
+def _is_number(value: object) -> bool:
     """Whether it is a number of Python's."""
     return isinstance(value, int | float)
 
 
 def _is_zero(value: object) -> bool:
-    return is_number(value) and value == 0
+    return _is_number(value) and value == 0
 
 
 def dropout_of(call: Call) -> DropoutCall | None:

@@ -63,7 +63,7 @@ def is_foreign(module: nn.Module) -> bool:
 
 @contextmanager
 def without_mode(mode: TorchFunctionMode) -> Iterator[None]:
-    """A block without this mode, where it is the innermost: compilers read the modes that are on."""
+    """A block without this mode, where it is the innermost: compilers read what modes are on."""
     stack = _get_current_function_mode_stack()
     if not stack or stack[-1] is not mode:
         yield

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Inexact
 from torch import Tensor, nn
 from torch.utils.weak import WeakTensorKeyDictionary
 
@@ -38,7 +38,7 @@ class Known:
     layer: LayerCounts | None = None
     root: LayerCounts | None = None
     closed: Bool[Tensor, "..."] | bool = False
-    without: Float[Tensor, "..."] | None = None
+    without: Inexact[Tensor, "..."] | None = None
     kept: Bool[Tensor, "..."] | None = None
     is_weights: bool = False
 

@@ -27,7 +27,7 @@ class Key:
 
 
 class Names:
-    """A name for people for every key: `relu`, then `relu#2` …
+    """A name for people for every key: `relu`, then `relu#2` and so on.
 
     Layers of one call are numbered in the order in which the module defines the parts that their
     units come from. So names do not depend on which pass was seen first.

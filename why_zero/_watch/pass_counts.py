@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from jaxtyping import Bool
@@ -97,10 +96,8 @@ class PassCounts:
                 _close(layer)
             elif known.root is not None:
                 known.root.uses += 1
-            self._set(
-                *(result, known, layer, made_by),
-                **{"closed": which.is_relu, "without": without, "kept": known.kept},
-            )
+            new = Known(made_by, closed=which.is_relu, without=without, kept=known.kept)
+            self._set(result, layer, new)
             return layer
 
         return finish
@@ -142,10 +139,8 @@ class PassCounts:
             self.checks.append(Check(layer, 4, "wrong survivors", none, differ))
             layer.drop_rate = which.drop_rate
             layer.trials = _trials(which, is_open, keep, zeros=layer.zeros)
-            self._set(
-                *(y, known, layer, made_by),
-                **{"closed": known.closed, "without": known.undropped(h), "kept": kept},
-            )
+            new = replace(known, made_by=made_by, without=known.undropped(h), kept=kept)
+            self._set(y, layer, new)
             return layer
 
         return finish
@@ -277,13 +272,10 @@ class PassCounts:
         self.layers.append(layer)
         return layer
 
-    def _set(
-        self, y: Tensor, before: Known, layer: LayerCounts, made_by: str, **zeros: Any
-    ) -> None:
-        """What is known of a layer's output."""
+    def _set(self, output: Tensor, layer: LayerCounts, known: Known) -> None:
+        """Say whose output this is."""
         units = replace(layer.units, module=None)
-        known = Known(made_by, units, layer, root=layer, is_weights=before.is_weights, **zeros)
-        self.ledger.set(y, known)
+        self.ledger.set(output, replace(known, units=units, layer=layer, root=layer))
 
 
 def _causes_after(known: Known, without: Tensor | None, is_zero: Tensor) -> dict[int, Tensor]:

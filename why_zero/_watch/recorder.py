@@ -38,9 +38,10 @@ from why_zero._watch.rules import Rule, rule_of
 from why_zero._watch.units import Units
 from why_zero.errors import WhyZeroError
 
-_NO_MEMORY = (
+_NO_VALUES = (
     "the tensor has no values that can be read (torch.func, nested, quantized): not counted"
 )
+_DROP_CONNECT = "drops weights (DropConnect), not activations: not counted"
 _WITH_ROWS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 # They run a kernel of their own in evaluation mode, unless anybody watches functions.
 _FUSED = (nn.TransformerEncoder, nn.TransformerEncoderLayer, nn.MultiheadAttention)
@@ -173,12 +174,11 @@ class Recorder(TorchFunctionMode):
         source = call.tensor
         if dropout is not None or activation is not None:
             if not is_plain(source) or source is None or not source.dim():
-                self.notes[self._call_name(call.name)] = _NO_MEMORY
+                self.notes[self._call_name(call.name)] = _NO_VALUES
                 return None
             if self.pass_counts.ledger.get(source).is_weights:
                 if dropout is not None and dropout.is_training:
-                    why = "drops weights (DropConnect), not activations: not counted"
-                    self.notes[self._call_name(call.name)] = why
+                    self.notes[self._call_name(call.name)] = _DROP_CONNECT
             elif dropout is not None:
                 return self._dropout(call, dropout)
             elif activation is not None:

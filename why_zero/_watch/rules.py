@@ -6,7 +6,7 @@ they meet weights.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from why_zero._watch import calls
-from why_zero._watch.calls import Call, is_number
+from why_zero._watch.calls import Call
 from why_zero._watch.known import Known, Ledger
 from why_zero._watch.units import Units
 
@@ -22,82 +22,86 @@ from why_zero._watch.units import Units
 Rule = Callable[[Tensor], Known]
 
 
-def rule_of(call: Call, ledger: Ledger, *, made_by: str) -> Rule | None:
-    """What is known of the result of this call on these arguments; None for calls of no interest.
+@dataclass(frozen=True)
+class Step:
+    """One call as a rule sees it.
 
-    Args:
-        call: one that is neither an activation nor a dropout, and has no weights.
+    Attributes:
+        call: neither an activation nor a dropout.
         ledger: what is known of its arguments.
         made_by: the call in words.
+        source: the argument that most is known of, the first as a rule.
+        known: what is known of it.
+        other: the second argument of a product or a sum.
     """
-    if call.name in calls.JOINS:
-        return _joined(call, ledger, made_by)
+
+    call: Call
+    ledger: Ledger
+    made_by: str
+    source: Tensor
+    known: Known
+    other: Any
+
+
+def rule_of(call: Call, ledger: Ledger, *, made_by: str) -> Rule:
+    """What is known of the result of this call, which has no weights, on these arguments."""
     source = call.tensor
     if source is None:
         source = next(iter(call.tensors), None)
-        if source is None:
-            return lambda _: Known(made_by)
-        return lambda result: _unexplained(ledger.get(source), made_by, result)
-    known = ledger.get(source)
+    if source is None:
+        return lambda _: Known(made_by)
     other = call.get(1, "other", "exponent", "mask")
+    known = ledger.get(source)
     if call.name in {"mul", "multiply"} and isinstance(other, Tensor) and not known.explains:
         source, other, known = other, source, ledger.get(other)
-    if call.name in calls.RESHAPES:
-        return lambda result: known.reshaped(result.shape)
-    if call.name in calls.MOVES:
-        return lambda result: known.moved(call, result.shape)
-    if call.name in calls.SUMS:
-        return _added(call, ledger, made_by)
-    if not known.explains:
-        if call.name in calls.REDUCTIONS:
-            units = _reduced(call, known.units)
-            return lambda _: known.new(made_by, units)
-        return lambda result: _unexplained(known, made_by, result)
-    if call.name in calls.POOLS or call.name in calls.REDUCTIONS:
-        return _pooled(call, known)
-    if call.name == "pad" or call.name == "constant_pad_nd":
-        return _padded(call, known, source, made_by)
-    if call.name == "setitem":
-        return _assigned(call, known, source, made_by)
-    if call.name in calls.KEEP_ZEROS:
-        if isinstance(other, Tensor) and call.name in calls.PRODUCTS:
-            return _multiplied(call, known, source, ledger.get(other), other, made_by)
-        if other is None or is_number(other) or call.name == "nan_to_num":
-            return _kept(call, known, source, made_by)
-    return lambda result: _unexplained(known, made_by, result)
+    step = Step(call, ledger, made_by, source, known, other)
+    return _RULES.get(call.name, _unexplained)(step)
 
 
-def _unexplained(known: Known, made_by: str, result: Tensor) -> Known:
+def _unexplained(step: Step) -> Rule:
     """The same units, if the shape allows it; nothing else."""
-    units = known.units and known.units.carried(result.shape)
-    return known.new(made_by, units)
+    units = step.known.units if step.call.name not in calls.MIXES else None
+    return lambda result: step.known.new(step.made_by, units and units.carried(result.shape))
 
 
-def _pooled(call: Call, known: Known) -> Rule:
+def _reshaped(step: Step) -> Rule:
+    return lambda result: step.known.reshaped(result.shape)
+
+
+def _moved(step: Step) -> Rule:
+    return lambda result: step.known.moved(step.call, result.shape)
+
+
+def _pooled(step: Step) -> Rule:
     """Windows, each of them zero where all in it is."""
+    call, known = step.call, step.known
+
+    def any_of(flags: Tensor) -> Tensor:
+        return _first(call.again(flags.to(torch.float32))) != 0
 
     def rule(result: Tensor) -> Known:
         if call.name in calls.REDUCTIONS:
             units = _reduced(call, known.units)
         else:
             units = known.units and known.units.carried(result.shape)
-
-        def any_of(flags: Tensor) -> Tensor:
-            pooled = call.again(flags.to(torch.float32))
-            return (pooled[0] if isinstance(pooled, tuple) else pooled) != 0
-
-        closed = known.closed if isinstance(known.closed, bool) else ~any_of(~known.closed)
-        without = None if known.without is None else call.again(known.without)
+        if not known.explains:
+            return known.new(step.made_by, units)
         return replace(
             known,
             units=units,
             layer=None,
-            closed=closed,
-            without=without[0] if isinstance(without, tuple) else without,
+            closed=known.closed if isinstance(known.closed, bool) else ~any_of(~known.closed),
+            without=None if known.without is None else _first(call.again(known.without)),
             kept=None if known.kept is None else any_of(known.kept),
         )
 
     return rule
+
+
+def _first(results: Any) -> Tensor:  # noqa: ANN401
+    """The values, where their places come with them."""
+    values: Tensor = results[0] if isinstance(results, tuple) else results
+    return values
 
 
 def _reduced(call: Call, units: Units | None) -> Units | None:
@@ -108,17 +112,18 @@ def _reduced(call: Call, units: Units | None) -> Units | None:
     return units.reduced((axes,) if isinstance(axes, int) else tuple(axes), keepdim=keeps)
 
 
-def _padded(call: Call, known: Known, source: Tensor, made_by: str) -> Rule:
+def _padded(step: Step) -> Rule:
     """A frame around: its zeros are nobody's."""
+    call, known = step.call, step.known
     pad, mode = call.get(1, "pad"), call.get(2, "mode", default="constant")
     mode = mode if isinstance(mode, str) else "constant"
+    closed = known.closed_zeros(step.source)
 
     def framed(flags: Tensor) -> Tensor:
         return F.pad(flags.to(torch.float32), pad, mode=mode) != 0
 
-    closed = known.closed_zeros(source)
     return lambda result: replace(
-        known.new(made_by, known.units and known.units.carried(result.shape)),
+        known.new(step.made_by, known.units and known.units.carried(result.shape)),
         root=known.root,
         closed=closed if isinstance(closed, bool) else framed(closed),
         without=None if known.without is None else call.again(known.without),
@@ -126,10 +131,10 @@ def _padded(call: Call, known: Known, source: Tensor, made_by: str) -> Rule:
     )
 
 
-def _assigned(call: Call, known: Known, source: Tensor, made_by: str) -> Rule:
+def _assigned(step: Step) -> Rule:
     """An assignment by index: what it writes is nobody's."""
-    index, value = call.get(1), call.get(2)
-    closed = known.closed_zeros(source)
+    known, index, value = step.known, step.call.get(1), step.call.get(2)
+    closed = known.closed_zeros(step.source)
     closed = closed.clone() if isinstance(closed, Tensor) else closed
     without = None if known.without is None else known.without.clone()
     kept = None if known.kept is None else known.kept.clone()
@@ -140,43 +145,46 @@ def _assigned(call: Call, known: Known, source: Tensor, made_by: str) -> Rule:
         if without is not None and kept is not None:
             without[index] = value
             kept[index] = True
-        return replace(
-            known, layer=None, made_by=made_by, closed=closed, without=without, kept=kept
-        )
+        found = replace(known, layer=None, made_by=step.made_by)
+        return replace(found, closed=closed, without=without, kept=kept)
 
     return rule
 
 
-def _kept(call: Call, known: Known, source: Tensor, made_by: str) -> Rule:
-    """Arithmetic with a number that leaves every zero in its place."""
-    closed = known.closed_zeros(source)
-    without = None if known.without is None else call.again(known.without)
-    return lambda _: replace(known, layer=None, made_by=made_by, closed=closed, without=without)
+def _zeros_kept(step: Step) -> Rule:
+    """Arithmetic that leaves every zero of its first argument in its place."""
+    if not step.known.explains:
+        return _unexplained(step)
+    if isinstance(step.other, Tensor):
+        return _multiplied(step) if step.call.name in calls.PRODUCTS else _unexplained(step)
+    known = step.known
+    closed = known.closed_zeros(step.source)
+    without = None if known.without is None else step.call.again(known.without)
+    return lambda _: replace(
+        known, layer=None, made_by=step.made_by, closed=closed, without=without
+    )
 
 
-def _multiplied(  # noqa: PLR0913, PLR0917 both factors, each with what is known of it
-    call: Call, known: Known, source: Tensor, other_known: Known, other: Tensor, made_by: str
-) -> Rule:
-    """A product of tensors: zero where either is. Division and masked_fill know no second."""
-    is_product = call.name in {"mul", "multiply"}
-    closed = known.closed_zeros(source)
-    other_closed = other_known.closed_zeros(other) if is_product else False
+def _multiplied(step: Step) -> Rule:
+    """A product of tensors: zero where either is. Of a divisor or a mask nothing is known."""
+    known, other = step.known, step.other
+    is_product = step.call.name in {"mul", "multiply"}
+    other_known = step.ledger.get(other) if is_product else Known(step.made_by)
+    closed, other_closed = known.closed_zeros(step.source), other_known.closed_zeros(other)
     without, kept = known.without, known.kept
-    if is_product and other_known.without is not None:
-        without = known.undropped(source)
-    if without is not None:
-        factor = other_known.undropped(other) if is_product else other
-        without = call.again(without, factor)
-    if is_product and other_known.kept is not None:
+    if other_known.kept is not None:
+        without = known.undropped(step.source)
         kept = other_known.kept if kept is None else kept & other_known.kept
+    if without is not None:
+        without = step.call.again(without, other_known.undropped(other))
 
     def rule(result: Tensor) -> Known:
         units = known.units and known.units.carried(result.shape)
-        if units is None and is_product and other_known.units:
+        if units is None and other_known.units:
             units = other_known.units.carried(result.shape)
         zeros = closed if other_closed is False else closed | other_closed
         return replace(
-            known.new(made_by, units),
+            known.new(step.made_by, units),
             root=known.root,
             closed=zeros.expand(result.shape) if isinstance(zeros, Tensor) else zeros,
             without=without,
@@ -186,34 +194,35 @@ def _multiplied(  # noqa: PLR0913, PLR0917 both factors, each with what is known
     return rule
 
 
-def _added(call: Call, ledger: Ledger, made_by: str) -> Rule:
+def _added(step: Step) -> Rule:
     """A sum of tensors: zero where both are. What dropout did to one summand is no mask of it."""
-    a, b = call.get(0, "input", "self"), call.get(1, "other")
-    known_a = ledger.get(a) if isinstance(a, Tensor) else Known(made_by)
-    known_b = ledger.get(b) if isinstance(b, Tensor) else Known(made_by)
+    known, other = step.known, step.other
+    if not isinstance(other, Tensor):
+        return _unexplained(step)
+    other_known = step.ledger.get(other)
     closed: Tensor | bool = False
     without = kept = None
-    if isinstance(a, Tensor) and isinstance(b, Tensor):
-        if known_a.kept is not None and known_b.kept is not None:
-            without = call.again(known_a.undropped(a), known_b.undropped(b))
-            kept = known_a.kept | known_b.kept
-        if (known_a.kept is None) == (known_b.kept is None):
-            closed = known_a.closed_zeros(a) & known_b.closed_zeros(b)
+    if known.kept is not None and other_known.kept is not None:
+        without = step.call.again(known.undropped(step.source), other_known.undropped(other))
+        kept = known.kept | other_known.kept
+    if (known.kept is None) == (other_known.kept is None):
+        closed = known.closed_zeros(step.source) & other_known.closed_zeros(other)
 
     def rule(result: Tensor) -> Known:
-        units = known_a.units and known_a.units.carried(result.shape)
-        if units is None and known_b.units:
-            units = known_b.units.carried(result.shape)
-        new = known_a.new(made_by, units) if isinstance(a, Tensor) else known_b.new(made_by, units)
+        units = known.units and known.units.carried(result.shape)
+        if units is None and other_known.units:
+            units = other_known.units.carried(result.shape)
+        new = known.new(step.made_by, units)
         return replace(new, closed=closed, without=without, kept=kept)
 
     return rule
 
 
-def _joined(call: Call, ledger: Ledger, made_by: str) -> Rule:
+def _joined(step: Step) -> Rule:
     """A concatenation: everybody's own."""
+    call = step.call
     tensors: list[Tensor] = list(call.get(0, "tensors"))
-    all_known = [ledger.get(tensor) for tensor in tensors]
+    all_known = [step.ledger.get(tensor) for tensor in tensors]
     closed = [known.closed for known in all_known]
     flags: Any = closed[0] if all(flag is closed[0] for flag in closed) else None
     if not isinstance(flags, bool):
@@ -234,7 +243,7 @@ def _joined(call: Call, ledger: Ledger, made_by: str) -> Rule:
     def rule(result: Tensor) -> Known:
         guilty = next((known for known in all_known if not known.explains), None)
         return Known(
-            guilty.made_by if guilty else made_by,
+            guilty.made_by if guilty else step.made_by,
             _joined_units(call, all_known, result),
             closed=flags if isinstance(flags, bool) else call.again(flags),
             without=None if without is None else call.again(without),
@@ -256,3 +265,15 @@ def _joined_units(call: Call, all_known: list[Known], result: Tensor) -> Units |
     if first.axes == (axis % result.dim(),):
         return Units.along(result, axis)
     return first.carried(result.shape)
+
+
+_RULES: dict[str, Callable[[Step], Rule]] = {
+    **dict.fromkeys(calls.RESHAPES, _reshaped),
+    **dict.fromkeys(calls.MOVES, _moved),
+    **dict.fromkeys(calls.JOINS, _joined),
+    **dict.fromkeys(calls.POOLS | calls.REDUCTIONS, _pooled),
+    **dict.fromkeys(calls.KEEP_ZEROS, _zeros_kept),
+    **dict.fromkeys(calls.SUMS, _added),
+    **dict.fromkeys(calls.PADS, _padded),
+    "setitem": _assigned,
+}
