@@ -129,13 +129,15 @@ ALIASING = {*MOVES, *DROPOUTS, *IN_PLACE} - {"clone"}
 
 # Situations in which somebody who watches zeros can go wrong.
 DROPOUT_TWICE = "a dropout on what another left"
-MIXED = "a dropout on ReLUs joined with others"
-NO_RATE = "a dropout at rate 0, which gives its input itself"
-TWO_RELUS = "two ReLUs on one dropout"
-SOFT_BEFORE = "a smooth activation, a dropout, a ReLU"
-POOLED = "a dropout, pooling, a ReLU"
 JOINED = "dropouts joined, then a ReLU"
-PART = "a ReLU on a part of what a dropout gave"
+MIXED = "a dropout on ReLUs joined with others"
+MOVED = "units along an axis that has moved"
+NO_RATE = "a dropout at rate 0, which gives its input itself"
+PART_DROPPED = "a dropout on a part of a smooth activation"
+PART_OPEN = "a ReLU on a part of what a dropout gave"
+POOLED = "a dropout, pooling, a ReLU"
+SOFT_BEFORE = "a smooth activation, a dropout, a ReLU"
+TWO_RELUS = "two ReLUs on one dropout"
 
 
 class Network(nn.Module):
@@ -194,7 +196,7 @@ class Masks(TorchDispatchMode):
             self.drawn.append(args[0] != 0)
         return result
 
-    def keep(self, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+    def keep(self, _: nn.Module, __: tuple[Tensor, ...], output: Tensor) -> None:
         self.outputs.append(output.detach().clone())
 
 
@@ -229,7 +231,7 @@ class Value:
         no, none = torch.zeros_like(y, dtype=torch.bool), torch.full(y.shape, -1)
         return cls(y, y, no, no, none, none, unit, past=past)
 
-    def then(self, kind: str, **changes: Any) -> "Value":
+    def then(self, kind: str, **changes: Tensor | frozenset[int]) -> "Value":
         return replace(self, past=f"{self.past} > {kind}", **changes)
 
     @property
@@ -268,8 +270,9 @@ class Expected:
         causes[~value.is_ruled & would_be_zero & ~gone] = 0
         causes[~value.is_ruled & would_be_zero & gone] = 1
         is_other = ~value.is_ruled & is_zero & (causes == 0)
-        is_known = _has_axis(value.unit)
-        unit = value.unit - value.unit.min() if is_known else torch.zeros_like(value.unit)
+        is_known = axis_of_units(value.unit) is not None
+        number = torch.unique(value.unit, return_inverse=True)[1]
+        unit = number if is_known else torch.zeros_like(number)
         rows = [[0] * 5 for _ in range(int(unit.max()) + 1)]
         for which, cause, other in zip(
             unit.flatten().tolist(),
@@ -282,15 +285,14 @@ class Expected:
         return rows, is_known
 
 
-def _has_axis(unit: Tensor) -> bool:
-    """Whether the units lie along an axis, each once."""
-    if int(unit.min()) < 0:
-        return False
+def axis_of_units(unit: Tensor) -> int | None:
+    """The axis along which the units lie, each once; None where there is none."""
     for axis in range(unit.dim()):
         along = unit.movedim(axis, 0).flatten(1)
-        if bool((along == along[:, :1]).all()) and len(set(along[:, 0].tolist())) == len(along):
-            return True
-    return False
+        is_one = bool((along == along[:, :1]).all()) and int(along.min()) >= 0
+        if is_one and len(set(along[:, 0].tolist())) == len(along):
+            return axis
+    return None
 
 
 def _numbered(size: torch.Size, axis: int) -> Tensor:
@@ -308,8 +310,9 @@ def _windows(x: Tensor) -> Tensor:
 
 @dataclass
 class Reading:
-    """What the slow reading finds in one pass."""
+    """What the slow reading finds in one pass, in which these masks were drawn."""
 
+    drawn: Iterator[Tensor]
     activations: list[Expected] = field(default_factory=list)
     dropouts: list[Expected] = field(default_factory=list)
     feeders: dict[int, frozenset[int]] = field(default_factory=dict)  # by activation: dropouts
@@ -319,11 +322,11 @@ class Reading:
 
 def read(steps: Sequence[Step], x: Tensor, masks: Masks) -> Reading:
     """Follow the steps; products are taken from the pass, all else is worked out again."""
-    reading, drawn = Reading(), iter(masks.drawn)
+    reading = Reading(iter(masks.drawn))
     values = [Value.new(x, unit=torch.full(x.shape, -1), past="input")]
     for number, (step, output) in enumerate(zip(steps, masks.outputs, strict=True)):
         inputs = [values[source] for source in step.inputs]
-        value = _follow(reading, number, step, inputs, output, drawn)
+        value = _follow(reading, number, step, inputs, output=output)
         assert value.y.shape == output.shape
         torch.testing.assert_close(value.y, output)
         values.append(replace(value, y=output))
@@ -331,13 +334,8 @@ def read(steps: Sequence[Step], x: Tensor, masks: Masks) -> Reading:
     return reading
 
 
-def _follow(
-    reading: Reading,
-    number: int,
-    step: Step,
-    inputs: Sequence[Value],
-    output: Tensor,
-    drawn: Iterator[Tensor],
+def _follow(  # noqa: PLR0911 one for each family of kinds
+    reading: Reading, number: int, step: Step, inputs: Sequence[Value], *, output: Tensor
 ) -> Value:
     kind, [value, *others] = step.kind, inputs
     if kind in PRODUCTS:
@@ -361,16 +359,17 @@ def _follow(
         )
         return _activated(reading, number, value, made)
     if kind in DROPOUTS:
-        return _dropped(reading, number, step, value, drawn)
+        return _dropped(reading, number, step, value)
     if kind in POOLS:
         return _pooled(kind, value)
     if kind in MOVES:
         moved = {key: MOVES[kind](tensor.contiguous()) for key, tensor in value.tensors.items()}
-        return value.then("move", **moved)
+        return value.then(kind, **moved)
     return _joined(value, others[0])
 
 
 def _activated(reading: Reading, number: int, source: Value, made: Value) -> Value:
+    reading.situations.update(_before_counting(source))
     expected = Expected(number, made, torch.zeros_like(made.is_fed))
     # A ReLU on what a ReLU's dropout left makes no zero of its own.
     expected.is_omissible = bool(source.dropouts) and bool(source.is_ruled.all())
@@ -380,6 +379,12 @@ def _activated(reading: Reading, number: int, source: Value, made: Value) -> Val
     size = made.y.shape
     place = torch.arange(made.y.numel()).view(size)
     return replace(made, owner=torch.full(size, owner), place=place)
+
+
+def _before_counting(value: Value) -> Iterator[str]:
+    axis, by_shape = axis_of_units(value.unit), 1 if value.y.dim() > 3 else value.y.dim() - 1
+    if axis not in {None, by_shape} and re.search("permute|transpose|reshape|view|cat", value.past):
+        yield MOVED
 
 
 def _before_relu(reading: Reading, value: Value) -> Iterator[str]:
@@ -395,21 +400,20 @@ def _before_relu(reading: Reading, value: Value) -> Iterator[str]:
     elif "cat" in value.past.rpartition("dropout")[2]:
         yield JOINED
     elif value.y.numel() != size:
-        yield PART
+        yield PART_OPEN
     if "soft" in value.past:
         yield SOFT_BEFORE
 
 
-def _dropped(
-    reading: Reading, number: int, step: Step, value: Value, drawn: Iterator[Tensor]
-) -> Value:
+def _dropped(reading: Reading, number: int, step: Step, value: Value) -> Value:
     if step.setting == 0:
         keep = torch.ones_like(value.is_fed)
     elif step.setting == 1:
         keep = torch.zeros_like(value.is_fed)
     else:
-        keep = next(drawn).expand(value.y.shape)
+        keep = next(reading.drawn).expand(value.y.shape)
     scale = 1 / (1 - step.setting) if step.setting < 1 else 1
+    reading.situations.update(_before_counting(value))
     if value.dropouts:
         reading.situations.add(DROPOUT_TWICE)
     if bool(value.is_ruled.any()) and not bool(value.is_ruled.all()):
@@ -424,6 +428,9 @@ def _dropped(
     )
     reading.dropouts.append(Expected(number, made, ~keep, is_omissible=bool(keep.all())))
     for owner in set(value.owner[value.owner >= 0].tolist()):
+        made_by = reading.activations[owner].value
+        if value.y.numel() < made_by.y.numel() and not made_by.is_ruled.all():
+            reading.situations.add(PART_DROPPED)
         places = value.place[(value.owner == owner) & ~keep]
         reading.activations[owner].later[number] = places
     return made
@@ -433,6 +440,7 @@ def _pooled(kind: str, value: Value) -> Value:
     def over(x: Tensor) -> Tensor:
         return x.flatten(2)[:, :, None, None] if kind == "global average" else _windows(x)
 
+    units = over(value.unit)
     is_max = "max" in kind
     pool = (lambda x: over(x).amax(-1)) if is_max else (lambda x: over(x).mean(-1))
     return value.then(
@@ -443,16 +451,16 @@ def _pooled(kind: str, value: Value) -> Value:
         is_ruled=over(value.is_ruled).all(-1),
         owner=torch.full_like(over(value.owner)[..., 0], -1),
         place=torch.full_like(over(value.place)[..., 0], -1),
-        unit=over(value.unit)[..., 0],
+        unit=torch.where(units.amin(-1) == units.amax(-1), units[..., 0], -1),
     )
 
 
 def _joined(one: Value, other: Value) -> Value:
     joined = {key: torch.cat([t, other.tensors[key]], 1) for key, t in one.tensors.items()}
     unit = joined["unit"]
-    if _has_axis(one.unit) and torch.equal(_numbered(one.y.shape, 1), one.unit):
+    if axis_of_units(one.unit) == axis_of_units(other.unit) == 1:
         joined["unit"] = _numbered(unit.shape, 1)
-    elif not _has_axis(unit):
+    elif axis_of_units(unit) is None:
         joined["unit"] = torch.full_like(unit, -1)
     past = f"({one.past} | {other.past}) > cat"
     return Value(**joined, dropouts=one.dropouts | other.dropouts, past=past)
@@ -559,7 +567,11 @@ def networks(draw: st.DrawFn) -> tuple[tuple[Step, ...], torch.Size, tuple[int, 
         source = draw(st.sampled_from([living[-1], living[-1], *living]))
         fitting = _fitting(sizes, living, source, memory)
         families = [kinds for family in FAMILIES if (kinds := [k for k in family if k in fitting])]
-        kind = draw(st.sampled_from(draw(st.sampled_from(families))))
+        # Units have names from the first product on, so it comes first more often than not.
+        family = (
+            families[-1] if not number and draw(st.booleans()) else draw(st.sampled_from(families))
+        )
+        kind = draw(st.sampled_from(list(family)))
         inputs = [source]
         if kind in JOINS:
             inputs.append(draw(st.sampled_from(_partners(kind, sizes, living, source))))
@@ -584,7 +596,9 @@ def networks(draw: st.DrawFn) -> tuple[tuple[Step, ...], torch.Size, tuple[int, 
             sizes.append(part(*(torch.ones(sizes[value]) for value in inputs)).shape)
         memory.append(memory[source] if kind in ALIASING else number + 1)
         if kind in IN_PLACE:
-            is_gone = [gone or memory[value] == memory[source] for value, gone in enumerate(is_gone)]
+            is_gone = [
+                gone or memory[value] == memory[source] for value, gone in enumerate(is_gone)
+            ]
         is_gone.append(False)
     outputs = tuple(value for value, gone in enumerate(is_gone) if not gone and value)
     return tuple(steps), sizes[0], outputs
@@ -622,9 +636,87 @@ def _partners(
     return [value for value in living if fits(sizes[value])]
 
 
-# Regular expressions of pasts in which the probe is known to be wrong, with what is wrong. Each has
-# a network of its own below.
-EXCLUDED = {DROPOUT_TWICE, MIXED, NO_RATE, TWO_RELUS, SOFT_BEFORE, POOLED, JOINED, PART}
+# A network for each, and its input's size.
+HARD: dict[str, tuple[Sequence[Step], Sequence[int]]] = {
+    DROPOUT_TWICE: (
+        [Step("linear", (0,), 4), Step("nn.Dropout", (1,), 0.5), Step("F.dropout", (2,), 0.5)],
+        (4, 4),
+    ),
+    JOINED: (
+        [
+            *(Step("linear", (0,), 4), Step("nn.Dropout", (1,), 0.5)),
+            *(Step("cat", (2, 1)), Step("F.relu", (3,))),
+        ],
+        (4, 4),
+    ),
+    MIXED: (
+        [
+            *(Step("linear", (0,), 4), Step("F.relu", (1,))),
+            *(Step("cat", (2, 1)), Step("nn.Dropout", (3,), 0.5)),
+        ],
+        (4, 4),
+    ),
+    MOVED: ([Step("conv", (0,), 3), Step("permute", (1,)), Step("F.relu", (2,))], (4, 2, 4, 4)),
+    NO_RATE: (
+        [
+            Step("linear", (0,), 4),
+            Step("F.dropout", (1,)),
+            Step("F.relu", (2,)),
+            Step("F.relu", (1,)),
+        ],
+        (4, 4),
+    ),
+    PART_DROPPED: (
+        [
+            *(Step("linear", (0,), 4), Step("F.relu", (1,)), Step("tanh", (2,))),
+            *(Step("chunk, first", (3,)), Step("nn.Dropout", (4,), 0.5)),
+        ],
+        (4, 4),
+    ),
+    PART_OPEN: (
+        [
+            *(Step("linear", (0,), 4), Step("nn.Dropout", (1,), 0.5)),
+            *(Step("chunk, first", (2,)), Step("F.relu", (3,))),
+        ],
+        (4, 4),
+    ),
+    POOLED: (
+        [
+            *(Step("conv", (0,), 3), Step("nn.Dropout", (1,), 0.5)),
+            *(Step("max pool", (2,)), Step("F.relu", (3,))),
+        ],
+        (4, 2, 4, 4),
+    ),
+    SOFT_BEFORE: (
+        [
+            *(Step("linear", (0,), 4), Step("leaky relu", (1,))),
+            *(Step("nn.Dropout", (2,), 0.5), Step("F.relu", (3,))),
+        ],
+        (4, 4),
+    ),
+    TWO_RELUS: (
+        [
+            *(Step("linear", (0,), 4), Step("nn.Dropout", (1,), 0.5)),
+            *(Step("F.relu", (2,)), Step("torch.relu", (2,))),
+        ],
+        (4, 4),
+    ),
+}
+# What the probe gets wrong without a word. Random networks leave these situations out: a line that
+# goes from here brings one back.
+WRONG: dict[str, str] = {
+    DROPOUT_TWICE: "what the first dropped and the second kept is active, with other_zeros",
+    JOINED: "the mask ends at the cat: what was dropped is inactive",
+    MIXED: "a ReLU's zeros are active with other_zeros, for the joined rest has none",
+    MOVED: "after a permute, a transpose or a cat the axis of the units is guessed by shape",
+    NO_RATE: "torch gives the input itself, so later ReLUs on the input belong to that dropout, "
+    "and a second one has no layer",
+    PART_DROPPED: "other_zeros of the part that no dropout saw are forgotten",
+    PART_OPEN: "WhyZeroError from within the pass",
+    POOLED: "what the ReLU finds zero because all of its window was dropped is inactive",
+    SOFT_BEFORE: "the smooth activation has no layer: the ReLU's takes its place",
+    TWO_RELUS: "the second ReLU has no layer",
+}
 
 
 def run(module: nn.Module, x: Tensor, *, with_gradients: bool) -> dict[str, Tensor]:
@@ -682,10 +774,35 @@ def check(
     return reading
 
 
+@pytest.mark.parametrize(
+    "situation",
+    [
+        pytest.param(
+            name,
+            marks=pytest.mark.xfail(
+                name in WRONG, reason=WRONG.get(name, ""), raises=(AssertionError, WhyZeroError)
+            ),
+        )
+        for name in HARD
+    ],
+)
+def test_a_hard_situation_is_explained_or_noted(situation: str) -> None:
+    steps, size = HARD[situation]
+    check(steps, torch.Size(size), range(1, len(steps) + 1))
+
+
+@pytest.mark.parametrize("situation", HARD)
+def test_a_hard_situation_is_known_when_it_is_met(situation: str) -> None:
+    steps, size = HARD[situation]
+    reading = check(steps, torch.Size(size), range(1, len(steps) + 1), excluded={situation})
+    assert reading is not None
+    assert situation in reading.situations
+
+
 @settings(deadline=None, max_examples=150)
 @given(network=networks(), seed=st.integers(0, 2**16), with_gradients=st.booleans())
 def test_a_random_network_is_explained_or_noted_and_never_disturbed(
     network: tuple[tuple[Step, ...], torch.Size, tuple[int, ...]], seed: int, with_gradients: bool
 ) -> None:
-    reading = check(*network, seed=seed, with_gradients=with_gradients, excluded=EXCLUDED)
+    reading = check(*network, seed=seed, with_gradients=with_gradients, excluded=WRONG.keys())
     assume(reading is not None)
