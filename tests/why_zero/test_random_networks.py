@@ -118,6 +118,7 @@ MOVES: dict[str, Callable[[Tensor], Tensor]] = {
     "contiguous": lambda x: x.contiguous(),
     "clone": lambda x: x.clone(),
 }
+MOVING = re.compile("moved|permute|transpose|reshape|view|cat")
 JOINS = ("cat", "add")
 # Drawn first, so that what the probe is for is common.
 FAMILIES = (
@@ -347,6 +348,8 @@ def _follow(  # noqa: PLR0911 one for each family of kinds
             unit = _numbered(output.shape, -1 if kind == "linear" else 1)
         elif others and not torch.equal(unit, others[0].unit):
             unit = torch.full_like(unit, -1)
+        elif any(MOVING.search(source.past) for source in inputs):
+            kind = f"moved > {kind}"
         return Value.new(output, unit=unit, past=kind)
     if kind in SOFT:
         made = Value.new(output, unit=value.unit, past=f"{value.past} > soft")
@@ -386,7 +389,7 @@ def _activated(reading: Reading, number: int, source: Value, made: Value) -> Val
 
 def _before_counting(value: Value) -> Iterator[str]:
     axis, by_shape = axis_of_units(value.unit), 1 if value.y.dim() > 3 else value.y.dim() - 1
-    if axis not in {None, by_shape} and re.search("permute|transpose|reshape|view|cat", value.past):
+    if axis not in {None, by_shape} and MOVING.search(value.past):
         yield MOVED
 
 
