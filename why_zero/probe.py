@@ -110,10 +110,7 @@ class ZeroProbe:
         """
         self._leave()
         with self._lock:
-            self._report(self._gradients.broken())
-            for layers in self._sums.values():
-                for key, layer in layers.items():
-                    self._report(layer.check(self._names.of(key)))
+            self._guarded("the end", self._check)
 
     def __enter__(self) -> "ZeroProbe":  # noqa: PYI034 beartype, in the tests, does not take Self
         """Begin to watch: as `start`."""
@@ -241,6 +238,13 @@ class ZeroProbe:
             self._guarded("the pass", lambda: self._add(recorder, is_training=is_training))
         finally:
             self._here.is_busy = False
+
+    def _check(self) -> None:
+        """Test what is due at the end."""
+        self._report(self._gradients.broken())
+        for layers in self._sums.values():
+            for key, layer in layers.items():
+                self._report(layer.check(self._names.of(key)))
 
     def _stray(self, part: nn.Module) -> None:
         """A part of the module is called, and nobody watches that call."""

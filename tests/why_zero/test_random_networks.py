@@ -211,7 +211,7 @@ class Value:
     Attributes:
         y: what is there.
         without: what would be there, had no dropout zeroed anything.
-        is_fed: whether something dropped fed it.
+        is_fed: whether all that fed it was dropped.
         is_ruled: whether a ReLU made it, or all that it was pooled from.
         owner: the activation that gave it; -1 where none did.
         place: which element of that activation's output it is.
@@ -254,7 +254,7 @@ class Expected:
     is_omissible: bool = False
 
     def rows(self, own_layers: frozenset[int]) -> tuple[Rows, bool]:
-        """Active, dropped, inactive, both and other zeros by unit, and whether units are known.
+        """Active, dropped, inactive, both and unexplained by unit, and whether units are known.
 
         Dropouts that are no layers of their own belong to the activation.
         """
@@ -269,23 +269,13 @@ class Expected:
         causes[is_zero & ~would_be_zero] = 1
         causes[is_zero & would_be_zero & ~is_fed] = 2
         causes[is_zero & would_be_zero & is_fed] = 3
-        # Without a rule there are no inactive units: what `WatchedLayer.unexplained` will hold is
-        # active today, and again in `other_zeros`.
-        causes[~value.is_ruled & would_be_zero & ~gone] = 0
-        causes[~value.is_ruled & would_be_zero & gone] = 1
-        is_other = ~value.is_ruled & is_zero & (causes == 0)
+        causes[~value.is_ruled & (causes == 2)] = 4
         is_known = axis_of_units(value.unit) is not None
         number = torch.unique(value.unit, return_inverse=True)[1]
         unit = number if is_known else torch.zeros_like(number)
         rows = [[0] * 5 for _ in range(int(unit.max()) + 1)]
-        for which, cause, other in zip(
-            unit.flatten().tolist(),
-            causes.flatten().tolist(),
-            is_other.flatten().tolist(),
-            strict=True,
-        ):
+        for which, cause in zip(unit.flatten().tolist(), causes.flatten().tolist(), strict=True):
             rows[which][cause] += 1
-            rows[which][4] += other
         return rows, is_known
 
 
@@ -342,6 +332,8 @@ def _follow(  # noqa: PLR0911 one for each family of kinds
     reading: Reading, number: int, step: Step, inputs: Sequence[Value], *, output: Tensor
 ) -> Value:
     kind, [value, *others] = step.kind, inputs
+    if kind == "scale" or (kind == "add" and bool(value.dropouts) == bool(others[0].dropouts)):
+        return _summed(kind, value, others, y=output)
     if kind in PRODUCTS:
         unit = value.unit
         if kind in {"linear", "conv"}:
@@ -352,7 +344,10 @@ def _follow(  # noqa: PLR0911 one for each family of kinds
             kind = f"moved > {kind}"
         return Value.new(output, unit=unit, past=kind)
     if kind in SOFT:
-        made = Value.new(output, unit=value.unit, past=f"{value.past} > soft")
+        without = SOFT[kind]()(value.without)
+        made = value.then(
+            "soft", y=output, without=without, is_ruled=torch.zeros_like(value.is_ruled)
+        )
         return _activated(reading, number, value, made)
     if kind in RELUS:
         most = 6.0 if kind == "F.relu6" else float("inf")
@@ -372,6 +367,23 @@ def _follow(  # noqa: PLR0911 one for each family of kinds
         moved = {key: MOVES[kind](tensor.contiguous()) for key, tensor in value.tensors.items()}
         return value.then(kind, **moved)
     return _joined(value, others[0])
+
+
+def _summed(kind: str, value: Value, others: Sequence[Value], *, y: Tensor) -> Value:
+    """Twice the same, or the sum of two of which both or none have been fed by dropouts."""
+    other = others[0] if others else value
+    none = torch.full(y.shape, -1)
+    return value.then(
+        kind,
+        y=y,
+        without=value.without + other.without,
+        is_fed=value.is_fed & other.is_fed,
+        is_ruled=value.is_ruled & other.is_ruled,
+        owner=none,
+        place=none,
+        unit=value.unit if torch.equal(value.unit, other.unit) else none,
+        dropouts=value.dropouts | other.dropouts,
+    )
 
 
 def _activated(reading: Reading, number: int, source: Value, made: Value) -> Value:
@@ -453,7 +465,7 @@ def _pooled(kind: str, value: Value) -> Value:
         "max" if is_max else "average",
         y=pool(value.y),
         without=pool(value.without),
-        is_fed=over(value.is_fed).any(-1),
+        is_fed=over(value.is_fed).all(-1),
         is_ruled=over(value.is_ruled).all(-1),
         owner=torch.full_like(over(value.owner)[..., 0], -1),
         place=torch.full_like(over(value.place)[..., 0], -1),
@@ -542,7 +554,7 @@ def _disagreement(
 
 def _rows(layer: WatchedLayer) -> Rows:
     causes = layer.causes
-    columns = (causes.active, causes.dropped, causes.inactive, causes.both, layer.other_zeros)
+    columns = (causes.active, causes.dropped, causes.inactive, causes.both, causes.unexplained)
     return [list(row) for row in zip(*(column.tolist() for column in columns), strict=True)]
 
 
@@ -710,19 +722,7 @@ HARD: dict[str, tuple[Sequence[Step], Sequence[int]]] = {
 }
 # What the probe gets wrong without a word. Random networks leave these situations out: a line that
 # goes from here brings one back.
-WRONG: dict[str, str] = {
-    DROPOUT_TWICE: "what the first dropped and the second kept is active, with other_zeros",
-    JOINED: "the mask ends at the cat: what was dropped is inactive",
-    MIXED: "a ReLU's zeros are active with other_zeros, for the joined rest has none",
-    MOVED: "after a permute, a transpose or a cat the axis of the units is guessed by shape",
-    NO_RATE: "torch gives the input itself, so later ReLUs on the input belong to that dropout, "
-    "and a second one has no layer",
-    PART_DROPPED: "other_zeros of the part that no dropout saw are forgotten",
-    PART_OPEN: "WhyZeroError from within the pass",
-    POOLED: "what the ReLU finds zero because all of its window was dropped is inactive",
-    SOFT_BEFORE: "the smooth activation has no layer: the ReLU's takes its place",
-    TWO_RELUS: "the second ReLU has no layer",
-}
+WRONG: dict[str, str] = {}
 
 
 def run(module: nn.Module, x: Tensor, *, with_gradients: bool) -> dict[str, Tensor]:

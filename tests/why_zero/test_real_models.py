@@ -134,7 +134,7 @@ def _is_same(values: Tensor, x: Tensor) -> bool:
 
 
 def counted(layer: Seen, *, features_last: str) -> list[list[int]]:
-    """Active, dropped, inactive, both and other zeros of every unit, one unit after the other."""
+    """Active, dropped, inactive, both and unexplained of every unit, one unit after the other."""
     values = layer.values
     keep = torch.ones_like(values, dtype=torch.bool) if layer.keep is None else layer.keep
     # Channels of images, heads of attention; features else.
@@ -143,24 +143,30 @@ def counted(layer: Seen, *, features_last: str) -> list[list[int]]:
     counts = []
     for unit in range(values.shape[axis]):
         is_zero, is_kept = values.select(axis, unit) == 0, keep.select(axis, unit)
-        is_open = ~is_zero if layer.has_hard_zeros else torch.ones_like(is_zero)
+        closed = int((is_zero & is_kept).sum())
         counts.append(
             [
-                int((is_open & is_kept).sum()),
-                int((is_open & ~is_kept).sum()),
-                int((~is_open & is_kept).sum()),
-                int((~is_open & ~is_kept).sum()),
-                # What `WatchedLayer.unexplained` will hold: zeros that no rule explains.
-                int((is_open & is_zero & is_kept).sum()),
+                int((~is_zero & is_kept).sum()),
+                int((~is_zero & ~is_kept).sum()),
+                closed if layer.has_hard_zeros else 0,
+                int((is_zero & ~is_kept).sum()),
+                0 if layer.has_hard_zeros else closed,
             ]
         )
     return counts
 
 
+def by_channel(counts: list[list[int]], channels: int) -> list[list[int]]:
+    """Counts by feature of a flattened image, put together for every channel."""
+    positions = len(counts) // channels
+    rows = [counts[k * positions : (k + 1) * positions] for k in range(channels)]
+    return [list(map(sum, zip(*row, strict=True))) for row in rows]
+
+
 def found(layer: WatchedLayer) -> list[list[int]]:
     """What the probe counted, as `counted` gives it."""
     causes = layer.causes
-    rows = (causes.active, causes.dropped, causes.inactive, causes.both, layer.other_zeros)
+    rows = (causes.active, causes.dropped, causes.inactive, causes.both, causes.unexplained)
     return [list(unit) for unit in zip(*(row.tolist() for row in rows), strict=True)]
 
 
@@ -421,7 +427,9 @@ def assert_counted_alike(
         assert name.startswith(expected.where)
         assert layer.has_hard_zeros == expected.has_hard_zeros, name
         assert layer.drop_rate == pytest.approx(expected.drop_rate), name
-        assert found(layer) == counted(expected, features_last=features_last), name
+        assert found(layer) == by_channel(
+            counted(expected, features_last=features_last), len(layer.unit_ids)
+        ), name
 
 
 @cases
@@ -440,7 +448,9 @@ def test_every_layer_of_a_model_is_counted_as_the_kernels_computed_it(case: Case
     for name, (activation, drop_rate) in case.layers.items():
         layer = probe.layers[name]
         assert (layer.activation, layer.drop_rate) == (activation, drop_rate), name
-    assert {name.rpartition(".")[0] for name in probe.notes} == set(case.noted)
+    said = ("no rule explains", "no dropout function draws")  # true, and another test's matter
+    notes = {name for name, why in probe.notes.items() if not any(part in why for part in said)}
+    assert {name.rpartition(".")[0] for name in notes} == set(case.noted)
 
 
 @cases
@@ -485,11 +495,6 @@ def squares(tensor: Tensor) -> Tensor:
     return tensor.square().mean()
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="timm multiplies by a mask of its own (DropPath); notes stay empty, though "
-    "docs/instrument.md promises a note where such a call is met",
-)
 def test_stochastic_depth_is_noted() -> None:
     case = CASES["ConvNeXt, channels first"]
     model, inputs = built(case)

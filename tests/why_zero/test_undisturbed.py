@@ -348,7 +348,7 @@ def test_nothing_that_goes_wrong_in_the_probe_reaches_the_user(
     for target in (
         "pass_counts._counted",
         "recorder._mask",
-        "recorder.rule_of",
+        "recorder.activation_of",
         "backward.on_host",
     ):
         with monkeypatch.context() as planted:

@@ -19,11 +19,15 @@ _SOFT = {
 }
 
 _BLIND_SPOTS = {
-    name: f"{reason}: not counted"
+    name: reason if ":" in reason else f"{reason}: not counted"
     for names, reason in (
         (
             ("alpha_dropout", "feature_alpha_dropout"),
             "alpha dropout puts a value other than zero in a unit's place",
+        ),
+        (
+            ("bernoulli",),
+            "a mask that no dropout function draws: zeros that it makes are unexplained",
         ),
         (("native_dropout",), "native_dropout gives its mask to the caller, F.dropout does not"),
         (

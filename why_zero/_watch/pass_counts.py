@@ -124,7 +124,7 @@ class PassCounts:
             layer = known.layer
             if layer is None or layer.activation is None or layer.trials is not None:
                 layer = self._new(name, units, y, is_zero, flags)
-                layer.has_relu = known.closed is not False
+                layer.has_relu = known.closed is True
                 if known.root is not None:
                     known.root.uses += 1
             else:
