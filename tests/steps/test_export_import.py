@@ -330,6 +330,7 @@ def server(database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
             process.wait(30)
 
 
+@pytest.mark.server
 def test_a_server_on_postgresql_serves_the_model_with_the_same_logits(
     trained: Path, original: dict[str, object], store: str, server: str, bring: Callable[..., str]
 ) -> None:

@@ -14,6 +14,8 @@ from pipeline.toy.unit_table import unit_rows
 
 api = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install .[test]")
 
+pytestmark = pytest.mark.browser
+
 UNITS = ("h1.1", "h1.2", "h1.3", "h2.1", "h2.2", "h2.3")
 PHASES = ("forward", "loss", "backward", "update")
 CAUSES = ("active", "dropped", "inactive", "both")
