@@ -16,7 +16,7 @@ _COLOURS = {"fires for some": FIRING, "dead: never fires": DEAD, "always on": AL
 
 
 def draw_firing_rates(record: EpochRecord, title: str) -> Figure:
-    """A panel a ReLU layer: its units' firing rates, sorted, dead and always-on ones marked.
+    """One panel per ReLU layer: its units' firing rates, sorted, dead and always-on ones marked.
 
     Axes and places are the same for every epoch of a network, so that a slider animates them.
     """

@@ -108,8 +108,8 @@ def _finding(history: History, name: str) -> str:
         for score in (record.validation or record.train_eval for record in (last, first))
     )
     if not last.epoch:
-        return f"Before training: {before[0]} of the {name} right, loss {before[1]}"
+        return f"Before training: {before[0]} of the {name} correct, loss {before[1]}"
     return (
-        f"After epoch {last.epoch}: {after[0]} of the {name} right, loss {after[1]} "
+        f"After epoch {last.epoch}: {after[0]} of the {name} correct, loss {after[1]} "
         f"(untrained: {before[0]}, {before[1]})"
     )

@@ -84,7 +84,7 @@ class RenderPool:
             return drawn.result()
         except BrokenProcessPool as error:
             if not self._has_warned:
-                _logger.warning("Pictures are drawn one by one from here on: %s", error)
+                _logger.warning("Pictures are now drawn one by one: %s", error)
                 self._has_warned = True
             return here()
 

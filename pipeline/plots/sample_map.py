@@ -59,8 +59,8 @@ def draw_sample_map(maps: Sequence[CauseMap], title: str) -> Figure:
     body = sum(heights) + TITLE * len(maps) + 0.8
     figure = new_figure(
         _finding(maps),
-        f"{title} · a row is a unit, lowest the dead; a column is an image · between passes only "
-        "dropout's masks change · right: what ReLU did in both, dropout left out",
+        f"{title} · rows are units, the dead lowest; columns are images · only the dropout masks "
+        "change between passes · right: what ReLU did in both, without dropout",
         body=body,
     )
     _explain(figure, body)

@@ -159,14 +159,14 @@ Image.fromarray(GREY).save(GIF, "GIF")
         (b"hello", "must be a PNG, JPEG or IDX file"),
         (b"\0\0", "must be a PNG, JPEG or IDX file"),
         (GIF.getvalue(), "must be a PNG, JPEG or IDX file"),
-        (png_bytes(Image.fromarray(GREY))[:50], "must be whole"),
-        (animation(), "must hold still"),
+        (png_bytes(Image.fromarray(GREY))[:50], "must be complete"),
+        (animation(), "must be a still"),
         (bomb(20_000), "must have at most"),
         (idx_bytes(GREY[None])[:-1], "it is truncated"),
         (gzip.compress(idx_bytes(GREY[None]), mtime=0)[:-9], "must unpack"),
         (gzip.compress(b"hello", mtime=0), "must start with the bytes 00 00 08"),
-        (struct.pack(">II", 0x0801, 2) + b"\1\2", "not of labels"),
-        (struct.pack(">IIIIi", 0x0C03, 1, 1, 1, 5), "not of labels"),
+        (struct.pack(">II", 0x0801, 2) + b"\1\2", "not the labels"),
+        (struct.pack(">IIIIi", 0x0C03, 1, 1, 1, 5), "not the labels"),
     ],
 )
 def test_a_file_without_a_readable_image_is_refused_by_name_in_one_line(

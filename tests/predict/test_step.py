@@ -24,6 +24,8 @@ from safetensors.numpy import load_file, save
 from pipeline.data import ImageData
 from pipeline.tracking import FoundRun, Tracker
 
+pytestmark = pytest.mark.slow
+
 Answers = Callable[..., list[dict[str, Any]]]
 Predict = Callable[..., int]
 MODEL, UNMASKED = "models:/digits@champion", "models:/digits@unmasked"
@@ -350,7 +352,7 @@ def test_a_model_whose_run_is_gone_is_refused_with_what_to_do(
     finally:
         client.restore_run(run.id)
     shown = capsys.readouterr().err
-    assert "a model must come from a run of this store" in shown
+    assert "a model needs the run that trained it" in shown
     assert f"got run {run.id}" in shown
     assert "import the model's bundle here" in shown
 

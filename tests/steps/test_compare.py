@@ -17,6 +17,8 @@ from pipeline.data import prepared
 from pipeline.fit import FitContext, Task, fit
 from pipeline.tracking import connect
 
+pytestmark = pytest.mark.slow
+
 Runs = Callable[..., list[Run]]
 Pipeline = Callable[..., int]
 SWEPT = "swept"
@@ -152,7 +154,7 @@ def test_a_search_is_warned_of_if_and_only_if_it_is_by_a_metric(
     pipeline: Pipeline, caplog: pytest.LogCaptureFixture, search: str, is_warned_of: bool
 ) -> None:
     assert pipeline("compare", "--search", search, "--experiments", SWEPT) == 0
-    assert ("picks networks by their results" in caplog.text) == is_warned_of
+    assert ("selects networks by their results" in caplog.text) == is_warned_of
 
 
 @pytest.mark.usefixtures("swept")

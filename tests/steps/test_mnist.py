@@ -22,6 +22,8 @@ from pipeline.fit import members, stack_run
 from pipeline.records import EpochRecord
 from pipeline.training import loop
 
+pytestmark = pytest.mark.slow
+
 Runs = Callable[..., list[Run]]
 Pipeline = Callable[..., int]
 ROOT = Path(__file__).parent.parent.parent

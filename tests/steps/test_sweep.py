@@ -23,6 +23,8 @@ from pipeline.steps.sweep import recipes_of
 from pipeline.training import device as devices
 from pipeline.training.stack import Stack
 
+pytestmark = pytest.mark.slow
+
 Runs = Callable[..., list[Run]]
 Pipeline = Callable[..., int]
 Points = dict[str, list[tuple[int, float]]]
