@@ -130,7 +130,9 @@ class SweepSettings(Schedule):
         (0.0, 0.1, 0.2, 0.3, 0.4, 0.5), RATES, "probabilities of dropping a unit in one pass"
     )
     seeds: tuple[int, ...] = setting(
-        (0, 1, 2), COUNTS, "for initial weights, batch order and masks; intervals need several"
+        (0, 1, 2),
+        COUNTS,
+        "seeds for initial weights, batch order and masks; intervals need several",
     )
     activations: tuple[Activation, ...] = setting(
         ("relu",), choices("relu", "none"), "activation after each hidden layer; none: linear"
@@ -155,7 +157,8 @@ class SweepSettings(Schedule):
     stack_memory_gb: float = setting(
         0.0,
         NOT_NEGATIVE,
-        "memory limit for the networks trained at once on one device; 0: half of what is free",
+        "memory limit for the networks trained at once on one device; 0: half of the machine's, "
+        "or 80 % of a GPU's",
     )
     force: bool = setting(False, YES_OR_NO, FORCE)
 
@@ -296,9 +299,9 @@ class PredictSettings:
     """Classify images with a registered model; nothing is logged.
 
     FILE is a PNG or JPEG of any size, or an IDX file, gzipped or not, all of whose images are
-    classified; - reads one such file from standard input. An image of another size than the
-    model's is laid out as the model's data set was: for MNIST, the digit is scaled to fit 20 x 20
-    pixels and its centre of mass placed in the middle of 28 x 28.
+    classified; - reads one such file from standard input. An image that does not have the
+    model's size is laid out as the model's data set was: for MNIST, the digit is scaled to fit
+    20 x 20 pixels and its centre of mass placed in the middle of 28 x 28.
 
     Example: predict --why true --passes 50 digit.png t10k-images-idx3-ubyte.gz
     """
@@ -326,7 +329,7 @@ class PredictSettings:
     ink: Literal["auto", "light", "dark"] = setting(
         "auto",
         choice("auto", "light", "dark"),
-        "whether the drawing is lighter or darker than its background; auto: judged by the edge",
+        "whether the drawing is lighter or darker than its background; auto: from the image's edge",
     )
     format: Literal["table", "json", "csv"] = setting(
         "table",

@@ -48,7 +48,7 @@ class Schedule:
         "keep the last weights, or those with the best validation loss",
     )
     precision: Precision = setting(
-        "float32", choice("float32", "bfloat16"), "of matrix products in training"
+        "float32", choice("float32", "bfloat16"), "precision of matrix products in training"
     )
     probe_every: int = setting(20, COUNT, "record the causes of zeros every N updates; 0: never")
     mask_passes: int = setting(
@@ -85,7 +85,7 @@ class Training(Schedule):
     widths: tuple[int, ...] = setting((256, 256, 128, 128), WIDTHS, "units in each hidden layer")
     optimizer: Optimizer = setting("adam", choice("adam", "sgd"), "optimizer")
     learning_rate: float = setting(0.001, POSITIVE, "step size of the optimizer")
-    seed: int = setting(0, COUNT, "for initial weights, batch order and masks")
+    seed: int = setting(0, COUNT, "seed for initial weights, batch order and masks")
 
     def __post_init__(self) -> None:
         """Check the rules that involve two settings.

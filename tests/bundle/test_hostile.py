@@ -180,7 +180,7 @@ CASES: dict[str, tuple[Spoil, str, str]] = {
         changed("version.json", lambda v: v.update(aliases=["v1"])), "version.json", "the name",
     ),
     "a run that is not the summary's": (
-        changed("bundle.json", lambda b: b.update(run="0" * 32)), "bundle.json", "a different model",
+        changed("bundle.json", lambda b: b.update(run="0" * 32)), "bundle.json", "different model",
     ),
     "another format": (
         changed("bundle.json", lambda b: b.update(format=2)), "bundle.json", "format 2",
