@@ -49,7 +49,7 @@ class _Layer(NamedTuple):
 def draw_gradients(record: EpochRecord, title: str) -> Figure:
     """One point per unit, one column per ReLU layer: gradient norm and update size by firing rate.
 
-    Exact zeros stand in grey strips beside the logarithmic axes.
+    Exact zeros are in grey strips next to the logarithmic axes.
     """
     layers = _layers(record)
     if not layers:

@@ -54,13 +54,13 @@ _EVENTS = {
 class _Layer:
     """The units of one ReLU layer that were dead at the end of an epoch, the lowest row first.
 
-    First stand those that are dead at last, then the others; among them those longest dead, and
-    then those dead earliest.
+    Units that are dead at the end come first, then the others; among them those dead longest, then
+    those dead earliest.
 
     Attributes:
         name: of the layer.
-        units: how many it has, those included that were never dead.
-        dead: at each epoch's end, from the network as born on, shape (rows, epochs).
+        units: how many it has, including those never dead.
+        dead: at the end of each epoch, from epoch 0, shape (rows, epochs).
         moved: dead, although the unit's weights moved in that epoch, shape (rows, epochs).
         events: what happened to a unit in each epoch, or at birth, shape (rows, epochs) each.
     """

@@ -94,7 +94,7 @@ def draw_class_means(
 
 
 def _write(axes: Axes, spot: tuple[float, float], text: str, *, align: str) -> None:
-    # A class may be named with a dollar sign, which would begin a formula.
+    # A class name may contain a dollar sign, which would start a formula.
     axes.text(*spot, text, ha=align, va="center", fontsize=SMALL, color=INK, parse_math=False)
 
 

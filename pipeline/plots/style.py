@@ -1,4 +1,4 @@
-"""Colours, sizes and words that all figures share, and their way to a file."""
+"""Colours, sizes and words that all figures share, and saving figures to files."""
 
 import io
 from dataclasses import dataclass

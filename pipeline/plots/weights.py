@@ -34,13 +34,13 @@ def draw_first_weights(
     """One tile per unit: its weights, each in the place of the pixel it multiplies.
 
     Tiles are sorted by firing rate, the dead first and in frames. Where units have no states they
-    stand in the network's order.
+    come in the network's order.
 
     Args:
         weights: of the first layer, shape (units, height * width).
         image_shape: height and width of the images in pixels.
         states: of the first layer's units; None where it has no ReLU.
-        title: whose they are.
+        title: which network.
     """
     units = len(weights)
     wide = (WIDTH - MARGIN - RIGHT) / COLUMNS

@@ -62,8 +62,8 @@ def find_sweep(
     if not tracker.has_artifact(which, NETWORKS):
         raise PipelineError(
             "sweep must be latest or the id of a sweep that has compared its networks, got "
-            f"{which!r} ({found[0].name!r}): copy the id from the sweep's page, or start its "
-            "line again"
+            f"{which!r} ({found[0].name!r}): copy the id from the sweep's page, or run its "
+            "command again"
         )
     return found[0]
 
@@ -86,7 +86,7 @@ def finished_networks(
     except ValueError as error:
         raise PipelineError(
             f"{NETWORKS} of a sweep must name its networks, got {error} in {sweep.id}: "
-            "start the sweep's line again, which rewrites it"
+            "run the sweep's command again, which rewrites it"
         ) from error
     runs = {run.id: run for run in search_in(experiments, any_of(ids), tracker)} if ids else {}
     if gone := len(ids) - len(runs):
@@ -101,6 +101,6 @@ def finished_networks(
     if not networks:
         raise PipelineError(
             f"a sweep must have finished networks, got none of {len(ids)} in {NETWORKS} of "
-            f"{sweep.name!r} ({sweep.id}): start its line again"
+            f"{sweep.name!r} ({sweep.id}): run its command again"
         )
     return networks

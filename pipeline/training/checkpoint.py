@@ -329,7 +329,7 @@ def _writing(folder: Path) -> Iterator[None]:
     except (OSError, SafetensorError) as error:
         raise PipelineError(
             f"a checkpoint must be written, got {error} for {folder}: free space or that path, "
-            "then start the same line again"
+            "then run the same command again"
         ) from error
 
 

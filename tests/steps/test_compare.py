@@ -126,7 +126,7 @@ def test_a_search_takes_finished_networks_alone_and_says_what_it_skips(
     assert sorted(networks_of(run, store)) == sorted(swept)
     # The two sweeps; the failed network; the toy's; and one without a history.
     assert "skipped 5 of 9 runs" in caplog.text
-    for reason in ("2 no network's", "1 failed", "1 of the toy", "1 unreadable"):
+    for reason in ("2 not networks", "1 failed", "1 from the toy", "1 unreadable"):
         assert reason in caplog.text
 
 
