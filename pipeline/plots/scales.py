@@ -29,7 +29,7 @@ class LogScale:
 
         Args:
             values: non-negative, shape (n,).
-            spread: where zeros, which would hide each other, are drawn across their strip, in [0, 1],
+            spread: where zeros, which would hide each other, lie across their strip, in [0, 1],
                 shape (n,).
         """
         finite = np.where(np.isfinite(values), values, math.nan)
