@@ -1,7 +1,7 @@
 # `make check` runs what CI runs, with the python that is on the path.
 PYTHON ?= python
 
-.PHONY: check lint types layers docs test project
+.PHONY: check lint types layers docs test quick project
 
 check: lint types layers docs test
 
@@ -21,6 +21,10 @@ docs:
 
 test:
 	$(PYTHON) -m pytest
+
+# All tests but those with a browser, a server, killed processes or whole steps.
+quick:
+	$(PYTHON) -m pytest -m "not (browser or server or kill or slow)"
 
 # Writes MLproject anew after a setting has changed.
 project:

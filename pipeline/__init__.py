@@ -1,4 +1,4 @@
-"""Trains networks, tracked in MLflow, and finds out why every zero activation is zero."""
+"""Trains networks, tracked in MLflow, and explains why each activation is zero."""
 
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ else:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         warnings.warn(
             f"{name} has moved: write `from why_zero import {name}`; `from pipeline import {name}` "
-            "will be gone in version 0.4",
+            "goes away in version 0.4",
             DeprecationWarning,
             stacklevel=2,
         )

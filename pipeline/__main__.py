@@ -9,7 +9,7 @@ def main() -> None:
         from pipeline.cli.commands import main as run  # noqa: PLC0415
     except ModuleNotFoundError as error:
         sys.exit(
-            f"error: the pipeline needs more than the instrument, got no {error.name}: "
+            f"error: the pipeline needs packages that are not installed, got no {error.name}: "
             'install it with pip install "why-zero[pipeline]"'
         )
     run()

@@ -1,6 +1,6 @@
-"""What a person sees while a step runs: lines, tables, a progress bar.
+"""What a step shows while it runs: lines, tables, a progress bar.
 
-Where the output is not a terminal there are plain lines alone.
+If the output is not a terminal, there are only plain lines.
 """
 
 import time
@@ -19,17 +19,17 @@ _WIDEST = 1000
 
 @runtime_checkable
 class Advance(Protocol):
-    """Moves a bar on."""
+    """Advances a progress bar."""
 
     def __call__(self, parts: int, note: str | None = None) -> None:
-        """Count parts as done, and show a note behind the bar if one is given."""
+        """Count parts as done, and show a note after the bar if one is given."""
 
 
 class Console:
-    """The terminal, or whatever stands in its place."""
+    """The terminal, or whatever replaces it."""
 
     def __init__(self, file: IO[str] | None = None) -> None:
-        """Write to `file`, the standard output by default."""
+        """Write to `file`, by default standard output."""
         self._console = rich.console.Console(
             file=file, highlight=False, soft_wrap=True, emoji=False
         )
@@ -46,7 +46,7 @@ class Console:
             table.add_column(column, justify="left" if number == 0 else "right", no_wrap=True)
         for row in rows:
             table.add_row(*row)
-        # As wide as its content, whatever the terminal: a cell that ends in "…" tells nothing.
+        # As wide as its content, whatever the terminal: a cell that ends in "…" says nothing.
         room = self._console.width
         self._console.width = _WIDEST
         self._console.width = max(room, self._console.measure(table).maximum)
@@ -54,7 +54,7 @@ class Console:
         self._console.width = room
 
     def elapsed(self, what: str) -> None:
-        """Show how many seconds have gone by since this console was made."""
+        """Show how many seconds have passed since this console was created."""
         self.line(f"{what} in {time.perf_counter() - self._started:.1f} s")
 
     @contextmanager
@@ -62,8 +62,8 @@ class Console:
         """Show a bar with the time left while the block runs; on a terminal only.
 
         Args:
-            what: is under way.
-            total: how many parts there are to be done.
+            what: the activity.
+            total: the number of parts.
         """
         bar = rich.progress.Progress(
             rich.progress.TextColumn("{task.description}"),
@@ -87,5 +87,5 @@ class Console:
 
 
 def literal(text: str) -> str:
-    """The text as a table's cell that shows it as it is, brackets too."""
+    """The text escaped for a table cell, brackets included."""
     return rich.markup.escape(text)

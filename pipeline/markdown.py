@@ -14,7 +14,7 @@ def description(result: Result, *, validation_name: str) -> str:
     lines = [f"**{result.recipe.name}**, weights of epoch {chosen.epoch}."]
     scores = [(validation_name, chosen.validation), ("test set", result.test)]
     lines += [
-        f"- {name}: {percent(score.accuracy)} right, loss {score.loss:.4f}"
+        f"- {name}: {percent(score.accuracy)} correct, loss {score.loss:.4f}"
         for name, score in scores
         if score is not None
     ]

@@ -16,11 +16,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from jaxtyping import install_import_hook
 
 install_import_hook(["pipeline", "why_zero"], "beartype.beartype")
 
 PATIENCE = 60
+# Several workers share the cores: with more threads each, they spend their time waiting.
+os.environ["OMP_NUM_THREADS"] = "1"  # for processes that tests start
+torch.set_num_threads(1)
 # No service of the browser's own calls anybody.
 QUIET = (
     "--no-sandbox",

@@ -76,5 +76,5 @@ def test_without_the_extra_the_command_says_what_to_install() -> None:
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 1
-    line = "error: the pipeline needs more than the instrument, got no click: install it with pip"
+    line = "error: the pipeline needs packages that are not installed, got no click: "
     assert done.stderr.startswith(line)

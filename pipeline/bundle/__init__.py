@@ -1,4 +1,4 @@
-"""A trained network and all that is known of it as files that stand alone, written and verified."""
+"""A trained network and all that is known of it as self-contained files, written and verified."""
 
 from pipeline.bundle.assemble import assemble
 from pipeline.bundle.contents import Contents, Summary

@@ -1,4 +1,4 @@
-"""The files of a bundle that somebody hands in, as a folder or a zip, before they are trusted."""
+"""The files of an untrusted bundle, as a folder or a zip."""
 
 import os
 import stat
@@ -19,7 +19,7 @@ MOST_BYTES = 4 << 30
 MOST_RATIO = 500
 _FREE_BYTES = 1 << 20
 
-# What zipfile and zlib raise at bytes that are no archive, or at one that was tampered with.
+# What zipfile and zlib raise for bytes that are not an archive, or for a manipulated one.
 BROKEN = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError)
 
 
@@ -38,7 +38,7 @@ class Source:
 
 @contextmanager
 def opened(bundle: Path) -> Iterator[Source]:
-    """The files in a folder or a zip; what cannot be a bundle's is refused before it is read.
+    """The files in a folder or a zip; what cannot belong to a bundle is refused unread.
 
     Raises:
         BundleError: a link, a device, an encrypted or overlong entry, a name that leads out.
@@ -53,18 +53,18 @@ def opened(bundle: Path) -> Iterator[Source]:
     except (*BROKEN, OSError) as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise PipelineError(
-            f"a bundle must be a whole folder or .zip, got {bundle} ({reason.splitlines()[0]}): "
+            f"a bundle must be a complete folder or .zip, got {bundle} ({reason.splitlines()[0]}): "
             "nothing was written; give the path that export wrote, or fetch it again"
         ) from error
-    # Outside of that: what fails in the caller's block, such as a full disk, is no damage.
+    # Outside of that: an error in the caller's block, such as a full disk, is not damage.
     with archive:
         yield Source(sizes, archive.open)
 
 
 def _checked(sizes: Mapping[str, int]) -> Mapping[str, int]:
-    """The sizes, if there are not too many files and bytes and the names are good."""
+    """The sizes, if the names are valid and there are not too many files or bytes."""
     if len(sizes) > MOST_FILES:
-        raise BundleError("it", f"{len(sizes)} files where {MOST_FILES} is the most")
+        raise BundleError("it", f"{len(sizes)} files, more than {MOST_FILES},")
     check_names(sizes)
     if sum(sizes.values()) > MOST_BYTES:
         largest = max(sizes, key=lambda name: sizes[name])
@@ -94,13 +94,13 @@ def _zip_sizes(archive: zipfile.ZipFile) -> dict[str, int]:
         name = entry.orig_filename  # as it is written: zipfile cuts a name at NUL
         kind = stat.S_IFMT(entry.external_attr >> 16)
         if name in sizes:
-            raise BundleError(name, "a second file of one name")
+            raise BundleError(name, "a second file with this name")
         if kind not in (0, stat.S_IFREG) or entry.is_dir():
             raise BundleError(name, "a link, a folder or a device")
         if entry.flag_bits & 0x1:
             raise BundleError(name, "an encrypted file")
         if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise BundleError(name, f"compression of kind {entry.compress_type}")
+            raise BundleError(name, f"compression type {entry.compress_type}")
         if entry.file_size > max(_FREE_BYTES, MOST_RATIO * entry.compress_size):
             raise BundleError(name, f"{entry.file_size} bytes out of {entry.compress_size}")
         sizes[name] = entry.file_size

@@ -1,4 +1,4 @@
-"""A model's files and records made into a bundle that stands alone."""
+"""Makes a self-contained bundle from a model's files and records."""
 
 import json
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from pipeline.bundle.pages import predict_script, readme
 from pipeline.bundle.rebuild import Rebuilt
 from pipeline.bundle.semantics import check_semantics
 
-# What else MLmodel says is of the store that the model was in.
+# Everything else in MLmodel belongs to the store that the model was in.
 _KEPT = (
     "flavors", "mlflow_version", "model_id", "model_size_bytes", "model_uuid", "run_id",
     "saved_input_example_info", "signature", "utc_time_created",
@@ -35,7 +35,7 @@ def assemble(
     images: Float32[Tensor, "images ..."],
     compared_on: str,
 ) -> Summary:
-    """Make a bundle of the model's files and the run's artifacts that are in its folder already.
+    """Complete a bundle whose folder already holds the model's files and the run's artifacts.
 
     Args:
         folder: with the files of an MLflow model, written for this, and the artifacts of the run in
@@ -50,7 +50,7 @@ def assemble(
         What the bundle says of itself.
 
     Raises:
-        PipelineError: the model is none that this pipeline logs, or ONNX differs from it.
+        PipelineError: the model was not logged by this pipeline, or ONNX differs from it.
     """
     write_text(folder / layout.MLMODEL, _standing_alone(mlmodel))
     left_out = _leave_out(folder)
@@ -71,7 +71,7 @@ def assemble(
     names = sorted(
         path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
     )
-    # What import would refuse is never written: the same checks as there.
+    # The checks of import: what it would refuse is never written.
     layout.check_list(names)
     check_files(folder, names)
     check_semantics(contents, summary)
@@ -84,7 +84,7 @@ def _standing_alone(mlmodel: Mapping[str, object]) -> str:
 
 
 def _leave_out(folder: Path) -> tuple[str, ...]:
-    """Remove the artifacts of kinds that no bundle takes, such as pickles, and name them."""
+    """Remove the artifacts that bundles do not hold, such as pickles, and return their names."""
     artifacts = folder / layout.ARTIFACTS
     removed = []
     for path in sorted(artifacts.rglob("*")):
@@ -127,7 +127,7 @@ def _summary(
 
 
 def _classes(contents: Contents, count: int) -> tuple[str, ...]:
-    """What the outputs stand for, from the data set's class counts; else their numbers."""
+    """The class names, from the data set's class counts; otherwise numbers."""
     for dataset in contents.run.datasets:
         names = json.loads(dataset.profile or "{}").get("train_class_counts", {})
         if len(names) == count:

@@ -32,7 +32,7 @@ def check_files(folder: Path, names: Sequence[str]) -> None:
 
 
 def takes(name: str) -> bool:
-    """Whether a bundle takes an artifact of this name: whether there is a check for its kind."""
+    """Whether bundles hold artifacts with this name, that is, whether there is a check for them."""
     return PurePosixPath(name).suffix.lower() in _OF_SUFFIX
 
 
@@ -41,7 +41,7 @@ def _check_of(name: str) -> Callable[[Path], object]:
         return _OF_NAME[name]
     suffix = PurePosixPath(name).suffix.lower()
     if suffix not in _OF_SUFFIX:
-        raise ValueError(f"a file of the kind {suffix or 'without an ending'}")
+        raise ValueError(f"a file of type {suffix or '(none)'}")
     return _OF_SUFFIX[suffix]
 
 
@@ -63,9 +63,9 @@ def _check_text(path: Path) -> None:
     try:
         text = _read(path, _MOST_TEXT).decode()
     except UnicodeDecodeError:
-        raise ValueError("bytes that are no text") from None
+        raise ValueError("bytes that are not text") from None
     if "\0" in text:
-        raise ValueError("bytes that are no text")
+        raise ValueError("bytes that are not text")
 
 
 def _begins(*starts: bytes, kind: str) -> Callable[[Path], None]:
@@ -73,19 +73,19 @@ def _begins(*starts: bytes, kind: str) -> Callable[[Path], None]:
         with path.open("rb") as file:
             head = file.read(16)
         if not any(head.startswith(start) for start in starts):
-            raise ValueError(f"bytes that are no {kind}")
+            raise ValueError(f"bytes that are not {kind}")
 
     return check
 
 
 def _check_script(path: Path) -> None:
-    """Whoever unpacks a bundle may run this file, so it is the package's own or none."""
+    """Whoever unpacks a bundle may run this file, so it must be the package's own."""
     if _read(path, _MOST_TEXT) != predict_script().encode():
-        raise ValueError("another program than export writes")
+        raise ValueError("a program that export did not write")
 
 
 def _check_nothing(path: Path) -> None:
-    """A model's files are never opened: whoever takes the bundle in writes them anew."""
+    """A model's files are never opened: import rewrites them."""
 
 
 def _read(path: Path, most: int) -> bytes:

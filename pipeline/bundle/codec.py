@@ -1,4 +1,4 @@
-"""Records as JSON and back, strictly: what does not fit its record is refused."""
+"""Records as JSON and back, strictly: what does not match its record is refused."""
 
 import json
 import math
@@ -47,7 +47,7 @@ def decode(kind: Any, text: str | bytes) -> Any:  # noqa: ANN401 - a type in, a 
         text: JSON.
 
     Raises:
-        ValueError: the text is no JSON, names a key twice, or is not of this kind.
+        ValueError: the text is not JSON, repeats a key, or is not of this kind.
     """
     strict_json(text)  # pydantic's own reader takes NaN, and a key that is given twice
     try:
@@ -62,7 +62,7 @@ def strict_json(text: str | bytes) -> Any:  # noqa: ANN401 - JSON is anything
     """The value of a JSON text, without what only Python's reader takes.
 
     Raises:
-        ValueError: the text is no JSON, is nested too deeply, or names a key twice.
+        ValueError: the text is not JSON, is nested too deeply, or repeats a key.
     """
     try:
         return json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)

@@ -1,4 +1,4 @@
-"""The frozen records of what a bundle tells about a model: run, metrics, version, lineage."""
+"""The frozen records of a bundle: run, metrics, version, lineage."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ class ExperimentRecord:
 
     Attributes:
         id: in the store that it comes from.
-        name: what a person calls it.
+        name: its display name.
         tags: its tags, saved views among them.
     """
 
@@ -33,12 +33,12 @@ class DatasetRecord:
     """A data set that a run has read.
 
     Attributes:
-        name: what people call it.
+        name: its display name.
         digest: of all its bytes, as far as the store keeps it.
         source_type: of the source, such as `local`.
         source: JSON that says where it was.
-        schema: JSON of its arrays' types and shapes; None where nobody said.
-        profile: JSON of counts; None where nobody said.
+        schema: JSON of its arrays' types and shapes; None if unknown.
+        profile: JSON of counts; None if unknown.
         tags: what the run has used it for.
     """
 
@@ -55,14 +55,14 @@ class DatasetRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class RunRecord:
-    """A run that has ended, in all but its metrics and artifacts.
+    """A run that has ended, except for its metrics and artifacts.
 
     Attributes:
         id: in the store that it comes from.
-        name: what a person calls it.
+        name: its display name.
         status: as MLflow names it, such as `FINISHED`.
         start_ms: when it started, milliseconds since 1970.
-        end_ms: when it ended; None where nobody said.
+        end_ms: when it ended; None if unknown.
         parameters: its settings as text.
         tags: its tags, the description among them.
         datasets: what it has read.
@@ -82,12 +82,12 @@ class RunRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelRecord:
-    """A model that a run has logged, in all but its files.
+    """A model that a run has logged, except for its files.
 
     Attributes:
         id: in the store that it comes from.
         name: what the run calls it.
-        type: what kind of model; None where nobody said.
+        type: what kind of model; None if unknown.
         step: the epoch whose weights these are.
         parameters: its settings as text.
         tags: its tags.
@@ -107,7 +107,7 @@ class ModelRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class VersionRecord:
-    """A version of a registered model, and what is said of the registered model itself.
+    """A version of a registered model, with the registered model's own description and tags.
 
     Attributes:
         name: of the registered model.
@@ -132,7 +132,7 @@ class VersionRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class Contents:
-    """All that a bundle tells, beside the files of the model and of the run.
+    """All records of a bundle; the files of the model and of the run come on top.
 
     Attributes:
         experiment: where the run is.
@@ -172,7 +172,7 @@ class OnnxRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
-    """What a bundle says of itself on its first page, `bundle.json`.
+    """The summary of a bundle, `bundle.json`.
 
     Attributes:
         format: the version of the bundle's layout.
@@ -180,7 +180,7 @@ class Summary:
         model: the address of the version in the registry that it comes from.
         experiment: its name.
         run: the id of the run in the store that it comes from.
-        run_name: what people call the run.
+        run_name: the display name of the run.
         dataset: what it was trained on.
         dataset_digest: of all bytes of that.
         commit: of the code that trained it; None where that was in no repository.
@@ -191,7 +191,7 @@ class Summary:
         output_shape: of its output.
         classes: what each output stands for, in order.
         onnx: what is known of the ONNX file.
-        left_out: artifacts of the run that are of a kind no bundle takes.
+        left_out: artifacts of the run of a type that bundles do not hold.
     """
 
     __pydantic_config__ = STRICT

@@ -25,13 +25,13 @@ def parse_sums(text: str) -> Mapping[str, str]:
     """The digest of each file by its name.
 
     Raises:
-        BundleError: a line is no digest and name, a file is named twice, or a name is none.
+        BundleError: a line is not a digest and a name, a name is invalid, or one is repeated.
     """
     found: dict[str, str] = {}
     for line in text.removesuffix("\n").split("\n"):
         match = _LINE.fullmatch(line)
         if match is None:
-            raise BundleError(SUMS, "a line that is no digest and name")
+            raise BundleError(SUMS, "a line that is not a digest and a name")
         value, name = match.groups()
         if name in found or name == SUMS:
             raise BundleError(name, f"a second digest, or one of {SUMS} itself,")

@@ -18,12 +18,12 @@ from pipeline.bundle.contents import (
 )
 from pipeline.bundle.layout import BundleError
 
-# A link that works inside MLflow's UI alone: only its text is left in a file.
+# A link that works only inside MLflow's UI: in a file, its text alone is kept.
 _UI_LINK = re.compile(r"\[([^\]]*)\]\(#/[^)]*\)")
 
 
 def write_records(folder: Path, contents: Contents, summary: Summary) -> None:
-    """Write what a bundle tells into its folder, and the model card as a page of its own."""
+    """Write the records into the bundle's folder, and the model card as a page of its own."""
     records = {
         layout.SUMMARY: summary,
         layout.EXPERIMENT: contents.experiment,
@@ -44,7 +44,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def read_summary(folder: Path) -> Summary:
-    """What the bundle in this folder says of itself.
+    """The summary of the bundle in this folder.
 
     Raises:
         BundleError: it holds no summary, or one of another format.
@@ -56,7 +56,7 @@ def read_summary(folder: Path) -> Summary:
 
 
 def read_contents(folder: Path) -> Contents:
-    """What the bundle in this folder tells about its model.
+    """The records of the bundle in this folder.
 
     Raises:
         BundleError: a file does not hold its record.

@@ -20,7 +20,7 @@ METRICS = "metrics.json"
 MODEL = "model.json"
 VERSION = "version.json"
 
-# The folder of an MLflow model: `mlflow.pytorch.load_model` takes it as it is.
+# The folder of an MLflow model, ready for `mlflow.pytorch.load_model`.
 MODEL_FOLDER = "model"
 MLMODEL = f"{MODEL_FOLDER}/MLmodel"
 GRAPH = f"{MODEL_FOLDER}/data/model.pt2"
@@ -43,16 +43,16 @@ REQUIRED = frozenset(
 
 _MOST_CHARACTERS = 240
 _SHOWN = 120
-# What Windows refuses in a name, or takes for a device: a bundle is to unpack everywhere.
+# What Windows refuses in a name or takes for a device: a bundle must unpack everywhere.
 _FORBIDDEN = re.compile(r'[\x00-\x1f\x7f\\:*?"<>|]')
 _DEVICE = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 
 
 class BundleError(PipelineError):
-    """A file that no bundle may hold, or that a bundle must hold otherwise."""
+    """A file that does not belong in a bundle, or has the wrong content."""
 
     def __init__(self, file: str, found: str) -> None:
-        """Name the file, in a line that no name can break, and what was found in it."""
+        """Say in one line, whatever the file name contains, what was found in which file."""
         shown = ascii(file if len(file) <= _SHOWN else f"{file[:_SHOWN]}…")
         super().__init__(
             f"a bundle must hold what export writes and nothing else, got {found} in {shown}: "
@@ -61,18 +61,18 @@ class BundleError(PipelineError):
 
 
 def check_names(names: Iterable[str]) -> None:
-    """Return if these can be the names of a bundle's files, side by side, on every system.
+    """Return if these names can be a bundle's files on every operating system.
 
     Raises:
-        BundleError: a name leads out of the folder or is none on some system, or two are one file
-            where case does not count, or one is the folder of another.
+        BundleError: a name leads out of the folder or is invalid on some system, two differ only in
+            case, or one is the folder of another.
     """
     seen: dict[str, str] = {}
     for name in names:
         _check_name(name)
         folded = name.casefold()
         if folded in seen:
-            raise BundleError(name, f"the name of another file, {seen[folded]!a},")
+            raise BundleError(name, f"the same name as another file, {seen[folded]!a},")
         seen[folded] = name
     folders = {
         "/".join(parts[:end])
@@ -80,21 +80,21 @@ def check_names(names: Iterable[str]) -> None:
         for end in range(1, len(parts))
     }
     for folded in folders & seen.keys():
-        raise BundleError(seen[folded], "a file and a folder of one name")
+        raise BundleError(seen[folded], "a file and a folder with the same name")
 
 
 def check_list(names: Iterable[str]) -> None:
-    """Return if these are the files of a bundle: all that it needs, and beside them artifacts.
+    """Return if these are the files of a bundle: all that it needs, and otherwise only artifacts.
 
     Raises:
-        BundleError: one is missing, or is none of a bundle's.
+        BundleError: one is missing, or does not belong to a bundle.
     """
     there = set(names)
     for name in sorted(REQUIRED - there):
         raise BundleError(name, "no such file")
     for name in sorted(there - REQUIRED):
         if not name.startswith(f"{ARTIFACTS}/"):
-            raise BundleError(name, "a file that no bundle has")
+            raise BundleError(name, "a file that does not belong to a bundle")
 
 
 def _check_name(name: str) -> None:
@@ -110,4 +110,4 @@ def _check_name(name: str) -> None:
         and not any(_DEVICE.fullmatch(part) for part in parts)
     )
     if not is_plain:
-        raise BundleError(name, "a path that must not be written")
+        raise BundleError(name, "an unsafe path")

@@ -1,4 +1,4 @@
-"""The page that explains a bundle to whoever unpacks it."""
+"""The README of a bundle."""
 
 from importlib import resources
 
@@ -7,11 +7,11 @@ from pipeline.bundle.contents import Summary
 
 _FILES = {
     (layout.CARD,): "what the network is, how it was trained, how well it does, its limits",
-    (layout.PREDICT,): "classifies images; needs numpy and onnxruntime alone",
+    (layout.PREDICT,): "classifies images; needs only numpy and onnxruntime",
     (layout.ONNX,): "the network as ONNX, for batches of any size",
-    (layout.GRAPH,): "the network as PyTorch's graph (pt2), for batches of any size",
-    (layout.STATE_DICT,): "its weights, safetensors",
-    (f"{layout.MODEL_FOLDER}/",): "all of an MLflow model: the pt2 with signature, input example "
+    (layout.GRAPH,): "the network as a PyTorch graph (pt2), for batches of any size",
+    (layout.STATE_DICT,): "its weights, as safetensors",
+    (f"{layout.MODEL_FOLDER}/",): "a complete MLflow model: the pt2 with signature, input example "
     "and requirements",
     (layout.SUMMARY,): "lineage: run, experiment, data and their digest, commit, environment",
     (layout.RUN,): "the run's parameters, tags and times",
@@ -33,13 +33,15 @@ def readme(summary: Summary) -> str:
     shape = " x ".join(str(size) for size in summary.input_shape[1:])
     commit = summary.commit or "unknown"
     if summary.is_dirty:
-        commit += ", changed since"
-    left_out = "".join(f"\nNot in this bundle: `{name}` of the run.\n" for name in summary.left_out)
+        commit += ", with uncommitted changes"
+    left_out = "".join(
+        f"\nLeft out of this bundle: `{name}` of the run.\n" for name in summary.left_out
+    )
     return f"""\
 # {summary.model}: {summary.run_name}
 
-A trained network with all that is known of it, exported from an MLflow registry by
-{summary.made_by}. What it is and how good it is: `{layout.CARD}`.
+A trained network with everything recorded about it, exported from an MLflow registry by
+{summary.made_by}. `{layout.CARD}` says what it is and how well it does.
 
 | file | what it is |
 |---|---|
@@ -55,7 +57,7 @@ ONNX (opset {summary.onnx.opset}) and PyTorch were compared on {summary.onnx.ima
     pip install numpy onnxruntime && python {layout.PREDICT} digits.npy
     python -m pipeline import --bundle . --to sqlite:///mlflow.db
 
-The digests tell damage, not who made the bundle. `{layout.PREDICT}`, pt2 and ONNX are programs:
+The digests reveal damage, not who made the bundle. `{layout.PREDICT}`, pt2 and ONNX are programs:
 open them only if you trust where the bundle comes from. Import opens none of them: it rebuilds the
 network from its weights and the run's parameters, as export did.
 

@@ -1,4 +1,4 @@
-"""A bundle that somebody hands in, verified in a folder of its own before anything is done."""
+"""An untrusted bundle, copied and verified before anything is done with it."""
 
 import hashlib
 import tempfile
@@ -28,10 +28,10 @@ class Bundle:
 
     Attributes:
         folder: a copy of its files, every one with the digest that SHA256SUMS gives.
-        digest: of SHA256SUMS, which stands for all of it: 64 hexadecimal digits.
-        summary: what it says of itself.
-        contents: what it tells about the model.
-        rebuilt: its network, made anew from its weights.
+        digest: of SHA256SUMS, and so of everything: 64 hexadecimal digits.
+        summary: its `bundle.json`.
+        contents: its records.
+        rebuilt: its network, rebuilt from its weights.
     """
 
     folder: Path
@@ -43,10 +43,10 @@ class Bundle:
 
 @contextmanager
 def open_bundle(bundle: Path) -> Iterator[Bundle]:
-    """The verified bundle of this folder or zip; its copy is gone after the block.
+    """The verified bundle of this folder or zip; its copy is deleted after the block.
 
     Digests come first, then what each file holds. Nothing of it is run or unpickled, and its graphs
-    (pt2, ONNX) are not even opened: the network is made anew from weights and parameters.
+    (pt2, ONNX) are not even opened: the network is rebuilt from weights and parameters.
 
     Raises:
         BundleError: a file is missing, too many, damaged, or could do harm.
@@ -72,7 +72,7 @@ def open_bundle(bundle: Path) -> Iterator[Bundle]:
             example=folder / layout.EXAMPLE,
         )
         if (summary.input_shape, summary.output_shape) != (rebuilt.inputs, rebuilt.outputs):
-            raise BundleError(layout.SUMMARY, "other shapes than its network has")
+            raise BundleError(layout.SUMMARY, "shapes that its network does not have")
         yield Bundle(
             folder=folder,
             digest=digest(folder / layout.SUMS),
@@ -93,12 +93,12 @@ def _copy(source: Source, folder: Path) -> None:
         BundleError: the list or a digest differs from what is there.
     """
     if source.sizes.get(layout.SUMS, _MOST_SUMS) >= _MOST_SUMS:
-        raise BundleError(layout.SUMS, "no such file, or an endless one,")
+        raise BundleError(layout.SUMS, "a missing or oversized file")
     _copy_one(source, layout.SUMS, folder)
     try:
         sums = parse_sums((folder / layout.SUMS).read_text("utf-8"))
     except UnicodeDecodeError as error:
-        raise BundleError(layout.SUMS, "bytes that are no text") from error
+        raise BundleError(layout.SUMS, "bytes that are not text") from error
     for name in sorted(sums.keys() - source.sizes.keys()):
         raise BundleError(name, "no such file")
     for name in sorted(source.sizes.keys() - sums.keys() - {layout.SUMS}):
@@ -106,7 +106,7 @@ def _copy(source: Source, folder: Path) -> None:
     layout.check_list(sums)
     for name, expected in sums.items():
         if _copy_one(source, name, folder) != expected:
-            raise BundleError(name, "another digest than the one written down")
+            raise BundleError(name, "bytes that do not match the digest")
 
 
 def _copy_one(source: Source, name: str, folder: Path) -> str:

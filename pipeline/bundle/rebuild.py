@@ -1,7 +1,7 @@
-"""A network made anew from its weights and its run's parameters, with its input example.
+"""A network rebuilt from its weights and its run's parameters, with its input example.
 
-A graph (pt2, ONNX) is a program, and its readers can be made to run or open anything: one that
-comes from outside is never opened.
+A graph (pt2, ONNX) is a program, and its readers can be made to run or open anything: a graph from
+outside is never opened.
 """
 
 from collections.abc import Mapping
@@ -21,13 +21,13 @@ from pipeline.config.settings import parsed
 from pipeline.errors import UsageError
 from pipeline.training.stack import plain, read_weights
 
-# What a graph depends on: a default in the place of one would be another network.
+# What a graph depends on: a default for any of these would give a different network.
 _NEEDED = frozenset({"activation", "drop_rate", "output_dropout", "widths"})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rebuilt:
-    """A network that was made anew.
+    """A network that was rebuilt.
 
     Attributes:
         network: plain, in evaluation mode on the CPU.
@@ -51,14 +51,14 @@ def rebuild(parameters: Mapping[str, str], *, weights: Path, example: Path) -> R
         example: JSON, as MLflow keeps an input example.
 
     Raises:
-        BundleError: one of the three is none, or does not fit the others.
+        BundleError: one of the three is invalid, or does not match the others.
     """
     if missing := _NEEDED - parameters.keys():
         raise BundleError(layout.RUN, f"no parameter {min(missing)}")
     try:
         recipe = parsed(Recipe, parameters)
     except UsageError as error:
-        raise BundleError(layout.RUN, f"parameters of no network ({error})") from error
+        raise BundleError(layout.RUN, f"parameters that define no network ({error})") from error
     try:
         network = plain(recipe, read_weights(weights, recipe)).eval()
     except ValueError as error:
@@ -69,7 +69,9 @@ def rebuild(parameters: Mapping[str, str], *, weights: Path, example: Path) -> R
             outputs = network(torch.from_numpy(images)).shape
     except (ValueError, TypeError, OverflowError, RuntimeError) as error:
         reason = str(error).splitlines()[0][:200]
-        raise BundleError(layout.EXAMPLE, f"no input of its network ({reason})") from error
+        raise BundleError(
+            layout.EXAMPLE, f"an input that its network cannot take ({reason})"
+        ) from error
     return Rebuilt(
         network=network,
         example=images,

@@ -1,6 +1,6 @@
-"""What a bundle's records must say, beyond being of their types, so that a store takes them.
+"""What a bundle's records must satisfy beyond their types, so that a store accepts them.
 
-A store that refuses one of them half-way would leave half a model behind.
+A store that refused one of them half-way would be left with half a model.
 """
 
 import re
@@ -20,10 +20,10 @@ _LENGTHS = {"parameter": 6000, "tag": 8000, "experiment": 20_000, "text": 5000, 
 
 
 def check_semantics(contents: Contents, summary: Summary) -> None:
-    """Return if a store can take all of this, and the records agree.
+    """Return if a store would accept all of this, and the records agree.
 
     Raises:
-        BundleError: an id, a name or a number is none, a text is too long, or two files differ.
+        BundleError: an id, name or number is invalid, a text is too long, or two files differ.
     """
     for file, problem in _problems(contents, summary):
         raise BundleError(file, problem)
@@ -52,7 +52,7 @@ def _problems(contents: Contents, summary: Summary) -> Iterator[tuple[str, str]]
     if not model.name or re.search(r"[/:.%\"']", model.name):
         yield layout.MODEL, "an invalid model name"
     if summary.run != run.id or summary.model != f"models:/{version.name}/{version.version}":
-        yield layout.SUMMARY, "another model than the other files tell of"
+        yield layout.SUMMARY, "a different model from the one in the other files"
     yield from _texts(contents)
     yield from _numbers(contents)
 
@@ -72,14 +72,14 @@ def _texts(contents: Contents) -> Iterator[tuple[str, str]]:
     for file, kind, mapping in mappings:
         for key, value in mapping.items():
             if not _is_key(key) or len(value) > _LENGTHS[kind]:
-                yield file, f"the entry {key[:80]!a}, which no store takes"
+                yield file, f"the entry {key[:80]!a}, which no store accepts"
     for text in (version.description, version.model_description):
         if len(text) > _LENGTHS["text"]:
             yield layout.VERSION, "a description that is too long"
     for entry in run.datasets:
         lengths = (len(entry.source), len(entry.schema or ""), len(entry.profile or ""))
         if len(entry.name) > 500 or len(entry.digest) > 36 or max(lengths) > _LENGTHS["dataset"]:
-            yield layout.RUN, "a data set that no store takes"
+            yield layout.RUN, "a data set that no store accepts"
 
 
 def _numbers(contents: Contents) -> Iterator[tuple[str, str]]:
@@ -92,11 +92,11 @@ def _numbers(contents: Contents) -> Iterator[tuple[str, str]]:
     ):
         for key, points in metrics.items():
             if not _is_key(key):
-                yield file, f"the metric {key[:80]!a}, which no store takes"
+                yield file, f"the metric {key[:80]!a}, which no store accepts"
             if any(abs(step) > _MOST or not 0 <= time < _MOST for step, time, _ in points):
                 yield file, f"an invalid step or time of {key[:80]!a}"
 
 
 def _is_key(key: str) -> bool:
-    """Whether MLflow takes a parameter, metric or tag of this name, as a path of its own."""
+    """Whether MLflow accepts a parameter, metric or tag with this name."""
     return bool(_KEY.fullmatch(key)) and all(part not in ("", ".", "..") for part in key.split("/"))

@@ -1,4 +1,4 @@
-"""A bundle's folder put in its place, as a folder or a zip: whole, or not at all."""
+"""Puts a bundle in its place, as a folder or a zip: whole, or not at all."""
 
 import errno
 import os
@@ -17,25 +17,32 @@ from pipeline.errors import PipelineError
 
 # Told without the file that was written.
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-_DATE = (1980, 1, 1, 0, 0, 0)  # the earliest that a zip knows: one bundle, one file
+_DATE = (
+    1980,
+    1,
+    1,
+    0,
+    0,
+    0,
+)  # the earliest time in a zip, so that one bundle always gives the same file
 
 
 @contextmanager
 def new_bundle(out: Path, *, is_forced: bool) -> Iterator[Path]:
-    """An empty folder to fill, which after the block stands at `out` with its SHA256SUMS.
+    """An empty folder to fill; after the block it is at `out`, with its SHA256SUMS.
 
-    Nothing is left at or beside `out` where the block fails.
+    If the block fails, nothing is left at or next to `out`.
 
     Args:
         out: a folder to make, or a file that ends in .zip.
-        is_forced: write over a bundle that is there, but over nothing else.
+        is_forced: overwrite an existing bundle, but nothing else.
 
     Raises:
-        PipelineError: something is there already, or the place cannot be written.
+        PipelineError: `out` exists already, or cannot be written.
     """
     is_zip = out.suffix.lower() == ".zip"
     _check_place(out, is_zip=is_zip, is_forced=is_forced)
-    # Beside `out`, since a folder is renamed only within one file system.
+    # Next to `out`, because a folder can be renamed only within one file system.
     work = out.parent / f".{out.name}.{secrets.token_hex(4)}.part"
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -53,11 +60,11 @@ def new_bundle(out: Path, *, is_forced: bool) -> Iterator[Path]:
                 out.rename(work / "before")
             folder.rename(out)
     except OSError as error:
-        # Not what the caller's block meets elsewhere, such as a file that it cannot read.
+        # Not for errors of the caller's block, such as a file that it cannot read.
         if error.errno not in _NO_ROOM and not _is_below(error.filename, work, out):
             raise
         raise PipelineError(
-            f"a bundle must be written where there is room and a way, got {out} "
+            f"a bundle needs a writable place with enough room, got {out} "
             f"({error.strerror or error}): give another place or make room"
         ) from error
     finally:
@@ -75,7 +82,7 @@ def _is_below(name: object, *places: Path) -> bool:
 
 
 def is_bundle(path: Path) -> bool:
-    """Whether a folder or zip holds a bundle and nothing beside it."""
+    """Whether a folder or zip holds a bundle and nothing else."""
     try:
         if path.is_dir():
             sums = parse_sums((path / layout.SUMS).read_text("utf-8"))
@@ -94,17 +101,18 @@ def _check_place(out: Path, *, is_zip: bool, is_forced: bool) -> None:
         return
     if not is_forced:
         raise PipelineError(
-            f"out must not be there yet, got {out}: give another name, or force=true to replace "
+            f"out must not exist yet, got {out}: give another name, or force=true to replace "
             "the bundle"
         )
     if out.is_symlink() or out.is_dir() == is_zip or not is_bundle(out):
         raise PipelineError(
-            f"only a bundle is replaced, got {out}, which is none or holds more: give another name"
+            f"only a bundle can be replaced, got {out}, which is no bundle or holds more: "
+            "give another name"
         )
 
 
 def _pack(folder: Path, names: list[str], path: Path) -> None:
-    """Write these files into a zip: the same bytes for the same files."""
+    """Write these files into a zip; the same files give the same bytes."""
     with path.open("xb") as file:
         with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
             for name in names:

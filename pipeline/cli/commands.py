@@ -31,16 +31,16 @@ DEBUG_VARIABLE = "WHY_ZERO_DEBUG"
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and leave with its exit code: 2 for usage, 1 for other failures."""
     code = run(sys.argv[1:] if arguments is None else arguments)
-    # Python would take torch and mlflow apart object by object, for nearly two seconds.
+    # Python would tear down torch and mlflow object by object, for nearly two seconds.
     atexit._run_exitfuncs()  # noqa: SLF001 - has no public name
     for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError):  # such as a pipe that nobody reads any longer
+        with suppress(OSError):  # such as a closed pipe
             stream.flush()
     os._exit(code)
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command and return its exit code; each mistake of a user's is one line on stderr."""
+    """Run one command and return its exit code; a user's mistake is one line on stderr."""
     _settle_streams()
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -53,7 +53,7 @@ def run(arguments: Sequence[str]) -> int:
         if "--debug" in arguments or os.environ.get(DEBUG_VARIABLE):
             raise
         return _fail(str(error), error.exit_code if isinstance(error, PipelineError) else 1)
-    except click.Abort as abort:  # what click makes of a KeyboardInterrupt
+    except click.Abort as abort:  # how click reports a KeyboardInterrupt
         cause = abort.__cause__
         code = cause.exit_code if isinstance(cause, Interrupted) else 128 + signal.SIGINT
         return _fail("stopped; unfinished runs are marked as killed", code)
@@ -61,7 +61,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _settle_streams() -> None:
-    """Let nothing fail because of where its words go: closed, or without some of the letters."""
+    """Keep output from failing when a stream is closed or cannot encode a character."""
     nowhere = Path(os.devnull)
     sys.stdout = sys.stdout or nowhere.open("w", encoding="utf-8")
     sys.stderr = sys.stderr or nowhere.open("w", encoding="utf-8")
@@ -71,7 +71,7 @@ def _settle_streams() -> None:
 
 
 def _leave_reason(step: str, error: UsageError) -> None:
-    """End the run that `mlflow run` has opened for this step, if it did, with the reason."""
+    """If `mlflow run` has opened a run for this step, end it with the reason."""
     if "MLFLOW_RUN_ID" not in os.environ:
         return
     from pipeline.tracking import connect
@@ -81,16 +81,16 @@ def _leave_reason(step: str, error: UsageError) -> None:
 
 
 def _fail(message: str, exit_code: int) -> int:
-    """Show each line of the message, which has several only where several things failed."""
+    """Show the message; it has several lines only if several things failed."""
     for line in message.splitlines():
         click.echo(f"error: {line}", err=True)
     return exit_code
 
 
 def _interrupt(number: int, _frame: FrameType | None) -> NoReturn:
-    """Raise once; a second signal must not cut short the ending of the runs."""
+    """Raise once: a second signal must not interrupt the ending of the runs."""
     for each in (signal.SIGINT, signal.SIGTERM):
-        # Not SIG_IGN: Python complains of one that had already arrived.
+        # Not SIG_IGN: Python complains about a signal that has already arrived.
         signal.signal(each, lambda *_: None)
     raise Interrupted(number)
 
@@ -99,7 +99,7 @@ def build() -> click.Group:
     """The command `python -m pipeline`, with a sub-command for each step."""
     group = click.Group(
         name="pipeline",
-        help="Train networks, tracked in MLflow, and find out why every zero is zero.",
+        help="Train networks, tracked in MLflow, and explain why each activation is zero.",
         context_settings={
             "help_option_names": ["-h", "--help"],
             "token_normalize_func": lambda token: token.replace("_", "-"),
@@ -115,7 +115,7 @@ def _command(step: str, settings: type) -> click.Command:
     """One step's command. Options stay text until all of them are read, then are parsed at once."""
     taken = argument(settings)
 
-    def callback(**texts: Any) -> None:  # noqa: ANN401 - click passes what the options gave
+    def callback(**texts: Any) -> None:  # noqa: ANN401 - as click passes them
         values = texts.pop(taken[0].name) if taken else ()
         try:
             chosen: object = parsed(settings, texts, values)
@@ -129,8 +129,8 @@ def _command(step: str, settings: type) -> click.Command:
 
             console = Console()
             module = importlib.import_module(f"pipeline.steps.{module_of(step)}")
-            # Nor does it find any there later, and what this project makes is large, not many.
-            # Once a process: what a second step freezes would be the garbage of the first.
+            # It finds none among them later either, and this project makes few, large objects.
+            # Once per process: a second step would freeze the garbage of the first.
             if not gc.get_freeze_count():
                 gc.freeze()
                 gc.set_threshold(20_000)

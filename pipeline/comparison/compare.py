@@ -1,4 +1,4 @@
-"""Who is compared with whom: the best group, and paired differences of accuracy by seed."""
+"""Which groups are compared: the best one, and paired differences of accuracy by seed."""
 
 import math
 from collections.abc import Sequence
@@ -17,8 +17,8 @@ class Pair:
     """Two groups, compared by the seeds that both have.
 
     Attributes:
-        first: the group whose accuracy is counted positive.
-        second: the group whose accuracy is taken away.
+        first: the group that a positive difference favours.
+        second: the group whose accuracy is subtracted.
         difference: of accuracy, as a share.
         corrected: the p value, corrected for all pairs of groups; NaN where there is none.
     """
@@ -30,23 +30,23 @@ class Pair:
 
     @property
     def is_told(self) -> bool:
-        """Whether the two can be told apart, all pairs of groups reckoned with."""
+        """Whether the two can be told apart, corrected for all pairs of groups."""
         return self.corrected < 1 - LEVEL
 
     @property
     def is_told_alone(self) -> bool:
-        """Whether they could be told apart if nobody had looked at other pairs."""
+        """Whether they could be told apart if they were the only pair."""
         return self.difference.p_value < 1 - LEVEL
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Comparison:
-    """Groups that the same images judge, so that their scores can be compared.
+    """Groups judged on the same images, so that their scores can be compared.
 
     Attributes:
         dataset: the name of the data set.
         digest: of all its bytes.
-        holdout: how many of its training images judge; 0 for the test set.
+        holdout: how many of its training images they are judged on; 0 for the test set.
         groups: at least one; those of one combination stand together, by rising drop rate.
         differing: the names of the settings in which they differ.
         repeated: networks left out, since another has the same recipe, data and device.

@@ -1,4 +1,4 @@
-"""Device against device: networks of one recipe and data, trained on two devices."""
+"""Devices compared by networks with the same recipe and data, trained on two devices."""
 
 import itertools
 import math

@@ -59,7 +59,7 @@ def _accuracy_rows(comparison: Comparison) -> tuple[str, Figure]:
 
 
 def difference_panel(pairs: Sequence[Pair], *, is_common: bool) -> tuple[str, Figure] | None:
-    """Differences of accuracy with their intervals; None where no pair shares a seed.
+    """Differences in accuracy with their intervals; None where no pair shares a seed.
 
     Args:
         pairs: of these the nearest are drawn, if there are many.
@@ -70,7 +70,7 @@ def difference_panel(pairs: Sequence[Pair], *, is_common: bool) -> tuple[str, Fi
         return None
     nearest = sorted(known, key=lambda pair: abs(pair.difference.mean))[:MOST_ROWS]
     shown = [pair for pair in known if pair in nearest]
-    name = "difference of accuracy (points)"
+    name = "difference in accuracy (points)"
     figure = plots.draw_rows(
         [pair_label(pair, is_common=is_common) for pair in shown],
         *_arrays([pair.difference for pair in shown]),
@@ -82,7 +82,7 @@ def difference_panel(pairs: Sequence[Pair], *, is_common: bool) -> tuple[str, Fi
 
 
 def zero_panels(comparison: Comparison, groups: Sequence[Group]) -> Panels:
-    """Causes of zeros, a panel a layer; without layers where nothing was watched."""
+    """Causes of zeros, one panel per layer; without layers where nothing was watched."""
     positions, scale = _positions(comparison, groups)
     panels = []
     for layer in _layers(groups):
@@ -107,7 +107,7 @@ def zero_panels(comparison: Comparison, groups: Sequence[Group]) -> Panels:
 
 
 def state_panels(comparison: Comparison, groups: Sequence[Group]) -> Panels:
-    """Dead, dormant and born dead units, a panel a layer with ReLU."""
+    """Dead, dormant and born dead units, one panel per layer with ReLU."""
     positions, scale = _positions(comparison, groups)
     states = {
         layer: {
@@ -184,5 +184,5 @@ def _positions(comparison: Comparison, groups: Sequence[Group]) -> tuple[Floats,
         float(position): str(comparison.groups.index(group) + 1)
         for position, group in enumerate(groups)
     }
-    scale = plots.Scale("group, by its place in the table", ticks, is_numeric=False)
+    scale = plots.Scale("group, by its row in the table", ticks, is_numeric=False)
     return np.array(list(ticks)), scale

@@ -1,4 +1,4 @@
-"""The two CSV files of a comparison: a row a network, and a row a group."""
+"""The two CSV files of a comparison: one row per network, and one row per group."""
 
 import csv
 import io
@@ -26,7 +26,7 @@ _OF_A_LAYER = (
 
 
 def networks_csv(results: Sequence[Result]) -> str:
-    """A row a network: its run, recipe, data, device, scores, zeros, states and cost.
+    """One row per network: its run, recipe, data, device, scores, zeros, states and cost.
 
     Measures have their names in MLflow and are those of the kept epoch. Test scores are left out:
     nothing is to be chosen by them.
@@ -35,7 +35,7 @@ def networks_csv(results: Sequence[Result]) -> str:
 
 
 def groups_csv(comparisons: Sequence[Comparison]) -> str:
-    """A row a group: each measure's mean, the ends of its 95 % interval, and its count.
+    """One row per group: each measure's mean, the ends of its 95 % interval, and its count.
 
     Of what training cost the mean alone.
     """

@@ -1,4 +1,4 @@
-"""The parts of a page: sections, notes, tables, keys, as HTML that holds any text safely."""
+"""The parts of a page: sections, notes, tables, keys, as HTML with all text escaped."""
 
 from collections.abc import Sequence
 from html import escape
@@ -7,31 +7,31 @@ from pipeline import plots
 from pipeline.comparison.tables import Table
 from why_zero.records import Cause
 
-# A longer table is folded up.
+# A longer table is collapsed.
 _LONG = 12
 EXPECTED = "<span class='swatch line'></span>expected: s + p - s p"
-MEASURED = "<span class='swatch dot'></span>all zeros, as measured"
+MEASURED = "<span class='swatch dot'></span>all zeros, measured"
 
 
 def section(title: str, *parts: str) -> str:
-    """A section under its heading."""
+    """A section with its heading."""
     return f"<section><h2>{escape(title)}</h2>{''.join(parts)}</section>"
 
 
 def prose(words: str) -> str:
-    """A note in small letters."""
+    """A note in small print."""
     return f"<p class='note'>{escape(words)}</p>"
 
 
 def table(content: Table) -> str:
-    """A table, folded up where it is long."""
+    """A table, collapsed if it is long."""
     if len(content.rows) <= _LONG:
         return _grid(content)
     return folded(f"Show the {len(content.rows)} rows", content)
 
 
 def folded(title: str, content: Table) -> str:
-    """A table behind a line that opens it."""
+    """A collapsed table."""
     return f"<details><summary>{escape(title)}</summary>{_grid(content)}</details>"
 
 
@@ -48,7 +48,7 @@ def _grid(content: Table) -> str:
 
 
 def key(entries: Sequence[str]) -> str:
-    """A key to figures."""
+    """The key of a figure."""
     return f"<ul class='key'>{''.join(f'<li>{entry}</li>' for entry in entries)}</ul>"
 
 

@@ -10,7 +10,7 @@ from pipeline.comparison.verdict import chosen_on_the_test_set, verdict
 from pipeline.comparison.words import count
 from pipeline.markdown import table as markdown_table
 
-# MLflow cuts a tag, which a description is, at 8,000 characters.
+# A description is a tag, which MLflow cuts at 8,000 characters.
 ROOM = 7_900
 
 
@@ -22,19 +22,19 @@ def markdown(
     origin: str,
     caution: str = "",
 ) -> str:
-    """The whole comparison, with as many rows a table as a description has room for.
+    """The whole comparison, with as many rows per table as fit into a description.
 
     Args:
         comparisons: at least one.
         failures: networks that failed, by name, and why.
         page: a link to the page with figures.
         origin: where the networks come from, in words.
-        caution: what is to be known before a verdict is believed.
+        caution: a warning to read before the verdict.
     """
     parts = _parts(comparisons, failures, page=page)
     # Behind the first heading.
     parts[1:1] = [f"⚠ {caution}"] if caution else []
-    parts += [f"Networks of {origin}."]
+    parts += [f"Networks from {origin}."]
     whole = ""
     for most in (60, 40, 25, 15, 10, 6, 3, 1):
         whole = "\n\n".join(part if isinstance(part, str) else _cut(part, most) for part in parts)
@@ -51,18 +51,18 @@ def _parts(
         parts += [f"## {text.question(comparison, is_one_of_several=len(comparisons) > 1)}"]
         lead, *others = verdict(comparison)
         parts += [f"**{lead}**", *others]
-        parts += [f"{chosen_on_the_test_set(comparison)} [The page with figures]({page})."]
+        parts += [f"{chosen_on_the_test_set(comparison)} [Page with figures]({page})."]
         parts += [tables.groups_table(comparison)]
         parts += [
-            f"{text.METHOD}. Alike in all: {text.common(comparison)}.",
+            f"{text.METHOD}. Common to all: {text.common(comparison)}.",
             *text.left_out(comparison),
         ]
         if comparison.against:
             reference = comparison.against[0].first.label
-            title = f"### {reference} against each other group, by seed"
+            title = f"### {reference} compared with every other group, seed by seed"
             parts += [title, tables.pairs_table(comparison.against, is_common=True)]
         if comparison.neighbours and len(comparison.groups) > 2:
-            parts += ["### Each drop rate against the next smaller one"]
+            parts += ["### Each drop rate compared with the next smaller one"]
             parts += [tables.pairs_table(comparison.neighbours, is_common=False)]
         for title, table in (
             ("Zeros by layer", tables.zeros_table(comparison)),
@@ -73,7 +73,7 @@ def _parts(
                 parts += [f"### {title}", table]
         for pair in device_pairs(comparison):
             parts += [
-                "### Device against device",
+                "### Devices compared",
                 text.device_sentence(pair),
                 tables.devices_table(pair),
             ]
@@ -85,7 +85,7 @@ def _parts(
 
 
 def _links(comparisons: Sequence[Comparison], room: int) -> str:
-    """The networks' runs, a line a group, as many as there is room for."""
+    """Links to the networks' runs, one line per group, as many as fit."""
     links, more = "### Networks\n", "\n\n… and more in networks.csv."
     for comparison in comparisons:
         for group in comparison.groups:
@@ -101,4 +101,4 @@ def _cut(table: Table, most: int) -> str:
     rows = [[cell.replace("|", "\\|") for cell in row] for row in table.rows[:most]]
     text = markdown_table(table.columns, rows)
     more = len(table.rows) - len(rows)
-    return f"{text}\n\n… and {count(more, 'more row')} in the page." if more else text
+    return f"{text}\n\n… and {count(more, 'more row')} on the page." if more else text

@@ -1,4 +1,4 @@
-"""The comparison as one HTML page that works alone, from disk or in any frame."""
+"""The comparison as one self-contained HTML page, for use from disk or in any frame."""
 
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
@@ -27,7 +27,7 @@ def page(
         comparisons: at least one.
         failures: networks that failed, by name, and why.
         origin: where the networks come from, in words.
-        caution: what is to be known before a verdict is believed.
+        caution: a warning to read before the verdict.
     """
     writer = _Writer()
     is_one_of_several = len(comparisons) > 1
@@ -46,13 +46,13 @@ def page(
         title = (
             f"{count(len(comparisons), 'comparison').capitalize()}: data or held-out images differ"
         )
-    lines = [*map(text.summary, comparisons), f"Networks of {origin}"]
+    lines = [*map(text.summary, comparisons), f"Networks from {origin}"]
     whole = (files("pipeline.comparison") / "page.html").read_text(encoding="utf-8")
     for mark, part in (
         ("/* style */", (files("pipeline.comparison") / "style.css").read_text(encoding="utf-8")),
         ("<!-- title -->", escape(title)),
         ("<!-- summary -->", "<br>".join(escape(line) for line in lines)),
-        # The last, so that nothing that a run says is taken for a mark.
+        # Last, so that no text of a run is taken for a mark.
         ("<!-- body -->", "\n".join(body)),
     ):
         whole = whole.replace(mark, part)
@@ -60,7 +60,7 @@ def page(
 
 
 class _Writer:
-    """Writes comparisons; its figures have ids that no other figure of the page has."""
+    """Writes comparisons; gives every figure of the page a unique id."""
 
     def __init__(self) -> None:
         self._numbers = counter(1)
@@ -89,7 +89,7 @@ class _Writer:
         notes = [
             text.marks(comparison),
             f"{text.METHOD}.",
-            f"Alike in all: {text.common(comparison)}.",
+            f"Common to all: {text.common(comparison)}.",
         ]
         combined, most = len(comparison.combinations), len(plots.CURVES)
         if comparison.has_rates and combined > most:
@@ -98,7 +98,7 @@ class _Writer:
             notes.append(f"The figure shows the {figures.MOST_ROWS} most accurate groups.")
         notes += text.left_out(comparison)
         return html.section(
-            f"How accurate are they, on the {comparison.validated_on}?",
+            f"How accurate are they on the {comparison.validated_on}?",
             self._figures(figures.accuracy_panels(comparison)),
             html.prose(" ".join(notes)),
             html.table(tables.groups_table(comparison)),
@@ -109,10 +109,10 @@ class _Writer:
         if not comparison.against:
             return ""
         name = "the chosen group" if comparison.chosen else "the first group"
-        title = f"{comparison.against[0].first.label}, {name}, against …"
+        title = f"{comparison.against[0].first.label}, {name}, compared with …"
         parts = [self._pairs(title, comparison.against, is_common=True)]
         if comparison.neighbours and len(comparison.groups) > 2:
-            title = "Each drop rate against the next smaller one"
+            title = "Each drop rate compared with the next smaller one"
             parts.append(self._pairs(title, comparison.neighbours, is_common=False))
         notes = html.prose(f"{text.pairs(comparison)} {text.corrected(comparison)}")
         return html.section("Which differences are more than chance?", *parts, notes)
@@ -149,7 +149,7 @@ class _Writer:
             title,
             html.key([html.line(name) for name in plots.STATES]),
             *parts,
-            html.prose(f"{text.STATES} Intervals end at 0 % in the figures."),
+            html.prose(f"{text.STATES} In the figures, intervals are cut off at 0 %."),
             html.table(tables.dead_table(comparison)),
             html.folded(
                 "Show dead, dormant and born dead units by layer", tables.states_table(comparison)
@@ -161,7 +161,7 @@ class _Writer:
         comparison: Comparison,
         draw: Callable[[Comparison, Sequence[Group]], figures.Panels],
     ) -> list[str]:
-        """Panels by layer, combination by combination, and which are left out; none of none."""
+        """Panels by layer for each combination, with a note on those left out; may be empty."""
         parts = []
         combinations = figures.by_layer(comparison)
         for label, groups in combinations.items():
@@ -199,4 +199,4 @@ def _devices(comparison: Comparison) -> str:
     ]
     if not parts:
         return ""
-    return html.section("Device against device", *parts, html.prose(text.DEVICES))
+    return html.section("Devices compared", *parts, html.prose(text.DEVICES))

@@ -1,4 +1,4 @@
-"""A comparison's way into the terminal and into the run of the step that makes it."""
+"""Shows a comparison in the terminal and logs it to the run of the step that makes it."""
 
 from collections.abc import Mapping, Sequence
 
@@ -33,12 +33,12 @@ def publish(
 
     Args:
         step: the open run of the step that compares.
-        results: the networks, at least one; of equal recipe, data and device the first counts,
-            so the newest comes first.
+        results: the networks, at least one, newest first: of several with the same recipe, data
+            and device the first counts.
         console: where the table and the verdict are shown.
         origin: where the networks come from, in words.
-        caution: what is to be known before a verdict is believed.
-        failures: networks that are not among the results, by name, and why.
+        caution: a warning to read before the verdict.
+        failures: why the networks that are not among the results failed, by name.
     """
     failures = failures or {}
     comparisons = compare(results)

@@ -1,4 +1,4 @@
-"""Means with intervals, paired differences, and what many comparisons cost: numbers in and out."""
+"""Means with intervals, paired differences, and corrections for many comparisons."""
 
 import math
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from scipy.special import gammaln, stdtr, stdtrit
 from why_zero.records import Floats
 
 LEVEL = 0.95
-# Differences of shares that are equal on paper differ by rounding.
+# Shares that are equal on paper differ by rounding.
 _ROUNDING = 1e-12
 
 
@@ -59,10 +59,10 @@ def estimate(values: Sequence[float] | Floats) -> Estimate:
 
     The interval is mean ± t s / √n, with s the standard deviation (n - 1 below) and t the 0.975
     quantile of Student's distribution with n - 1 degrees of freedom (Student 1908). Values that
-    are all alike give none: shares come in steps, so they are alike by chance.
+    are all equal give none: shares come in steps, so they can be equal by chance.
 
     Args:
-        values: one a replicate, shape (n,); what is not finite is left out.
+        values: one per replicate, shape (n,); non-finite values are left out.
     """
     array = np.asarray(values, dtype=np.float64)
     known = array[np.isfinite(array)]
@@ -78,14 +78,14 @@ def estimate(values: Sequence[float] | Floats) -> Estimate:
 
 
 def difference(differences: Sequence[float] | Floats) -> Difference:
-    """What paired differences say: their mean with interval, effect size and p value.
+    """Summarise paired differences: mean with interval, effect size and p value.
 
     The effect size is Cohen's d_z, mean over standard deviation of the differences, times
     Hedges' correction Γ(f/2) / (√(f/2) Γ((f - 1)/2)) with f = n - 1, which takes out what small
     samples add (Hedges 1981, Lakens 2013).
 
     Args:
-        differences: one a seed that both groups have, shape (n,).
+        differences: one for each seed that both groups have, shape (n,).
     """
     array = np.asarray(differences, dtype=np.float64)
     found = estimate(array)
@@ -120,15 +120,15 @@ def holm(values: Floats, family: Floats) -> Floats:
     """P values corrected for their number: below 0.05 for all but one of 20 such families.
 
     Holm's step-down method (1979): the i-th smallest of m is multiplied by m - i + 1, and none is
-    smaller than one before it. It needs no independence, and holds for whichever pairs a person
-    picks after having seen them all.
+    smaller than one before it. It needs no independence, and holds for any pairs picked
+    after having seen them all.
 
     Args:
         values: of those comparisons that are shown; NaN is no comparison and stays NaN, shape (n,).
         family: of all comparisons that were made, those of `values` among them; finite, shape (m,).
     """
     ranked = np.sort(family)
-    # A value that was computed twice may differ by rounding from itself.
+    # The same value computed twice may differ by rounding.
     ranks = np.searchsorted(ranked, np.nan_to_num(values) * (1 + _ROUNDING), side="right") - 1
     ranked *= np.arange(len(ranked), 0, -1)
     np.maximum.accumulate(ranked, out=ranked)

@@ -29,7 +29,7 @@ class Table:
 
 
 def groups_table(comparison: Comparison) -> Table:
-    """A row a group: how many networks, how right, and what their units do."""
+    """One row per group: number of networks, accuracy, and what their units do."""
     rows = []
     for group in comparison.groups:
         is_marked = group is comparison.chosen and len(comparison.groups) > 1
@@ -49,11 +49,11 @@ def groups_table(comparison: Comparison) -> Table:
 
 
 def pairs_table(pairs: Sequence[Pair], *, is_common: bool) -> Table:
-    """A row a pair of groups: by how much the first is more accurate than the second.
+    """One row per pair of groups: by how much the first is more accurate than the second.
 
     Args:
         pairs: of groups.
-        is_common: all have their first group in common, which need not be named in every row.
+        is_common: all pairs share their first group, so rows do not name it.
     """
     rows = [
         (
@@ -80,7 +80,7 @@ def pairs_table(pairs: Sequence[Pair], *, is_common: bool) -> Table:
 
 
 def pair_label(pair: Pair, *, is_common: bool) -> str:
-    """Who is compared with whom; what both have in common is said once."""
+    """Which groups are compared; what both have in common is given once."""
     if is_common:
         return f"against {pair.second.label}"
     if pair.first.combination and pair.first.combination == pair.second.combination:
@@ -90,17 +90,17 @@ def pair_label(pair: Pair, *, is_common: bool) -> str:
 
 
 def zeros_table(comparison: Comparison) -> Table:
-    """A row a group and a column a layer: the share of zeros."""
+    """One row per group and one column per layer: the share of zeros."""
     return _by_layer(comparison, "zero")
 
 
 def dead_table(comparison: Comparison) -> Table:
-    """A row a group and a column a layer: the share of dead units."""
+    """One row per group and one column per layer: the share of dead units."""
     return _by_layer(comparison, "dead")
 
 
 def causes_table(comparison: Comparison) -> Table:
-    """A row a group and layer: zeros by cause, and what was expected of them."""
+    """One row per group and layer: zeros by cause, and the expected share."""
     kinds = ("zero_inactive", "zero_dropped", "zero_both", "zero", "zero_expected")
     rows = []
     for layer in layer_names(comparison.results):
@@ -113,7 +113,7 @@ def causes_table(comparison: Comparison) -> Table:
 
 
 def states_table(comparison: Comparison) -> Table:
-    """A row a group and layer with ReLU: dead, dormant and born dead units."""
+    """One row per group and layer with ReLU: dead, dormant and born dead units."""
     kinds = ("dead", "dormant", "born_dead")
     rows = []
     for layer in layer_names(comparison.results):
@@ -126,7 +126,7 @@ def states_table(comparison: Comparison) -> Table:
 
 
 def cost_table(comparison: Comparison) -> Table:
-    """A row a group: what training one of its networks took, means over its networks."""
+    """One row per group: the cost of training one of its networks, on average."""
     rows = [
         (
             group.label,
@@ -137,12 +137,12 @@ def cost_table(comparison: Comparison) -> Table:
         )
         for group in comparison.groups
     ]
-    columns = ("seconds an epoch", "samples a second", "peak memory (MB)", "stack size")
+    columns = ("seconds per epoch", "samples per second", "peak memory (MB)", "stack size")
     return Table((heading(comparison), *columns), tuple(rows))
 
 
 def devices_table(pair: DevicePair) -> Table:
-    """A row a kind of number: how far it differs between two devices."""
+    """One row per kind of number: how much it differs between two devices."""
     rows = []
     for gap in pair.gaps:
         mean, most = (
@@ -150,11 +150,11 @@ def devices_table(pair: DevicePair) -> Table:
             for value in (gap.mean, gap.most)
         )
         rows.append((gap.name, mean, most) if math.isfinite(gap.mean) else (gap.name, DASH, DASH))
-    return Table(("absolute difference of", "mean", "greatest"), tuple(rows))
+    return Table(("absolute difference in", "mean", "largest"), tuple(rows))
 
 
 def networks_table(comparison: Comparison) -> Table:
-    """A row a network, with the id of its run."""
+    """One row per network, with the id of its run."""
     rows = []
     for group in comparison.groups:
         scores = zip(group.values("val/accuracy"), group.values("val/loss"), strict=True)
@@ -167,7 +167,7 @@ def networks_table(comparison: Comparison) -> Table:
 
 
 def heading(comparison: Comparison) -> str:
-    """What the labels of the groups say."""
+    """The heading of the column with the groups' labels."""
     if len(comparison.differing) == 1:
         return title(comparison.differing[0]).removesuffix(" name")
     return "group"

@@ -1,4 +1,4 @@
-"""What the report says besides the verdict: how it was computed, and what networks share."""
+"""The report's text besides the verdict: how it was computed, and what the networks share."""
 
 import math
 
@@ -13,19 +13,19 @@ from pipeline.records.words import counted
 
 METHOD = (
     "Mean ± half width of a 95 % interval over seeds (Student's t, n - 1 degrees of freedom); "
-    "one seed gives none, nor do seeds that all agree"
+    "a single seed has none, nor do seeds that all agree"
 )
 SEEDS = (
-    "Seeds are the replicates: another seed means other initial weights, another order of the "
-    "batches and other dropout masks, on the same data. The intervals tell what another seed "
-    "would give, not what other images would."
+    "Seeds are the replicates: each seed means different initial weights, batch order and dropout "
+    "masks on the same data. The intervals describe the variation between seeds, not between "
+    "samples of images."
 )
 _PAIRS = (
-    "Networks of one seed see the images in the same order and start from the same weights{}, so "
-    "groups are compared seed by seed: the difference of two accuracies for each seed that both "
-    "groups have, then its mean and 95 % interval (paired t). The effect size is Cohen's d_z, the "
-    "mean difference over the standard deviation of the differences, with Hedges' correction for "
-    "small samples; it takes three seeds."
+    "Networks with the same seed see the images in the same order and start from the same "
+    "weights{}, so groups are compared seed by seed: the difference in accuracy for each seed that "
+    "both groups have, then its mean and 95 % interval (paired t). The effect size is Cohen's d_z, "
+    "the mean difference over the standard deviation of the differences, with Hedges' correction "
+    "for small samples; it needs three seeds."
 )
 ZEROS = (
     "Shares of all (sample, unit) pairs in the training passes that were watched, in the epoch "
@@ -34,18 +34,18 @@ ZEROS = (
 )
 STATES = (
     "Over all images trained on, in evaluation mode, with the kept weights. Dead: z <= 0 for every "
-    "image. Dormant: its mean activation is at most 0.025 of its layer's mean, so a dead unit is "
-    "dormant as well. Born dead: dead before the first update."
+    "image. Dormant: its mean activation is at most 0.025 times its layer's mean, so a dead unit "
+    "is also dormant. Born dead: dead before the first update."
 )
 COST = (
-    "Of each network the median epoch, then the mean over the networks of a group. Networks that "
-    "were trained together share their stack's time in equal parts; the memory is that of the "
-    "whole process, or of the GPU."
+    "The median epoch of each network, averaged over the networks of a group. Networks that were "
+    "trained together share their stack's time equally; the memory is that of the whole process, "
+    "or of the GPU."
 )
 DEVICES = (
-    "Networks of one recipe and one seed start from the same weights and see the same batches on "
-    "every device, so before training they differ by rounding alone. Masks are drawn on the "
-    "device: where its generator gives other numbers, training differs by more than rounding."
+    "Networks with the same recipe and seed start from the same weights and see the same batches "
+    "on every device, so before training they differ only by rounding. Masks are drawn on the "
+    "device: where the generators give different numbers, training differs by more than rounding."
 )
 
 
@@ -63,17 +63,17 @@ def marks(comparison: Comparison) -> str:
 
 
 def corrected(comparison: Comparison) -> str:
-    """How many comparisons were reckoned with, and what that means."""
+    """How many comparisons the p values are corrected for, and what that means."""
     if not comparison.judged:
         return ""
     pairs = (
         "its only pair" if comparison.judged == 1 else f"all {comparison.judged} pairs of groups"
     )
     return (
-        "Each interval holds 95 % taken alone. The more pairs one looks at, the more of them "
-        f"differ by chance, so the p values are corrected for {pairs} (Holm 1979), whichever are "
-        "shown: with at least 95 % certainty no pair that is told apart "
-        "owes it to chance. Filled dots: told apart; hollow dots: not."
+        "Each interval covers 95 % on its own. The more pairs are tested, the more of them "
+        f"differ by chance, so the p values are corrected for {pairs} (Holm 1979), shown or not: "
+        "with at least 95 % certainty, no pair is told apart by chance alone. "
+        "Filled dots: told apart; hollow dots: not."
     )
 
 
@@ -103,12 +103,12 @@ def summary(comparison: Comparison) -> str:
     return (
         f"{counted(len(comparison.results), 'network')} in "
         f"{count(len(comparison.groups), 'group')} of {each} {replicates}, data set "
-        f"{comparison.dataset}, judged by {_images(comparison)}"
+        f"{comparison.dataset}, judged on {_images(comparison)}"
     )
 
 
 def common(comparison: Comparison) -> str:
-    """The settings in which all groups agree, in words."""
+    """The settings that all groups share, in words."""
     every = [traits(group.first) for group in comparison.groups]
     alike = [
         trait(name, every[0][name])
@@ -124,7 +124,7 @@ def left_out(comparison: Comparison) -> list[str]:
         return []
     were = "was" if comparison.repeated == 1 else "were"
     many = f"{count(comparison.repeated, 'network').capitalize()} {were} left out"
-    return [f"{many}: another one has the same recipe, data and device, and the newest counts."]
+    return [f"{many}: of networks with the same recipe, data and device only the newest counts."]
 
 
 def identity(comparison: Comparison) -> str:
@@ -138,19 +138,19 @@ def identity(comparison: Comparison) -> str:
     if not known:
         return "No training pass was watched (probe_every=0), so the causes of zeros are not known."
     return (
-        "The line is s + p - s p. No layer of any network is further from it than "
-        f"{100 * max(known):.2f} points: masks are random, so zeros scatter about it, and a "
-        "network whose zeros break it fails in training."
+        "The line is s + p - s p. No layer of any network is more than "
+        f"{100 * max(known):.2f} points away from it. Masks are random, so zeros scatter around "
+        "the line; a network whose zeros break the identity fails during training."
     )
 
 
 def device_sentence(pair: DevicePair) -> str:
-    """How fast, by how many networks."""
+    """The ratio of the speeds, and how many networks it comes from."""
     ours, theirs = (listed([str(size) for size in sizes]) for sizes in pair.stack_sizes)
-    stacks = f"stacks of {ours} against {theirs}" if ours != theirs else f"stacks of {ours}"
-    many = f"{count(pair.networks, 'network')} of equal recipes ({stacks})"
+    stacks = f"stacks of {ours} and {theirs}" if ours != theirs else f"stacks of {ours}"
+    many = f"{count(pair.networks, 'network')} with equal recipes ({stacks})"
     if math.isnan(pair.speed_ratio):
-        return f"{pair.first} and {pair.second}: {many}; nothing was trained, so no speed."
+        return f"{pair.first} and {pair.second}: {many}; nothing was trained, so there is no speed."
     fast, slow, ratio = pair.second, pair.first, pair.speed_ratio
     if ratio < 1:
         fast, slow, ratio = slow, fast, 1 / ratio

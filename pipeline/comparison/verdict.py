@@ -1,11 +1,11 @@
-"""What follows from the numbers, in words, and where they do not suffice."""
+"""What follows from the numbers, in words, and what does not."""
 
 from collections.abc import Callable, Sequence
 
 from pipeline.comparison.compare import Comparison, Pair
 from pipeline.comparison.groups import Group
 from pipeline.comparison.statistics import Estimate, estimate
-from pipeline.comparison.words import JOINER, count, listed, percent_interval
+from pipeline.comparison.words import JOINER, NUMBERS, count, listed, percent_interval
 
 # More than this are counted, not named.
 _NAMED = 3
@@ -14,7 +14,7 @@ _Naming = Callable[[Group], str]
 
 
 def verdict(comparison: Comparison) -> list[str]:
-    """Sentences about who is better, by how much, and who cannot be told apart."""
+    """Sentences about which groups are better, by how much, and which cannot be told apart."""
     chosen = comparison.chosen
     if len(comparison.groups) == 1:
         return [_alone(comparison)]
@@ -30,7 +30,7 @@ def verdict(comparison: Comparison) -> list[str]:
     )
 
     def naming(group: Group) -> str:
-        """A long name is said once."""
+        """A long name is given once."""
         return "the chosen group" if group is chosen and JOINER in group.label else group.label
 
     clauses = _judged(comparison.against, comparison.judged, naming)
@@ -43,8 +43,8 @@ def chosen_on_the_test_set(comparison: Comparison) -> str:
     chosen = comparison.chosen
     if chosen is None:
         return (
-            "Nothing is chosen, and no test accuracy is set apart: the test set has been looked "
-            "at for every network."
+            "Nothing is chosen, and no test accuracy is singled out: the test set was used for "
+            "every network."
         )
     tested = estimate([result.test.accuracy for result in chosen.results])
     whose = f"the chosen group, {chosen.label}" if len(comparison.groups) > 1 else chosen.label
@@ -56,16 +56,18 @@ def _alone(comparison: Comparison) -> str:
     [group] = comparison.groups
     accuracies = group.estimate("val/accuracy")
     why = " One seed gives no interval." if accuracies.count == 1 else ""
-    score = f"{group.label}: {percent_interval(accuracies)} of the {comparison.validated_on} right"
+    score = (
+        f"{group.label}: {percent_interval(accuracies)} of the {comparison.validated_on} correct"
+    )
     return f"{score} {_over(accuracies)}; there is nothing to compare it with.{why}"
 
 
 def _nothing_chosen(comparison: Comparison) -> str:
     return (
         "Nothing was held out (holdout=0), so the accuracies are those of the test set and "
-        "nothing is chosen by them: whoever chose by the test set could no longer say how well "
-        "the choice does on new images. "
-        f"The {count(len(comparison.groups), 'group')} are described."
+        "nothing is chosen by them: a choice made on the test set would leave no images to tell "
+        "how well it does on new ones. "
+        f"The {count(len(comparison.groups), 'group')} are only described."
     )
 
 
@@ -91,7 +93,7 @@ def _judged(pairs: Sequence[Pair], judged: int, naming: _Naming) -> list[str]:
     single = [pair for pair in pairs if pair.difference.count == 1]
     apart = [pair for pair in pairs if pair.difference.count == 0]
     clauses = _better(told, "is better", naming)
-    chance = f", but not beyond what chance does among {judged} pairs"
+    chance = f", but not by more than chance allows among {judged} pairs"
     clauses += [f"{clause}{chance}" for clause in _better(hinted, "looks better", naming)]
     clauses += _undecided(undecided, naming)
     if single:
@@ -124,7 +126,7 @@ def _undecided(pairs: Sequence[Pair], naming: _Naming) -> list[str]:
     for seeds in dict.fromkeys(pair.difference.count for pair in pairs):
         equal = [pair for pair in pairs if pair.difference.count == seeds]
         size = f" ({_size(equal[0])})" if len(equal) == 1 else ""
-        clauses.append(f"{_sides(equal, naming)} {count(seeds, 'seed')} cannot tell{size}")
+        clauses.append(f"{count(seeds, 'seed')} cannot decide {_sides(equal, naming)}{size}")
     return clauses
 
 
@@ -135,8 +137,8 @@ def _single(pairs: Sequence[Pair], naming: _Naming) -> str:
         ahead = f": {naming(_winner(pair))} is ahead of {naming(_loser(pair))} by {_size(pair)}"
         ahead += ", which may be chance"
     return (
-        f"{_sides(pairs, naming)} one seed cannot tell, since it gives no interval{ahead}; "
-        "several seeds, such as 0-4, can"
+        f"one seed cannot decide {_sides(pairs, naming)}, since it gives no interval{ahead}; "
+        "train several seeds, such as 0-4"
     )
 
 
@@ -179,10 +181,10 @@ def _over(value: Estimate) -> str:
 
 
 def _sentences(clauses: Sequence[str]) -> list[str]:
-    """One sentence of two clauses, or one of each."""
+    """One sentence for up to two clauses, otherwise one for each."""
     sentences = ["; ".join(clauses)] if 0 < len(clauses) < 3 else clauses
-    # A label stays as it is: `p=0.2`.
+    # A label keeps its case: `p=0.2`.
+    words = ("between ", "over ", "the ", *(f"{number} seed" for number in NUMBERS))
     return [
-        f"{text[0].upper() if text.startswith(('between', 'over', 'the ')) else text[0]}{text[1:]}."
-        for text in sentences
+        f"{text[0].upper() if text.startswith(words) else text[0]}{text[1:]}." for text in sentences
     ]

@@ -1,4 +1,4 @@
-"""Settings and numbers as people read them, in every form of the report."""
+"""Settings and numbers as text, for every form of the report."""
 
 import math
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from pipeline.config.settings import canonical
 from pipeline.records.words import DASH, SPACE, percent
 
 MINUS, JOINER = "\u2212", " · "
-_NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 _PHRASES = {
     "drop_rate": "p={}",
     "activation": "{}",
@@ -38,7 +38,7 @@ def trait(name: str, value: Any) -> str:  # noqa: ANN401 - a setting's value
 
 
 def title(name: str) -> str:
-    """A setting's name as a person writes it."""
+    """A setting's name in plain words."""
     return name.replace("_", " ")
 
 
@@ -78,7 +78,7 @@ def probability(value: float) -> str:
 
 def count(number: int, noun: str) -> str:
     """A number of things in words up to ten: `five seeds`, `one network`, `30 networks`."""
-    spelled = _NUMBERS[number] if number < len(_NUMBERS) else str(number)
+    spelled = NUMBERS[number] if number < len(NUMBERS) else str(number)
     return f"{spelled} {noun}{'s' * (number != 1)}"
 
 

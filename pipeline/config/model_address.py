@@ -9,14 +9,14 @@ NAME_RULE = "a name of at most 256 characters, without any of / : ? ' \" and no 
 ALIAS_RULE = "a word of letters, digits, - and _ that is not latest, nor v and a number"
 ADDRESS_RULE = "models:/NAME@ALIAS or models:/NAME/VERSION"
 
-# The registry takes `?` and quotes, but then no address and no search finds the model again.
+# The registry accepts `?` and quotes, but then no address or search finds the model again.
 _NAME = re.compile(r"(?!\.{1,2}$)[^/:?'\"\s]([^/:?'\"]{0,254}[^/:?'\"\s])?")
 _ALIAS = re.compile(r"(?!(latest|v\d+)$)[\w-]{1,255}", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelAddress:
-    """Which version of a registered model is meant; either `alias` or `version` is given.
+    """The address of a version of a registered model; either `alias` or `version` is given.
 
     Attributes:
         name: of the registered model.
@@ -30,10 +30,10 @@ class ModelAddress:
 
 
 def model_name(text: str) -> str:
-    """The text, if a registered model may be called so.
+    """The text, if it is a valid name of a registered model.
 
     Raises:
-        ValueError: it may not: see `NAME_RULE`.
+        ValueError: it is not; see `NAME_RULE`.
     """
     if not _NAME.fullmatch(text):
         raise ValueError(text)
@@ -41,10 +41,10 @@ def model_name(text: str) -> str:
 
 
 def alias_name(text: str) -> str:
-    """The text, if an alias may be called so.
+    """The text, if it is a valid alias.
 
     Raises:
-        ValueError: it may not: see `ALIAS_RULE`.
+        ValueError: it is not; see `ALIAS_RULE`.
     """
     if not _ALIAS.fullmatch(text):
         raise ValueError(text)
@@ -52,10 +52,10 @@ def alias_name(text: str) -> str:
 
 
 def model_address(text: str) -> ModelAddress:
-    """What an address says.
+    """Parse an address.
 
     Raises:
-        UsageError: it is none.
+        UsageError: it is not a valid address.
     """
     scheme, _, rest = text.partition(":/")
     name, slash, number = rest.partition("/")

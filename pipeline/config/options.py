@@ -1,6 +1,6 @@
 """Every step's settings: the one place from which command line and MLproject are derived.
 
-It must not know what a step does with them, nor torch or MLflow: `--help` reads this file.
+It must not import torch, MLflow or any step: `--help` reads this file.
 """
 
 import keyword
@@ -37,8 +37,8 @@ from pipeline.errors import UsageError
 DATA = "a data set's name, a prepared file, or a folder of IDX files"
 MODEL_NAME = Kind("NAME", NAME_RULE, model_name)
 ALIAS = Kind("ALIAS", ALIAS_RULE, alias_name)
-CUDA_GRAPHS = "capture an update once and replay it, on CUDA; false: take each as it comes"
-FORCE = "run again what has a finished run with the same settings, data and code"
+CUDA_GRAPHS = "on CUDA, capture one update and replay it; false: launch every update separately"
+FORCE = "run again even if a finished run has the same settings, data and code"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,14 +47,14 @@ class PrepareSettings:
 
     Writes uint8 tensors to OUT/DATASET.safetensors. Known data sets: mnist (comes with this
     package), fashion-mnist, kmnist, qmnist, emnist-mnist, emnist-digits, emnist-letters,
-    emnist-balanced. Any other name goes with a folder of your own IDX files.
+    emnist-balanced. Any other name needs --source with a folder of your own IDX files.
 
     Example: prepare --dataset fashion-mnist --source ~/idx-files
     """
 
     dataset: str = setting("mnist", TEXT, "the data set's name")
     source: str = setting(
-        "auto", TEXT, "auto: the package's copy or a download; else a folder of IDX files"
+        "auto", TEXT, "auto: the packaged copy or a download; otherwise a folder of IDX files"
     )
     out: str = setting("prepared", TEXT, "folder for the prepared file")
     force: bool = setting(False, YES_OR_NO, FORCE)
@@ -62,11 +62,11 @@ class PrepareSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class ToySettings:
-    """Train three 4-3-3-2 networks from one start and say what every zero was.
+    """Train three 4-3-3-2 networks from the same weights and explain every zero.
 
     ReLU, ReLU + Dropout, and Dropout see the same samples in the same order; the dropout arms
-    share their masks. Plain SGD, batch size 1, cross-entropy. The run holds a trace of
-    everything that every update saw.
+    share their masks. Plain SGD, batch size 1, cross-entropy. The run holds a trace of every
+    value in every update.
 
     Example: toy --epochs 20 --drop-rate 0.3
     """
@@ -76,24 +76,26 @@ class ToySettings:
         choice("notebook", "random"),
         "start from the notebook's printed parameters and samples, or draw both from the seed",
     )
-    drop_rate: float = setting(0.5, RATE, "probability of dropping a unit for one training pass")
+    drop_rate: float = setting(0.5, RATE, "probability of dropping a unit in one training pass")
     learning_rate: float = setting(0.01, POSITIVE, "step size of SGD")
     epochs: int = setting(1, COUNT, "passes over the ten samples")
-    seed: int = setting(0, COUNT, "of masks and order; with init=random of parameters and samples")
+    seed: int = setting(
+        0, COUNT, "seed for masks and order, and with init=random for parameters and samples"
+    )
     force: bool = setting(False, YES_OR_NO, FORCE)
 
 
 @dataclass(frozen=True, kw_only=True)
 class MnistSettings(Recipe):
-    """Train one classifier and take its zeros apart, epoch by epoch.
+    """Train one classifier and explain its zeros by cause, epoch by epoch.
 
-    By default the post's network: 784-256-256-128-128-10, Adam, dropout after every layer.
-    Data that are not prepared yet are prepared first.
+    The default is the post's network (see docs/definitions.md): 784-256-256-128-128-10, Adam,
+    dropout after every layer. Data that has not been prepared yet is prepared first.
 
     Example: mnist --drop-rate 0.2 --epochs 5 --seed 1
     """
 
-    device: str = setting("auto", DEVICE, "where to train: auto, cpu, cuda, cuda:N or mps")
+    device: str = setting("auto", DEVICE, "device to train on: auto, cpu, cuda, cuda:N or mps")
     cuda_graphs: bool = setting(True, YES_OR_NO, CUDA_GRAPHS)
     data: str = setting("mnist", TEXT, DATA)
     force: bool = setting(False, YES_OR_NO, FORCE)
@@ -101,13 +103,13 @@ class MnistSettings(Recipe):
 
 @dataclass(frozen=True, kw_only=True)
 class MainSettings(Training):
-    """Prepare, toy, then one network for every drop rate, trained together and compared.
+    """Run prepare and toy, then train one network per drop rate and compare them.
 
     Example: main --drop-rates 0,0.1,0.2,0.5 --epochs 5
     """
 
-    drop_rates: tuple[float, ...] = setting((0.0, 0.2, 0.5), RATES, "one network for each")
-    device: str = setting("auto", DEVICE, "where to train: auto, cpu, cuda, cuda:N or mps")
+    drop_rates: tuple[float, ...] = setting((0.0, 0.2, 0.5), RATES, "one network per drop rate")
+    device: str = setting("auto", DEVICE, "device to train on: auto, cpu, cuda, cuda:N or mps")
     cuda_graphs: bool = setting(True, YES_OR_NO, CUDA_GRAPHS)
     data: str = setting("mnist", TEXT, DATA)
     force: bool = setting(False, YES_OR_NO, FORCE)
@@ -115,36 +117,38 @@ class MainSettings(Training):
 
 @dataclass(frozen=True, kw_only=True)
 class SweepSettings(Schedule):
-    """Train one network for every combination of the axes, many at once, and compare them.
+    """Train a network for every combination of settings, many at once, and compare them.
 
-    Axes are lists with commas; numbers also as a range START:STOP:STEP, seeds also as FIRST-LAST.
-    What a killed sweep has finished is not trained again: start it with the same line, and it
-    goes on where it was.
+    Lists are separated by commas; numbers may also be a range START:STOP:STEP, seeds FIRST-LAST.
+    To resume an interrupted sweep, run the same command again: it continues where it stopped and
+    trains no finished network again.
 
     Example: sweep --drop-rates 0:0.8:0.1 --seeds 0-4
     """
 
     drop_rates: tuple[float, ...] = setting(
-        (0.0, 0.1, 0.2, 0.3, 0.4, 0.5), RATES, "probabilities of dropping a unit for one pass"
+        (0.0, 0.1, 0.2, 0.3, 0.4, 0.5), RATES, "probabilities of dropping a unit in one pass"
     )
     seeds: tuple[int, ...] = setting(
-        (0, 1, 2), COUNTS, "of initial weights, batch order and masks; intervals need several"
+        (0, 1, 2),
+        COUNTS,
+        "seeds for initial weights, batch order and masks; intervals need several",
     )
     activations: tuple[Activation, ...] = setting(
-        ("relu",), choices("relu", "none"), "what follows each hidden layer; none: linear"
+        ("relu",), choices("relu", "none"), "activation after each hidden layer; none: linear"
     )
     output_dropout: tuple[bool, ...] = setting(
-        (True,), YES_AND_NO, "drop the logits too, as the post does; false: hidden layers alone"
+        (True,), YES_AND_NO, "drop the logits too, as the post does; false: hidden layers only"
     )
     widths: tuple[tuple[int, ...], ...] = setting(
-        ((256, 256, 128, 128),), SHAPES, "units of each hidden layer, networks separated by /"
+        ((256, 256, 128, 128),), SHAPES, "units in each hidden layer; separate networks with /"
     )
     optimizers: tuple[Optimizer, ...] = setting(
-        ("adam",), choices("adam", "sgd"), "how weights move; momentum goes to sgd alone"
+        ("adam",), choices("adam", "sgd"), "optimizers; momentum applies to sgd only"
     )
-    learning_rates: tuple[float, ...] = setting((0.001,), POSITIVES, "step sizes of the optimizer")
+    learning_rates: tuple[float, ...] = setting((0.001,), POSITIVES, "step sizes of the optimizers")
     devices: tuple[str, ...] = setting(
-        ("auto",), DEVICES, "where to train, side by side: auto, cpu, cuda, cuda:N or mps"
+        ("auto",), DEVICES, "devices to train on, side by side: auto, cpu, cuda, cuda:N or mps"
     )
     cuda_graphs: bool = setting(True, YES_OR_NO, CUDA_GRAPHS)
     data: tuple[str, ...] = setting(
@@ -153,7 +157,8 @@ class SweepSettings(Schedule):
     stack_memory_gb: float = setting(
         0.0,
         NOT_NEGATIVE,
-        "memory that the networks trained at once on one device may take; 0: half of what is free",
+        "memory limit for the networks trained at once on one device; 0: half of the machine's, "
+        "or 80 % of a GPU's",
     )
     force: bool = setting(False, YES_OR_NO, FORCE)
 
@@ -162,33 +167,33 @@ class SweepSettings(Schedule):
 class CompareSettings:
     """Compare trained networks: means with intervals, paired differences, a verdict in words.
 
-    Takes the networks of a sweep, or all finished networks that a search filter finds; they are
-    grouped by whatever differs among them, and their seeds are the replicates. The report is the
-    run's description, an HTML page and two CSV files.
+    Takes the networks of a sweep, or all finished networks that match a search. They are grouped
+    by the settings that differ between them; seeds are the replicates. The report is the run's
+    description, an HTML page and two CSV files.
 
     Example: compare --search "params.epochs = '10'" --experiments mine,yours
     """
 
-    sweep: str = setting("latest", TEXT, "latest, or the id of a sweep's run")
+    sweep: str = setting("latest", TEXT, "latest, or the run id of a sweep")
     search: str = setting(
         "none",
         TEXT,
-        "instead of a sweep: a filter over runs as MLflow's search takes it; parameters are "
-        "texts, such as params.drop_rate = '0.5'",
+        "an MLflow search filter, used instead of a sweep; parameters are strings, as in "
+        "params.drop_rate = '0.5'",
     )
     experiments: tuple[str, ...] = setting(
-        ("auto",), TEXTS, "the names of the experiments to search; auto: the one of this run"
+        ("auto",), TEXTS, "names of the experiments to search; auto: the one of this run"
     )
 
     def __post_init__(self) -> None:
-        """Check that one source of networks is named.
+        """Check that only one source of networks is named.
 
         Raises:
             UsageError: both a sweep and a search are given.
         """
         if self.search != "none" and self.sweep != "latest":
             raise UsageError(
-                f"sweep must stay at latest with a search, got {self.sweep!r}: leave one out"
+                f"sweep must stay at latest with a search, got {self.sweep!r}: give only one"
             )
 
 
@@ -203,19 +208,20 @@ NETWORK_SOURCE = Kind(
 )
 VALIDATION_METRIC = replace(
     choice("val/accuracy", "val/loss"),
-    rule="val/accuracy or val/loss, since only held-out images may choose, never the test set",
+    rule="val/accuracy or val/loss, since networks are chosen on held-out images, not the test set",
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class RegisterSettings:
-    """Put a trained network into the model registry, if it passes every gate.
+    """Register a trained network in the model registry if it passes every gate.
 
-    Takes the best network of a sweep by a validation metric, or one run, and moves the alias to
-    it. Six gates: it loads in a fresh process without this package; no dropout is left in it; its
-    graph and its state dict give the same logits; its test accuracy, computed again, is the
-    run's; its signature holds; it is not worse than the alias's present holder. A gate that fails
-    leaves the registry as it was. Needs the data set that the network was trained on.
+    Takes the best network of a sweep by a validation metric, or the network of one run, and moves
+    the alias to it. Six gates: it loads in a fresh process without this package; no dropout is
+    left in it; its graph and its state dict give the same logits; its recomputed test accuracy
+    equals the run's; its signature holds; it is not worse than the model the alias points to now.
+    If a gate fails, the registry is left unchanged. Needs the data set that the network was
+    trained on.
 
     Example: register --from sweep:latest --name dropout-mnist --alias champion
     """
@@ -228,14 +234,14 @@ class RegisterSettings:
     metric: Literal["val/accuracy", "val/loss"] = setting(
         "val/accuracy",
         VALIDATION_METRIC,
-        "what chooses, and what is compared with the present holder; at the epoch that was kept",
+        "metric to choose by and to compare with the current model, at the kept epoch",
     )
-    name: str = setting("dropout-mnist", MODEL_NAME, "of the registered model, made if it is new")
-    alias: str = setting("champion", ALIAS, "that moves to the new version")
+    name: str = setting("dropout-mnist", MODEL_NAME, "registered model, created if it is new")
+    alias: str = setting("champion", ALIAS, "alias to move to the new version")
     margin: float = setting(
         0.002,
         NOT_NEGATIVE,
-        "how much worse than the present holder it may be, in units of the metric",
+        "how much worse than the current model it may be, in units of the metric",
     )
     isolation: Literal["process", "env"] = setting(
         "process",
@@ -246,7 +252,7 @@ class RegisterSettings:
     force: bool = setting(
         False,
         YES_OR_NO,
-        "move the alias even to a network that is worse or cannot be compared; a tag says so",
+        "move the alias even if the network is worse or cannot be compared; a tag records it",
     )
 
 
@@ -275,10 +281,11 @@ class CompactSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class ExportSettings:
-    """Write a registered model, with all that is known of it, as one folder or .zip.
+    """Export a registered model, with everything recorded about it, as a folder or .zip.
 
-    It stands alone: pt2, safetensors and ONNX, model card, parameters, metrics with their whole
-    history, plots, lineage, digests, and a script that classifies images without this package.
+    The bundle is self-contained: pt2, safetensors and ONNX, model card, parameters, metrics with
+    their full history, plots, lineage, digests, and a script that classifies images without this
+    package.
 
     Example: export --model models:/dropout-mnist@champion --out champion.zip
     """
@@ -286,36 +293,38 @@ class ExportSettings:
     model: str = setting(
         "models:/dropout-mnist@champion", TEXT, "models:/NAME@ALIAS or models:/NAME/VERSION"
     )
-    out: str = setting("bundle", TEXT, "the folder to write, or a file whose name ends in .zip")
+    out: str = setting("bundle", TEXT, "folder to write, or a file name that ends in .zip")
     data: str = setting(
-        "auto", TEXT, f"what ONNX is compared on; auto: the run's data set; or {DATA}"
+        "auto", TEXT, f"data to compare ONNX with PyTorch on; auto: the run's data set; or {DATA}"
     )
-    force: bool = setting(False, YES_OR_NO, "replace the bundle that is there, and nothing else")
+    force: bool = setting(False, YES_OR_NO, "replace an existing bundle, but nothing else")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImportSettings:
-    """Bring an exported bundle into a store: experiment, run, metrics, model, version, aliases.
+    """Import an exported bundle into a store: experiment, run, metrics, model, version, aliases.
 
-    Every digest is verified before anything is written, and nothing in the bundle is run.
-    Importing again changes nothing, and completes what was interrupted.
+    Every digest is verified before anything is written, and nothing in the bundle is executed.
+    Importing again changes nothing, but completes an interrupted import.
 
     Example: import --bundle champion.zip --to http://127.0.0.1:5000
     """
 
-    bundle: str = setting("bundle", TEXT, "the folder or .zip that export wrote")
-    to: str = setting("auto", TEXT, "the tracking URI of the store; auto: the one in use")
-    force: bool = setting(False, YES_OR_NO, "move an alias that points to another version there")
+    bundle: str = setting("bundle", TEXT, "folder or .zip written by export")
+    to: str = setting("auto", TEXT, "tracking URI of the store; auto: the one in use")
+    force: bool = setting(
+        False, YES_OR_NO, "move an alias that points to another version in that store"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
 class PredictSettings:
-    """Say what images show, with a registered model; nothing is logged.
+    """Classify images with a registered model; nothing is logged.
 
-    FILE is a PNG or JPEG of any size, or an IDX file, gzipped or not, of which every image is
-    taken; - is one such file on the standard input. An image that is not of the model's size is
-    laid out as its data set was: of MNIST, the digit fitted into 20 x 20 pixels, and its centre of
-    mass put in the middle of 28 x 28.
+    FILE is a PNG or JPEG of any size, or an IDX file, gzipped or not, all of whose images are
+    classified; - reads one such file from standard input. An image that does not have the
+    model's size is laid out as the model's data set was: for MNIST, the digit is scaled to fit
+    20 x 20 pixels and its centre of mass placed in the middle of 28 x 28.
 
     Example: predict --why true --passes 50 digit.png t10k-images-idx3-ubyte.gz
     """
@@ -325,26 +334,30 @@ class PredictSettings:
         "models:/dropout-mnist@champion", TEXT, "models:/NAME@ALIAS or models:/NAME/VERSION"
     )
     why: bool = setting(
-        False, YES_OR_NO, "count the units of each layer: active, inactive or dead for the image"
+        False,
+        YES_OR_NO,
+        "also count the units of each layer that are active, inactive or dead for each image",
     )
     passes: int = setting(
-        0, COUNT, "with as many dropout masks as well, to say how sure it is (Monte Carlo dropout)"
+        0,
+        COUNT,
+        "also classify under this many dropout masks, for uncertainty (Monte Carlo dropout)",
     )
-    seed: int = setting(0, COUNT, "of these masks")
+    seed: int = setting(0, COUNT, "seed for these masks")
     layout: Literal["auto", "mnist", "emnist", "fashion-mnist", "whole"] = setting(
         "auto",
         choice("auto", "mnist", "emnist", "fashion-mnist", "whole"),
-        "how to lay images out; auto: as the model's data set, and as they are if of its size",
+        "how to lay out images; auto: like the model's data set, or unchanged if the size fits",
     )
     ink: Literal["auto", "light", "dark"] = setting(
         "auto",
         choice("auto", "light", "dark"),
-        "what is drawn is lighter or darker than the ground; auto: judged by the image's edge",
+        "whether the drawing is lighter or darker than its background; auto: from the image's edge",
     )
     format: Literal["table", "json", "csv"] = setting(
         "table",
         choice("table", "json", "csv"),
-        "a table for people, JSON with a line an image, or CSV",
+        "a table, JSON with one line per image, or CSV",
     )
 
 
@@ -364,5 +377,5 @@ STEPS: dict[str, type] = {
 
 
 def module_of(step: str) -> str:
-    """The name of the step's module: `import_` for `import`, which Python keeps for itself."""
+    """The name of the step's module: `import_` for `import`, which is reserved in Python."""
     return f"{step}_" if keyword.iskeyword(step) else step

@@ -1,6 +1,6 @@
-"""What a network is made from: everything its numbers depend on, data and device aside.
+"""What defines a network: everything its numbers depend on except data and device.
 
-It must not know torch or numpy: the command line is derived from it.
+It must not import torch or numpy: the command line is derived from it.
 """
 
 from dataclasses import dataclass, fields
@@ -31,10 +31,10 @@ class Schedule:
     """The settings that all networks of a sweep share; their help says what they are."""
 
     epochs: int = setting(
-        10, COUNT, "passes over the training images; 0: a census of the network as born"
+        10, COUNT, "passes over the training images; 0: only measure the untrained network"
     )
     batch_size: int = setting(200, POSITIVE_COUNT, "images per update")
-    momentum: float = setting(0.0, RATE, "of SGD")
+    momentum: float = setting(0.0, RATE, "momentum of SGD")
     weight_decay: float = setting(0.0, NOT_NEGATIVE, "L2 penalty of the optimizer")
     holdout: int = setting(
         5000, COUNT, "training images kept for validation; 0: validate on the test set"
@@ -43,23 +43,23 @@ class Schedule:
         0, COUNT, "stop after this many epochs without a better validation loss; 0: never"
     )
     select: Select = setting(
-        "last", choice("last", "best"), "keep the last weights, or those of the best validation"
+        "last",
+        choice("last", "best"),
+        "keep the last weights, or those with the best validation loss",
     )
     precision: Precision = setting(
-        "float32", choice("float32", "bfloat16"), "of the matrix products in training"
+        "float32", choice("float32", "bfloat16"), "precision of matrix products in training"
     )
-    probe_every: int = setting(
-        20, COUNT, "watch every so many updates for the causes of zeros; 0: none"
-    )
+    probe_every: int = setting(20, COUNT, "record the causes of zeros every N updates; 0: never")
     mask_passes: int = setting(
         3,
         COUNT,
-        "passes over the training images, at birth and at the end, that tell which dead "
-        "units no dropout mask wakes; 0: none",
+        "passes over the training images, before and after training, to find the dead units "
+        "that fire under no dropout mask; 0: none",
     )
 
     def __post_init__(self) -> None:
-        """Check the rule that holdout, patience and select make together.
+        """Check that holdout, patience and select fit together.
 
         Raises:
             UsageError: something would be chosen by the test set.
@@ -68,30 +68,30 @@ class Schedule:
             chooser = f"patience={self.patience}" if self.patience else "select=best"
             raise UsageError(
                 f"holdout must be at least 1 with {chooser}, got 0: it would choose by the test "
-                "set; hold images out, or leave patience and select at their defaults"
+                "set; hold out some images, or leave patience and select at their defaults"
             )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Training(Schedule):
-    """The settings of a training run in all but the drop rate; their help says what they are."""
+    """The settings of a training run except the drop rate; their help says what they are."""
 
     activation: Activation = setting(
-        "relu", choice("relu", "none"), "what follows each hidden layer; none: a linear network"
+        "relu", choice("relu", "none"), "activation after each hidden layer; none: a linear network"
     )
     output_dropout: bool = setting(
-        True, YES_OR_NO, "drop the logits too, as the post does; false: hidden layers alone"
+        True, YES_OR_NO, "drop the logits too, as the post does; false: hidden layers only"
     )
-    widths: tuple[int, ...] = setting((256, 256, 128, 128), WIDTHS, "units of each hidden layer")
-    optimizer: Optimizer = setting("adam", choice("adam", "sgd"), "how weights move")
+    widths: tuple[int, ...] = setting((256, 256, 128, 128), WIDTHS, "units in each hidden layer")
+    optimizer: Optimizer = setting("adam", choice("adam", "sgd"), "optimizer")
     learning_rate: float = setting(0.001, POSITIVE, "step size of the optimizer")
-    seed: int = setting(0, COUNT, "of initial weights, batch order and masks")
+    seed: int = setting(0, COUNT, "seed for initial weights, batch order and masks")
 
     def __post_init__(self) -> None:
-        """Check the rules that two settings make together.
+        """Check the rules that involve two settings.
 
         Raises:
-            UsageError: something would be chosen by the test set, or momentum goes nowhere.
+            UsageError: something would be chosen by the test set, or momentum is set without SGD.
         """
         super().__post_init__()
         if self.momentum and self.optimizer != "sgd":
@@ -103,10 +103,10 @@ class Training(Schedule):
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe(Training):
-    """Everything one network's numbers depend on, data and device aside."""
+    """Everything one network's numbers depend on except data and device."""
 
     drop_rate: float = setting(
-        0.5, RATE, "probability of dropping a unit for one training pass; 0: no dropout"
+        0.5, RATE, "probability of dropping a unit in one training pass; 0: no dropout"
     )
 
     @property
@@ -117,7 +117,7 @@ class Recipe(Training):
 
     @property
     def name(self) -> str:
-        """What a person calls this network in a list of runs: `relu+dropout p=0.5 seed 0`."""
+        """The name of this network in a list of runs: `relu+dropout p=0.5 seed 0`."""
         rate = f" p={self.drop_rate:g}" if self.drop_rate > 0 else ""
         return f"{self.arm}{rate} seed {self.seed}"
 
@@ -136,7 +136,7 @@ class Recipe(Training):
 
     @property
     def validated_on(self) -> str:
-        """What validates this network, in words."""
+        """What this network is validated on, in words."""
         return "held-out images" if self.holdout else "test set"
 
     @property

@@ -1,6 +1,6 @@
 """How a setting is declared: its default, its kind and its help, written once.
 
-Command line, MLproject and README are derived from these declarations. It must not know torch,
+The command line and MLproject are derived from these declarations. It must not import torch,
 numpy or MLflow: `--help` has to answer at once.
 """
 
@@ -14,17 +14,17 @@ from typing import Any, TypeVar
 from pipeline.errors import UsageError
 
 T = TypeVar("T")
-MOST_VALUES = 10_000  # of one range: more is a slip of the pen, and would fill the memory
+MOST_VALUES = 10_000  # in one range: more is a typo, and would fill the memory
 
 
 @dataclass(frozen=True)
 class Kind:
-    """What values a setting takes.
+    """The values that a setting accepts.
 
     Attributes:
-        metavar: how help names such a value.
-        rule: the sentence after "NAME must be", for whoever gave another value.
-        parse: the value of a text; ValueError where it breaks the rule.
+        metavar: the name of such a value in the help.
+        rule: the text after "NAME must be" in an error message.
+        parse: turns a text into a value; ValueError if it breaks the rule.
     """
 
     metavar: str
@@ -39,15 +39,15 @@ def setting(default: T, kind: Kind, text: str) -> T:
 
 
 def arguments(kind: Kind) -> Any:  # noqa: ANN401 - as `field`: not what it stands for
-    """A dataclass field for what is written without a name, one value or more; a class has one.
+    """A dataclass field for positional arguments, at least one; a class has at most one.
 
-    The class's own help says what it is. `MLproject` names every value: it leaves such a step out.
+    The class's own help explains it. `MLproject` has only named values, so it omits such a step.
     """
     return field(default=(), metadata={"each": kind})
 
 
 def name_of(item: Field[Any]) -> str:
-    """The setting's name for people: `from` for `from_`, since Python keeps the bare word."""
+    """The setting's public name: `from` for `from_`, which is reserved in Python."""
     return item.name.removesuffix("_")
 
 
@@ -61,18 +61,18 @@ def declared(settings: type) -> list[tuple[Field[Any], Kind, str]]:
 
 
 def argument(settings: type) -> tuple[Field[Any], Kind] | None:
-    """The field that `arguments` made, with the kind of each value; None where there is none."""
+    """The field that `arguments` made, with the kind of each value; None if there is none."""
     found = (item for item in fields(settings) if "each" in item.metadata)
     return next(((item, item.metadata["each"]) for item in found), None)
 
 
 def parsed(settings: type[T], texts: Mapping[str, str], values: Sequence[str] = ()) -> T:
-    """The settings that these texts ask for.
+    """Parse settings from texts.
 
     Args:
         settings: a settings class.
-        texts: of its settings, by name; what is not among them has its default.
-        values: those without a name, for a class that takes such.
+        texts: by the settings' names; missing ones have their defaults.
+        values: positional arguments, for a class that takes them.
 
     Raises:
         UsageError: a text breaks its setting's rule.
@@ -102,7 +102,7 @@ def texts(settings: object) -> dict[str, str]:
 
 
 def canonical(value: object) -> str:
-    """One text for each value: 0.5 for 0.50, `true`/`false`, sequences with commas.
+    """The canonical text of a value: 0.5 for 0.50, `true`/`false`, sequences with commas.
 
     Sequences of sequences, such as the widths of several networks, are joined by `/`.
     """
@@ -142,7 +142,7 @@ def _list_of(parse: Callable[[str], T], *, separator: str = ",") -> Callable[[st
 
 
 def _axis_of(parse: Callable[[str], tuple[T, ...]]) -> Callable[[str], tuple[T, ...]]:
-    """Lists whose every part may stand for several values; each value once, in order."""
+    """Lists whose parts may each stand for several values; duplicates are removed."""
     parts = _list_of(parse)
     return lambda text: tuple(dict.fromkeys(itertools.chain.from_iterable(parts(text))))
 
@@ -215,7 +215,7 @@ def choice(*choices: str) -> Kind:
 
 def choices(*words: str) -> Kind:
     """Some of these words."""
-    rule = f"words out of {', '.join(words)} with commas between them"
+    rule = f"one or more of {', '.join(words)}, separated by commas"
     return Kind(f"{'|'.join(words)},…", rule, _axis_of(_one(_one_of(words))))
 
 
@@ -224,8 +224,7 @@ _is_positive = _number(lambda value: value > 0)
 _is_width = _integer(1)
 _yes_or_no = dict(zip(("true", "false"), (True, False), strict=True))
 _RANGE = (
-    "with commas between them, or START:STOP:STEP, with STEP above 0 and at most "
-    f"{MOST_VALUES:,} values upwards from START"
+    f"separated by commas, or START:STOP:STEP with STEP above 0 and at most {MOST_VALUES:,} values"
 )
 RATE = Kind("RATE", "a number in [0, 1)", _is_rate)
 RATES = Kind("RATE,…", f"numbers in [0, 1) {_RANGE}", _axis_of(_numbers(_is_rate)))
@@ -235,31 +234,31 @@ NOT_NEGATIVE = Kind("NUMBER", "a number of at least 0", _number(lambda value: va
 COUNT = Kind("N", "a whole number of at least 0", _integer(0))
 COUNTS = Kind(
     "N,…",
-    "whole numbers from 0 to 2**63 - 1 with commas between them, or FIRST-LAST, with at most "
-    f"{MOST_VALUES:,} values upwards from FIRST",
+    "whole numbers from 0 to 2**63 - 1 separated by commas, or FIRST-LAST with at most "
+    f"{MOST_VALUES:,} values",
     _axis_of(_integers(_integer(0))),
 )
 POSITIVE_COUNT = Kind("N", "a whole number of at least 1", _integer(1))
-WIDTHS = Kind("N,…", "whole numbers of at least 1 with commas between them", _list_of(_is_width))
+WIDTHS = Kind("N,…", "whole numbers of at least 1, separated by commas", _list_of(_is_width))
 SHAPES = Kind(
     "N,…/N,…",
-    "whole numbers of at least 1 with commas between a network's layers and / between networks",
+    "whole numbers of at least 1, with commas between layers and / between networks",
     lambda text: tuple(dict.fromkeys(_list_of(_list_of(_is_width), separator="/")(text))),
 )
 DEVICE = Kind("DEVICE", "auto, cpu, cuda, cuda:N or mps", _device)
 DEVICES = Kind(
     "DEVICE,…",
-    "auto, cpu, cuda, cuda:N or mps with commas between them",
+    "auto, cpu, cuda, cuda:N or mps, separated by commas",
     _axis_of(_one(_device)),
 )
-TEXT = Kind("TEXT", "a text that is not empty", _text)
-FILE = Kind("FILE", "a file's name, or - for the standard input", _text)
-TEXTS = Kind("TEXT,…", "texts that are not empty, with commas between them", _axis_of(_one(_text)))
+TEXT = Kind("TEXT", "a non-empty text", _text)
+FILE = Kind("FILE", "a file name, or - for standard input", _text)
+TEXTS = Kind("TEXT,…", "non-empty texts, separated by commas", _axis_of(_one(_text)))
 YES_OR_NO = Kind(
     "true|false", "true or false", lambda text: _yes_or_no[_one_of(tuple(_yes_or_no))(text.lower())]
 )
 YES_AND_NO = Kind(
     "true|false,…",
-    "true or false, or both with a comma between them",
+    "true or false, or both separated by a comma",
     _axis_of(_one(YES_OR_NO.parse)),
 )

@@ -1,4 +1,4 @@
-"""Whether files are what somebody else says they are."""
+"""Checks files against published digests."""
 
 import hashlib
 import struct
@@ -39,7 +39,7 @@ def verify_published(
         if found != published:
             raise PipelineError(
                 f"{name} must be the published files (SHA-256 {published[:12]}…), got "
-                f"{found[:12]}… in {path}: fetch it again, or give data of your own another name"
+                f"{found[:12]}… in {path}: fetch it again, or give your own data another name"
             )
 
 
@@ -64,10 +64,10 @@ def verify_checksums(folder: Path, paths: Sequence[Path]) -> None:
             if promised != found:
                 raise PipelineError(
                     f"{checksums} must list {path.name} with its SHA-256 {found[:12]}…, got "
-                    f"{promised[:12]}: fetch the file again or mend the list"
+                    f"{promised[:12]}: fetch the file again or correct the list"
                 )
     except (OSError, UnicodeDecodeError) as error:
         raise PipelineError(
             f"{checksums} and the files it lists must be readable, got {error}: "
-            "mend or remove the list"
+            "correct or remove the list"
         ) from error

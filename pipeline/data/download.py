@@ -1,4 +1,4 @@
-"""The folder of IDX files that torchvision keeps of a known data set, downloaded if need be."""
+"""The folder of IDX files that torchvision keeps for a known data set, downloaded if needed."""
 
 import socket
 import textwrap
@@ -15,7 +15,7 @@ from pipeline.data.known import KnownSet
 from pipeline.errors import PipelineError
 
 ANSWER_SECONDS = 30.0
-# What a failing connection, an archive and a damaged file of an earlier try raise in torchvision.
+# What torchvision raises for a failing connection, a bad archive or a damaged earlier download.
 FAILURES = (
     OSError,
     HTTPException,
@@ -35,7 +35,7 @@ def fetch(name: str, known: KnownSet, *, cache: Path) -> Path:
 
     Args:
         name: of the data set, for messages.
-        known: which of torchvision's classes brings it, with which arguments.
+        known: which of torchvision's classes provides it, with which arguments.
         cache: where torchvision keeps its files; what is there is not downloaded again.
 
     Raises:
@@ -69,7 +69,7 @@ def _torchvision_datasets(name: str) -> ModuleType:
 
 @contextmanager
 def _answer_within(seconds: float) -> Iterator[None]:
-    """Within this block a server must answer in time: torchvision itself sets no limit."""
+    """Limit how long a server may take to answer in this block: torchvision sets no limit."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(seconds)
     try:

@@ -1,4 +1,4 @@
-"""A folder of four IDX files in, a verified data set out."""
+"""Reads a folder of four IDX files into a verified data set."""
 
 from itertools import product
 from pathlib import Path
@@ -31,7 +31,7 @@ def read_folder(folder: Path, name: str) -> ImageData:
             largest training label.
 
     Raises:
-        PipelineError: a missing, damaged or wrong file, or files that do not fit each other.
+        PipelineError: a missing, damaged or wrong file, or files that do not match.
         UsageError: a name that cannot be a file's stem.
     """
     check_name(name)
@@ -71,7 +71,7 @@ def _find(folder: Path, half: str, *, kind: str, prefix: str) -> Path:
         got = f"both {' and '.join(found)}" if found else "none"
         raise PipelineError(
             f"a folder of IDX files must hold one {' or '.join(stems)} (plain or .gz), "
-            f"got {got} in {folder}: add what is missing or remove what is too much"
+            f"got {got} in {folder}: add the missing one or remove the extra one"
         )
     is_plain, _ = _is_there(folder, found[0])
     return folder / (found[0] if is_plain else f"{found[0]}.gz")
@@ -97,7 +97,7 @@ def _labels(array: Numbers, layout: KnownSet, *, path: Path) -> Tensor:
             f"labels must be {np.dtype(dtype).name} in {dimensions} dimensions, got "
             f"{array.dtype.name} in {array.ndim} in {path}: give the label file of these images"
         )
-    # The first of QMNIST's eight columns is the class; the others tell who wrote the digit.
+    # The first of QMNIST's eight columns is the class; the others identify the writer.
     labels = torch.from_numpy(array if array.ndim == 1 else array[:, 0]).long()
     if labels.min() < layout.first_label:
         raise PipelineError(

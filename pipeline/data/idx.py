@@ -1,4 +1,4 @@
-"""IDX files in, arrays out: the format that MNIST and its relatives come in."""
+"""Reads IDX files, the format of MNIST and its relatives, into arrays."""
 
 import gzip
 import io
@@ -21,7 +21,7 @@ GZIP_MAGIC = b"\x1f\x8b"
 TYPE_CODES: dict[int, np.dtype[Any]] = {0x08: np.dtype("u1"), 0x0C: np.dtype(">i4")}
 # No deflate stream can grow more than this: zlib.net/zlib_tech.html, "Maximum Compression Factor".
 DEFLATE_LIMIT = 1032
-# A data set is kept in memory whole; more than this in one file is a mistake or an attack.
+# A whole data set is kept in memory; more than this in one file is a mistake or an attack.
 MAX_BYTES = 2**31
 
 Numbers = NDArray[np.uint8] | NDArray[np.int32]
@@ -30,14 +30,14 @@ Numbers = NDArray[np.uint8] | NDArray[np.int32]
 def read_idx(path: Path) -> Numbers:
     """The array in an IDX file, plain or gzipped, as uint8 or int32.
 
-    Sizes are checked against the header before memory is taken, and never more is unpacked than
+    Sizes are checked against the header before memory is allocated, and no more is unpacked than
     the header promises.
 
     Args:
-        path: the file; what it holds decides whether it is unpacked, not its name.
+        path: the file; its content, not its name, decides whether it is unpacked.
 
     Raises:
-        PipelineError: the file is missing, unreadable, damaged, no IDX file or empty.
+        PipelineError: the file is missing, unreadable, damaged, not an IDX file or empty.
     """
     if not is_file(path):
         raise PipelineError(f"an IDX file must exist, got {path}: give a folder that holds it")
@@ -55,16 +55,16 @@ def parse_idx(content: bytes, name: str) -> Numbers:
 
     Args:
         content: all its bytes.
-        name: what errors are to call it.
+        name: its name in errors.
 
     Raises:
-        PipelineError: the content is damaged, no IDX file or empty.
+        PipelineError: the content is damaged, not an IDX file or empty.
     """
     return _read(io.BytesIO(content), len(content), path=Path(name))
 
 
 def is_idx(start: bytes) -> bool:
-    """Whether a file that starts like this can only be meant as an IDX file; gzip is one too.
+    """Whether a file that starts like this must be meant as an IDX file, gzipped or not.
 
     Args:
         start: its first three bytes at least.
@@ -154,7 +154,7 @@ def _read_exactly(stream: io.BufferedIOBase, promised: int, *, path: Path) -> ND
     if stream.read(1):
         raise PipelineError(
             f"an IDX file must end after the {promised} bytes its header promises, "
-            f"got more in {path}: it is damaged or no IDX file, fetch it again"
+            f"got more in {path}: it is damaged or not an IDX file, fetch it again"
         )
     return content
 

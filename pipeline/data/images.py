@@ -33,7 +33,7 @@ class ImageData:
         classes: what each label stands for.
         digest: 32 hexadecimal digits over shapes, images, labels and classes.
         source: where it was read from, for people.
-        licence: whose it is and what may be done with it.
+        licence: owner and terms of use.
     """
 
     name: str
@@ -79,7 +79,7 @@ def assemble(
         test: the same, with images of the same size.
         classes: what each label stands for.
         source: where it was read from.
-        licence: whose it is.
+        licence: owner and terms of use.
 
     Raises:
         UsageError: a name that cannot be a file's stem.
@@ -92,8 +92,8 @@ def assemble(
     if train.images.shape[1:] != test.images.shape[1:]:
         sizes = (f"{height} x {width}" for _, height, width in (train[0].shape, test[0].shape))
         raise PipelineError(
-            f"train and test images must have one size, got {' and '.join(sizes)} in {source}: "
-            "give files that belong together"
+            f"train and test images must have the same size, got {' and '.join(sizes)} in "
+            f"{source}: give files that belong together"
         )
     return ImageData(
         name=name,
@@ -109,21 +109,21 @@ def assemble(
 
 
 def _check(part: Part, *, half: str, classes: int, source: str) -> None:
-    """Raise PipelineError unless images and labels fit each other and the classes."""
+    """Raise PipelineError unless images, labels and classes match."""
     images, labels = part
     if images.dtype != torch.uint8 or images.ndim != 3:
         raise PipelineError(
             f"{half} images must be uint8 in 3 dimensions, got {_kind(images)} in {source}: "
-            "give grey images, one byte a pixel"
+            "give grey images, one byte per pixel"
         )
     if labels.dtype not in (torch.uint8, torch.int64) or labels.ndim != 1:
         raise PipelineError(
             f"{half} labels must be whole numbers in 1 dimension, got {_kind(labels)} in {source}: "
-            "give one label an image"
+            "give one label per image"
         )
     if len(images) != len(labels) or images.numel() == 0:
         raise PipelineError(
-            f"{half} images and labels must be equal in number and not empty, got {len(images)} "
+            f"{half} images and labels must match in number and be non-empty, got {len(images)} "
             f"images and {len(labels)} labels in {source}: give files that belong together"
         )
     low, high = int(labels.min()), int(labels.max())
@@ -135,7 +135,7 @@ def _check(part: Part, *, half: str, classes: int, source: str) -> None:
 
 
 def _kind(tensor: Tensor) -> str:
-    """What a tensor is, for a message: `uint8 in 2 dimensions`."""
+    """A tensor described for a message: `uint8 in 2 dimensions`."""
     return f"{str(tensor.dtype).removeprefix('torch.')} in {tensor.ndim} dimensions"
 
 

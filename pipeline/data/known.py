@@ -29,18 +29,18 @@ EMNIST_LICENCE = (
 
 @dataclass(frozen=True, kw_only=True)
 class KnownSet:
-    """What is known about a data set beforehand.
+    """What is known about a data set in advance.
 
     Attributes:
         classes: what each label stands for.
-        licence: whose it is and what may be done with it.
+        licence: owner and terms of use.
         sha256: of the uncompressed train-images, train-labels, test-images and test-labels;
             None where no published digest could be verified.
         prefix: what its files' names start with.
         labels: the end of its label files' names, which tells their format.
         first_label: the number of the first class in its label files.
         is_transposed: whether its image files hold columns where others hold rows.
-        torchvision: the class in torchvision.datasets; empty for a set that we bring along.
+        torchvision: the class in torchvision.datasets; empty for a set in this package.
         calls: the arguments of that class, for each time it has to be called.
     """
 
@@ -117,7 +117,7 @@ KNOWN_NAMES = tuple(KNOWN)
 
 
 def class_names(dataset: str, count: int) -> tuple[str, ...]:
-    """What each of a network's classes is called: as the known set has it, else its number.
+    """The names of a network's classes: those of the known set, otherwise numbers.
 
     Args:
         dataset: the name of the data set that the network was trained on.

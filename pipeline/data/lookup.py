@@ -1,4 +1,4 @@
-"""The data set that a step asks for, however it is asked for."""
+"""Finds the data set that a step asks for."""
 
 import logging
 from pathlib import Path
@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 
 
 def prepared(data: str, folder: Path = Path("prepared")) -> ImageData:
-    """The data set that a step asks for, prepared first where it is not yet.
+    """The data set that a step asks for, prepared first if necessary.
 
     Args:
         data: the name of a known data set or of one that was prepared, a prepared file, or a
@@ -40,7 +40,7 @@ def prepared(data: str, folder: Path = Path("prepared")) -> ImageData:
 
 
 def _by_name(name: str, folder: Path) -> ImageData:
-    """The data set of this name, read if it is there and sound, else loaded and written."""
+    """The data set of this name: read if it exists and is intact, otherwise loaded and written."""
     path = file_of(name, folder)
     if is_file(path):
         try:

@@ -1,4 +1,4 @@
-"""Which names can be files, and which paths are."""
+"""Which names are valid file names, and which paths exist."""
 
 from pathlib import Path
 
@@ -11,13 +11,13 @@ def check_name(name: str) -> None:
     is_plain = name.isprintable() and not forbidden & set(name) and name == name.strip(" .")
     if not is_plain or not 1 <= len(name.encode()) <= 100:
         raise UsageError(
-            f"a data set's name must be usable as a file's name, got {name!r}: "
+            f"a data set's name must be usable as a file name, got {name!r}: "
             "give 1 to 100 letters, digits or hyphens"
         )
 
 
 def is_file(path: Path) -> bool:
-    """Whether a file can be reached here; `Path.is_file` raises where a folder is closed to us."""
+    """Whether a file exists here; `Path.is_file` raises if a folder cannot be searched."""
     try:
         return path.is_file()
     except OSError:
@@ -25,7 +25,7 @@ def is_file(path: Path) -> bool:
 
 
 def is_folder(path: Path) -> bool:
-    """Whether a folder can be reached here."""
+    """Whether a folder exists here."""
     try:
         return path.is_dir()
     except OSError:

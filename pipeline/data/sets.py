@@ -1,4 +1,4 @@
-"""A data set by its name, from wherever it comes."""
+"""Loads a data set by name, from the package, a download or a folder."""
 
 from dataclasses import replace
 from importlib import resources

@@ -1,4 +1,4 @@
-"""Prepared data: one safetensors file a data set, written atomically, verified on reading."""
+"""Prepared data: one safetensors file per data set, written atomically, verified on reading."""
 
 import json
 import os
@@ -19,15 +19,15 @@ TENSORS = ("train_images", "train_labels", "test_images", "test_labels")
 
 
 class DamagedError(PipelineError):
-    """A prepared file that is there and does not hold what it should."""
+    """A prepared file that exists but does not hold what it should."""
 
 
 def write_prepared(data: ImageData, folder: Path) -> Path:
-    """The file `folder/<name>.safetensors`, written whole or, after any failure, not at all.
+    """Write `folder/<name>.safetensors`, whole or not at all, and return its path.
 
     Args:
         data: what to write; labels are stored as bytes.
-        folder: made if it is not there.
+        folder: created if it does not exist.
 
     Raises:
         PipelineError: the folder cannot be written, or the disk is full.
@@ -68,7 +68,7 @@ def read_prepared(path: Path, name: str | None = None) -> ImageData:
 
     Args:
         path: a file that `write_prepared` wrote.
-        name: the data set that must be in it; None for whichever it is.
+        name: the data set that must be in it; None for any.
 
     Raises:
         PipelineError: the file is missing, unreadable or damaged.
@@ -78,7 +78,7 @@ def read_prepared(path: Path, name: str | None = None) -> ImageData:
     try:
         with path.open("rb"), safe_open(path, framework="pt") as file:
             metadata: dict[str, str] = file.metadata() or {}
-            # A copy: what safetensors gives is the file itself, mapped, and follows its changes.
+            # A copy: safetensors maps the file itself, which may change later.
             tensors = [file.get_tensor(tensor).clone() for tensor in TENSORS]
         data = assemble(
             metadata["name"],
@@ -95,7 +95,7 @@ def read_prepared(path: Path, name: str | None = None) -> ImageData:
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise _damaged(path, textwrap.shorten(f"{type(error).__name__}: {error}", 200)) from error
     except PipelineError as error:
-        raise _damaged(path, "images and labels that do not fit each other") from error
+        raise _damaged(path, "images and labels that do not match") from error
     if (metadata.get("format"), metadata.get("digest")) != (FORMAT, data.digest):
         raise _damaged(path, "another format or digest")
     if name not in (None, data.name):
@@ -109,7 +109,7 @@ def file_of(name: str, folder: Path) -> Path:
 
 
 def _damaged(path: Path, found: str) -> DamagedError:
-    """The error for a prepared file that must be made again."""
+    """The error for a prepared file that must be prepared again."""
     return DamagedError(
         f"a prepared file must hold what was written to it, got {found} in {path}: "
         "prepare the data again"

@@ -1,4 +1,4 @@
-"""Finds what is finished and what a killed process has begun, and trains the rest."""
+"""Finds finished and interrupted networks, and trains the rest."""
 
 import logging
 from collections import deque
@@ -28,8 +28,8 @@ _logger = logging.getLogger(__name__)
 def fit(tasks: Sequence[Task], context: FitContext) -> Fitted:
     """Train every task that has no finished run yet; tasks on several devices side by side.
 
-    What a process has begun that was killed goes on where it was. A network that fails does not
-    stop the others.
+    What a killed process had begun continues where it stopped. A network that fails does not stop
+    the others.
 
     Raises:
         UsageError: a task holds out more images than there are; then nothing is trained.
@@ -55,7 +55,7 @@ def fit(tasks: Sequence[Task], context: FitContext) -> Fitted:
         if isinstance(end, Result):
             results.append(end)
         else:
-            # Two may have one name, such as those of two data sets called alike.
+            # Two may share a name, for example on two data sets with the same name.
             name = f"{task.name} ({key[:6]})" if task.name in failures else task.name
             failures[name] = end
     return Fitted(results=results, failures=failures)
@@ -76,7 +76,7 @@ def _finished(task: Task, context: FitContext) -> Result | None:
 
 
 def _stack_runs(tasks: Sequence[Task], context: FitContext) -> list[StackRun]:
-    """The stacks that are under way, and new ones for the tasks in none of them."""
+    """The interrupted stacks, and new ones for the tasks in none of them."""
     waiting = {task.fingerprint: task for task in tasks}
     runs = [] if context.is_forced else _under_way(waiting, context)
     for run in runs:
@@ -99,9 +99,9 @@ def _store(context: FitContext) -> str:
 
 
 def _under_way(waiting: Mapping[str, Task], context: FitContext) -> list[StackRun]:
-    """The stacks that a killed process has left, and whose missing networks are all asked for.
+    """The stacks left by a killed process whose missing networks are all wanted now.
 
-    A network of several of them goes on in the smallest, which may be half of another.
+    A network in several of them continues in the smallest, which may be half of another.
     """
     claimed: set[str] = set()
     runs = []
@@ -110,9 +110,9 @@ def _under_way(waiting: Mapping[str, Task], context: FitContext) -> list[StackRu
         missing = [key for key in keys if key in waiting and key not in claimed]
         others = [key for key in keys if key not in missing]
         if any(context.tracker.finished(key) is None for key in others if key not in claimed):
-            continue  # another line began it, and will go on with it
+            continue  # another command began it, and will resume it
         if not missing:
-            left.discard()  # all are finished, or go on in its halves
+            left.discard()  # all are finished, or continue in its halves
             continue
         claimed |= set(missing)
         first = waiting[missing[0]]
@@ -122,7 +122,7 @@ def _under_way(waiting: Mapping[str, Task], context: FitContext) -> list[StackRu
             for member in left.members
         ]
         missed = [task for task, key in zip(tasks, keys, strict=True) if key in missing]
-        context.console.line(f"going on with {len(missed)} networks that were cut short")
+        context.console.line(f"resuming {len(missed)} interrupted networks")
         runs.append(StackRun(checkpoint=left, tasks=tasks, waiting=missed))
     return runs
 
@@ -142,11 +142,11 @@ def _on_their_devices(stack_runs: Sequence[StackRun], session: Session) -> None:
             for future in futures:
                 future.result()
         finally:
-            session.turns.stop()  # for whoever still trains when another or a signal ends this
+            session.turns.stop()  # stops the others when one thread or a signal ends this
 
 
 def _one_by_one(queue: deque[StackRun], session: Session) -> None:
-    """Train the stacks of one device; one that does not fit into its memory as halves."""
+    """Train the stacks of one device, splitting those that do not fit into its memory."""
     with session.turns.working():
         while queue:
             run = queue.popleft()
@@ -165,14 +165,14 @@ def _train_or_halve(run: StackRun, session: Session) -> list[StackRun]:
         if len(run.tasks) == 1:
             raise
         session.context.console.line(
-            f"{len(run.tasks)} networks do not fit at once: {lack}; halved"
+            f"{len(run.tasks)} networks do not fit into memory at once ({lack}); split in half"
         )
         return run.halves(session.context)
     return []
 
 
 def _train(run: StackRun, session: Session) -> None:
-    """Train one stack, but for what another process has finished since this one planned it."""
+    """Train one stack, except what another process has finished since it was planned."""
     context, checkpoint = session.context, run.checkpoint
     with checkpoint.locked():
         is_here = checkpoint.is_there

@@ -37,17 +37,17 @@ class Member:
     is_done: bool = False
 
     def take(self, record: EpochRecord) -> None:
-        """Take in an epoch."""
+        """Record an epoch."""
         self.history.append(replace(record, weights=None))
         if record.weights is not None:
             self.kept = record
 
     def log(self, record: EpochRecord) -> None:
-        """Log an epoch that `take` has taken."""
+        """Log an epoch that `take` has recorded."""
         self.run.metrics(self._metrics(record), step=record.epoch)
 
     def go_on(self, history: Sequence[EpochRecord], kept: EpochRecord | None) -> None:
-        """Take in what a process has done that was cut short, and log what it did not.
+        """Restore what an interrupted process had done, and log what it had not.
 
         Args:
             history: the records, from epoch 0 on.
@@ -64,15 +64,15 @@ class Member:
         return metrics(record, before, self.history[0])
 
     def finish(self, *, stack_size: int, render_pool: RenderPool) -> Result | str:
-        """End the run with everything it is to show, or with the reason why it failed.
+        """End the run with all its results, or with the reason why it failed.
 
-        The other networks of the stack have runs to end as well: no error leaves this method.
+        No error leaves this method: the other networks of the stack have runs to end as well.
         """
         try:
             result = self._publish(stack_size=stack_size, render_pool=render_pool)
             self.run.end("finished")
         except Exception as error:
-            _logger.debug("%s is not published", self.task.name, exc_info=True)
+            _logger.debug("%s was not published", self.task.name, exc_info=True)
             self.run.end_after(error)
             return reason_of(error)
         self.is_done = True

@@ -1,4 +1,4 @@
-"""Which networks train together: those that can share a stack, as many as memory takes."""
+"""Which networks train together: those that can share a stack, as many as fit into memory."""
 
 import math
 from collections.abc import Sequence

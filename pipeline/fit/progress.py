@@ -1,4 +1,4 @@
-"""What a person sees of all networks while they train: lines, a bar, the time left, the best."""
+"""What the terminal shows while networks train: lines, a bar, the time left, the best."""
 
 import threading
 import time
@@ -9,7 +9,7 @@ from pipeline.config.recipe import Recipe
 from pipeline.console import Advance, Console
 from pipeline.records import EpochRecord
 
-# Of more networks than these one line an epoch tells of all together.
+# More networks than these share one line per epoch.
 MOST_LINES = 4
 
 
@@ -36,7 +36,7 @@ class Progress:
         self._lock = threading.Lock()
 
     def go_on(self, name: str, recipe: Recipe, record: EpochRecord) -> None:
-        """Count what another process has done of a network, up to this record."""
+        """Count what an earlier process has done of a network, up to this record."""
         with self._lock:
             self._advance(self._reach(name, recipe, record))
 
@@ -78,7 +78,7 @@ class Progress:
 
     def _take_best(self, recipe: Recipe, name: str, record: EpochRecord) -> None:
         score = record.validation
-        # By the test set nothing is chosen, not even for a line on a terminal.
+        # Nothing is chosen by the test set, not even for a line on a terminal.
         if recipe.holdout and score and (self._best is None or score.accuracy > self._best[0]):
             self._best = (score.accuracy, f"{name}, epoch {record.epoch}")
 

@@ -1,4 +1,4 @@
-"""Trains one stack from its checkpoint on, and ends the runs of its networks."""
+"""Trains one stack from its checkpoint, and ends the runs of its networks."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -26,13 +26,13 @@ from pipeline.training.stack import Stack
 
 @dataclass(kw_only=True)
 class StackRun:
-    """A stack that is to be trained, or trained on.
+    """A stack to train, or to continue training.
 
     Attributes:
         checkpoint: its folder.
         tasks: one for each network, in the order of the checkpoint.
-        waiting: those without a result so far. The others are computed on, for the numbers of these
-            to stay the same to the last bit, but not logged.
+        waiting: those without a result so far. The others are still computed, so that the numbers
+            of these stay the same to the last bit, but not logged.
     """
 
     checkpoint: Checkpoint
@@ -40,7 +40,7 @@ class StackRun:
     waiting: list[Task]
 
     def halves(self, context: FitContext) -> list["StackRun"]:
-        """The same networks in two stacks, where training had come to."""
+        """The same networks in two stacks, at the point training had reached."""
         known = _known_runs(self, context)
         run_ids = [known.get(task.fingerprint) for task in self.tasks]
         middle = len(self.tasks) // 2
@@ -63,8 +63,8 @@ class Session:
         context: where runs go.
         progress: is told of every epoch.
         render_pool: draws the pictures of all.
-        turns: who may work while another publishes.
-        ends: what has come of every network so far, by fingerprint: its result, or why it failed.
+        turns: decides who may work while another publishes.
+        ends: the outcome of every network so far, by fingerprint: its result, or why it failed.
     """
 
     context: FitContext
@@ -74,7 +74,7 @@ class Session:
     ends: dict[str, Result | str]
 
     def end(self, run: StackRun, task: Task, end: Result | str) -> None:
-        """Note what has come of a network that its stack waits for no longer."""
+        """Record the outcome of a network, which its stack then no longer waits for."""
         self.ends[task.fingerprint] = end
         run.waiting.remove(task)
         self.progress.finished()
@@ -104,13 +104,13 @@ def train(stack_run: StackRun, session: Session) -> None:
                     stack_size=len(stack_run.tasks), render_pool=session.render_pool
                 )
             session.end(stack_run, member.task, end)
-        # What could not be published can be once more, without training.
+        # A failed publication can be repeated without training.
         if all(member.is_done for member in members.values()):
             stack_run.checkpoint.remove()
 
 
 def _train(stack_run: StackRun, members: Mapping[int, Member], session: Session) -> None:
-    """Train the stack to its end, and log what its members do; those are named by their places."""
+    """Train the stack to its end, and log its members, which are keyed by their places."""
     checkpoint, first = stack_run.checkpoint, stack_run.tasks[0]
     recipes = [task.recipe for task in stack_run.tasks]
     training, validation = _examples(first)
@@ -140,7 +140,7 @@ def _train(stack_run: StackRun, members: Mapping[int, Member], session: Session)
                 members[record.member].take(record)
             kept = [members[i].kept if i in members else None for i in range(len(recipes))]
             checkpoint.save(stack, optimizer, records=records, kept=kept)
-            # Only now: an epoch that the checkpoint does not hold is trained and logged again.
+            # Only now: epochs that are not in the checkpoint are trained and logged again.
             for record in logged:
                 members[record.member].log(record)
             if logged:
@@ -149,7 +149,7 @@ def _train(stack_run: StackRun, members: Mapping[int, Member], session: Session)
 
 
 def _open(stack_run: StackRun, context: FitContext) -> Iterator[tuple[int, Member]]:
-    """The networks that have no result yet by their places in the stack, their runs opened."""
+    """The networks without a result by their places in the stack, with their runs opened."""
     known = _known_runs(stack_run, context)
     size = {"stack_size": str(len(stack_run.tasks))}
     if stack_run.checkpoint.is_halved:
@@ -177,7 +177,7 @@ def _open(stack_run: StackRun, context: FitContext) -> Iterator[tuple[int, Membe
         else:
             run = context.tracker.reopen(run_id)
         with run.ending_unless_done():
-            # Once more for a run that goes on: its process may have died before.
+            # Again for a resumed run: its process may have died before this.
             run.parameters(task.parameters)
             run.tags(size)
             log_dataset(run, task.data, context="training")
@@ -185,7 +185,7 @@ def _open(stack_run: StackRun, context: FitContext) -> Iterator[tuple[int, Membe
 
 
 def _known_runs(stack_run: StackRun, context: FitContext) -> dict[str, str]:
-    """The ids of the runs that a stack's networks have already, by fingerprint."""
+    """The ids of the existing runs of a stack's networks, by fingerprint."""
     checkpoint = stack_run.checkpoint
     planned = {member.fingerprint: member.run_id for member in checkpoint.members if member.run_id}
     return planned | context.tracker.runs_of(checkpoint.identity)

@@ -1,4 +1,4 @@
-"""What is to be trained, where, and what comes of it."""
+"""What to train, where, and the outcome."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from pipeline.tracking import Tracker
 from pipeline.training import device as devices
 
 CHECKPOINTS = Path("checkpoints")
-_NAMED = 3  # of the networks that failed for one reason
+_NAMED = 3  # networks named per reason for failure
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -38,12 +38,12 @@ class Task:
 
     @property
     def name(self) -> str:
-        """What a person calls it."""
+        """Its display name."""
         return f"{self.recipe.name} {self.mark}".strip()
 
     @property
     def parameters(self) -> dict[str, str]:
-        """All of it as canonical text, as its run has it."""
+        """All settings as canonical text, as in its run."""
         return self.recipe.parameters | {
             "device": str(self.device),
             "dataset": self.data.name,
@@ -60,18 +60,18 @@ class Task:
 
 @dataclass(frozen=True, kw_only=True)
 class FitContext:
-    """Where runs go and who watches.
+    """Where runs and messages go.
 
     Attributes:
         tracker: the experiment.
         console: where lines and progress are shown.
         step: the name of the step that trains.
         tags: tags of every new network's run, such as `pipeline`.
-        is_forced: train again what has a finished run with the same fingerprint.
+        is_forced: train again even if there is a finished run with the same fingerprint.
         cuda_graphs: capture an update once and replay it, on CUDA; the numbers are the same.
         memory_bytes: that networks trained at once on one device may take; None for
             `device.memory_to_use`.
-        checkpoints: the folder of what a killed process goes on from.
+        checkpoints: the folder of the state from which interrupted training resumes.
     """
 
     tracker: Tracker
@@ -86,7 +86,7 @@ class FitContext:
 
 @dataclass(frozen=True, kw_only=True)
 class Fitted:
-    """What came of the tasks.
+    """The outcome of the tasks.
 
     Attributes:
         results: of the networks that finished, in the order of the tasks.

@@ -13,10 +13,10 @@ from pipeline.errors import Interrupted
 
 
 class Turns:
-    """Shared by the threads of all devices; each is at work all the time, or waits for its turn."""
+    """Shared by the threads of all devices; each either works or waits for its turn."""
 
     def __init__(self) -> None:
-        """Start with nobody at work."""
+        """Start with no thread at work."""
         self._change = threading.Condition()
         self._working = 0
         self._is_taken = False
@@ -37,7 +37,7 @@ class Turns:
 
     @contextmanager
     def working(self) -> Iterator[None]:
-        """Be at work beside the others while the block runs, as soon as nobody is alone."""
+        """Work alongside the others while the block runs, once no thread is working alone."""
         self._count(1)
         try:
             yield
@@ -45,7 +45,7 @@ class Turns:
             self._count(-1)
 
     def give_way(self) -> None:
-        """Let whoever waits to be alone go first; to be called while `working`."""
+        """Let a thread that waits to be alone go first; call it while `working`."""
         self._count(-1)
         self._count(1)
 

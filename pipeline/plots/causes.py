@@ -10,7 +10,7 @@ from pipeline.records.words import percent
 
 
 def draw_causes(history: History, title: str) -> Figure:
-    """A panel a layer: what share of its activations was active or zero, and why, by epoch."""
+    """One panel per layer: what share of its activations was active or zero, and why, by epoch."""
     edges = np.arange(len(history) + 1) - 0.5
     names = [layer.name for layer in history[0].layers]
     figure, panels = panel_figure(

@@ -1,4 +1,4 @@
-"""The figure of which class was taken for which."""
+"""The figure of which class was mistaken for which."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ from pipeline.plots.style import INK, NORMAL, SMALL, shorten
 from pipeline.records.words import percent
 from why_zero.records import Counts
 
-# Mistakes alone are coloured: on one scale with the diagonal they could not be seen.
+# Only mistakes are coloured: on one scale with the diagonal they would be invisible.
 MISTAKES = LinearSegmentedColormap.from_list("mistakes", ["#FFFFFF", "#F4A582", "#A50026"])
 RIGHT_COLOUR = "#D8D8D8"
 # Numbers of more classes do not fit into their cells.
@@ -28,7 +28,7 @@ def draw_confusion(matrix: Counts, classes: Sequence[str], *, title: str) -> Fig
     """A cell for each pair of true and predicted class, beside the most frequent mistakes.
 
     Args:
-        matrix: counts, a row a true class, a column a prediction, shape (classes, classes).
+        matrix: counts, one row per true class, one column per prediction, shape (classes, classes).
         classes: the classes' names, in the order of the rows.
         title: which network, on which images.
     """
@@ -39,7 +39,7 @@ def draw_confusion(matrix: Counts, classes: Sequence[str], *, title: str) -> Fig
     side = WIDTH - left - ASIDE
     figure = new_figure(
         _finding(matrix, names, mistakes),
-        f"{title} · number of images; grey: predicted right; red: share of the row mistaken so",
+        f"{title} · number of images; grey: correct; red: share of the row mistaken this way",
         body=bottom + side + 0.3,
     )
     axes = add_axes_at(figure, (left, bottom, side, side))
@@ -88,7 +88,7 @@ def _name_classes(axes: Axes, matrix: Counts, names: Sequence[str]) -> None:
     for label in (*axes.get_xticklabels(), *axes.get_yticklabels()):
         label.set_parse_math(False)
     axes.set_xlabel("predicted class", fontsize=NORMAL)
-    axes.set_ylabel("true class, and the share of it predicted right", fontsize=NORMAL)
+    axes.set_ylabel("true class, and its share predicted correctly", fontsize=NORMAL)
 
 
 def _list_mistakes(figure: Figure, mistakes: Counts, classes: Sequence[str], *, top: float) -> None:
@@ -115,8 +115,10 @@ def _finding(matrix: Counts, names: Sequence[str], mistakes: Counts) -> str:
     total = int(matrix.sum())
     if not total:
         return "No image was predicted"
-    right = f"{percent(int(matrix.trace()) / total, 1)} of {total:,} images were predicted right"
+    right = (
+        f"{percent(int(matrix.trace()) / total, 1)} of {total:,} images were predicted correctly"
+    )
     if not mistakes.any():
         return right
     n, i, j = _rank(mistakes)[0]
-    return f"{right}; most often {names[i]} was taken for {names[j]} ({n:,}\u00a0times)"
+    return f"{right}; most often {names[i]} was mistaken for {names[j]} ({n:,}\u00a0times)"

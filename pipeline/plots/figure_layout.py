@@ -35,7 +35,7 @@ def new_figure(finding: str, caption: str, *, body: float) -> Figure:
     figure = Figure(figsize=(WIDTH, body + sum(heights) + 0.2), dpi=DPI, facecolor="white")
     height = figure.get_figheight()
     tops = [(height - 0.1) / height, (height - 0.1 - heights[0]) / height]
-    # Titles are anybody's text: a dollar sign in them begins no formula.
+    # Titles are arbitrary text: a dollar sign in them must not start a formula.
     bold = figure.text(0.15 / WIDTH, tops[0], lines[0], va="top", color=INK, parse_math=False)
     bold.set(fontsize=LARGE, fontweight="bold")
     pale = figure.text(0.15 / WIDTH, tops[1], lines[1], va="top", color=PALE, parse_math=False)
@@ -66,7 +66,7 @@ def panel_figure(
         caption: whose data they are, and what is drawn.
         count: how many panels.
         height: inches of one row, its title and axis included.
-        label: of the vertical axes, shown once a row.
+        label: of the vertical axes, shown once per row.
         keys: the entries of each key above the panels.
         title: inches of a panel's title.
         right: inches kept free on the right.

@@ -16,9 +16,9 @@ _COLOURS = {"fires for some": FIRING, "dead: never fires": DEAD, "always on": AL
 
 
 def draw_firing_rates(record: EpochRecord, title: str) -> Figure:
-    """A panel a ReLU layer: its units' firing rates, sorted, dead and always-on ones marked.
+    """One panel per ReLU layer: its units' firing rates, sorted, dead and always-on ones marked.
 
-    Axes and places are the same for every epoch of a network, so that a slider animates them.
+    Axes and layout are the same for every epoch of a network, so that a slider animates them.
     """
     layers = _relu_layers(record)
     if not layers:
@@ -85,7 +85,7 @@ def _draw_bars(axes: Axes, states: UnitStates) -> None:
     dead = int(states.dead.sum())
     always = rates.size - int(states.always_on.sum())
     if dead < always:
-        # `stairs` would walk over the steps in Python.
+        # `stairs` would loop over the steps in Python.
         tops = np.repeat(rates[dead:always], 2)
         sides = np.repeat(edges[dead : always + 1], 2)[1:-1]
         axes.fill_between(sides, tops, facecolor=FIRING, linewidth=0)
@@ -112,7 +112,7 @@ def _panel_head(name: str, states: UnitStates) -> str:
 
 
 def _empty(axes: Axes) -> None:
-    """Take away what an epoch has drawn."""
+    """Remove what was drawn for an epoch."""
     for artist in (*axes.collections, *axes.patches):
         artist.remove()
     head(axes, "")

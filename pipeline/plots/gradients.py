@@ -1,4 +1,4 @@
-"""The figure of who learns: each unit's gradient and update against how often it fires."""
+"""The figure of which units learn: gradient and update against firing rate."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -47,9 +47,9 @@ class _Layer(NamedTuple):
 
 
 def draw_gradients(record: EpochRecord, title: str) -> Figure:
-    """A point a unit, a column a ReLU layer: gradient norm and update size by firing rate.
+    """One point per unit, one column per ReLU layer: gradient norm and update size by firing rate.
 
-    Exact zeros stand in grey strips beside the logarithmic axes.
+    Exact zeros are in grey strips next to the logarithmic axes.
     """
     layers = _layers(record)
     if not layers:
@@ -57,8 +57,9 @@ def draw_gradients(record: EpochRecord, title: str) -> Figure:
     blocks, columns = rows_and_columns(len(layers))
     figure = new_figure(
         _finding(layers, record.epoch),
-        f"{title} · a point is a unit · gradient: of its incoming weights, mean over the watched "
-        "updates; update: how far weights and bias moved in the epoch; firing rate: at its end",
+        f"{title} · each point is a unit · gradient: of its incoming weights, mean over the "
+        "watched updates; update: how far weights and bias moved in the epoch; "
+        "firing rate: at its end",
         body=blocks * BLOCK + 0.3,
     )
     looks = {"fires": _LIVE, "dead: never fires": _DEAD}
@@ -123,7 +124,7 @@ def _label_sizes(axes: Axes, scale: LogScale, label: str) -> None:
 
 def _nothing(record: EpochRecord) -> str:
     if all(layer.states is None for layer in record.layers):
-        return "No ReLU, so no unit is ever without gradient for being closed"
+        return "No ReLU, so no unit is ever closed and cut off from its gradient"
     if not record.epoch:
         return "Before training there is no gradient"
     return "No update was watched, so no gradient is known"

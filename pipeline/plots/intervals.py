@@ -15,7 +15,7 @@ from why_zero.records import Floats
 # Digits at the ticks of a logarithmic axis: the first that give three ticks are taken.
 _DIGITS = ((1,), (1, 2, 5), (1, 2, 3, 5, 7), (1, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9))
 _LEAST = 1e-4  # one wrong image of ten thousand: where an axis of nothing but zeros ends
-# So many curves hide each other's single values.
+# With this many curves, single values hide each other.
 CROWD = 4
 
 
@@ -24,8 +24,8 @@ class Curve:
     """Means along the horizontal axis.
 
     Attributes:
-        label: whose they are; empty for the only curve.
-        positions: where they stand, rising, shape (n,).
+        label: the curve's name; empty for the only curve.
+        positions: where they are drawn, ascending, shape (n,).
         means: shares, shape (n,).
         half_widths: of their intervals; NaN draws none, shape (n,).
         singles: the values behind each mean, n arrays.
@@ -121,7 +121,7 @@ def draw_shares(
         curves: by what they are.
         looks: of each of them.
         scale: of the horizontal axis.
-        title: whose shares.
+        title: which layer.
         top: of the vertical axis, the same for panels that are compared.
     """
     figure, axes = panel(title, width=NARROW)
@@ -152,7 +152,7 @@ def draw_zero_rates(
         scale: of the horizontal axis.
         measured: mean shares of zeros and the half widths of their intervals, each shape (n,).
         expected: s + p - s p, shape (n,).
-        title: whose zeros.
+        title: which layer.
     """
     figure, axes = panel(title, width=NARROW)
     scale.set_on(axes)
@@ -197,7 +197,7 @@ def _show_percent(axes: Axes) -> None:
 def _draw(axes: Axes, curve: Curve, series: Series, scale: Scale, *, shift: float = 0) -> None:
     widths = np.nan_to_num(curve.half_widths)
     look = series.line if scale.is_numeric else series.line | {"linestyle": ""}
-    # A share is in [0, 1], whatever the interval's formula says.
+    # A share is in [0, 1], even if its interval is not.
     ends = np.minimum(widths, curve.means), np.minimum(widths, 1 - curve.means)
     axes.errorbar(
         curve.positions + shift,
@@ -218,9 +218,9 @@ def _spread(axes: Axes, curves: Sequence[Curve]) -> None:
     drawn = np.concatenate([means - halves, means + halves, means, *singles])
     known = drawn[np.isfinite(drawn) & (drawn > 0)]
     low, high = known.min(initial=1), min(known.max(initial=_LEAST) * 1.08, 1)
-    # An interval that reaches 0 would stretch the axis without end.
+    # An interval that reaches 0 would stretch the axis to infinity.
     low = max(min(low, high) / 1.08, np.where(means > 0, means, 0).min() / 4)
-    # In this order: a scale that changes fits its limits anew, and warns where all values agree.
+    # In this order: changing the scale refits its limits, and warns if all values agree.
     axes.set_ylim(low, high)
     axes.set_yscale("log", nonpositive="clip")
     for digits in _DIGITS:

@@ -15,8 +15,8 @@ from pipeline.records import History, Score
 from pipeline.records.words import percent
 from why_zero.records import Floats
 
-# The accuracies' axis spreads errors logarithmically, which needs an end: full accuracy stands
-# where one error in a thousand would.
+# The accuracies' axis spreads errors logarithmically, which needs an end: full accuracy is
+# drawn where one error in a thousand would be.
 LEAST_ERROR = 1e-3
 ACCURACIES = np.array([0, 0.25, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 1])
 LOSSES = np.array([digit * 10.0**power for power in range(-6, 7) for digit in (1, 2, 5)])
@@ -29,7 +29,7 @@ def draw_learning_curves(
 
     Args:
         history: the records of one network, epoch 0 first.
-        title: whose they are.
+        title: which network.
         validation_name: the images of the validation scores, in words.
     """
     dropout = ", with dropout on" if _drops(history) else ""
@@ -73,13 +73,13 @@ def _drops(history: History) -> bool:
 def _columns(scores: Sequence[Score | None]) -> tuple[Floats, Floats]:
     losses = [score.loss if score else math.nan for score in scores]
     accuracies = [score.accuracy if score else math.nan for score in scores]
-    # A logarithmic axis has no place for 0.
+    # A logarithmic axis cannot show 0.
     finite = np.where(np.isfinite(losses), np.maximum(losses, LOSSES[0]), math.nan)
     return finite, np.array(accuracies)
 
 
 def _scale(axes: Axes, values: Floats, *, ticks: Floats, unit: float) -> None:
-    # From tick to tick, so that at least two are in sight whatever the values are.
+    # From tick to tick, so that at least two are visible whatever the values are.
     known = np.clip(values[np.isfinite(values)], ticks[0], ticks[-1])
     low = int(np.searchsorted(ticks, known.min(initial=ticks[-2]), side="right")) - 1
     high = int(np.searchsorted(ticks, known.max(initial=ticks[0])))
@@ -108,8 +108,8 @@ def _finding(history: History, name: str) -> str:
         for score in (record.validation or record.train_eval for record in (last, first))
     )
     if not last.epoch:
-        return f"Before training: {before[0]} of the {name} right, loss {before[1]}"
+        return f"Before training: {before[0]} of the {name} correct, loss {before[1]}"
     return (
-        f"After epoch {last.epoch}: {after[0]} of the {name} right, loss {after[1]} "
+        f"After epoch {last.epoch}: {after[0]} of the {name} correct, loss {after[1]} "
         f"(untrained: {before[0]}, {before[1]})"
     )

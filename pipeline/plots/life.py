@@ -24,8 +24,8 @@ MOST_UNITS = 60
 ROW, LEAST, MOST = 0.09, 1.1, 4.5
 _PALETTE = np.array([to_rgb(colour) for colour in (ALIVE, DEAD, DEAD_MOVING)])
 _STATES = {
-    "dead, its weights still": DEAD,
-    "dead, yet its weights moved": DEAD_MOVING,
+    "dead, weights unchanged": DEAD,
+    "dead, weights moved": DEAD_MOVING,
     "alive": ALIVE,
 }
 
@@ -54,13 +54,13 @@ _EVENTS = {
 class _Layer:
     """The units of one ReLU layer that were dead at the end of an epoch, the lowest row first.
 
-    First stand those that are dead at last, then the others; among them those longest dead, and
-    then those dead earliest.
+    Units that are dead at the end come first, then the others; among them those dead longest, then
+    those dead earliest.
 
     Attributes:
         name: of the layer.
-        units: how many it has, those included that were never dead.
-        dead: at each epoch's end, from the network as born on, shape (rows, epochs).
+        units: how many it has, including those never dead.
+        dead: at the end of each epoch, from epoch 0, shape (rows, epochs).
         moved: dead, although the unit's weights moved in that epoch, shape (rows, epochs).
         events: what happened to a unit in each epoch, or at birth, shape (rows, epochs) each.
     """
@@ -73,21 +73,22 @@ class _Layer:
 
 
 def draw_lives(history: History, title: str) -> Figure:
-    """A panel a ReLU layer: a row for each unit that was ever dead, its deaths and revivals marked.
+    """One panel per ReLU layer: a row for each unit that was ever dead, with deaths and revivals.
 
-    A dead unit's cell says whether its weights moved in that epoch all the same: then it may come
-    back by itself; otherwise only what feeds it can wake it.
+    A dead unit's cell says whether its weights moved in that epoch anyway: then it may come back
+    by itself; otherwise only what feeds it can wake it.
     """
     layers, last = _layers(history), history[-1].epoch
     rows = [len(layer.dead) for layer in layers]
     if not any(rows):
         return blank(_nobody(layers, last), title)
     most = min(max(rows), MOST_UNITS)
-    few = f" ({MOST_UNITS} of them, evenly)" if max(rows) > MOST_UNITS else ""
+    few = f" ({MOST_UNITS} of them, evenly chosen)" if max(rows) > MOST_UNITS else ""
     figure, panels = panel_figure(
         _finding(layers, last),
-        f"{title} · a row is a unit that was ever dead{few}, lowest those dead at last · states at "
-        "each epoch's end, in evaluation mode on the images trained on; events stand in between",
+        f"{title} · each row is a unit that was ever dead{few}, those dead at the end lowest · "
+        "states at the end of each epoch, in evaluation mode on the images trained on; "
+        "events in between",
         len(layers),
         height=min(max(ROW * most, LEAST), MOST) + 1.25,
         label="units ever dead",

@@ -43,11 +43,11 @@ def panel(
 
 
 def to_svg(figure: Figure, name: str) -> str:
-    """The figure as an SVG element inside an HTML page, which gives it size and ground.
+    """The figure as an SVG element inside an HTML page, which sets its size and background.
 
     Args:
         figure: letters are drawn as paths, so it looks alike on every machine.
-        name: letters and digits that no other figure of the page has; its ids begin with it.
+        name: letters and digits, unique on the page; the prefix of its ids.
     """
     file = io.StringIO()
     figure.savefig(file, format="svg", metadata={"Date": None}, transparent=True)

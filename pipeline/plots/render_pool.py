@@ -1,4 +1,4 @@
-"""Draws in processes of their own, so that the pictures of many networks take every core."""
+"""Draws in separate processes, so that the pictures of many networks use every core."""
 
 import gc
 import logging
@@ -21,18 +21,18 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 MOST_WORKERS = 8
-# A figure is thousands of objects that live as long as it does: Python's own thresholds would
-# have it looked through again and again, for a seventh of the time that drawing takes.
+# A figure is thousands of objects that live as long as it does: with Python's own thresholds the
+# garbage collector would scan them again and again, for a seventh of the drawing time.
 GARBAGE = (20_000, 20, 100)
 
 _logger = logging.getLogger(__name__)
 
 
 class RenderPool:
-    """Takes things to draw, and gives each when it is asked for.
+    """Accepts drawing jobs, and returns each result when it is asked for.
 
-    Processes start when there is something to draw. Where none can be started, or one has died,
-    things are drawn here.
+    Processes start when there is something to draw. If none can be started, or one has died, this
+    process draws.
     """
 
     def __init__(self, workers: int) -> None:
@@ -43,7 +43,7 @@ class RenderPool:
         self._lock = threading.Lock()
 
     def submit(self, draw: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Callable[[], T]:
-        """Have something drawn, and return what gives it, and waits for it first.
+        """Submit a drawing job, and return a function that waits for its result.
 
         Args:
             draw: a function of a module, with arguments and a result that can be pickled.
@@ -53,7 +53,7 @@ class RenderPool:
         here = partial(draw, *args, **kwargs)
         try:
             drawn = self._processes().submit(draw, *args, **kwargs)
-        # Some containers have no semaphores for a pool, or let no other process be started.
+        # Some containers have no semaphores for a pool, or allow no other process.
         except (BrokenProcessPool, OSError, NotImplementedError, ImportError):
             return here
         return lambda: self._result(drawn, here)
@@ -61,18 +61,18 @@ class RenderPool:
     def png(
         self, draw: Callable[P, Figure], /, *args: P.args, **kwargs: P.kwargs
     ) -> Callable[[], bytes]:
-        """Have a figure drawn as a PNG file; else as `submit`."""
+        """Submit a figure to be drawn as a PNG file; otherwise as `submit`."""
         return self.submit(_png, draw, *args, **kwargs)
 
     def close(self) -> None:
-        """End the processes, and with them what nobody has asked for."""
+        """End the processes, dropping results that were not asked for."""
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
 
     def _processes(self) -> ProcessPoolExecutor:
         with self._lock:
             if self._pool is None:
-                # Not by a fork: what has started torch's threads, or CUDA, cannot go on in a copy.
+                # Not by a fork: a copy of a process with torch's threads or CUDA cannot continue.
                 spawn = multiprocessing.get_context("spawn")
                 self._pool = ProcessPoolExecutor(
                     self._workers, mp_context=spawn, initializer=_begin
@@ -84,7 +84,7 @@ class RenderPool:
             return drawn.result()
         except BrokenProcessPool as error:
             if not self._has_warned:
-                _logger.warning("Pictures are drawn one by one from here on: %s", error)
+                _logger.warning("Pictures are now drawn one by one: %s", error)
                 self._has_warned = True
             return here()
 
@@ -93,7 +93,7 @@ class RenderPool:
 def render_pool(networks: int) -> Iterator[RenderPool]:
     """A pool for the pictures of so many networks: a process for each, up to the cores.
 
-    The processes end with the block, or with this process in whatever way that ends.
+    The processes end with the block, or with this process, however that ends.
     """
     pool = RenderPool(max(1, min(networks, os.cpu_count() or 1, MOST_WORKERS)))
     with closing(pool):
@@ -105,7 +105,7 @@ def _png(draw: Callable[P, Figure], /, *args: P.args, **kwargs: P.kwargs) -> byt
 
 
 def _begin() -> None:
-    """Leave Ctrl-C to the process that has started this one, and leave with it."""
+    """Leave Ctrl-C to the parent process, and exit with it."""
     gc.freeze()
     gc.set_threshold(*GARBAGE)
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""The figure of means with their intervals, a row each."""
+"""The figure of means with their intervals, one per row."""
 
 import textwrap
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from pipeline.plots.panels import panel
 from pipeline.plots.style import INK, NORMAL, SMALL, shorten
 from why_zero.records import Floats
 
-# Labels longer than this stand above their row, not beside it, in lines of so many letters.
+# Longer labels go above their row instead of beside it, in lines of this many letters.
 _LONG, _LONGEST = 22, 56
 _LINE = 0.16  # inches
 
@@ -28,12 +28,12 @@ def draw_rows(
     """Means times 100 with 95 % intervals, one below the other.
 
     Args:
-        labels: whose they are, from top to bottom.
+        labels: of the rows, from top to bottom.
         means: as shares, shape (n,).
         half_widths: of their intervals; NaN draws none, shape (n,).
         axis: what is measured.
         is_filled: which dots are filled.
-        origin: where a line stands that the intervals are read against.
+        origin: where to draw the reference line.
     """
     longest = max(len(label) for label in labels)
     is_above = longest > _LONG
@@ -44,7 +44,7 @@ def draw_rows(
     figure, axes = panel("", height=0.75 + step * len(labels), left=left)
     rows = np.arange(len(labels))
     if origin is not None:
-        # Beside its row a label leaves the line whole; above it, the line makes room.
+        # Beside its row a label leaves the line whole; above it, the line is interrupted.
         reach = 0.08 / step if is_above else 0.5
         axes.vlines([origin] * len(rows), rows - reach, rows + reach, INK, linewidth=1)
     for row, mean, half, fills in zip(rows, 100 * means, 100 * half_widths, is_filled, strict=True):
@@ -61,7 +61,7 @@ def draw_rows(
                 0, row - 0.08 / step, "\n".join(parts), transform=axes.get_yaxis_transform()
             )
             name.set(fontsize=SMALL, color=INK, va="bottom", parse_math=False)
-            # No line of the grid runs through it.
+            # No grid line runs through it.
             name.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 0.5})
     else:
         axes.set_yticks(rows, labels)

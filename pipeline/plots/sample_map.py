@@ -44,13 +44,13 @@ _IN_A_DEAD_UNIT = np.array([_ACTIVE, _DROPPED, _DEAD, _DEAD_DROPPED])
 
 
 def draw_sample_map(maps: Sequence[CauseMap], title: str) -> Figure:
-    """Three panels a layer, a row a unit, a column a sample: two passes, and what ReLU did in both.
+    """Three panels per layer, units by samples: two passes, and what ReLU did in both.
 
     Rows are sorted from below: first the dead, then by how often a unit was open in both passes.
 
     Args:
         maps: one for each ReLU layer, of two passes over the same samples; more are not drawn.
-        title: whose they are.
+        title: which network.
     """
     if not maps:
         return blank("No ReLU, so no unit is ever closed", title)
@@ -59,8 +59,8 @@ def draw_sample_map(maps: Sequence[CauseMap], title: str) -> Figure:
     body = sum(heights) + TITLE * len(maps) + 0.8
     figure = new_figure(
         _finding(maps),
-        f"{title} · a row is a unit, lowest the dead; a column is an image · between passes only "
-        "dropout's masks change · right: what ReLU did in both, dropout left out",
+        f"{title} · rows are units, the dead lowest; columns are images · only the dropout masks "
+        "change between passes · right: what ReLU did in both, without dropout",
         body=body,
     )
     _explain(figure, body)

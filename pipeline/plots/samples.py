@@ -43,7 +43,7 @@ def draw_samples(images: Pixels, labels: Labels, *, classes: Sequence[str], titl
     high = TILE * ratio(images.shape[1:])
     figure = new_figure(
         _finding(images, counts),
-        f"{title} · of each class its name, number of images, and the first {columns} of them",
+        f"{title} · each class with its name, number of images and the first {columns} of them",
         body=rows * high + 0.2,
     )
     for block in range(blocks):
@@ -94,12 +94,12 @@ def draw_class_means(
 
 
 def _write(axes: Axes, spot: tuple[float, float], text: str, *, align: str) -> None:
-    # A class may be named with a dollar sign, which would begin a formula.
+    # A class name may contain a dollar sign, which would start a formula.
     axes.text(*spot, text, ha=align, va="center", fontsize=SMALL, color=INK, parse_math=False)
 
 
 def _finding(images: Pixels, counts: NDArray[np.integer]) -> str:
     height, width = images.shape[1:]
     low, high = counts.min(), counts.max()
-    each = f"{low:,} to {high:,} a class" if low < high else f"{high:,} a class"
+    each = f"{low:,} to {high:,} per class" if low < high else f"{high:,} per class"
     return f"{len(images):,} images of {height} x {width} pixels, {len(counts)} classes: {each}"

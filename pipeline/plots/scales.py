@@ -1,4 +1,4 @@
-"""A logarithmic scale that has a place for exact zeros, which matplotlib's own has not."""
+"""A logarithmic scale with a place for exact zeros, which matplotlib's own lacks."""
 
 import math
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ class LogScale:
     """Positions from 0 to 1: a strip of exact zeros, then powers of ten.
 
     Attributes:
-        low: the least power of ten.
-        high: the greatest, above `low`.
+        low: the smallest power of ten.
+        high: the largest, above `low`.
     """
 
     low: int
@@ -28,8 +28,8 @@ class LogScale:
         """Where values are drawn; NaN where they are not finite.
 
         Args:
-            values: none of them negative, shape (n,).
-            spread: where zeros, which would hide each other, stand across their strip, in [0, 1],
+            values: non-negative, shape (n,).
+            spread: where zeros, which would hide each other, lie across their strip, in [0, 1],
                 shape (n,).
         """
         finite = np.where(np.isfinite(values), values, math.nan)

@@ -1,4 +1,4 @@
-"""Colours, sizes and words that all figures share, and their way to a file."""
+"""Colours, sizes and words that all figures share, and saving figures to files."""
 
 import io
 from dataclasses import dataclass
@@ -88,7 +88,7 @@ DEAD = "#A50026"
 DEAD_DROPPED = "#7E0020"
 # A unit that ReLU closed in one of two passes over the same sample.
 CHANGED = "#CC79A7"
-# A dead unit whose weights moved all the same; a unit that is not dead.
+# A dead unit whose weights moved anyway; a unit that is not dead.
 DEAD_MOVING = "#EBA9A0"
 ALIVE = "#EDF3F2"
 ALWAYS_ON = "#04494D"

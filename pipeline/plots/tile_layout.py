@@ -8,7 +8,7 @@ from matplotlib.colors import Colormap
 from matplotlib.image import AxesImage
 from numpy.typing import NDArray
 
-# More pixels a side cannot be seen in a tile, and many of them would cost memory.
+# More pixels per side cannot be seen in a tile, and would only cost memory.
 MOST_PIXELS = 90
 
 

@@ -22,7 +22,7 @@ from why_zero.records import Floats
 
 
 def draw_units(history: History, title: str) -> Figure:
-    """A panel a ReLU layer: a row a unit, a column an epoch, coloured by firing rate.
+    """One panel per ReLU layer: a row a unit, a column an epoch, coloured by firing rate.
 
     So that dead units stand together, rows are sorted from below: first those dead at last, then
     by the number of epochs a unit was dead in, then by its last firing rate.
@@ -38,8 +38,8 @@ def draw_units(history: History, title: str) -> Figure:
     height = 4.6 if len(rates) <= 5 else 3.4
     figure, panels = panel_figure(
         _finding(rates, last),
-        f"{title} · a row is a unit: lowest the dead, then the once dead; measured in evaluation "
-        "mode on the images trained on",
+        f"{title} · each row is a unit: the dead lowest, then the once dead; measured in "
+        "evaluation mode on the images trained on",
         len(rates),
         height=height,
         label="units",

@@ -31,16 +31,16 @@ def draw_first_weights(
     states: UnitStates | None,
     title: str,
 ) -> Figure:
-    """A tile a unit: its weights, each where the pixel is that it multiplies.
+    """One tile per unit: its weights, each in the place of the pixel it multiplies.
 
     Tiles are sorted by firing rate, the dead first and in frames. Where units have no states they
-    stand in the network's order.
+    come in the network's order.
 
     Args:
         weights: of the first layer, shape (units, height * width).
         image_shape: height and width of the images in pixels.
         states: of the first layer's units; None where it has no ReLU.
-        title: whose they are.
+        title: which network.
     """
     units = len(weights)
     wide = (WIDTH - MARGIN - RIGHT) / COLUMNS
@@ -53,7 +53,7 @@ def draw_first_weights(
     how = " by firing rate" if states is not None else ""
     figure = new_figure(
         _finding(weights, states),
-        f"{title} · {few}{how} · a tile shows what a unit multiplies each pixel by",
+        f"{title} · {few}{how} · each tile shows the weight of every pixel",
         body=rows * high + 0.75,
     )
     axes = add_axes_at(figure, (MARGIN, 0.1, WIDTH - MARGIN - RIGHT, rows * high))
@@ -102,14 +102,14 @@ def _label_rows(axes: Axes, rates: Floats) -> None:
 
 
 def _finding(weights: NDArray[np.floating], states: UnitStates | None) -> str:
-    measure = f"weights {_root_mean_square(weights)} in root mean square"
+    measure = f"root-mean-square weight {_root_mean_square(weights)}"
     if states is None:
         return f"{len(weights):,} first-layer units without ReLU: {measure}"
     dead = states.dead
     count = f"{dead.sum():,} of {dead.size:,} first-layer units are dead"
     if dead.any() and not dead.all():
         silent, others = (_root_mean_square(weights[which]) for which in (dead, ~dead))
-        measure = f"weights {silent} in root mean square, the others' {others}"
+        measure = f"root-mean-square weight {silent}, of the others {others}"
     return f"{count}: {measure}"
 
 

@@ -1,4 +1,4 @@
-"""Asks a network about images: files in, answers out, with why its units are zero."""
+"""Classifies image files with a network, and says why its units are zero."""
 
 from pipeline.predict.answer import Answer, csv_lines, json_lines
 from pipeline.predict.inputs import Size, read_inputs

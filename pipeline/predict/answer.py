@@ -1,4 +1,4 @@
-"""What a network says of images, as records that programs read."""
+"""A network's answers for images, as machine-readable records."""
 
 import csv
 import io
@@ -16,11 +16,11 @@ from why_zero.records import CAUSES, Floats
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What a network says of one image.
+    """A network's answer for one image.
 
     Attributes:
         image: its name.
-        classes: what the network's classes are called.
+        classes: the names of the network's classes.
         logits: shape (classes,).
         units: of each ReLU layer; None where they were not asked for.
         masked: under many dropout masks; None where they were not asked for.
@@ -45,7 +45,7 @@ class Answer:
 
 
 def record(answer: Answer) -> dict[str, Any]:
-    """One image as a program reads it; numbers by class have the classes' names as keys."""
+    """One image as a machine-readable record; numbers by class are keyed by class name."""
 
     def by_class(values: Iterable[Any]) -> dict[str, Any]:
         return dict(zip(answer.classes, np.asarray(values).tolist(), strict=True))

@@ -1,4 +1,4 @@
-"""Image files in, grey pixels out: PNG, JPEG and IDX, from a path or the standard input."""
+"""Reads image files as grey pixels: PNG, JPEG and IDX, from a path or standard input."""
 
 import io
 import struct
@@ -26,12 +26,12 @@ Grey = NDArray[np.uint8]
 
 @dataclass(frozen=True, kw_only=True)
 class Pictures:
-    """What one file holds.
+    """The content of one file.
 
     Attributes:
-        names: what to call each image: the file's name, in an IDX file with its place, from 0 on.
+        names: of each image: the file name, with the index (from 0) in an IDX file.
         pixels: each image's grey levels, shape (height, width), 0 = black.
-        is_data: whether they come from a data set's file, so are as networks take them.
+        is_data: whether they come from a data set's file, in the form that networks take.
     """
 
     names: tuple[str, ...]
@@ -40,13 +40,13 @@ class Pictures:
 
 
 def read_images(name: str) -> Pictures:
-    """The images in a file; what it holds decides how it is read, not its name.
+    """The images in a file; its content, not its name, decides how it is read.
 
-    Colours become grey (ITU-R 601 luma), transparent pixels a ground that contrasts with what is
-    drawn, 16 bits 8. A photograph is turned upright as its EXIF data say.
+    Colours become grey (ITU-R 601 luma), transparent pixels become a background that contrasts with
+    the drawing, and 16 bits become 8. A photograph is turned upright according to its EXIF data.
 
     Args:
-        name: a path, or `-` for the standard input.
+        name: a path, or `-` for standard input.
 
     Raises:
         PipelineError: there is no such file, or it holds no image that can be read.
@@ -63,7 +63,7 @@ def read_images(name: str) -> Pictures:
 
 
 def _shown(name: str) -> str:
-    """The name in a line of text: without what would break the line or cannot be written."""
+    """The name for one line of text: without line breaks or characters that cannot be encoded."""
     if name == STANDARD_INPUT:
         return "standard input"
     return name if name.isprintable() else repr(name)
@@ -80,7 +80,7 @@ def _content(name: str) -> bytes:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise PipelineError(
             f"an image must be a file that can be read, got {_shown(name)} ({reason}): "
-            "correct its name, or give - for the standard input"
+            "correct its name, or give - for standard input"
         ) from error
     if len(content) > MAX_BYTES:
         raise PipelineError(
@@ -95,13 +95,13 @@ def _idx_images(content: bytes, name: str) -> NDArray[np.uint8]:
     if array.ndim != 3 or array.dtype != np.uint8:
         raise PipelineError(
             f"an IDX file of images must hold bytes in 3 dimensions, got {array.dtype.name} in "
-            f"{array.ndim} in {name}: give the file of images, not of labels"
+            f"{array.ndim} in {name}: give the images, not the labels"
         )
     return array.astype(np.uint8, copy=False)
 
 
 def _decoded(content: bytes, name: str) -> Image.Image:
-    """The upright image, all of it decoded."""
+    """The upright image, fully decoded."""
     try:
         with warnings.catch_warnings():
             # Pillow warns above 89 million pixels and refuses twice as many: both are too many.
@@ -124,10 +124,10 @@ def _decoded(content: bytes, name: str) -> Image.Image:
     except DAMAGES as error:
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise PipelineError(
-            f"an image must be whole, got {name} ({reason}): it is damaged, fetch it again"
+            f"an image must be complete, got {name} ({reason}): it is damaged, fetch it again"
         ) from error
     raise PipelineError(
-        f"an image must hold still, got an animation in {name}: save one of its frames"
+        f"an image must be a still, got an animation in {name}: save one of its frames"
     )
 
 

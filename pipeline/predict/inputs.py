@@ -1,4 +1,4 @@
-"""Files in, images as a network takes them out; what cannot be read is told, file by file."""
+"""Turns files into images that a network takes, and reports files that cannot be read."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ Size = tuple[int, int]
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """What was in some files.
+    """The content of some files.
 
     Attributes:
         names: of the images.
@@ -34,12 +34,12 @@ def read_inputs(
     """The images in these files, in order.
 
     Args:
-        files: paths, or `-` for the standard input.
+        files: paths, or `-` for standard input.
         size: height and width that the network takes.
         layout: how an image of another size is laid out; see `laid_out`.
-        ink: whether what is drawn is lighter or darker than the ground.
-        is_fitted_anew: whether a picture that has the right size is laid out all the same; a data
-            set's own file is not.
+        ink: whether what is drawn is lighter or darker than the background.
+        is_fitted_anew: whether a picture of the right size is laid out anyway; images from a data
+            set's own file never are.
     """
     names: list[str] = []
     images: list[NDArray[np.uint8]] = []
@@ -74,7 +74,7 @@ def _laid_out(
 ) -> NDArray[np.uint8]:
     pixels, name = pictures.pixels[place], pictures.names[place]
     if pixels.shape == size and (pictures.is_data or not is_fitted_anew):
-        # A data set's own images are as its networks know them, whatever their frame looks like.
+        # A data set's own images are in the form its networks know, whatever their edges look like.
         known = "light" if pictures.is_data and ink == "auto" else ink
         return as_it_is(pixels, layout, ink=known, name=name)
     return laid_out(pixels, size, layout=layout, ink=ink, name=name)

@@ -1,4 +1,4 @@
-"""Grey images of any size in, images laid out as a data set's were out."""
+"""Lays out grey images of any size like those of a data set."""
 
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -13,8 +13,8 @@ from pipeline.errors import PipelineError
 Grey = NDArray[np.uint8]
 Ink = Literal["auto", "light", "dark"]
 _SIDE = 28
-_EDGE = 0.02  # of the shorter side: the frame in which the ground is looked for
-_LEAST_CONTRAST = 26  # of 255, a tenth: paper and a camera's noise have less
+_EDGE = 0.02  # of the shorter side: the frame that shows the background
+_LEAST_CONTRAST = 26  # a tenth of 255: paper and camera noise stay below
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +23,7 @@ class Layout:
 
     Attributes:
         margin: pixels on each side of 28 x 28 that stay free when the image is scaled.
-        is_by_mass: the centre of mass is put in the middle, else the middle of what is drawn.
+        is_by_mass: the centre of mass is put in the middle, otherwise the middle of the drawing.
         is_writing: strokes of one colour on a plain ground: what is paler than a quarter of the
             way to the strongest becomes ground, and half of the stroke becomes white. Else all
             levels stay, and only what is within a twentieth of the ground is cut off at the sides.
@@ -59,10 +59,10 @@ def layout_of(dataset: str) -> str:
 
 
 def as_it_is(image: Grey, layout: str, *, ink: Ink, name: str) -> Grey:
-    """An image that has the right size already, light on dark; else pixel for pixel the same.
+    """An image that already has the right size, light on dark, otherwise unchanged.
 
-    Only where a layout leaves a margin does the frame show the ground, so only there can `auto`
-    tell dark ink.
+    The frame shows the background only if the layout has a margin, so only then can `auto` detect
+    dark ink.
 
     Raises:
         PipelineError: every pixel has one grey level; the arguments are those of `laid_out`.
@@ -76,17 +76,17 @@ def as_it_is(image: Grey, layout: str, *, ink: Ink, name: str) -> Grey:
 
 
 def laid_out(image: Grey, size: tuple[int, int], *, layout: str, ink: Ink, name: str) -> Grey:
-    """The image as this layout has it: uint8, light on dark.
+    """The image in this layout: uint8, light on dark.
 
-    With `WHOLE` all of it is scaled to fit, uncropped, and only `ink` = dark turns it over.
+    With `WHOLE` the uncropped image is scaled to fit, and inverted only if `ink` is dark.
 
     Args:
         image: shape (height, width), any size.
-        size: height and width of what is wanted.
+        size: height and width of the result.
         layout: a key of `LAYOUTS`, or `WHOLE`.
-        ink: whether what is drawn is lighter or darker than the ground; `auto` compares the frame
-            (its median) with the middle between the darkest and the lightest pixel.
-        name: what an error is to call the image.
+        ink: whether what is drawn is lighter or darker than its background; `auto` compares the
+            frame (its median) with the middle between the darkest and the lightest pixel.
+        name: of the image in errors.
 
     Raises:
         PipelineError: nothing is drawn.
@@ -115,7 +115,7 @@ def _frame(image: Grey) -> Grey:
 
 
 def _drawn(image: Grey, *, is_writing: bool, name: str) -> Grey:
-    """What is drawn, cropped, on a ground of 0."""
+    """The drawing, cropped, on a background of 0."""
     ground, most = float(np.median(_frame(image))), float(image.max())
     if most - ground < _LEAST_CONTRAST:
         raise _blank(name)
@@ -157,6 +157,6 @@ def _placed(image: Grey, size: tuple[int, int], *, is_by_mass: bool) -> Grey:
 
 def _blank(name: str) -> PipelineError:
     return PipelineError(
-        f"an image must show something on a plain ground, got one grey all over in {name}: "
+        f"an image must show something on a plain background, got a single grey in {name}: "
         "give one with more contrast"
     )

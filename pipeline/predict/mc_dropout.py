@@ -1,10 +1,10 @@
-"""What a network says under many dropout masks: Monte Carlo dropout (Gal and Ghahramani 2016).
+"""Predictions under many dropout masks: Monte Carlo dropout (Gal and Ghahramani 2016).
 
 Each mask makes a network of its own, drawn from an approximate posterior over the weights
 ("Dropout as a Bayesian Approximation", ICML 2016, arXiv:1506.02142, section 4); how far their
-answers differ says how sure the network is. Masks lie on hidden layers only: in that paper a mask
-stands before weights, and behind the logits there are none, so dropout on them, which training may
-have used, would only hide answers.
+answers differ says how sure the network is. Masks are applied to hidden layers only: in that paper
+a mask comes before weights, and there are none after the logits, so dropout on them, which training
+may have used, would only hide answers.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ Masks = Sequence[Bool[Tensor, "networks batch _"] | None]
 
 @dataclass(frozen=True, kw_only=True)
 class MaskedAnswer:
-    """What one image's classes get over many masks; arrays have the shape (classes,).
+    """The predictions for one image over many masks; arrays have the shape (classes,).
 
     Attributes:
         passes: the number of masks.
@@ -35,7 +35,7 @@ class MaskedAnswer:
         low: 2.5 % of the masks give less, linearly interpolated between passes.
         high: 2.5 % of the masks give more.
         votes: under how many masks the class was the most probable one.
-        entropy: of the mean, in nats: all that is unsure.
+        entropy: of the mean, in nats: the total uncertainty.
         mutual_information: between answer and mask, in nats: the entropy of the mean less the
             mean entropy, the part of it that comes from the masks' disagreement (BALD, Houlsby
             et al. 2011, arXiv:1112.5745, equation 2).
@@ -55,7 +55,7 @@ class MaskedAnswer:
 def hidden_masks(recipe: Recipe, units: Sequence[int], passes: int, *, seed: int) -> Masks:
     """Masks for so many passes, one for each layer along the batch: True = kept, None for logits.
 
-    All images are to get the same, so that an answer depends on no other image.
+    All images get the same masks, so that an answer depends on no other image.
 
     Args:
         recipe: of the network; its drop rate is the masks'.
@@ -100,7 +100,7 @@ def masked_pass(
 def masked_answer(
     logits: Float[Tensor, "passes classes"], causes: Mapping[str, ZeroCauses]
 ) -> MaskedAnswer:
-    """What the passes say together; in float64."""
+    """The summary of all passes, in float64."""
     probabilities = torch.softmax(logits.double(), -1).numpy()
     mean = probabilities.mean(0)
     low, high = np.quantile(probabilities, INTERVAL, axis=0)
@@ -113,7 +113,7 @@ def masked_answer(
         high=high,
         votes=votes.astype(np.int64),
         entropy=entropy,
-        # Rounding may take it below 0, where no mask changes anything.
+        # Rounding may take it below 0 if no mask changes anything.
         mutual_information=max(0.0, entropy - float(_entropy(probabilities).mean())),
         causes=causes,
     )

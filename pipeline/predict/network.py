@@ -15,15 +15,15 @@ from pipeline.training.stack import Stack, plain
 
 @dataclass(frozen=True, kw_only=True)
 class LoadedNetwork:
-    """A network and what its run knows of it.
+    """A network and what its run says about it.
 
     Attributes:
         recipe: what it was made from.
         network: plain, in evaluation mode.
         stack: of this network alone, with its weights.
         dead: by layer, which units are dead over the images trained on, with these weights; None
-            where that is unknown.
-        note: why it is unknown; empty where it is known.
+            if unknown.
+        note: why it is unknown; empty if it is known.
     """
 
     recipe: Recipe

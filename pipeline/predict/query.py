@@ -1,4 +1,4 @@
-"""What a network answers to images: by itself, by its units, and under many masks."""
+"""Classifies images: plainly, with unit counts, and under many masks."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,11 +19,11 @@ from pipeline.training.batches import EVALUATION_BATCH
 
 @dataclass(frozen=True, kw_only=True)
 class Query:
-    """Who is asked, and what.
+    """Which network is asked, and what for.
 
     Attributes:
         inside: the network.
-        classes: what its classes are called.
+        classes: the names of its classes.
         masks: to try, as `hidden_masks` gives them; None for none.
         is_why: whether the units are to be counted.
     """
@@ -40,7 +40,7 @@ def answer_images(
     """An answer for each image, which depends on no other image.
 
     Args:
-        query: who, and what.
+        query: which network, and what for.
         names: of the images.
         images: all of the size that the network takes, 0 … 255.
     """

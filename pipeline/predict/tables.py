@@ -1,4 +1,4 @@
-"""What a network says of images, as rows of tables that people read."""
+"""Predictions as rows of readable tables."""
 
 import numpy as np
 
@@ -18,7 +18,7 @@ MASKED_COLUMNS: Row = (
 )
 UNIT_COLUMNS: Row = ("image", "layer", "units", "active", "inactive", "dead", "woken")
 CAUSE_COLUMNS: Row = ("image", "layer", *CAUSES)
-_NEXT = 3  # classes beside the label
+_NEXT = 3  # classes shown next to the label
 _SHOWN = 0.0005  # what would be shown as 0.0 % is left out
 
 
@@ -74,7 +74,7 @@ def unit_rows(answer: Answer) -> list[Row]:
 
 
 def cause_rows(answer: Answer) -> list[Row]:
-    """The layers of one image under `CAUSE_COLUMNS`: mean units a pass."""
+    """The layers of one image under `CAUSE_COLUMNS`: mean units per pass."""
     causes = mean_causes(answer.masked) if answer.masked else {}
     return [
         (_once(answer, place), layer, *(f"{value:.1f}" for value in causes[layer].values()))

@@ -24,10 +24,10 @@ class UnitCount:
         layer: its name.
         units: how many it has.
         active: z > 0.
-        inactive: z <= 0 for this image, though not for every image trained on.
-        dead: z <= 0 for this image and for every image trained on; None where that is unknown.
-        woken: z > 0 for this image, though for no image trained on: counted as active; None where
-            that is unknown.
+        inactive: z <= 0 for this image, but not for every training image.
+        dead: z <= 0 for this image and for every training image; None if unknown.
+        woken: z > 0 for this image, but for no training image: also counted as active; None if
+            unknown.
     """
 
     layer: str
@@ -47,10 +47,10 @@ def count_units(
     Args:
         stack: of a single network.
         images: in [0, 1].
-        dead: by layer, which units are dead over the images trained on; None where it is unknown.
+        dead: by layer, which units are dead over the images trained on; None if unknown.
 
     Raises:
-        ValueError: a layer has another number of units than is known of the dead ones.
+        ValueError: a layer's number of units differs from that of its dead flags.
     """
     trace: list[LayerPass] = []
     logits = stack(images[None], trace=trace)[0]

@@ -1,4 +1,4 @@
-"""What travels between rooms: frozen records of what a network was and did."""
+"""Passed between rooms: frozen records of what a network was and did."""
 
 from pipeline.records.epochs import (
     CauseMap,

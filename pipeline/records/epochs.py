@@ -15,7 +15,7 @@ Weights = Mapping[str, NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class Score:
-    """Mean cross-entropy in nats and the share of right answers in [0, 1]."""
+    """Mean cross-entropy in nats and the share of correct answers in [0, 1]."""
 
     loss: float
     accuracy: float
@@ -71,7 +71,7 @@ class Turnover:
 
     @property
     def revived_by_inputs(self) -> NDArray[np.bool_]:
-        """Revived while its own weights stood still: only what feeds it moved."""
+        """Revived while its own weights were unchanged: only what feeds it moved."""
         return self.revived & ~self.moved
 
 

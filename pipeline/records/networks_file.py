@@ -1,4 +1,4 @@
-"""The file that names the networks of a comparison, which ends every sweep: a row a network."""
+"""The file that names the networks of a comparison, which ends every sweep: one row per network."""
 
 import csv
 import io

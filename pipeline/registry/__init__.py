@@ -1,1 +1,1 @@
-"""Which network is registered, what it must pass, and what is said of it."""
+"""Which network is registered, the gates it must pass, and its model card."""

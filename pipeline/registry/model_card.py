@@ -1,4 +1,4 @@
-"""What a stranger must know before using a network, as Markdown: records in, words out."""
+"""What a stranger must know before using a network: records in, Markdown out."""
 
 import numpy as np
 from scipy.stats import binomtest
@@ -47,8 +47,8 @@ def model_card(
         "How to use it": _how_to_use_it(address, shape),
         "How it was trained": _how_it_was_trained(result, commit),
         **({"What was removed": compaction} if compaction else {}),
-        "How good it is": _how_good_it_is(result, confusion, metric=metric, compared=compared),
-        "Its most frequent mistakes": mistakes(confusion, classes),
+        "How well it does": _how_good_it_is(result, confusion, metric=metric, compared=compared),
+        "Most frequent mistakes": mistakes(confusion, classes),
         "Why its activations are zero": _zeros(result),
         "Limits": _limits(result, shape),
         "The data": _data(result, licence),
@@ -60,7 +60,7 @@ def interval(right: int, total: int) -> tuple[float, float]:
     """Wilson's 95 % interval for a share (E. B. Wilson 1927, JASA 22: 209-212).
 
     Args:
-        right: how many were.
+        right: how many were correct.
         total: of how many; at least 1.
     """
     found = binomtest(right, total).proportion_ci(_CONFIDENCE, method="wilson")
@@ -78,7 +78,7 @@ def mistakes(confusion: Counts, classes: tuple[str, ...]) -> str:
     np.fill_diagonal(wrong, 0)
     total = int(wrong.sum())
     if total == 0:
-        return "None: every test image was classified right."
+        return "None: every test image was classified correctly."
     # Stable, so that equal counts come in the order of the classes.
     order = np.argsort(-wrong, axis=None, kind="stable")[:MOST_MISTAKES]
     lines = []
@@ -86,7 +86,7 @@ def mistakes(confusion: Counts, classes: tuple[str, ...]) -> str:
         count, of = int(wrong[truth, taken]), int(confusion[truth].sum())
         if count:
             lines.append(
-                f"- a true **{classes[truth]}** taken for **{classes[taken]}**: "
+                f"- **{classes[truth]}** mistaken for **{classes[taken]}**: "
                 f"{count} of its {of:,} test images"
             )
     counts = confusion.sum(axis=1)
@@ -94,7 +94,7 @@ def mistakes(confusion: Counts, classes: tuple[str, ...]) -> str:
     hardest = int(shares.argmax())
     lines.append(
         f"- hardest class: **{classes[hardest]}**, {100 * shares[hardest]:.1f} % of its images "
-        f"wrong; {total:,} of {int(confusion.sum()):,} wrong in all"
+        f"wrong; {total:,} of {int(confusion.sum()):,} wrong in total"
     )
     return "\n".join(lines)
 
@@ -106,18 +106,18 @@ def _what_it_is(result: Result, classes: tuple[str, ...], *, shape: tuple[int, i
     named = ", ".join(classes)
     hidden = "ReLU" if recipe.activation == "relu" else "no activation function (it is linear)"
     return (
-        f"A fully connected network, {sizes}, with {hidden} after each hidden layer. It tells "
-        f"{len(classes)} classes apart ({named}) in grey images of {height} x {width} pixels from "
-        f"the data set {result.dataset}. The same image always gets the same answer"
-        + (": dropout acted in training alone." if recipe.drop_rate else ".")
+        f"A fully connected network, {sizes}, with {hidden} after each hidden layer. It "
+        f"distinguishes {len(classes)} classes ({named}) in grey images of {height} x {width} "
+        f"pixels from the data set {result.dataset}. The same image always gets the same answer"
+        + (": dropout was active only in training." if recipe.drop_rate else ".")
     )
 
 
 def _how_to_use_it(address: str, shape: tuple[int, int]) -> str:
     height, width = shape
     return (
-        f"In: float32 of shape (n, 1, {height}, {width}), pixels divided by 255, background 0. "
-        "Out: logits of shape (n, classes), in the order above.\n\n"
+        f"Input: float32 of shape (n, 1, {height}, {width}), pixels divided by 255, background 0. "
+        "Output: logits of shape (n, classes), in the order above.\n\n"
         f'```python\nmodel = mlflow.pyfunc.load_model("{address}")\n'
         "labels = model.predict(images).argmax(-1)\n```"
     )
@@ -128,7 +128,7 @@ def _how_it_was_trained(result: Result, commit: str | None) -> str:
     optimizer = recipe.optimizer.upper() if recipe.optimizer == "sgd" else "Adam"
     dropped = (
         f"dropout p = {recipe.drop_rate:g}"
-        + (", the logits included" if recipe.output_dropout else " on hidden layers")
+        + (", including the logits" if recipe.output_dropout else " on hidden layers")
         if recipe.drop_rate
         else "no dropout"
     )
@@ -138,7 +138,7 @@ def _how_it_was_trained(result: Result, commit: str | None) -> str:
         f"{recipe.learning_rate:g}, batches of {recipe.batch_size:,}, seed {recipe.seed}, "
         f"{recipe.precision}, on {result.device_name}. Weights of epoch {chosen.epoch} of at most "
         f"{recipe.epochs} ({kept}). {recipe.holdout:,} training images were held out for "
-        f"validation. Code: {f'commit {commit}' if commit else 'commit not known'}."
+        f"validation. Code: {f'commit {commit}' if commit else 'commit unknown'}."
     )
 
 
@@ -146,7 +146,7 @@ def _how_good_it_is(result: Result, confusion: Counts, *, metric: str, compared:
     right, total = int(confusion.trace()), int(confusion.sum())
     low, high = interval(right, total)
     test = (
-        f"- test set, which chose nothing: **{percent(result.test.accuracy)}** right ({right:,} "
+        f"- test set, used for no choice: **{percent(result.test.accuracy)}** correct ({right:,} "
         f"of {total:,}), 95 % interval {percent(low)} to {percent(high)} (Wilson), loss "
         f"{result.test.loss:.4f}"
     )
@@ -154,12 +154,12 @@ def _how_good_it_is(result: Result, confusion: Counts, *, metric: str, compared:
     validation: Score | None = result.chosen.validation
     if validation is not None:
         lines.append(
-            f"- held-out images: {percent(validation.accuracy)} right, loss {validation.loss:.4f}"
+            f"- held-out images: {percent(validation.accuracy)} correct, loss {validation.loss:.4f}"
         )
     if compared > 1:
         lines.append(
-            f"- chosen as the best of {compared} networks by {metric}: the figures on held-out "
-            "images are the best of several and flatter it, those on the test set do not"
+            f"- chosen as the best of {compared} networks by {metric}, so its figures on "
+            "held-out images are optimistic; those on the test set are not"
         )
     return "\n".join(lines)
 
@@ -167,13 +167,13 @@ def _how_good_it_is(result: Result, confusion: Counts, *, metric: str, compared:
 def _zeros(result: Result) -> str:
     states = result.chosen.layers[0].states
     reference = f"all {states.samples:,} images trained on" if states else "the images trained on"
-    # A version's page trims what ends in a space of any width, so something must follow it.
+    # A version's page trims trailing spaces of any width, so something must follow them.
     table = layer_table(result).replace("\u2003", "\u2003\u200b")
     return (
         table
-        + "\n\nShares of (sample, unit) pairs in the watched training passes. *Dropped*: only "
-        "dropout removed it; *inactive*: only ReLU closed it; *both*: either would have. *Dead*: "
-        f"closed for {reference}, in evaluation mode."
+        + "\n\nShares of (sample, unit) pairs in the watched training passes. *Dropped*: zero only "
+        "because of dropout; *inactive*: only because of ReLU; *both*: either would be enough. "
+        f"*Dead*: closed for {reference}, in evaluation mode."
     )
 
 
@@ -181,13 +181,13 @@ def _limits(result: Result, shape: tuple[int, int]) -> str:
     height, width = shape
     return (
         f"- Made for images like those of {result.dataset}: other sizes are refused, and other "
-        f"subjects, inverted colours or figures off the centre of the {height} x {width} pixels "
-        "get a confident answer all the same. There is no class for *none of these*.\n"
-        "- The interval is for other images of the same kind, not for another seed or other data.\n"
-        "- Softmax of the logits is not calibrated: do not read it as a probability untested."
+        f"subjects, inverted colours or shapes off the centre of the {height} x {width} pixels "
+        "still get a confident answer. There is no class for *none of these*.\n"
+        "- The interval covers other images of the same kind, not other seeds or other data.\n"
+        "- Softmax of the logits is not calibrated: check it before reading it as a probability."
     )
 
 
 def _data(result: Result, licence: str) -> str:
-    terms = "not known: ask whoever made the data" if licence in _UNSTATED else licence
+    terms = "unknown: ask whoever made the data" if licence in _UNSTATED else licence
     return f"{result.dataset}, digest `{result.dataset_digest}`. Licence: {terms}"

@@ -1,4 +1,4 @@
-"""Which trained network is to be registered: a run by its id, or a sweep's best by validation."""
+"""Selects the network to register: a run by its id, or a sweep's best by validation."""
 
 import math
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ class Selection:
         metric: what chose it.
         value: of the metric, at the epoch whose weights were kept.
         compared: how many networks it was chosen from.
-        tied: the others with the very same value, in the order of the sweep.
+        tied: the others with the same value, in the order of the sweep.
     """
 
     run: FoundRun
@@ -28,7 +28,7 @@ class Selection:
 
 
 def select(source: str, metric: str, *, tracker: Tracker) -> Selection:
-    """The best network of a source; among equals the first in the order of the sweep.
+    """The best network of a source; if tied, the first in the order of the sweep.
 
     Args:
         source: `sweep:latest`, `sweep:RUN_ID` or `run:RUN_ID`.
@@ -65,7 +65,7 @@ def is_higher_better(metric: str) -> bool:
 
 
 def value_of(run: FoundRun, metric: str, tracker: Tracker) -> float:
-    """The metric at the epoch whose weights were kept; NaN where the run has none there."""
+    """The metric at the epoch whose weights were kept; NaN if the run has none there."""
     chosen = run.tags.get("chosen_epoch")
     points = tracker.history(run.id, metric)
     return next((value for epoch, value in points if str(epoch) == chosen), math.nan)
@@ -95,11 +95,11 @@ def _refuse_the_test_set(run: FoundRun) -> None:
     """Refuse a network whose validation images were the test set.
 
     Raises:
-        PipelineError: they were, or nobody said.
+        PipelineError: they were, or it is unknown.
     """
     if run.parameters.get("holdout", "0") == "0":
         raise PipelineError(
-            f"a network must be chosen by held-out images, got holdout=0 in {run.name!r} "
-            f"({run.id}): it was validated on the test set, which must choose nothing; "
+            f"a network must be chosen on held-out images, got holdout=0 in {run.name!r} "
+            f"({run.id}): it was validated on the test set, which may choose nothing; "
             "train with a holdout of at least 1"
         )

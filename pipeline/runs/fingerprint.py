@@ -1,4 +1,4 @@
-"""What identifies a result: the same fingerprint means that computing again gives the same."""
+"""Identifies a result: with the same fingerprint, computing it again gives the same."""
 
 import hashlib
 from collections.abc import Iterable, Sequence
@@ -6,7 +6,7 @@ from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
-# Where the code is that decides a trained network's numbers; how they are shown decides none.
+# The code that decides a trained network's numbers; code that only shows them does not count.
 _DECIDING = (
     "why_zero",
     "pipeline/data",
@@ -21,8 +21,8 @@ def fingerprint(*parts: str, rooms: Sequence[str] = ()) -> str:
     """A digest of the code that decides, torch's version and these parts, 32 hexadecimal digits.
 
     Args:
-        parts: settings, digests of what is read, the device: all that the result depends on.
-        rooms: of this package, beside those that decide a trained network, such as `toy`.
+        parts: settings, input digests, the device: everything the result depends on.
+        rooms: of this package that also decide the result, such as `toy`.
     """
     return _digest([_code(tuple(rooms)), version("torch"), *parts])
 

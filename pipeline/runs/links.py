@@ -11,7 +11,7 @@ from pipeline.tracking import Tracker, any_of
 def print_links(
     results: Sequence[Result], tracker: Tracker, console: Console, *, report: str
 ) -> None:
-    """Keep the ready views of these networks, and show the addresses.
+    """Save the views of these networks, and show the addresses.
 
     Args:
         results: the networks.
@@ -24,6 +24,6 @@ def print_links(
     if tracker.ui_command:
         console.line(f"open the UI:  {tracker.ui_command}")
     console.line(f"report:       {tracker.run_page(report)}")
-    # Without views, which is MLflow's affair, the charts are those that it makes itself.
+    # If MLflow refuses our views, it shows its own charts.
     page = pages.get(DROP_RATES) or tracker.comparison_page(search, order_by="drop_rate")
     console.line(f"compare:      {page}")

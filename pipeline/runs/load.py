@@ -1,4 +1,4 @@
-"""A finished network's run, read back as the result it was."""
+"""Loads the result from a finished network's run."""
 
 from safetensors import SafetensorError
 
@@ -22,7 +22,7 @@ def load_result(run: FoundRun, tracker: Tracker) -> Result:
         tracker: of the store that the run is in.
 
     Raises:
-        PipelineError: the run is no finished network's, or its history cannot be read.
+        PipelineError: the run does not hold a finished network, or its history cannot be read.
     """
     try:
         history = histories.load(tracker.artifact(run.id, HISTORY))
@@ -61,5 +61,5 @@ def load_weights(run: FoundRun, tracker: Tracker) -> Weights:
     except ValueError as error:
         raise PipelineError(
             f"a run must hold the weights of the network it describes, got {run.name!r} "
-            f"({run.id}: {error}): bring its artifacts back, or train it again with force=true"
+            f"({run.id}: {error}): restore its artifacts, or train it again with force=true"
         ) from error

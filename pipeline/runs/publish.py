@@ -70,7 +70,7 @@ def publish(
         dataset_digest=data.digest,
         stack_size=stack_size,
     )
-    # Begun first: other processes draw while this one does the rest.
+    # Started first: other processes draw while this one does the rest.
     shown = [history[index] for index in evenly(len(history), MOST_IMAGES)]
     film = render_pool.submit(plots.film_firing_rates, shown, title=recipe.name)
     pictures = _pictures(result, data, confusion, render_pool)
@@ -118,7 +118,7 @@ def log_dataset(run: Run, data: ImageData, *, context: str) -> None:
 def _pictures(
     result: Result, data: ImageData, confusion: Counts, render_pool: RenderPool
 ) -> dict[str, Callable[[], bytes]]:
-    """Every figure of one network, being drawn: what gives it as a PNG file, by its name."""
+    """The figures of one network by name, being drawn: each call returns one as PNG bytes."""
     recipe, history, chosen, title = (
         result.recipe,
         result.history,

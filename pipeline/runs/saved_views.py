@@ -42,7 +42,7 @@ def saved_views(recipes: Sequence[Recipe], *, search: str) -> tuple[View, ...]:
     layers = max((recipe.layers[:-1] for recipe in recipes), key=len)
     of_all = min((recipe.layers[:-1] for recipe in recipes), key=len)
     causes = [f"zero_{cause}/{layer}" for layer in layers for cause in ZERO_CAUSES]
-    # A network without one of these is left out of the chart, and nothing says so.
+    # The chart silently leaves out a network without one of these.
     together = parallel_coordinates(["drop_rate"], [*_each("zero", of_all), "val/accuracy"])
     view = partial(View, search=search, order_by="drop_rate")
     by_drop_rate, by_device = partial(scatter, "drop_rate"), partial(scatter, "device")
@@ -72,9 +72,9 @@ def saved_views(recipes: Sequence[Recipe], *, search: str) -> tuple[View, ...]:
         sections=(
             _by_layer("How many activations are zero?", line_chart, "zero", layers),
             _section("Why are activations zero?", bar_chart, causes, columns=len(ZERO_CAUSES)),
-            _by_layer("Because dropout took them?", line_chart, "zero_dropped", layers),
-            _by_layer("Because ReLU closed?", line_chart, "zero_inactive", layers),
-            _by_layer("Or for both reasons?", line_chart, "zero_both", layers),
+            _by_layer("Zero because of dropout?", line_chart, "zero_dropped", layers),
+            _by_layer("Zero because of ReLU?", line_chart, "zero_inactive", layers),
+            _by_layer("Zero for both reasons?", line_chart, "zero_both", layers),
         ),
     )
     dead_units = view(
@@ -85,7 +85,9 @@ def saved_views(recipes: Sequence[Recipe], *, search: str) -> tuple[View, ...]:
             _by_layer("How many units are dead?", line_chart, "dead", layers),
             _by_layer("How many were born dead?", bar_chart, "born_dead", layers),
             _by_layer("How many are dead at the end?", bar_chart, "dead", layers),
-            _by_layer("And under every dropout mask?", bar_chart, "mask_dead", layers),
+            _by_layer(
+                "How many are dead under every dropout mask?", bar_chart, "mask_dead", layers
+            ),
             Section(
                 "How often does each unit fire?",
                 (image_grid("firing_rates"),),
@@ -103,7 +105,7 @@ def saved_views(recipes: Sequence[Recipe], *, search: str) -> tuple[View, ...]:
         tags=("device_name",),
         sections=(
             _section("Which device is faster?", by_device, _SPEEDS),
-            _section("Do devices reach the same?", by_device, _SCORES),
+            _section("Do devices reach the same scores?", by_device, _SCORES),
             _by_layer("Do they see the same zeros?", by_device, "zero", layers),
         ),
     )

@@ -28,7 +28,7 @@ def search_in(experiments: Sequence[str], search: str, tracker: Tracker) -> list
 def find_sweep(
     which: str, tracker: Tracker, *, experiments: Sequence[str] = (THIS_EXPERIMENT,)
 ) -> FoundRun:
-    """The newest sweep that has compared its networks, or whatever run of this id has.
+    """The newest sweep that has compared its networks, or the run of this id if it has.
 
     Args:
         which: `latest`, or the id of a run.
@@ -44,8 +44,8 @@ def find_sweep(
     if which == LATEST:
         steps = search_in(experiments, tagged({"kind": "step", "step": "sweep"}), tracker)
         for run in steps:
-            # A killed sweep goes on when it is started again, and compares when it is through.
-            # One that failed before it trained anything is not what anybody means by the latest.
+            # A killed sweep resumes when it is started again, and compares at its end.
+            # One that failed before it trained anything is not meant by "latest".
             is_ended = run.tags.get("outcome") in {"finished", "failed"}
             if is_ended and tracker.has_artifact(run.id, NETWORKS):
                 return run
@@ -62,8 +62,8 @@ def find_sweep(
     if not tracker.has_artifact(which, NETWORKS):
         raise PipelineError(
             "sweep must be latest or the id of a sweep that has compared its networks, got "
-            f"{which!r} ({found[0].name!r}): copy the id from the sweep's page, or start its "
-            "line again"
+            f"{which!r} ({found[0].name!r}): copy the id from the sweep's page, or run its "
+            "command again"
         )
     return found[0]
 
@@ -71,7 +71,7 @@ def find_sweep(
 def finished_networks(
     sweep: FoundRun, tracker: Tracker, *, experiments: Sequence[str] = (THIS_EXPERIMENT,)
 ) -> list[FoundRun]:
-    """The runs of a sweep's finished networks, in its order; a warning counts those that are gone.
+    """The runs of a sweep's finished networks, in its order; a warning counts missing ones.
 
     Args:
         sweep: as `find_sweep` found it.
@@ -79,18 +79,18 @@ def finished_networks(
         experiments: likewise.
 
     Raises:
-        PipelineError: the sweep names none, or none is there any more.
+        PipelineError: the sweep names none, or none exists any more.
     """
     try:
         ids = run_ids(tracker.artifact(sweep.id, NETWORKS).read_text(encoding="utf-8"))
     except ValueError as error:
         raise PipelineError(
             f"{NETWORKS} of a sweep must name its networks, got {error} in {sweep.id}: "
-            "start the sweep's line again, which writes it anew"
+            "run the sweep's command again, which rewrites it"
         ) from error
     runs = {run.id: run for run in search_in(experiments, any_of(ids), tracker)} if ids else {}
     if gone := len(ids) - len(runs):
-        _logger.warning("%d of the sweep's %d networks are no longer there", gone, len(ids))
+        _logger.warning("%d of the sweep's %d networks no longer exist", gone, len(ids))
     networks = [
         runs[run_id]
         for run_id in ids
@@ -101,6 +101,6 @@ def finished_networks(
     if not networks:
         raise PipelineError(
             f"a sweep must have finished networks, got none of {len(ids)} in {NETWORKS} of "
-            f"{sweep.name!r} ({sweep.id}): start its line again"
+            f"{sweep.name!r} ({sweep.id}): run its command again"
         )
     return networks

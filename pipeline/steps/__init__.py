@@ -1,1 +1,1 @@
-"""One module a step, each with one `run(settings, console)`; `main` alone imports other steps."""
+"""One module per step, each with one `run(settings, console)`; `main` alone imports other steps."""

@@ -15,15 +15,15 @@ from pipeline.runs.sweeps import find_sweep, finished_networks, search_in
 from pipeline.tracking import FoundRun, Tracker, connect, searches_metrics
 
 BY_RESULTS = (
-    "A search by a metric picks networks by their results: the intervals do not know that the "
-    "others are missing."
+    "This search filters by a metric, so it selects networks by their results: the intervals do "
+    "not account for the networks left out."
 )
 
 _logger = logging.getLogger(__name__)
 
 
 def run(settings: CompareSettings, console: Console) -> None:
-    """Compare the networks of a sweep, or those that a search finds.
+    """Compare the networks of a sweep, or those that match a search.
 
     Raises:
         PipelineError: there is no such sweep, or no finished network among what was found.
@@ -43,7 +43,7 @@ def run(settings: CompareSettings, console: Console) -> None:
                 caution = BY_RESULTS
                 _logger.warning("%s", caution)
         results = _loaded(found, tracker, source=source)
-        console.line(f"{len(results)} networks of {source}")
+        console.line(f"{len(results)} networks from {source}")
         comparison.publish(step, results, console, origin=source, caution=caution)
     console.elapsed("done")
     if tracker.ui_command:
@@ -57,11 +57,11 @@ def _loaded(found: Sequence[FoundRun], tracker: Tracker, *, source: str) -> list
     skipped: Counter[str] = Counter()
     for run in found:
         if run.tags.get("kind") != "network":
-            skipped["no network's"] += 1
+            skipped["not networks"] += 1
         elif run.tags.get("outcome") != "finished":
             skipped[run.tags.get("outcome", "not finished")] += 1
         elif run.tags.get("step") == "toy":
-            skipped["of the toy, which has no validation"] += 1
+            skipped["from the toy, which has no validation"] += 1
         else:
             try:
                 results.append(load_result(run, tracker))
@@ -73,7 +73,7 @@ def _loaded(found: Sequence[FoundRun], tracker: Tracker, *, source: str) -> list
         raise PipelineError(
             f"there must be finished networks to compare, got {len(found)} runs for {source}"
             + (f" ({reasons})" if reasons else "")
-            + ": correct the search, or name other experiments; parameters are texts, such as "
+            + ": correct the search, or name other experiments; parameters are strings, as in "
             "params.drop_rate = '0.5'"
         )
     if skipped:

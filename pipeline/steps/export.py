@@ -1,4 +1,4 @@
-"""The step `export`: a registered model and all that is known of it, as one folder or zip."""
+"""The step `export`: a registered model, with everything recorded about it, as a folder or zip."""
 
 import tempfile
 from pathlib import Path
@@ -24,13 +24,13 @@ from pipeline.tracking import (
 
 
 def run(settings: ExportSettings, console: Console) -> None:
-    """Write the bundle; no run of its own is made, since nothing is learned by it.
+    """Write the bundle. Export has no run of its own, because it produces no results.
 
     The store's graph is never opened: pt2 and ONNX are written anew from the run's weights.
 
     Raises:
-        PipelineError: a package or the model is missing, the run's weights are none of this
-            pipeline's, ONNX gives other logits, or the bundle cannot be written.
+        PipelineError: a package or the model is missing, the run's weights do not come from this
+            pipeline, ONNX gives different logits, or the bundle cannot be written.
     """
     with adopted_run("export", texts(settings)):
         check_extra()
@@ -61,10 +61,12 @@ def run(settings: ExportSettings, console: Console) -> None:
                 compared_on=compared_on,
             )
         onnx = summary.onnx
-        console.line(f"ONNX (opset {onnx.opset}) and PyTorch, {onnx.images} images, {compared_on}:")
+        console.line(
+            f"ONNX (opset {onnx.opset}) and PyTorch on {onnx.images} images, {compared_on}:"
+        )
         console.line(f"  no logit differs by more than {onnx.largest_difference:g}")
         for name in summary.left_out:
-            console.line(f"left out: {name}, a kind of file that no bundle takes")
+            console.line(f"left out: {name}, a file type that bundles do not hold")
         console.line(f"exported: {summary.model} to {out}")
     console.elapsed("done")
 
@@ -72,21 +74,23 @@ def run(settings: ExportSettings, console: Console) -> None:
 def _images(
     contents: Contents, data: str, *, rebuilt: Rebuilt, console: Console
 ) -> tuple[Float32[Tensor, "images ..."], str]:
-    """What ONNX is compared on: the test images, or the input example where these are not here."""
+    """What ONNX is compared on: the test images or, if they are missing, the input example."""
     parameters = contents.run.parameters
     name, digest = (parameters.get(key, "") for key in ("dataset", "dataset_digest"))
     try:
         found = prepared(name if data == "auto" else data)
         if found.digest == digest:
             return as_input(found.test_images), f"the test set of {name}"
-        problem = f"{data if data != 'auto' else name!r} has digest {found.digest} instead"
+        problem = f"{data if data != 'auto' else name!r} has digest {found.digest}"
     except PipelineError as error:
         problem = str(error)
     if data != "auto":
         raise PipelineError(
-            f"data must be what the network was trained on, {name} with digest {digest}, got: "
-            f"{problem}"
+            f"data must be what the network was trained on, {name} with digest {digest}, got "
+            f"another ({problem}): correct it, or leave data at auto"
         )
-    console.line(f"the data set {name} (digest {digest}) is not here: {problem}")
-    console.line("ONNX is compared on the input example alone; data=... names a file or folder")
-    return torch.from_numpy(rebuilt.example), f"the input example, since {name} was not at hand"
+    console.line(f"the data set {name} (digest {digest}) is not available: {problem}")
+    console.line(
+        "ONNX is compared on the input example only; give data=FILE or data=FOLDER for more"
+    )
+    return torch.from_numpy(rebuilt.example), f"the input example, since {name} was not available"

@@ -10,10 +10,10 @@ from pipeline.tracking import adopted_run, import_bundle, open_at
 
 
 def run(settings: ImportSettings, console: Console) -> None:
-    """Bring the bundle into the store, and say for each part whether it was made or was there.
+    """Import the bundle, and report for each part whether it was created or already there.
 
     Raises:
-        PipelineError: the bundle is refused, and nothing is written; or the store refused.
+        PipelineError: the bundle is refused and nothing is written, or the store refused.
     """
     with (
         adopted_run("import", texts(settings)),

@@ -19,7 +19,7 @@ def run(settings: MainSettings, console: Console) -> None:
     """Run the whole pipeline.
 
     Raises:
-        PipelineError: the device or the data are not there, or a network failed.
+        PipelineError: the device or the data set is missing, or a network failed.
     """
     tracker = connect()
     shared = {item.name: getattr(settings, item.name) for item in fields(Training)}

@@ -1,4 +1,4 @@
-"""The step `mnist`: train one classifier and take its zeros apart."""
+"""The step `mnist`: trains one classifier and explains its zeros by cause."""
 
 from dataclasses import fields
 
@@ -16,7 +16,7 @@ def run(settings: MnistSettings, console: Console) -> None:
     """Train the network that the settings describe, in a run of its own beside the step's.
 
     Raises:
-        PipelineError: the device or the data are not there, or the network failed.
+        PipelineError: the device or the data set is missing, or the network failed.
     """
     tracker = connect()
     recipe = Recipe(**{item.name: getattr(settings, item.name) for item in fields(Recipe)})

@@ -1,6 +1,6 @@
-"""The step `predict`: what images show, why units are zero for them, how sure the network is.
+"""The step `predict`: labels for images, why units are zero for them, and how sure the network is.
 
-It logs nothing: asking changes no run.
+It logs nothing, so predicting changes no run.
 """
 
 from collections.abc import Sequence
@@ -29,35 +29,35 @@ from pipeline.tracking import Tracker, open_at, signature_of
 
 UNITS = """\
   active    z > 0 for this image
-  inactive  z <= 0 for it, though not for every image trained on
-  dead      z <= 0 for it and for every image trained on
-  woken     among the active: z <= 0 for every image trained on
+  inactive  z <= 0 for this image, but not for every training image
+  dead      z <= 0 for this image and for every training image
+  woken     active here, although z <= 0 for every training image
 """
 NO_RELU = "This network has no ReLU, so no unit is ever inactive or dead."
 MASKS = """\
-  mean, 95 %  of the label's probability over the masks
-  entropy     of the mean over all classes, in nats: how unsure the answer is
-  from masks  the part of it that the masks' disagreement makes (mutual information)
+  mean, 95 %  the label's probability over the masks: its mean, and the range of 95 % of them
+  entropy     entropy of the mean class probabilities, in nats: how uncertain the answer is
+  from masks  the part of it that comes from disagreement between masks (mutual information)
 """
 CAUSES = """\
-  mean number of units in a pass, by cause: active is not zero; dropped is zero by dropout alone,
-  inactive by ReLU alone, both by either
+  mean number of units per pass, by cause: active is not zero; dropped is zero only because of
+  dropout, inactive only because of ReLU; for both, either would be enough
 """
 
 
 def run(settings: PredictSettings, console: Console) -> None:
-    """Answer every image that can be read, then fail if there was one that cannot.
+    """Classify every image that can be read, then fail if any could not.
 
     Raises:
-        PipelineError: there is no such model, it cannot do what is asked, or some images cannot
-            be read: a line for each.
+        PipelineError: the model does not exist or cannot do what was asked, or some images
+            cannot be read: one line for each.
     """
     tracker = Tracker(open_at())
     version = tracker.registry.find(settings.model)
     origin = tracker.run_or_none(version.run_id) if version.run_id else None
     if origin is None:
         raise PipelineError(
-            "a model must come from a run of this store, which holds its weights, got run "
+            "a model needs the run that trained it, for its weights, in this store, got run "
             f"{version.run_id or 'none'} for {settings.model}: restore the run if it was deleted, "
             "or import the model's bundle here"
         )
@@ -84,7 +84,7 @@ def run(settings: PredictSettings, console: Console) -> None:
 
 
 def _size(address: str, inside: LoadedNetwork) -> Size:
-    """Height and width of the images that the model takes, as its signature says."""
+    """Height and width of the model's images, from its signature."""
     inputs, _ = signature_of(address)
     pixels = inside.stack.weights[0].shape[1]
     match inputs:
@@ -108,7 +108,7 @@ def _masks(settings: PredictSettings, inside: LoadedNetwork) -> Masks:
 
 
 def _show(found: list[Answer], settings: PredictSettings, console: Console, *, note: str) -> None:
-    """Write the answers in the format that is asked for."""
+    """Write the answers in the chosen format."""
     if settings.format != "table":
         write = json_lines if settings.format == "json" else csv_lines
         for line in write(found):
@@ -116,11 +116,11 @@ def _show(found: list[Answer], settings: PredictSettings, console: Console, *, n
         return
     if not found:
         return
-    title = f"What {settings.model} says"
+    title = f"Predictions of {settings.model}"
     _table(console, title, tables.COLUMNS, [tables.row(answer) for answer in found])
     if settings.passes:
         rows = [row for answer in found for row in tables.masked_rows(answer)]
-        title = f"What it says under {settings.passes} dropout masks"
+        title = f"Predictions under {settings.passes} dropout masks"
         _table(console, title, tables.MASKED_COLUMNS, rows)
         console.line(MASKS)
     if settings.why:
@@ -137,5 +137,5 @@ def _show(found: list[Answer], settings: PredictSettings, console: Console, *, n
 
 
 def _table(console: Console, title: str, columns: Row, rows: Sequence[Row]) -> None:
-    """Show a table whose cells may be files' names, with brackets in them."""
+    """Show a table whose cells may be file names that contain brackets."""
     console.table(literal(title), columns, [[literal(cell) for cell in row] for row in rows])

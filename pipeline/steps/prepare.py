@@ -18,7 +18,7 @@ def run(settings: PrepareSettings, console: Console, *, pipeline: str | None = N
 
     Args:
         settings: which data set, from where, to where.
-        console: where to say what was done.
+        console: for messages.
         pipeline: the run of the step that this is part of.
 
     Raises:
@@ -39,7 +39,7 @@ def run(settings: PrepareSettings, console: Console, *, pipeline: str | None = N
         found = None if settings.force else tracker.finished(mark, kind="step")
         if found:
             page = tracker.link(found.id)
-            step.describe(f"The same data were logged before, in run [{found.name}]({page}).")
+            step.describe(f"The same data was already logged in run [{found.name}]({page}).")
         else:
             _show(step, data)
             step.tags({"fingerprint": mark})
@@ -60,7 +60,6 @@ def _show(step: Run, data: ImageData) -> None:
     height, width = data.train_images.shape[1:]
     step.describe(
         f"**{data.name}**: images of {height} x {width} pixels, from {data.source}. "
-        f"Digest of all of it: `{data.digest}`.\n\nLicence: {data.licence}\n\n"
-        + table(columns, counts)
+        f"Digest: `{data.digest}`.\n\nLicence: {data.licence}\n\n" + table(columns, counts)
     )
     step.text("\n".join(",".join(row) for row in [columns, *counts]) + "\n", "class_counts.csv")

@@ -1,4 +1,4 @@
-"""The step `register`: a trained network into the model registry, if it passes every gate."""
+"""The step `register`: registers a trained network if it passes every gate."""
 
 from collections.abc import Iterator, Sequence
 
@@ -17,10 +17,10 @@ CARD = "model_card.md"
 
 
 def run(settings: RegisterSettings, console: Console) -> None:
-    """Choose a network, lead it through the gates, and let the alias point to it.
+    """Choose a network, run it through the gates, and move the alias to it.
 
     Raises:
-        PipelineError: there is no such network, its data are not here, or a gate refused it.
+        PipelineError: there is no such network, its data set is missing, or a gate refused it.
     """
     tracker = connect()
     registry, name, alias = tracker.registry, settings.name, settings.alias
@@ -31,7 +31,7 @@ def run(settings: RegisterSettings, console: Console) -> None:
         heading = f"{choice} See [its run]({tracker.link(selection.run.id)})."
         version = registry.of_run(name, selection.run.id)
         if version and alias in version.aliases:
-            ending = f"Nothing to do: it is {version.address} and holds the alias {alias} already."
+            ending = f"Nothing to do: it is already {version.address} and holds the alias {alias}."
             step.describe(f"{heading}\n\n{_linked(ending, version)}")
         else:
             candidate = gates.load_candidate(selection.run, tracker)
@@ -70,21 +70,21 @@ def _choice(selection: Selection, source: str) -> str:
     value = f"{selection.metric} {selection.value:.6g} on held-out images"
     name = selection.run.name
     if selection.compared == 1:
-        return f"{name}, the one network of {source}: {value}."
+        return f"{name}, the only network of {source}: {value}."
     words = f"{name}, the best of {selection.compared} networks of {source}: {value}."
     if selection.tied:
         others = ", ".join(run.name for run in selection.tied)
-        words += f" Just as good: {others}; the first in the sweep's order was taken."
+        words += f" Tied with {others}; the first in the sweep's order was chosen."
     return words
 
 
 def _watch(
     verdicts: Iterator[GateResult], *, step: Run, console: Console, heading: str
 ) -> list[GateResult]:
-    """The verdicts of all gates, each shown as it comes.
+    """The verdicts of all gates, each shown as it arrives.
 
     Raises:
-        GateError: a gate refused; the step's description then says what had passed before it.
+        GateError: a gate refused; the step's description then lists the gates passed before it.
     """
     passed: list[GateResult] = []
     try:
@@ -93,7 +93,7 @@ def _watch(
             passed.append(verdict)
     except GateError as error:
         step.tags({"gate": error.gate})
-        refused = "**Refused.** The registry is as it was."
+        refused = "**Refused.** The registry is unchanged."
         step.describe(f"{heading}\n\n{refused}\n\n{_gate_table(passed, error)}")
         raise
     return passed
@@ -119,7 +119,7 @@ def _registered(
     tags: dict[str, str],
     card: str,
 ) -> Version:
-    """The network's version: the one that it has already, tagged anew, or a new one."""
+    """The network's version: its existing one with updated tags, or a new one."""
     if version:
         registry.tag(version, tags)
         return version
@@ -131,7 +131,7 @@ def _registered(
 def _tags(
     candidate: Candidate, selection: Selection, passed: Sequence[GateResult]
 ) -> dict[str, str]:
-    """What the version says of itself: its network, its data, its code, its gates."""
+    """The version's tags: its network, data, code and gates."""
     result = candidate.result
     tags = {
         "arm": result.recipe.arm,
@@ -175,13 +175,13 @@ def _compaction(candidate: Candidate) -> str | None:
 
 
 def _ending(version: Version, holder: Incumbent | None, alias: str, *, is_new: bool) -> str:
-    """What has become of the registry, in a sentence.
+    """What changed in the registry, in a sentence.
 
-    No `@` before the alias: MLflow's pages would make somebody's name of it.
+    No `@` before the alias: MLflow's pages would read it as a mention.
     """
-    done = "Registered as" if is_new else "Registered before as"
-    before = f", which version {holder.version.version} held until now" if holder else ""
-    return f"{done} {version.address}; it holds the alias {alias}{before}."
+    done = "Registered as" if is_new else "Already registered as"
+    before = f", previously held by version {holder.version.version}" if holder else ""
+    return f"{done} {version.address}; it now holds the alias {alias}{before}."
 
 
 def _linked(sentence: str, version: Version) -> str:

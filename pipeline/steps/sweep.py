@@ -20,15 +20,15 @@ from pipeline.runs.links import print_links
 from pipeline.tracking import connect
 from pipeline.training import device as devices
 
-MOST_NETWORKS = 10_000  # more is a slip of the pen, and would fill the memory
+MOST_NETWORKS = 10_000  # more is a typo, and would fill the memory
 
 
 def run(settings: SweepSettings, console: Console) -> None:
     """Train every network of the sweep that has no finished run yet, and compare all.
 
     Raises:
-        PipelineError: a device or a data set is not there, or a network failed; the others are
-            finished and compared all the same.
+        PipelineError: a device or a data set is missing, or a network failed; the others are
+            still finished and compared.
     """
     recipes = recipes_of(settings)
     tracker = connect()
@@ -58,7 +58,7 @@ def run(settings: SweepSettings, console: Console) -> None:
 
 
 def recipes_of(settings: SweepSettings) -> list[Recipe]:
-    """One recipe for each combination of the axes, data sets and devices aside.
+    """One recipe for each combination of the axes other than data sets and devices.
 
     Raises:
         UsageError: momentum is given and no network would use it, or there are too many.
@@ -81,7 +81,7 @@ def recipes_of(settings: SweepSettings) -> list[Recipe]:
     many = math.prod(map(len, (*axes, settings.data, settings.devices)))
     if many > MOST_NETWORKS:
         raise UsageError(
-            f"a sweep must have at most {MOST_NETWORKS:,} networks, got {many:,}; give shorter axes"
+            f"a sweep must have at most {MOST_NETWORKS:,} networks, got {many:,}; give fewer values"
         )
     return [
         Recipe(

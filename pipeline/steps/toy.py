@@ -1,4 +1,4 @@
-"""The step `toy`: three small networks from one start, and what every unit was at every update."""
+"""The step `toy`: three small networks from one start, with every unit's state at every update."""
 
 import hashlib
 import tempfile
@@ -33,7 +33,7 @@ def run(settings: ToySettings, console: Console, *, pipeline: str | None = None)
 
     Args:
         settings: start, drop rate, step size, epochs and seed.
-        console: where the table of units goes.
+        console: for the table of units.
         pipeline: the run of the step that this is part of.
     """
     tracker = connect()
@@ -46,8 +46,8 @@ def run(settings: ToySettings, console: Console, *, pipeline: str | None = None)
         found = None if settings.force else tracker.finished(mark, kind="step")
         if found:
             page = tracker.link(found.id)
-            step.describe(f"The same toy ran before, in run [{found.name}]({page}).")
-            console.line(f"toy: ran before (run {found.id}); force=true runs it again")
+            step.describe(f"The same toy already ran, in run [{found.name}]({page}).")
+            console.line(f"toy: already ran (run {found.id}); force=true runs it again")
             return
         arms = experiment.recipes(
             drop_rate=settings.drop_rate,
@@ -75,7 +75,7 @@ def run(settings: ToySettings, console: Console, *, pipeline: str | None = None)
             PAGE,
         )
         step.tags({"fingerprint": mark})
-        console.table("What every hidden unit was", COLUMNS, unit_rows(trace))
+        console.table("Hidden units, update by update", COLUMNS, unit_rows(trace))
         console.line(LEGEND)
         console.line(masks)
 
@@ -162,12 +162,12 @@ def _mask_averages(arms: list[Recipe], trace: experiment.Trace) -> str:
     return (
         "The mean of the logits over all 64 masks differs from evaluation mode by up to "
         f"{gaps['relu+dropout']:.4f} with ReLU + Dropout, and by {gaps['dropout']:.0e} with "
-        "Dropout alone, where the two are equal but for rounding."
+        "Dropout alone, where the two are equal up to rounding."
     )
 
 
 def _log_trace(step: Run, trace: experiment.Trace, pages: list[str], *, masks: str) -> None:
-    """Log the trace, and what every unit was as the description."""
+    """Log the trace, and describe every unit in the run's description."""
     rows = unit_rows(trace)
     header = {
         "format": "why-zero trace 1",
@@ -178,7 +178,7 @@ def _log_trace(step: Run, trace: experiment.Trace, pages: list[str], *, masks: s
         path = Path(folder) / TRACE
         save_file(dict(trace.arrays), path, metadata=header)
         step.file(path)
-    page = "\n\n".join(["## What every hidden unit was", table(COLUMNS, rows), LEGEND, masks])
+    page = "\n\n".join(["## Hidden units, update by update", table(COLUMNS, rows), LEGEND, masks])
     step.text(page + "\n", UNITS)
-    walk = f"Walk through every update in the artifact `{PAGE}`."
+    walk = f"Step through every update in the artifact `{PAGE}`."
     step.describe(f"Networks: {', '.join(pages)}.\n\n{walk}\n\n{page}")

@@ -1,1 +1,1 @@
-"""Three small networks from one start, and what every unit was at every update."""
+"""Three small networks from one start, with every unit's state at every update."""

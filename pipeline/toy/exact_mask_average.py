@@ -1,8 +1,8 @@
 """The mean output over all dropout masks, each with its probability, against evaluation mode.
 
-For a linear network the two are equal; for one with ReLUs they are not, and by how much is what
-scaling by 1 / (1 - p) leaves undone (Srivastava et al. 2014 call evaluation an approximate
-average). In float64 and numpy alone.
+For a linear network the two are equal. For one with ReLUs they are not, because scaling by
+1 / (1 - p) only approximates the average (Srivastava et al. 2014 call it an approximate average).
+Computed in float64 with numpy alone.
 """
 
 import itertools
@@ -21,8 +21,8 @@ MOST_UNITS = 12
 def mask_average_gap(recipe: Recipe, weights: Weights, x: Floats) -> tuple[float, float]:
     """The largest difference, over samples and logits, of the mean over masks from evaluation.
 
-    Beside it the size of what was summed, the largest |logit| under any mask but at least 1: a
-    difference is rounding only as measured by that.
+    Also returns the size of what was summed, the largest |logit| under any mask but at least 1,
+    by which to judge whether a difference is rounding.
 
     Args:
         recipe: of a small network whose logits are not dropped.
@@ -46,7 +46,7 @@ def mask_average_gap(recipe: Recipe, weights: Weights, x: Floats) -> tuple[float
 
 
 def _masks(recipe: Recipe) -> Iterator[tuple[list[NDArray[np.float64]], float]]:
-    """Every mask of all hidden layers together, with its probability."""
+    """Every combination of the hidden layers' masks, with its probability."""
     edges = np.cumsum(recipe.widths)[:-1]
     for bits in itertools.product((0.0, 1.0), repeat=sum(recipe.widths)):
         kept = sum(bits)

@@ -45,7 +45,7 @@ class Trace:
             `A/h2/mask_fired` (updates + 1, units), for how many of the 80 pairs of a mask of h1
             and a sample, with h1 masked, z > 0. Without updates only `samples` and the entries
             that stand before one exist.
-        histories: by arm, a record an update; record 0 is the network as born.
+        histories: by arm, one record per update; record 0 is the untrained network.
     """
 
     arrays: Mapping[str, NDArray[Any]]
@@ -84,7 +84,7 @@ def samples(init: str, seed: int) -> tuple[Float[Tensor, "10 4"], Int[Tensor, "1
 
 
 def run(arms: Sequence[Recipe], init: str) -> Trace:
-    """Train the arms side by side, one sample an update, and record everything.
+    """Train the arms side by side, one sample per update, and record everything.
 
     Args:
         arms: a recipe for each of `ARMS`, which differ in activation and drop rate alone.
@@ -169,7 +169,7 @@ class _Recorder:
         return Trace(arrays, {arm: tuple(r) for arm, r in zip(ARMS, self._records, strict=True)})
 
     def _stand(self, train: Sequence[Score] | None) -> None:
-        """Record parameters and units as they stand now, between two updates."""
+        """Record the current parameters and units, between two updates."""
         for name, values in named_as_plain(self._stack.weights, self._stack.biases).items():
             self._by_arm(name, values)
         self._look()
@@ -198,14 +198,14 @@ class _Recorder:
         for name, layer in zip(self._stack.layer_names, plain, strict=True):
             self._by_arm(f"{name}/evaluation_z", layer.z)
         masks = torch.cartesian_prod(*[torch.tensor([True, False])] * WIDTHS[0])
-        # Where nothing is ever dropped, every mask is the one that keeps all.
+        # If nothing is ever dropped, every mask keeps everything.
         kept = masks.repeat_interleave(SAMPLES, dim=0) | (self._stack.scales[0] == 1)
         masked: list[LayerPass] = []
         self._stack(x.repeat(1, len(masks), 1), [kept, None, None], trace=masked)
         self._by_arm("h2/mask_fired", (masked[1].z > 0).sum(1))
 
     def _judged(self, layer: LayerRecord, arm: str) -> LayerRecord:
-        """The layer with the units that are dead under every mask: none is upstream of h1."""
+        """The layer with its units that are dead under every mask; no mask comes before h1."""
         if layer.states is None:
             return layer
         dead = layer.states.dead
@@ -221,7 +221,7 @@ class _Recorder:
 
 
 def _gradient(values: Tensor) -> Tensor:
-    """What the update's backward pass left; every update of the toy is taken step by step."""
+    """The gradient from the update's backward pass; the toy never replays a graph."""
     if values.grad is None:
         raise ValueError("an update must leave gradients, got none")
     return values.grad

@@ -1,6 +1,6 @@
-"""The start and the samples that the notebook "Dropout과 Dead Relu는 어떤 차이점이 있을까?" prints.
+"""The weights and samples that the notebook "Dropout과 Dead Relu는 어떤 차이점이 있을까?" prints.
 
-Facts to four digits, as printed there.
+To four digits, as printed there.
 """
 
 import numpy as np

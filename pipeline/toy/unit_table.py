@@ -1,4 +1,4 @@
-"""What every hidden unit of the toy was, update by update, as rows of a table."""
+"""The state of every hidden unit of the toy, update by update, as rows of a table."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +44,7 @@ def _row(trace: Trace, arm: str, layer: str, unit: int) -> tuple[str, ...]:
 
 
 def _state(fired: NDArray[np.int64]) -> str:
-    """What a ReLU unit is in the end, and since when, from its count of firing samples."""
+    """The final state of a ReLU unit, and since when, from its counts of firing samples."""
     if fired[-1]:
         revived = " (revived)" if (fired == 0).any() else ""
         return f"fires for {fired[-1]} of 10{revived}"

@@ -1,4 +1,4 @@
-"""How a person opens what was logged: the command that starts MLflow's UI, and its pages."""
+"""How to open what was logged: the command that starts MLflow's UI, and its pages."""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.search_utils import SearchUtils
 
 LOCAL_UI = "http://127.0.0.1:5000"
-# Else the UI opens an experiment as one of language models, with pages that stay empty.
+# Otherwise the UI takes the experiment for one of language models, with empty pages.
 _TRAINING = {"workflowType": "machine_learning"}
 
 
@@ -59,7 +59,7 @@ def comparison_page(
 def view_page(base: str, experiment_id: str, view_id: str) -> str:
     """The address that opens a saved view with its charts.
 
-    The page takes nothing from the view once its address holds a search or an order as well.
+    The page ignores the view if its address also holds a search or an order.
     """
     query = {"viewStateShareKey": view_id, "compareRunsMode": "CHART", **_TRAINING}
     return f"{base}/#/experiments/{experiment_id}/runs?{urlencode(query)}"
@@ -71,14 +71,14 @@ def tagged(tags: Mapping[str, str]) -> str:
 
 
 def any_of(run_ids: Sequence[str]) -> str:
-    """The search for these runs, whoever made them."""
+    """The search for these runs, whichever step made them."""
     return f"attributes.run_id IN ({', '.join(repr(run_id) for run_id in run_ids)})"
 
 
 def searches_metrics(search: str) -> bool:
     """Whether a search picks runs by their metrics.
 
-    One that this version of MLflow cannot read, though a newer server may, counts as such.
+    A search that this version of MLflow cannot parse, but a newer server may, counts as one.
     """
     try:
         clauses = SearchUtils.parse_search_filter(search)

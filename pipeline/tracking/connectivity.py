@@ -23,12 +23,12 @@ _DATABASE_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 
 
 def without_password(text: str) -> str:
-    """The text with the passwords of the addresses in it struck out."""
+    """The text with the passwords in its addresses removed."""
     return re.sub(r"(//[^/:@\s]*):[^/@\s]+@", r"\1:***@", text)
 
 
 def check(uri: str) -> None:
-    """Return if the store answers; whatever is wrong beyond that, its first use will say.
+    """Return if the store answers; any other problem shows at its first use.
 
     Args:
         uri: a tracking URI as MLflow takes it.
@@ -64,7 +64,7 @@ def check_folder(location: str) -> None:
 
 
 def _within(uri: str, ask: Callable[[], None]) -> None:
-    # Neither looking up a name nor trying a host's several addresses obeys a time-out of ours, so
+    # Neither name lookup nor trying a host's several addresses obeys our time-out, so
     # a thread asks and is left behind.
     problems: list[str] = ["no answer"]
 
@@ -87,11 +87,11 @@ def _within(uri: str, ask: Callable[[], None]) -> None:
 
 
 def _ask_server(uri: str) -> None:
-    # Any answer will do, also 401: only a proxy's word that nobody stands behind it will not.
+    # Any answer will do, even 401, except a proxy's answer that it reaches no server.
     try:
         answer = requests.get(f"{uri.rstrip('/')}/health", timeout=5, allow_redirects=False)
     except requests.exceptions.SSLError:
-        return  # it answered; whether its certificate will do is the client's to say
+        return  # it answered; the client judges its certificate
     if answer.status_code >= 500:
         answer.raise_for_status()
 

@@ -1,12 +1,12 @@
-"""How MLflow's client is to behave in this process: patient, quiet, and never printing."""
+"""How MLflow's client behaves in this process: quiet, and with few retries."""
 
 import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-# With its own 7 retries the client takes more than four minutes to notice that a server is gone:
-# with these, seconds where it refuses and about a minute and a half where it is silent.
+# With its own 7 retries the client takes more than four minutes to notice that a server is gone;
+# with these it takes seconds if the server refuses, about a minute and a half if it is silent.
 _DEFAULTS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
@@ -20,7 +20,7 @@ def _has_no_traceback(record: logging.LogRecord) -> bool:
 
 
 def settle() -> None:
-    """Set what the user has not: fewer retries, no progress chatter, no addresses on stdout."""
+    """Set what the user has not set: fewer retries, no progress chatter, no addresses on stdout."""
     for name, value in _DEFAULTS.items():
         os.environ.setdefault(name, value)
     if "MLFLOW_LOGGING_LEVEL" not in os.environ:

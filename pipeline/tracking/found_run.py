@@ -14,7 +14,7 @@ class FoundRun:
 
     Attributes:
         id: MLflow's id of it.
-        name: what a person calls it.
+        name: its display name.
         parameters: its settings as canonical text.
         tags: its tags, MLflow's own included.
         metrics: the last point of each metric.
@@ -51,6 +51,6 @@ def local_artifacts(run: StoredRun) -> Path | None:
 
 
 def has_artifacts(run: StoredRun) -> bool:
-    """Tell whether the run's artifacts are still there; remote ones are taken on trust."""
+    """Whether the run's artifacts still exist; remote ones are assumed to."""
     folder = local_artifacts(run)
     return folder is None or folder.is_dir()

@@ -2,9 +2,9 @@
 
 Run as a file: `python -I isolated_load.py ADDRESS BATCHES.npz ANSWERS.npz`. For each named batch it
 writes what the model's two flavours answer, as `pytorch NAME` and `pyfunc NAME`; `example`, the
-input stored with the model, is a batch as well, and comes back under its own name. Where there was
-no answer stand two texts: `refused` by the signature or `failed`, and why. It must not import this
-package, and sees to it that nothing does.
+input stored with the model, is a batch as well, and comes back under its own name. If there was no
+answer, two texts say so: `refused` by the signature or `failed`, and why. It must not import this
+package, and makes sure that nothing else does.
 """
 
 import sys
@@ -20,12 +20,12 @@ PACKAGES = {"pipeline", "why_zero"}
 
 
 class _Blocked(MetaPathFinder):
-    """Finds this package nowhere, even where it is installed."""
+    """Hides this package, even if it is installed."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Refuse this package, and leave every other to the finders that follow."""
+        """Refuse this package, and leave all others to the finders that follow."""
         del path, target
         if fullname.partition(".")[0] in PACKAGES:
             raise ModuleNotFoundError(f"No module named {fullname!r}", name=fullname)
@@ -33,10 +33,10 @@ class _Blocked(MetaPathFinder):
 
 
 def rewrite(archive: Path) -> None:
-    """Write a zip anew with what Python's `zipfile` reads in it.
+    """Rewrite a zip with what Python's `zipfile` reads in it.
 
-    MLflow looks for pickles with `zipfile`, torch reads with a reader of its own, and a file with
-    two directories shows each of them other contents. Written anew it has one.
+    MLflow looks for pickles with `zipfile`, torch has a reader of its own, and a file with two
+    directories shows them different contents. Rewritten, it has one directory.
     """
     with zipfile.ZipFile(archive) as found:
         contents = {name: found.read(name) for name in found.namelist()}
@@ -60,7 +60,7 @@ def answer(address: str, batches: str, target: str) -> None:
         for archive in Path(folder).rglob("*.pt2"):
             rewrite(archive)
         network = mlflow.pytorch.load_model(folder)
-        # On the CPU, or MLflow takes a GPU where there is one, and the graph stays on the CPU.
+        # On the CPU: MLflow would move the images to a GPU, but the graph stays on the CPU.
         generic = mlflow.pyfunc.load_model(folder, model_config={"device": "cpu"})
         example = Model.load(folder).load_input_example()
     flavours = {

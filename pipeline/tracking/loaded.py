@@ -10,7 +10,7 @@ from pipeline.errors import PipelineError
 from pipeline.tracking.store import REFUSALS, one_line
 
 REQUIREMENTS = "requirements.txt"
-# What reading an MLmodel can raise that is no MLmodel.
+# What reading a file that is not an MLmodel can raise.
 _MALFORMED = (YAMLError, AttributeError, KeyError, TypeError, ValueError)
 Shape = tuple[int, ...]
 

@@ -1,4 +1,4 @@
-"""Logs a network as a model that anybody can load without running foreign code."""
+"""Logs a network as a model that can be loaded without running foreign code."""
 
 import copy
 import tempfile
@@ -31,10 +31,10 @@ def log_model(
 ) -> str:
     """Log the network in evaluation mode on the CPU, and return the model's address.
 
-    It is written as a graph (pt2) that takes batches of any size, and beside the run's artifacts
-    as `state_dict.safetensors`, for whoever wants to rebuild the network and look inside. The
-    network given is left as it is. The run's metrics of that step become the model's. A model that
-    a process had begun to log for this run, and was killed, is written to its end.
+    It is written as a graph (pt2) that takes batches of any size, and among the run's artifacts as
+    `state_dict.safetensors`, from which the network can be rebuilt. The network given is not
+    changed. The run's metrics of that step become the model's. A model that
+    a killed process had begun to log for this run is completed.
 
     The graph refuses inputs that are not numbers within `bounds`: a server would answer NaN with
     NaN, and pixels of 0 … 255 with confident nonsense.
@@ -82,7 +82,7 @@ def save_network(
         network: as in `log_model`; it is left as it is.
         path: the folder to make.
         example: as in `log_model`.
-        of: what MLmodel is to say of ids and places.
+        of: the ids and places that MLmodel records.
         bounds: as in `log_model`.
 
     Raises:
@@ -101,13 +101,13 @@ def save_network(
         serialization_format="pt2",
         input_example=example,
         signature=infer_signature(example, output),
-        # Named, for MLflow would load the model in a process of its own to infer them (5 s).
+        # Named, or MLflow would load the model in a separate process to infer them (5 s).
         pip_requirements=[f"{package}=={version(package)}" for package in _REQUIREMENTS],
     )
 
 
 def stored_as(logged: LoggedModel, run_id: str) -> Model:
-    """What the MLmodel of a logged model says of ids and places."""
+    """The ids and places in the MLmodel of a logged model."""
     return Model(
         artifact_path=logged.artifact_location,
         model_uuid=logged.model_id,
@@ -122,7 +122,7 @@ def _check_batch(example: NDArray[np.float32]) -> None:
 
 
 def _begin(run: Run, *, name: str, step: int) -> LoggedModel:
-    """The run's logged model: the one that a process had begun and was killed, or a new one."""
+    """The run's logged model: one that a killed process had begun, or a new one."""
     client = run.store.client
     stored = client.get_run(run.id)
     begun = client.search_logged_models([run.experiment_id], f"source_run_id = '{run.id}'")
@@ -140,7 +140,7 @@ def _begin(run: Run, *, name: str, step: int) -> LoggedModel:
             Metric(
                 point.key,
                 point.value,
-                point.timestamp,  # the same, else the run would get a second point
+                point.timestamp,  # the same, or the run would get a second point
                 point.step,
                 model_id=logged.model_id,
                 run_id=run.id,
@@ -154,7 +154,7 @@ def _begin(run: Run, *, name: str, step: int) -> LoggedModel:
 
 
 def _refuse_outside(network: nn.Module, bounds: tuple[float, float]) -> None:
-    """Let the network, and its graph, refuse inputs that are not numbers within these bounds."""
+    """Make the network and its graph refuse inputs that are not numbers within these bounds."""
     least, greatest = bounds
     message = f"every input must be a number in [{least:g}, {greatest:g}]"
 

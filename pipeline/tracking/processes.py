@@ -10,7 +10,7 @@ import psutil
 
 TAG = "process"
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
-# Where the start is told by the clock, which may be slewed, or set while the process runs.
+# Where start times come from the clock, which may be slewed or set meanwhile.
 _TOLERANCE_SECONDS = 2.0
 _TOLERANCE_SECONDS_OF_0_2 = 3600.0
 
@@ -29,7 +29,7 @@ def this_process() -> str:
 
 @cache
 def host() -> str:
-    """The name of this machine; a container's and a clone's are names of their own.
+    """The name of this machine; a container and a clone have their own.
 
     One store may serve many machines with one name, whose processes cannot be seen from here.
     """
@@ -39,7 +39,7 @@ def host() -> str:
 
 
 def is_dead(process: str) -> bool:
-    """Tell whether a process of this machine is gone; of others nothing is known.
+    """Whether a process of this machine is gone; False for processes of other machines.
 
     Args:
         process: as `this_process` named it.
@@ -59,7 +59,7 @@ def is_dead(process: str) -> bool:
 
 
 def _ticks(pid: int) -> str:
-    """The boot, and the clock ticks from it to the process's start: setting the clock moves none.
+    """The boot, and the clock ticks from it to the process's start; neither follows the clock.
 
     Raises:
         OSError: there is no such process, or it may not be seen.

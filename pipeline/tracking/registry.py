@@ -11,7 +11,7 @@ from pipeline.errors import PipelineError
 from pipeline.tracking.environment import setting
 from pipeline.tracking.store import Store, found_or_none
 
-# What a database's column takes; SQLite alone would take more.
+# What a database column holds; only SQLite would take more.
 MOST_CHARACTERS = 5000
 
 
@@ -22,7 +22,7 @@ class Version:
     Attributes:
         name: of the registered model.
         version: its number, from 1 on.
-        run_id: the run that logged the model; empty where nobody said.
+        run_id: the run that logged the model; empty if unknown.
         source: the address of the logged model, for MLflow's `load_model`.
         tags: its tags.
         aliases: those that point to it.
@@ -39,7 +39,7 @@ class Version:
 
     @property
     def address(self) -> str:
-        """Where this very version is loaded from, whatever becomes of its aliases."""
+        """The address of this very version, whatever its aliases point to."""
         return f"models:/{self.name}/{self.version}"
 
     @property
@@ -86,7 +86,7 @@ class Registry:
         """All versions of a registered model, newest first; none where there is no such model."""
         client = self._store.client
         with self._store.writing():
-            # A search gives the versions without their aliases: these come with the model.
+            # A search returns versions without aliases: these come with the model.
             aliases = self._aliases(name)
             if aliases is None:
                 return []
@@ -100,7 +100,7 @@ class Registry:
         return sorted(found, key=lambda version: version.version, reverse=True)
 
     def of_run(self, name: str, run_id: str) -> Version | None:
-        """The newest version of this name whose model this run logged; None where there is none."""
+        """The newest version of this name whose model this run logged; None if there is none."""
         return next((version for version in self.versions(name) if version.run_id == run_id), None)
 
     def create(
@@ -115,7 +115,7 @@ class Registry:
         """Register a logged model as a new version; one that fails leaves nothing behind.
 
         Args:
-            name: of the registered model, which is made where there is none.
+            name: of the registered model, created if it is new.
             source: the address of the logged model, as `log_model` returned it.
             run_id: of the run that logged it.
             tags: of the version; each is cut at 5,000 characters.
@@ -151,7 +151,7 @@ class Registry:
                 )
 
     def point(self, alias: str, version: Version) -> None:
-        """Let the alias point to this version, and to no other of its model any more."""
+        """Point the alias to this version, and no longer to another of its model."""
         with self._store.writing():
             self._store.client.set_registered_model_alias(version.name, alias, str(version.version))
 

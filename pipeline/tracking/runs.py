@@ -29,9 +29,9 @@ Outcome = Literal["finished", "failed", "killed"]
 _logger = logging.getLogger(__name__)
 _STATUS = {"finished": "FINISHED", "failed": "FAILED", "killed": "KILLED"}
 _LONG_SECONDS = 1.0
-# Nobody who has pressed Ctrl-C waits for a server that is gone.
+# After Ctrl-C nobody wants to wait for a server that is gone.
 _IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "2"}
-# MLflow digests the first 10,000 values, fewer than 13 images: ours is of all, cut to what fits.
+# MLflow digests only the first 10,000 values, fewer than 13 images; ours covers all, cut to fit.
 _DIGEST_LENGTH = 36
 
 
@@ -44,7 +44,7 @@ class Run:
     Attributes:
         store: where the run is.
         id: MLflow's id of the run.
-        name: what a person calls it.
+        name: its display name.
         experiment_id: the experiment it is in.
     """
 
@@ -62,7 +62,7 @@ class Run:
         return run_page("", self.experiment_id, self.id)
 
     def parameters(self, values: Mapping[str, str]) -> None:
-        """Log settings, which can be logged once only."""
+        """Log settings, which can be logged only once."""
         params = [Param(key, value) for key, value in values.items()]
         with self.store.writing():
             self.store.client.log_batch(self.id, params=params)
@@ -85,7 +85,7 @@ class Run:
         """Log many points in one call, which MLflow splits where a store takes fewer.
 
         NaN and infinity are left out: the store would keep infinity as 1.8e308 and spoil the
-        chart. A gap is what they look like, and a diverged network says so in its reason.
+        chart. They show as a gap, and the reason of a diverged network says so.
 
         Args:
             points: steps, each with its metrics by name.
@@ -156,7 +156,7 @@ class Run:
         """Log a data set that the run reads, with a digest of all of it.
 
         Args:
-            name: what people call it.
+            name: its display name.
             digest: of every byte; its first 36 characters are kept.
             source: a path or a sentence that says where it comes from.
             context: what it is used for, such as `training`.
@@ -205,7 +205,7 @@ class Run:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """End the run as what has happened in the block says."""
+        """End the run according to what happened in the block."""
         try:
             if error is None:
                 self.end("finished")
@@ -218,7 +218,7 @@ class Run:
 
     @contextmanager
     def ending_unless_done(self) -> Iterator[None]:
-        """End the run where the block fails, and leave it open where it does not."""
+        """End the run if the block fails; otherwise leave it open."""
         try:
             yield
         except BaseException as error:
@@ -226,7 +226,7 @@ class Run:
             raise
 
     def end_after(self, error: BaseException) -> None:
-        """End the run as failed or killed, without ever hiding the error that ends it."""
+        """End the run as failed or killed, never hiding the error that ends it."""
         outcome: Outcome = "failed" if isinstance(error, Exception) else "killed"
         start = time.monotonic()
         try:
@@ -236,10 +236,10 @@ class Run:
         except PipelineError as refusal:
             self.store.is_lost = time.monotonic() - start > _LONG_SECONDS
             _logger.warning("Run %r is left open as RUNNING: %s", self.name, refusal)
-        self._is_open = False  # or the end of its block would call it finished
+        self._is_open = False  # or the end of its block would mark it finished
 
 
 def reason_of(error: BaseException) -> str:
-    """Why something failed, as one line; an error that is not the project's own names its type."""
+    """Why something failed, in one line; errors from outside this project name their type."""
     kind = "" if isinstance(error, WhyZeroError) else f"{type(error).__name__}: "
     return kind + one_line(error)

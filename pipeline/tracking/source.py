@@ -1,4 +1,4 @@
-"""Which code made a run: its user, its command and its commit, as MLflow's own tags name them."""
+"""Which code made a run: user, command and commit, under MLflow's own tags."""
 
 import subprocess
 from functools import cache
@@ -17,7 +17,7 @@ def source_tags() -> dict[str, str]:
 
     MLflow takes the commit of the script's folder, through a library that is slow to import. Here
     it is that of this package's folder, and only where git keeps the package there: an installed
-    copy inside somebody else's repository has no commit.
+    copy inside another repository has no commit.
     """
     # MLflow's annotation asks for instances here; its code compares classes.
     standard = resolve_tags(ignore=[GitRunContext])  # type: ignore[list-item]

@@ -1,4 +1,4 @@
-"""The store and the experiment that runs are logged to, and how it says that it refuses."""
+"""The store and the experiment that runs are logged to, and the errors when it refuses."""
 
 import hashlib
 import os
@@ -34,7 +34,7 @@ class Store:
         client: MLflow's client of it.
         uri: its tracking URI.
         experiment_id: the experiment that new runs go to; empty where none are made.
-        is_lost: the end of a run has waited for it in vain, so the other runs' ends need not.
+        is_lost: ending a run has waited for it in vain, so ending the others need not wait.
     """
 
     client: MlflowClient
@@ -60,11 +60,11 @@ def one_line(error: BaseException) -> str:
 
 
 def found_or_none(ask: Callable[[], T]) -> T | None:
-    """What a question to the store finds; None where its answer is that there is no such thing."""
+    """What a query to the store finds; None if the store has no such thing."""
     try:
         return ask()
     except MlflowException as error:
-        # The second: what was given cannot even be the name of one.
+        # The second: the text given cannot be a name at all.
         if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
             return None
         raise
@@ -123,10 +123,10 @@ def _client(uri: str) -> MlflowClient:
 
 
 def _make_at_once(file: Path) -> None:
-    """Make a new SQLite store beside its place, then put it there.
+    """Create a new SQLite store next to its place, then move it there.
 
-    MLflow makes its tables one by one: a process that is killed meanwhile leaves a file that no
-    later one can use, and two that begin at once disturb each other.
+    MLflow creates its tables one by one: a process killed meanwhile leaves a file that no later
+    one can use, and two that start at once disturb each other.
     """
     if _is_made(file):
         return
@@ -136,7 +136,7 @@ def _make_at_once(file: Path) -> None:
             return
         for left in file.parent.glob(f"{file.name}.*.new"):
             left.unlink()
-        # No name twice: MLflow keeps what it has opened under a name.
+        # A unique name: MLflow caches what it has opened by name.
         beside = file.with_name(f"{file.name}.{uuid.uuid4().hex[:8]}.new")
         client = MlflowClient(f"sqlite:///{beside.absolute()}")
         client.search_experiments(max_results=1)
@@ -170,7 +170,7 @@ def _refusals(uri: str) -> Iterator[None]:
     try:
         yield
     except REFUSALS as error:
-        # What MLflow wraps around a database's own word says less, and fills pages.
+        # MLflow's wrapping of a database error says less, at length.
         root: BaseException = error
         while root.__cause__ is not None:
             root = root.__cause__

@@ -1,4 +1,4 @@
-"""Samples the machine while runs are open: processor, memory, disk, network, GPU."""
+"""Samples the machine while runs are open: CPU, memory, disk, network, GPU."""
 
 import itertools
 import logging
@@ -23,8 +23,8 @@ def watching_system(
 ) -> Iterator[None]:
     """Log the machine's state to the runs: at once, at every interval, and at the block's end.
 
-    One thread samples for all runs, and the more runs there are the less often, so that the cost
-    stays the same. `MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL` wins over the interval given.
+    One thread samples for all runs, less often the more there are, so that the cost stays the
+    same. `MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL` wins over the interval given.
 
     Args:
         runs: open runs; at least one.
@@ -49,8 +49,8 @@ def watching_system(
             for run in runs:
                 run.metrics(values, step)
         except PipelineError as refusal:
-            # The machine's state is not what the run is for: the next write of the run will tell.
-            _logger.warning("System metrics end here: %s", refusal)
+            # A run does not fail for its system metrics: the next write will report the problem.
+            _logger.warning("No more system metrics are logged: %s", refusal)
             is_over.set()
 
     def watch() -> None:
@@ -66,13 +66,13 @@ def watching_system(
         was_over = is_over.is_set()
         is_over.set()
         thread.join(_STOP_SECONDS)
-        # A thread that is stuck with a server that is gone is left behind.
+        # A thread stuck on a server that is gone is left behind.
         if not was_over and not thread.is_alive():
             sample()
 
 
 def _first_step(runs: Sequence[Run]) -> int:
-    """The step behind the last sample of runs that go on; 0 for new ones."""
+    """The step after the last sample of resumed runs; 0 for new ones."""
     last = -1
     for run in runs:
         with run.store.writing():

@@ -30,8 +30,8 @@ Kind = Literal["network", "compacted", "step"]
 _logger = logging.getLogger(__name__)
 _NEWEST_FIRST = "attributes.start_time DESC"
 _NOT_UNDERSTOOD = ErrorCode.Name(INVALID_PARAMETER_VALUE)
-_COLOR_TAG = "mlflow.runColor"  # written by the UI where a person picks a colour
-# MLflow calls a run that nobody has named after an animal: `skillful-hog-212`.
+_COLOR_TAG = "mlflow.runColor"  # written by the UI when a user picks a colour
+# MLflow gives unnamed runs the name of an animal: `skillful-hog-212`.
 _NAMELESS = re.compile(r"[a-z]+-[a-z]+-\d+")
 
 
@@ -63,9 +63,8 @@ class Tracker:
     def save_views(self, views: Sequence[View]) -> dict[str, str]:
         """Keep views in the UI's "Views" menu, and return the addresses that open them, by name.
 
-        A view that a person changed or deleted is left as it is; one that is not there, for
-        whatever reason, is not in the mapping. A view is never worth a run: what goes wrong is one
-        warning.
+        Views that a user changed or deleted are left alone; views that do not exist are not in the
+        mapping. A run never fails for its views: a problem is one warning.
 
         Args:
             views: in the order of the menu.
@@ -73,7 +72,7 @@ class Tracker:
         try:
             kept = keep(self._store, views)
         except PipelineError as problem:
-            _logger.warning("The views in MLflow's UI are left as they are: %s", problem)
+            _logger.warning("The views in MLflow's UI were not updated: %s", problem)
             return {}
         base = ui_base(self.uri)
         return {name: view_page(base, self.experiment_id, id_) for name, id_ in kept.items()}
@@ -96,10 +95,10 @@ class Tracker:
         color: str | None = None,
         kind: Kind = "network",
     ) -> Run:
-        """Open a run of its own for a network: one without a parent, which the UI compares.
+        """Open a separate run for a network, without a parent, so that the UI compares it.
 
         Args:
-            name: what a person calls it.
+            name: its display name.
             parameters: its settings as canonical text.
             step: the step that trains it.
             tags: what else to tag it with, such as arm, pipeline and fingerprint.
@@ -119,17 +118,17 @@ class Tracker:
         parameters: Mapping[str, str],
         tags: Mapping[str, str] | None = None,
     ) -> Run:
-        """Open the run of a step: the first is the one `mlflow run` has opened, if it did.
+        """Open the run of a step; the first takes over the run that `mlflow run` opened, if any.
 
-        That run already has the parameters as they were typed; they stay.
+        That run already has the parameters as typed; they stay.
 
         Args:
             step: the step.
-            name: what a person calls the run; a name given to `mlflow run` stays.
+            name: the display name of the run; a name given to `mlflow run` stays.
             parameters: its settings as canonical text.
             tags: what else to tag it with.
         """
-        # Removed, so that neither a later step nor a worker process takes the run up again.
+        # Removed, so that neither a later step nor a worker process reuses the run.
         opened = os.environ.pop("MLFLOW_RUN_ID", None)
         if opened is None:
             return self._start("step", name, parameters, step=step, tags=tags or {})
@@ -161,10 +160,10 @@ class Tracker:
         return next((found(run) for run in self._stored(search) if has_artifacts(run)), None)
 
     def search(self, search: str, *, experiments: Sequence[str] = ()) -> list[FoundRun]:
-        """The ended runs that a search finds, newest first; those that are deleted are left out.
+        """The ended runs that a search finds, newest first, without deleted ones.
 
         Args:
-            search: as `tagged` or `any_of` say it, or as a person typed it.
+            search: from `tagged` or `any_of`, or as a user typed it.
             experiments: the names of those to search; none for this tracker's own.
 
         Raises:
@@ -175,13 +174,13 @@ class Tracker:
         return [found(run) for run in stored if run.info.status != "RUNNING"]
 
     def end_abandoned(self) -> None:
-        """End the runs as killed that processes of this machine left open when they died."""
+        """Mark the runs as killed that dead processes of this machine left open."""
         for stored in self._stored(
             f"attributes.status = 'RUNNING' and tags.{TAG} LIKE '{host()}/%'"
         ):
             if is_dead(stored.data.tags[TAG]):
                 run = Run(self._store, stored.info.run_id, stored.info.run_name)
-                run.end("killed", "the process that it belonged to has died")
+                run.end("killed", "its process has died")
 
     def runs_of(self, stack: str) -> dict[str, str]:
         """The ids of the runs of one stack of networks, by the networks' fingerprints.
@@ -193,10 +192,10 @@ class Tracker:
         return {run.data.tags["fingerprint"]: run.info.run_id for run in runs}
 
     def reopen(self, run_id: str) -> Run:
-        """Open a network's run that was cut short, to go on with it.
+        """Reopen a network's interrupted run, to resume it.
 
-        The artifacts that its end had begun to write are removed: the end comes again. A model that
-        it had logged stays, for `log_model` to find.
+        Artifacts that its end had begun to write are removed, because they are written again.
+        A model that it had logged stays, for `log_model` to find.
         """
         client = self._store.client
         with self._store.writing():
@@ -248,7 +247,7 @@ class Tracker:
         if not (folder / path).exists():
             raise PipelineError(
                 f"an artifact must exist, got {path!r} of run {run_id}: "
-                "bring its folder back, or compute it again with force=true"
+                "restore its folder, or compute it again with force=true"
             )
         return folder / path
 
@@ -275,7 +274,7 @@ class Tracker:
                         raise
                     raise PipelineError(
                         f"a search must be a filter that MLflow understands, got {search!r} "
-                        f"({one_line(refusal)}): such as params.drop_rate = '0.5' and "
+                        f"({one_line(refusal)}): give one such as params.drop_rate = '0.5' and "
                         "metrics.`val/accuracy` > 0.9"
                     ) from refusal
                 runs += page
@@ -287,7 +286,7 @@ class Tracker:
             experiment = self._store.client.get_experiment_by_name(name)
         if experiment is None:
             raise PipelineError(
-                f"an experiment must exist, got {name!r}: see their names in MLflow's UI"
+                f"an experiment must exist, got {name!r}: MLflow's UI lists their names"
             )
         return str(experiment.experiment_id)
 
@@ -316,11 +315,11 @@ class Tracker:
 def connect(*, experiment: str | None = None) -> Tracker:
     """Return a tracker on the store of `MLFLOW_TRACKING_URI`, else on `mlflow.db` in this folder.
 
-    Runs that a process of this machine left open when it died are ended as killed.
+    Runs that dead processes of this machine left open are marked as killed.
     The store is asked once, before anything starts, and answers or fails within ten seconds.
 
     Args:
-        experiment: its name, made if it is new; None for the one of the run that `mlflow run`
+        experiment: its name, created if it is new; None for the one of the run that `mlflow run`
             has opened, else `MLFLOW_EXPERIMENT_NAME`, else the project's own.
 
     Raises:

@@ -15,9 +15,9 @@ Inputs = Float[Tensor, "networks_or_1 batch inputs"]
 Weight = Float[Tensor, "networks inputs units"]
 Outputs = Float[Tensor, "networks batch units"]
 
-# Multiplications of one network's product below which starting it costs more than it gains.
+# Below this many multiplications per network, starting a product costs more than it gains.
 WORTH_STARTING = 5_000_000
-# The one way to oneDNN's float32 products of ordinary tensors; torch's own compiler takes it too.
+# The only way to oneDNN's float32 products of ordinary tensors; torch's compiler uses it too.
 _OPERATOR = "_linear_pointwise"
 
 
@@ -49,7 +49,7 @@ def _is_for_onednn(x: Tensor, weight: Tensor) -> bool:
 
 @cache
 def _has_onednn() -> bool:
-    """Whether its kernels are there, and faster than MKL's."""
+    """Whether oneDNN's kernels are available, and faster than MKL's."""
     return (
         devices.is_amd()
         and torch.backends.mkl.is_available()
@@ -73,7 +73,7 @@ class _ByOneDnn(torch.autograd.Function):
         x_gradient = None
         if ctx.needs_input_grad[1]:
             x_gradient = _products(gradient, weight).sum_to_size(x.shape)
-        # Turned for all networks at once: the operator would, one by one, in three times the time.
+        # Transposed for all networks at once: one by one, the operator takes three times as long.
         columns = x.mT.contiguous().expand(len(weight), -1, -1)
         return gradient.sum(1, keepdim=True), x_gradient, _products(columns, gradient.mT)
 

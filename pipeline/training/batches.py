@@ -1,7 +1,7 @@
 """Which samples a stack sees in which update.
 
 Every network's order comes from its own (seed, epoch), drawn on the CPU, so it is the same on
-every device and beside any neighbours.
+every device and in any stack.
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,10 +27,10 @@ class Batch:
 
 @dataclass(frozen=True)
 class Examples:
-    """Images and what they show, on the device that trains.
+    """Images and their labels, on the device that trains.
 
     Attributes:
-        images: 0 … 255, one row an image.
+        images: 0 … 255, one row per image.
         labels: class indices.
     """
 
@@ -46,7 +46,7 @@ class Examples:
         return self.images.index_select(0, rows).float().div_(255)
 
     def in_order(self) -> Iterator[Batch]:
-        """All samples as they stand, in batches that all networks share."""
+        """All samples in their stored order, in batches that all networks share."""
         parts = zip(
             self.images.split(EVALUATION_BATCH), self.labels.split(EVALUATION_BATCH), strict=True
         )
@@ -56,13 +56,13 @@ class Examples:
 def batches(
     recipes: Sequence[Recipe], examples: Examples, *, epoch: int, every: int = 1
 ) -> Iterator[Batch]:
-    """The batches of one epoch; the last one is smaller where they do not divide the samples.
+    """The batches of one epoch; the last one is smaller if they do not divide the samples.
 
     Args:
         recipes: one for each network of the stack, with one batch size.
-        examples: the samples, each of which stands in exactly one batch of a network.
-        epoch: part of the order's stream.
-        every: give only the first of every so many batches.
+        examples: the samples, each of which is in exactly one batch of a network.
+        epoch: determines the order, together with the seed.
+        every: yield only the first of every so many batches.
     """
     size = recipes[0].batch_size
     seeds = [recipe.seed for recipe in recipes]

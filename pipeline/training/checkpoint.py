@@ -1,9 +1,9 @@
-"""A stack at an epoch's end, on disk: all that going on from there bit for bit takes.
+"""A stack at the end of an epoch, on disk: everything needed to resume bit for bit.
 
 A checkpoint is a folder. `plan.json` says which networks train together; `records-0003.safetensors`
 holds their records of epoch 3; `state.safetensors` the weights, the optimizer's state and the
-weights kept so far. Every file is written beside its place and renamed, the state last, so that a
-process may be killed at any moment.
+weights kept so far. Every file is written under a temporary name and renamed, the state last, so
+that the process may be killed at any moment.
 """
 
 import json
@@ -33,7 +33,7 @@ T = TypeVar("T")
 Array = NDArray[Any]
 FORMAT = "why-zero checkpoint 2"
 _PLAN, _STATE, _LOCK = "plan.json", "state.safetensors", "lock"
-# What reading a file meets that is not what was written.
+# What reading a damaged file can raise.
 _BROKEN = (OSError, SafetensorError, LookupError, ValueError, TypeError, AttributeError)
 
 _logger = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ class Planned:
     Attributes:
         fingerprint: of its task.
         parameters: its recipe as canonical text.
-        run_id: of its run, where that is known without asking the store.
+        run_id: of its run, if known without asking the store.
     """
 
     fingerprint: str
@@ -56,7 +56,7 @@ class Planned:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingState:
-    """How far the networks of a stack have come.
+    """The progress of the networks of a stack.
 
     Attributes:
         histories: the records of each, from epoch 0 on.
@@ -85,17 +85,17 @@ class Checkpoint:
 
     @property
     def identity(self) -> str:
-        """A name that no other stack has; a tag of its networks' runs."""
+        """A unique name of the stack, which tags its networks' runs."""
         return self.folder.name
 
     @property
     def is_there(self) -> bool:
-        """Whether nobody has removed it, such as another process that has finished it."""
+        """Whether it still exists; another process may have finished and removed it."""
         return (self.folder / _PLAN).exists()
 
     @property
     def has_state(self) -> bool:
-        """Whether an epoch has ended."""
+        """Whether at least one epoch has ended."""
         return (self.folder / _STATE).exists()
 
     @contextmanager
@@ -156,7 +156,7 @@ class Checkpoint:
         _write(self.folder / _STATE, tensors, {"epoch": str(epoch), "kept": json.dumps(epochs)})
 
     def restore(self, stack: Stack, optimizer: torch.optim.Optimizer) -> TrainingState:
-        """Put the stack and the optimizer back to where `save` found them.
+        """Restore the stack and the optimizer as `save` saved them.
 
         Raises:
             PipelineError: the files cannot be read.
@@ -184,7 +184,7 @@ class Checkpoint:
         return TrainingState(histories=past, kept=kept)
 
     def halves(self, run_ids: Sequence[str | None]) -> list["Checkpoint"]:
-        """Two checkpoints with half of the networks each, at the same epoch; this one is gone.
+        """Two checkpoints with half of the networks each, at the same epoch, instead of this one.
 
         Args:
             run_ids: of every network's run.
@@ -208,11 +208,11 @@ class Checkpoint:
         return halves
 
     def _copy_part(self, folder: Path, part: range) -> None:
-        """Write what concerns some of the networks into another folder."""
+        """Write the state of some of the networks into another folder."""
         state, header = _read(self.folder / _STATE)
         rows = slice(part.start, part.stop)
         tensors = {
-            # An optimizer's step has no networks' axis.
+            # An optimizer's step has no axis of networks.
             name: value[rows].clone() if value.ndim else value
             for name, value in state.items()
             if not name.startswith("kept/")
@@ -227,7 +227,7 @@ class Checkpoint:
         _write(folder / _STATE, tensors, {"epoch": header["epoch"], "kept": epochs})
 
     def plan(self) -> None:
-        """Write which networks these are; from here on `unfinished` finds the folder."""
+        """Write which networks these are; from now on `unfinished` finds the folder."""
         plan = {
             "format": FORMAT,
             "store": self.store,
@@ -238,7 +238,7 @@ class Checkpoint:
             beside.write_text(json.dumps(plan), encoding="utf-8")
 
     def remove(self) -> None:
-        """Delete the folder; whoever does so holds its lock."""
+        """Delete the folder; the caller must hold its lock."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def discard(self) -> None:
@@ -268,7 +268,7 @@ def _new_folder(root: Path) -> Path:
 
 
 def unfinished(root: Path, *, store: str) -> list[Checkpoint]:
-    """The checkpoints that were begun and not removed, those of the fewest networks first.
+    """The checkpoints that were begun and not removed, smallest stacks first.
 
     One in another format is left alone; one that cannot be read is a warning.
 
@@ -289,7 +289,7 @@ def unfinished(root: Path, *, store: str) -> list[Checkpoint]:
                 )
                 found.append(checkpoint)
         except FileNotFoundError:
-            continue  # the process that trained from it is done
+            continue  # the process that trained from it has finished
         except _BROKEN as error:
             _logger.warning("%s", _unreadable(path.parent, error))
     return sorted(found, key=lambda checkpoint: len(checkpoint.members))
@@ -297,8 +297,8 @@ def unfinished(root: Path, *, store: str) -> list[Checkpoint]:
 
 def _unreadable(folder: Path, error: Exception) -> PipelineError:
     return PipelineError(
-        f"a checkpoint must be readable, got {folder} ({error}): bring it back, or "
-        "delete that folder to begin these networks anew"
+        f"a checkpoint must be readable, got {folder} ({error}): restore it, or "
+        "delete that folder to train these networks from scratch"
     )
 
 
@@ -313,7 +313,7 @@ def _write(path: Path, tensors: dict[str, Tensor], header: dict[str, str]) -> No
 
 @contextmanager
 def _placing(path: Path) -> Iterator[Path]:
-    """Where to write a file, which is put into its place at once when all of it is on the disk."""
+    """Where to write a file, which is moved into place once all of it is on disk."""
     beside = path.with_name(f"{path.name}.tmp")
     with _writing(path.parent):
         yield beside
@@ -328,8 +328,8 @@ def _writing(folder: Path) -> Iterator[None]:
         yield
     except (OSError, SafetensorError) as error:
         raise PipelineError(
-            f"a checkpoint must be written, got {error} for {folder}: free the disk or that path, "
-            "then start the same line again"
+            f"a checkpoint must be written, got {error} for {folder}: free space or that path, "
+            "then run the same command again"
         ) from error
 
 
@@ -352,7 +352,7 @@ def _prefixed(prefix: str, values: Mapping[str, T]) -> dict[str, T]:
 
 
 def _below(prefix: str, values: Mapping[str, T]) -> dict[str, T]:
-    """Those whose names begin so, without this beginning."""
+    """The entries whose names start with this prefix, without it."""
     return {
         name.removeprefix(prefix): value
         for name, value in values.items()
@@ -361,7 +361,7 @@ def _below(prefix: str, values: Mapping[str, T]) -> dict[str, T]:
 
 
 def _of_members(part: range, values: Mapping[str, T], *, below: str = "") -> dict[str, T]:
-    """What is below the numbers of these networks, which are counted anew from 0."""
+    """The entries under the numbers of these networks, renumbered from 0."""
     found: dict[str, T] = {}
     for place, member in enumerate(part):
         found |= _prefixed(f"{below}{place}/", _below(f"{below}{member}/", values))

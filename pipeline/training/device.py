@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 def resolve(name: str) -> torch.device:
-    """The device that `name` asks for, checked to be there.
+    """The device that `name` asks for, if it exists.
 
     Args:
         name: `auto` (CUDA, else MPS, else the CPU), `cpu`, `cuda`, `cuda:N` or `mps`.
@@ -69,7 +69,7 @@ def _processor() -> str:
 
 
 def is_amd() -> bool:
-    """Whether this machine's processor says that AMD made it."""
+    """Whether this machine has an AMD processor."""
     return any(
         line.startswith("vendor_id") and "AuthenticAMD" in line
         for line in _lines(Path("/proc/cpuinfo"))
@@ -77,10 +77,10 @@ def is_amd() -> bool:
 
 
 def generator(device: torch.device, seed: int, stream: str) -> torch.Generator:
-    """A generator that depends on (seed, name of the stream) and on nothing else.
+    """A generator that depends only on (seed, name of the stream).
 
-    Two networks with one seed so share their initial weights, batch order and masks, and no
-    network's numbers depend on how many others train beside it.
+    Networks with the same seed therefore share initial weights, batch order and masks, and no
+    network's numbers depend on how many others train with it.
     """
     source = torch.Generator(device)
     seed_with(source, seed, stream)
@@ -88,13 +88,13 @@ def generator(device: torch.device, seed: int, stream: str) -> torch.Generator:
 
 
 def seed_with(source: torch.Generator, seed: int, stream: str) -> None:
-    """Have a generator begin this stream, as if `generator` had made it anew."""
+    """Restart a generator on this stream, as if `generator` had just made it."""
     digest = hashlib.blake2b(f"{seed}/{stream}".encode(), digest_size=8).digest()
     source.manual_seed(int.from_bytes(digest, "big", signed=True))
 
 
 def fill_with_random_bits(words: Tensor, source: torch.Generator) -> None:
-    """Fill an int64 tensor in place with 64 independent fair bits an element.
+    """Fill an int64 tensor in place with 64 independent fair bits per element.
 
     `random_()` without bounds leaves the sign bit 0, which would drop nothing in the upper half
     of every mask; the lower bound asks for the full range.
@@ -113,7 +113,7 @@ def explaining_lack_of_memory(device: torch.device) -> Iterator[None]:
         yield
     except (MemoryError, RuntimeError) as error:
         # The CPU's allocator raises a plain RuntimeError: "… DefaultCPUAllocator: can't allocate".
-        # A size that no memory has overflows before it is asked for.
+        # An absurd size overflows before it is requested.
         is_lack = isinstance(error, MemoryError | torch.OutOfMemoryError) or any(
             words in str(error) for words in ("can't allocate memory", "calculation overflowed")
         )
@@ -126,9 +126,9 @@ def explaining_lack_of_memory(device: torch.device) -> Iterator[None]:
 
 
 def memory_to_use(device: torch.device) -> float:
-    """Bytes that training may take on a device: 80 % of a GPU's own, else half of the machine's.
+    """Bytes that training may take on a device: 80 % of a GPU's, otherwise half of the machine's.
 
-    Not of what is free at the moment: a stack that is put together again has to be the same.
+    Not of what is free at the moment: a resumed run has to form the same stacks.
     """
     if device.type == "cuda":
         return 0.8 * torch.cuda.get_device_properties(device).total_memory
@@ -136,7 +136,7 @@ def memory_to_use(device: torch.device) -> float:
 
 
 def _memory_limit() -> float:
-    """What the container that this process runs in may take, in bytes; infinity outside of one."""
+    """The memory limit of the container of this process, in bytes; infinity outside of one."""
     try:
         return float(Path("/sys/fs/cgroup/memory.max").read_text())
     except (OSError, ValueError):  # no such file, or "max"
@@ -149,10 +149,10 @@ def has_graphs(device: torch.device) -> bool:
 
 
 class Graph:
-    """Work that is done again and again on tensors of one shape: captured once, then replayed.
+    """Work repeated on tensors of one shape: captured once, then replayed.
 
-    A CUDA graph starts all kernels at once, where a small network's own starts cost more than its
-    arithmetic.
+    A CUDA graph launches all kernels at once; launching those of a small network one by one costs
+    more than its arithmetic.
     """
 
     def __init__(self, generators: Iterable[torch.Generator]) -> None:
@@ -164,13 +164,13 @@ class Graph:
     def run(self, work: Callable[..., list[Tensor]], *inputs: Tensor) -> list[Tensor]:
         """What the work gives for these inputs, overwritten by the next run.
 
-        The first run is done as it comes, so that whatever is made only once exists, and the
-        second is captured. Inputs of another shape, such as an epoch's last batch, are done as
-        they come.
+        The first run is executed directly, so that whatever is created only once exists, and the
+        second is captured. Inputs of another shape, such as an epoch's last batch, are executed
+        directly.
 
         Args:
-            work: the same at each call; it waits for nothing.
-            inputs: whose values alone may differ from call to call.
+            work: the same at each call; it never synchronises.
+            inputs: only their values may differ from call to call.
 
         Raises:
             PipelineError: CUDA cannot capture it.
@@ -188,7 +188,7 @@ class Graph:
 
 
 def _capture(work: Callable[[], T], generators: Iterable[torch.Generator]) -> Callable[[], T]:
-    """What does the same work at each call; capturing it computes nothing."""
+    """A function that replays the work; capturing it computes nothing."""
     graph = torch.cuda.CUDAGraph()
     for source in generators:
         graph.register_generator_state(source)
@@ -211,7 +211,7 @@ def _capture(work: Callable[[], T], generators: Iterable[torch.Generator]) -> Ca
 
 
 def synchronize(device: torch.device) -> None:
-    """Wait for what the device has been given to do, so that a clock can be read."""
+    """Wait for the device to finish its work, so that a clock can be read."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     elif device.type == "mps":
@@ -219,7 +219,7 @@ def synchronize(device: torch.device) -> None:
 
 
 def peak_memory_mb(device: torch.device) -> float:
-    """The most memory held so far, in MB: the device's on CUDA, else the process's."""
+    """Peak memory so far, in MB: of the device on CUDA, otherwise of the process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 1e6
     # On Linux, getrusage(2) also counts what the process that started this one held: proc(5).

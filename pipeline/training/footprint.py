@@ -1,13 +1,13 @@
-"""How much memory a stack takes while it is trained, estimated before it is."""
+"""How much memory training a stack takes, estimated beforehand."""
 
 from itertools import pairwise
 
 from pipeline.config.recipe import Recipe
 from pipeline.training.batches import EVALUATION_BATCH
 
-# Bytes that are alive at once, read from the allocator on the CPU (`benchmarks.stack_memory`). Of
-# a parameter: weight, gradient, the weight before the epoch and the one that is kept; optimizer
-# state comes on top. Of a unit for each sample: what the backward pass and the probe hold.
+# Bytes alive at the same time, read from the allocator on the CPU (`benchmarks.stack_memory`). Per
+# parameter: weight, gradient, the weight before the epoch and the kept one; optimizer state comes
+# on top. Per unit and sample: what the backward pass and the probe hold.
 _OF_A_PARAMETER = 16
 _OF_A_STATE = 4
 _OF_THE_LARGEST_LAYER = 9
@@ -15,7 +15,7 @@ _OF_A_UNIT_IN_TRAINING = 28
 _OF_A_UNIT_IN_EVALUATION = 14
 _OF_AN_INPUT = 9
 _OF_A_SAMPLE = 16
-# What the allocator holds beyond that, at most by what was measured on the CPU.
+# The most that the allocator was measured to hold beyond that, on the CPU.
 _SLACK = 1.4
 
 

@@ -1,4 +1,4 @@
-"""The only training loop: `updates()` takes one optimizer step a turn, `epochs()` drives it.
+"""The only training loop: `updates()` takes one optimizer step at a time, `epochs()` drives it.
 
 Both train a stack, of one network or of many.
 """
@@ -33,7 +33,7 @@ class Update:
         batch: the samples.
         logits: of each network, as the loss saw them.
         losses: cross-entropy of each sample, in nats.
-        layers: every layer's pass, where it was asked for; else empty.
+        layers: every layer's pass if it was watched, otherwise empty.
     """
 
     batch: Batch
@@ -52,7 +52,7 @@ def updates(
     keep_gradients: bool = False,
     graph: devices.Graph | None = None,
 ) -> Iterator[Update]:
-    """Take one optimizer step a turn and yield what that step saw.
+    """Take one optimizer step at a time and yield what that step saw.
 
     Args:
         stack: the networks.
@@ -61,7 +61,7 @@ def updates(
         masks: where the dropout masks come from.
         is_watched: whether the update with this index keeps what its layers did.
         keep_gradients: watched updates also keep the gradients of z, h and y.
-        graph: takes the updates that are not watched; their logits and losses are overwritten by
+        graph: runs the updates that are not watched; their logits and losses are overwritten by
             the next one. One graph serves one stack, one optimizer and one `masks`.
     """
 
@@ -74,7 +74,7 @@ def updates(
                 layer.retain_gradients()
         losses = cross_entropy(logits, target)
         optimizer.zero_grad(set_to_none=True)
-        # Each network's gradient is that of its own mean loss: the sum mixes nothing.
+        # Each network's gradient is that of its own mean loss: the sum does not mix them.
         losses.mean(1).sum().backward()
         optimizer.step()
         return [logits.detach(), losses.detach()]
@@ -87,9 +87,11 @@ def updates(
             logits, losses = step(batch.x, batch.target)
         else:
             logits, losses = graph.run(step, batch.x, batch.target)
-            optimizer.zero_grad(set_to_none=True)  # a replay leaves those of an earlier update
+            optimizer.zero_grad(
+                set_to_none=True
+            )  # a replay leaves the gradients of an earlier update
         if not keep_gradients:
-            # What still holds the autograd graph of one step would be captured with the next.
+            # What still holds the autograd graph of this step would be captured with the next.
             trace = [layer.detached() for layer in trace]
         yield Update(batch, logits, losses, trace)
 
@@ -106,12 +108,12 @@ def epochs(
 ) -> Iterator[tuple[EpochRecord, ...]]:
     """Train a stack and yield a record for each network that is still going, epoch by epoch.
 
-    Epoch 0 is the stack as born. A network ends by itself: after its last epoch, by its
-    patience, or when its loss is no longer finite; the others do not notice. It is computed on
-    with them, unseen, until the last one ends. Leaving the loop ends all.
+    Epoch 0 is the untrained stack. Each network ends on its own: after its last epoch, by its
+    patience, or when its loss is no longer finite; the others are not affected. It is still
+    computed with them, without records, until the last one ends. Leaving the loop ends all.
 
-    No random stream outlives an epoch, so the weights and the optimizer's state at an epoch's end
-    are all that going on from there takes: the next records are the same to the last bit.
+    No random stream outlives an epoch, so the weights and the optimizer's state at the end of an
+    epoch are enough to resume: the next records are the same to the last bit.
 
     Args:
         stack: the networks; their recipes agree in all but activation, drop rate, output
@@ -119,8 +121,8 @@ def epochs(
         optimizer: over the stack's parameters, as `make_optimizer` makes it.
         training: the images trained on, also the reference set of the units' states.
         validation: what patience and the best epoch are judged by.
-        so_far: each network's records, where the stack and the optimizer are those of a later
-            epoch's end; training goes on behind the last of them.
+        so_far: each network's records, if the stack and the optimizer are those of a later epoch;
+            training resumes after the last of them.
         cuda_graphs: capture an update and replay it where the device can.
         heartbeat: called with every update; whatever it raises ends the loop.
     """
@@ -188,8 +190,8 @@ def make_optimizer(stack: Stack) -> torch.optim.Optimizer:
 
 @torch.no_grad()
 def _watch_birth(stack: Stack, masks: MaskSource, watch: Watch, batches: Iterable[Batch]) -> None:
-    """The passes of epoch 0 that a training epoch would watch, without a step."""
-    stack.zero_grad()  # whatever they hold is not of these passes
+    """The passes of epoch 0 that a training epoch would watch, without optimizer steps."""
+    stack.zero_grad()  # gradients from before these passes
     for batch in batches:
         trace: list[LayerPass] = []
         with _precision(stack):
@@ -201,5 +203,5 @@ def _precision(stack: Stack) -> AbstractContextManager[object]:
     """A block in which a training pass has the precision that the recipes name."""
     if stack.recipes[0].precision == "float32":
         return nullcontext()
-    # Each weight is cast once a pass anyhow, and a capture must not keep what was cast before.
+    # Each weight is cast once per pass anyway, and a capture must not keep an earlier cast.
     return torch.autocast(stack.scales.device.type, torch.bfloat16, cache_enabled=False)

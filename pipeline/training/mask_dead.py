@@ -1,4 +1,4 @@
-"""Which dead units no dropout mask wakes, by drawing masks over the reference set.
+"""Which dead units fire under no dropout mask, by drawing masks over the reference set.
 
 A unit that is dead in evaluation mode often fires under some upstream mask, so it still learns.
 """
@@ -22,15 +22,15 @@ Dead = Sequence[Bool[Tensor, " _"]]
 def with_mask_dead(
     records: Sequence[EpochRecord], stack: Stack, reference: Callable[[], Iterable[Batch]]
 ) -> list[EpochRecord]:
-    """The records; at birth and at the end, units are judged dead under every mask or not.
+    """The records, with mask-dead units added at birth and at the end.
 
     `mask_passes` masks are drawn for every sample of D, from streams of their own. One network
-    after another: most have nothing to ask, or soon nothing left.
+    after another: most have no dead units to test, or soon none left.
 
     Args:
-        records: one a network, whose weights in the stack are as the record tells.
+        records: one per network, of the weights that the stack holds.
         stack: the networks.
-        reference: gives the batches of D, anew at each call.
+        reference: yields the batches of D, from the first at each call.
     """
     return [
         _judged(record, stack, reference)
@@ -62,7 +62,7 @@ def _judged(
 
 
 def _can_be_woken(dead: Dead, recipe: Recipe) -> bool:
-    """Whether a mask is left that could matter: no mask is upstream of the first layer."""
+    """Whether masks could still matter: no mask comes before the first layer."""
     return recipe.drop_rate > 0 and any(bool(layer.any()) for layer in dead[1:])
 
 
@@ -82,7 +82,7 @@ def _strike_out_what_fires(
         for number in range(recipe.mask_passes)
     ]
     for batch in batches:
-        first = network.first(batch.x)  # the same under every mask, and most of a pass
+        first = network.first(batch.x)  # the same under every mask, and most of the cost of a pass
         for masks in passes:
             trace: list[LayerPass] = []
             network.onward(first, masks.draw(batch.target.shape[1]), trace=trace)

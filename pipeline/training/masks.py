@@ -14,7 +14,7 @@ from pipeline.training import device as devices
 
 @runtime_checkable
 class MaskSource(Protocol):
-    """Whatever gives the masks of one training pass after another."""
+    """A source of masks for one training pass after another."""
 
     def draw(self, batch: int) -> Sequence[Bool[Tensor, "networks batch _"] | None]:
         """The next masks, one for each layer: True = kept, None where nothing is dropped."""
@@ -24,8 +24,8 @@ class RandomMasks:
     """The masks of one stream: each network's and layer's from its own (seed, layer, stream).
 
     Networks with one seed share the random numbers behind their masks, so a unit that is dropped
-    at p = 0.2 is dropped at p = 0.5 as well. A mask takes 32 bits a unit: the rate that they
-    realise is within 2**-33 of p.
+    at p = 0.2 is dropped at p = 0.5 as well. A mask takes 32 bits per unit, so its actual
+    rate is within 2**-33 of p.
     """
 
     def __init__(
@@ -54,14 +54,14 @@ class RandomMasks:
         self.restart(stream)
 
     def restart(self, stream: str) -> None:
-        """Go on with another stream, from its beginning."""
+        """Switch to another stream, from its beginning."""
         for layer, generators in zip(self._layers, self._generators, strict=True):
             for seed, generator in zip(self._seeds, generators, strict=True):
                 devices.seed_with(generator, seed, f"mask {layer} {stream}")
 
     @property
     def generators(self) -> list[torch.Generator]:
-        """What the next masks are drawn from."""
+        """The generators of the next masks."""
         return list(itertools.chain(*self._generators))
 
     def draw(self, batch: int) -> list[Bool[Tensor, "networks batch _"] | None]:
@@ -86,7 +86,7 @@ class RandomMasks:
 def _is_at_least(
     bits: Int[Tensor, "networks_or_1 batch units"], threshold: Int[Tensor, "networks 1 1"]
 ) -> Bool[Tensor, "networks batch units"]:
-    """Where the bits reach the threshold, compared into bytes: on a CPU a third of the time."""
+    """Whether the bits reach the threshold, compared into bytes: a third of the time on a CPU."""
     shape = torch.broadcast_shapes(bits.shape, threshold.shape)
     kept = torch.empty(shape, dtype=torch.uint8, device=bits.device)
     return torch.ge(bits, threshold, out=kept).view(torch.bool)

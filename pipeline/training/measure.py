@@ -1,4 +1,4 @@
-"""What an epoch of a stack amounts to: running sums by unit, then records.
+"""Measures an epoch of a stack: running sums by unit, then records.
 
 It keeps sums, never activations.
 """
@@ -32,7 +32,7 @@ def cross_entropy(
 
 
 class ScoreSum:
-    """Running sums of loss and right answers, for every network of a stack."""
+    """Running sums of losses and correct answers, for every network of a stack."""
 
     def __init__(self, networks: int, device: torch.device) -> None:
         """Start at zero."""
@@ -73,7 +73,7 @@ def evaluate(
     together = [(_ALL, stack)]
     alone: list[tuple[slice, Stack]] = []
     for batch in batches:
-        # A CPU's caches hold what one network's layers did until it is counted, not all's.
+        # A CPU's caches hold the layers of one network until they are counted, not those of all.
         activations = len(stack.recipes) * batch.target.shape[1] * sum(stack.units)
         is_large = stack.scales.device.type == "cpu" and activations >= WORTH_GOING_ALONE
         if is_large and not alone:
@@ -137,17 +137,17 @@ class Watch:
         claimed = [norms, bias[:, 0]]
         if index + 1 < len(stack.weights) and (after := stack.weights[index + 1].grad) is not None:
             claimed.append(torch.linalg.vector_norm(after, dim=2))
-        # A network whose loss is no longer finite is not the instrument's fault.
+        # A loss that is no longer finite is not a broken measurement.
         is_finite = torch.stack(claimed).isfinite().all(0)
         identities.check_dead(stack.layer_names[index], is_silent & is_finite, *claimed)
         self._row_norms[index] += norms
         self._norms[index] += torch.linalg.vector_norm(norms, dim=1)
 
     def check(self) -> None:
-        """Check the sums against what dropout must do by chance.
+        """Check the sums against the distribution that dropout implies.
 
         Raises:
-            BrokenIdentity: they would come about in less than one of a billion right counts.
+            BrokenIdentity: correct counts would give them less than once in a billion times.
         """
         if not self._samples:
             return
@@ -210,7 +210,7 @@ def epoch_records(
     validation: Examples,
     seconds: float,
 ) -> list[EpochRecord]:
-    """The record of every network at an epoch's end, evaluated as it stands.
+    """The record of every network at the end of an epoch, evaluated with its current weights.
 
     Args:
         stack: the networks.
@@ -219,10 +219,10 @@ def epoch_records(
         train: each network's score over the epoch's updates; None at birth.
         training: the images trained on.
         validation: those validated on.
-        seconds: that the updates of all networks took.
+        seconds: taken by the updates of all networks.
 
     Raises:
-        BrokenIdentity: what was watched cannot have come about by chance.
+        BrokenIdentity: chance cannot explain what was watched.
     """
     watch.check()
     networks = len(stack.recipes)

@@ -1,6 +1,6 @@
 """K networks of one shape as one module: weights with a leading axis K.
 
-It knows neither optimizers nor epochs, and draws nothing but initial weights: masks are given.
+It knows neither optimizers nor epochs, and draws only initial weights: masks are passed in.
 """
 
 from collections import OrderedDict
@@ -40,12 +40,12 @@ class LayerPass:
     y: Float[Tensor, "networks batch units"]
 
     def retain_gradients(self) -> None:
-        """Have the backward pass leave z, h and y their gradients."""
+        """Make the backward pass keep the gradients of z, h and y."""
         for tensor in (self.z, self.h, self.y):
             tensor.retain_grad()
 
     def detached(self) -> "LayerPass":
-        """The same values without their way back."""
+        """The same values, detached."""
         return replace(self, z=self.z.detach(), h=self.h.detach(), y=self.y.detach())
 
 
@@ -84,7 +84,7 @@ class Stack(nn.Module):
         self.layer_names = recipes[0].layers
         self.units = (*recipes[0].widths, classes)
         layers = layers or _drawn(recipes, (inputs, *self.units))
-        # (networks, inputs, units): so laid out, a gradient comes as its weight lies, uncopied.
+        # (networks, inputs, units): in this layout a gradient needs no copy.
         self.weights = nn.ParameterList(weight for weight, _ in layers)
         self.biases = nn.ParameterList(bias for _, bias in layers)
         self.drop_rates = tuple(
@@ -111,7 +111,7 @@ class Stack(nn.Module):
             x: one batch for each member, or one for all.
             masks: True = kept, one for each layer, None where a layer drops nothing;
                 without masks the pass is in evaluation mode.
-            trace: takes what each layer did, from h1 to the logits.
+            trace: receives what each layer did, from h1 to the logits.
         """
         return self.onward(self.first(x), masks, trace=trace)
 
@@ -128,7 +128,7 @@ class Stack(nn.Module):
         *,
         trace: list[LayerPass] | None = None,
     ) -> Float[Tensor, "networks batch classes"]:
-        """Logits of every member, from the first layer's z on; else as `forward`."""
+        """Logits of every member from the first layer's z, otherwise as `forward`."""
         last = len(self.weights) - 1
         for layer in range(last + 1):
             h = z if layer == last else self._activate(z)
@@ -148,11 +148,11 @@ class Stack(nn.Module):
             return z.relu()
         if self._activations == {"none"}:
             return z
-        # NaN stays NaN, as in `relu`: a network that diverges does so in any company.
+        # NaN stays NaN, as in `relu`: a network diverges in a stack if it does alone.
         return torch.where((z <= 0) & ~self.is_linear, 0.0, z)
 
     def is_linear_at(self, layer: str) -> Bool[Tensor, "networks 1 1"]:
-        """Which networks have no ReLU behind this layer's z."""
+        """Which networks have no ReLU after this layer's z."""
         return torch.ones_like(self.is_linear) if layer == "logits" else self.is_linear
 
     def part(self, member: int) -> "Stack":
@@ -171,14 +171,14 @@ class Stack(nn.Module):
         }
 
     def load(self, member: int, weights: Weights) -> None:
-        """Put a state dict with `plain`'s names in the member's place."""
+        """Load a state dict with `plain`'s names into the member."""
         with torch.no_grad():
             for name, values in named_as_plain(self.weights, self.biases).items():
                 values[member].copy_(torch.from_numpy(weights[name].copy()))
 
 
 def plain(recipe: Recipe, weights: Weights) -> nn.Sequential:
-    """One network as anybody would write it: Flatten, Linear, ReLU, Dropout …, on the CPU.
+    """One network as an ordinary module: Flatten, Linear, ReLU, Dropout …, on the CPU.
 
     Args:
         recipe: activation, drop rate and whether the logits are dropped.

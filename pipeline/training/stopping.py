@@ -16,7 +16,7 @@ class Stopping:
     """
 
     def __init__(self, recipe: Recipe, history: History = ()) -> None:
-        """Begin with the records that were judged before."""
+        """Start from the records of earlier epochs."""
         self._recipe = recipe
         self._best_loss = math.inf
         self._best_epoch = 0
@@ -25,7 +25,7 @@ class Stopping:
         self.ending: Ending | None = history[-1].ending if history else None
 
     def judge(self, record: EpochRecord, stack: Stack) -> EpochRecord:
-        """The record with its ending, and with the weights if they are to be kept so far."""
+        """The record with its ending, and with its weights if they are the ones to keep."""
         is_best = self._is_best(record)
         self.ending = self._ending(record)
         is_end = self.ending in {"finished", "patience"}
@@ -34,7 +34,7 @@ class Stopping:
         return replace(record, ending=self.ending, weights=weights)
 
     def _is_best(self, record: EpochRecord) -> bool:
-        """Whether this is the best epoch so far, which is remembered."""
+        """Whether this is the best epoch so far; if so, remember it."""
         loss = record.validation.loss if record.validation else math.inf
         is_best = loss < self._best_loss
         if is_best:

@@ -23,6 +23,8 @@ from pipeline.cli import commands
 from pipeline.data import prepared, write_prepared
 from pipeline.data.images import Part, assemble
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 Export = Callable[..., int]
 
@@ -117,7 +119,7 @@ def test_what_could_be_a_pickle_stays_out_and_is_named(exported: Path) -> None:
     assert not (exported / "artifacts" / "notes" / "weights.pkl").exists()
     assert json.loads((exported / "bundle.json").read_text())["left_out"] == ["notes/weights.pkl"]
     assert "left out: notes/weights.pkl" in (exported.parent / "said.txt").read_text()
-    assert "Not in this bundle: `notes/weights.pkl`" in (exported / "README.md").read_text()
+    assert "Left out of this bundle: `notes/weights.pkl`" in (exported / "README.md").read_text()
 
 
 def test_the_same_version_gives_the_same_bytes(
@@ -139,7 +141,7 @@ def test_without_the_data_onnx_is_compared_on_the_input_example_and_says_so(
     assert export("--out", "alone") == 0
     shown = capsys.readouterr().out
     assert "the data set mine" in shown
-    assert "is not here" in shown
+    assert "is not available" in shown
     said = json.loads(Path("alone/bundle.json").read_text())["onnx"]
     assert said["images"] == 4
     assert "input example" in said["compared_on"]
@@ -174,9 +176,9 @@ def test_what_is_there_is_not_written_over(
     (tmp_path / "notes.zip").write_text("dear to me")
     for out in ("photos", "notes.zip", "."):
         assert export("--out", out) == 1
-        assert "must not be there yet" in capsys.readouterr().err
+        assert "must not exist yet" in capsys.readouterr().err
         assert export("--out", out, "--force", "true") == 1
-        assert "only a bundle is replaced" in capsys.readouterr().err
+        assert "only a bundle can be replaced" in capsys.readouterr().err
     assert (tmp_path / "photos" / "mine.jpg").read_text() == "dear to me"
     assert (tmp_path / "notes.zip").read_text() == "dear to me"
 

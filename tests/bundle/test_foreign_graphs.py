@@ -20,6 +20,8 @@ from PIL import Image
 from pipeline.cli import commands
 from pipeline.tracking import ISOLATED_LOAD, isolated_load
 
+pytestmark = pytest.mark.slow
+
 ADDRESS = "models:/mine@champion"
 
 

@@ -106,7 +106,7 @@ CASES: dict[str, tuple[Spoil, str, str]] = {
     "weights of another network": (
         changed("run.json", lambda run: run["parameters"].update(widths="9")), STATE, "(9,)",
     ),
-    "parameters of no network": (
+    "parameters that define no network": (
         changed("run.json", lambda run: run["parameters"].update(drop_rate="2")),
         "run.json", "drop_rate must be",
     ),
@@ -114,27 +114,27 @@ CASES: dict[str, tuple[Spoil, str, str]] = {
         changed("run.json", lambda run: run["parameters"].pop("widths")), "run.json", "widths",
     ),
     "an example that does not fit": (
-        written(EXAMPLE, "[[0.0, 1.0], [0.0, 1.0]]"), EXAMPLE, "no input of its network",
+        written(EXAMPLE, "[[0.0, 1.0], [0.0, 1.0]]"), EXAMPLE, "network cannot take",
     ),
     "an example beyond [0, 1]": (
-        replaced(EXAMPLE, "[[[[", "[[[[7e0, "), EXAMPLE, "no input of its network",
+        replaced(EXAMPLE, "[[[[", "[[[[7e0, "), EXAMPLE, "network cannot take",
     ),
     "shapes that are not the network's": (
         changed("bundle.json", lambda b: b.update(output_shape=[-1, 4])), "bundle.json", "shapes",
     ),
     "a program of one's own": (
-        replaced("predict.py", "import json", "import json, os"), "predict.py", "another program",
+        replaced("predict.py", "import json", "import json, os"), "predict.py", "did not write",
     ),
     "a picture that is none": (
-        written("artifacts/plots/a.png", saved(Harm())), "artifacts/plots/a.png", "no PNG",
+        written("artifacts/plots/a.png", saved(Harm())), "artifacts/plots/a.png", "not PNG",
     ),
     "a page that is none": (
-        written("artifacts/report.html", b"\x80\x04."), "artifacts/report.html", "no text",
+        written("artifacts/report.html", b"\x80\x04."), "artifacts/report.html", "not text",
     ),
     "a pickle among the artifacts": (
         written("artifacts/notes.pkl", saved(1)), "artifacts/notes.pkl", ".pkl",
     ),
-    "a program beside the bundle": (written("setup.py", "import os"), "setup.py", "no bundle has"),
+    "a program beside the bundle": (written("setup.py", "import os"), "setup.py", "not belong"),
     "JSON without end": (
         written("run.json", "[" * 200_000), "run.json", "deeply",
     ),
@@ -180,7 +180,7 @@ CASES: dict[str, tuple[Spoil, str, str]] = {
         changed("version.json", lambda v: v.update(aliases=["v1"])), "version.json", "the name",
     ),
     "a run that is not the summary's": (
-        changed("bundle.json", lambda b: b.update(run="0" * 32)), "bundle.json", "another model",
+        changed("bundle.json", lambda b: b.update(run="0" * 32)), "bundle.json", "different model",
     ),
     "another format": (
         changed("bundle.json", lambda b: b.update(format=2)), "bundle.json", "format 2",
@@ -215,14 +215,14 @@ def linked(folder: Path) -> None:
     (folder / "README.md").symlink_to("/etc/passwd")
 
 
-PATH = "a path that must not be written"
+PATH = "an unsafe path"
 DAMAGED: dict[str, tuple[Spoil, str, str]] = {
     "a byte": (
         lambda f: (f / ONNX).write_bytes((f / ONNX).read_bytes()[:-1] + b"\1"),
         ONNX,
-        "another digest",
+        "do not match the digest",
     ),
-    "the end of a file": (lambda f: os.truncate(f / STATE, 100), STATE, "another digest"),
+    "the end of a file": (lambda f: os.truncate(f / STATE, 100), STATE, "do not match the digest"),
     "a missing file": (lambda f: (f / "metrics.json").unlink(), "metrics.json", "no such file"),
     "a file too many": (written("extra.txt", ""), "extra.txt", "does not name"),
     "a file too many in the depth": (
@@ -230,16 +230,16 @@ DAMAGED: dict[str, tuple[Spoil, str, str]] = {
         "artifacts/x.txt",
         "does not name",
     ),
-    "no list": (lambda f: (f / "SHA256SUMS").unlink(), "SHA256SUMS", "no such file"),
+    "no list": (lambda f: (f / "SHA256SUMS").unlink(), "SHA256SUMS", "missing or oversized"),
     "a line that is none": (
         lambda f: (f / "SHA256SUMS").write_text("a  b\n"),
         "SHA256SUMS",
-        "no digest and name",
+        "not a digest and a name",
     ),
     "a list that is no text": (
         lambda f: (f / "SHA256SUMS").write_bytes(b"\xff"),
         "SHA256SUMS",
-        "no text",
+        "not text",
     ),
     "a file listed twice": (resigned("README.md"), "README.md", "a second digest"),
     "the list listed": (resigned("SHA256SUMS"), "SHA256SUMS", "of SHA256SUMS itself"),
@@ -249,7 +249,7 @@ DAMAGED: dict[str, tuple[Spoil, str, str]] = {
     "a path of backslashes": (resigned("..\\outside.txt"), "..\\\\outside.txt", PATH),
     "a device of Windows": (resigned("artifacts/con.txt"), "artifacts/con.txt", PATH),
     "a stream of Windows": (resigned("run.json:evil"), "run.json:evil", PATH),
-    "another case": (resigned("readme.MD"), "readme.MD", "the name of another file"),
+    "another case": (resigned("readme.MD"), "readme.MD", "same name"),
     "a file below a file": (resigned("README.md/x.txt"), "README.md", "a file and a folder"),
     "a symbolic link": (linked, "README.md", "a link"),
     "a hard link": (lambda f: os.link(f / "README.md", f.parent / "other"), "README.md", "a link"),
@@ -303,8 +303,8 @@ ZIPPED: dict[str, tuple[zipfile.ZipInfo, bytes, str, str]] = {
     "a symbolic link": (entry("a.txt", stat.S_IFLNK | 0o777), b"/etc/passwd", "a.txt", "a link"),
     "a device": (entry("a.txt", stat.S_IFCHR | 0o666), b"", "a.txt", "a device"),
     "a folder": (entry("a/", stat.S_IFDIR | 0o755), b"", "a/", "a folder"),
-    "a name twice": (entry("README.md"), b"x", "README.md", "of one name"),
-    "a name in another case": (entry("readme.md"), b"x", "readme.md", "the name of another file"),
+    "a name twice": (entry("README.md"), b"x", "README.md", "a second file"),
+    "a name in another case": (entry("readme.md"), b"x", "readme.md", "same name"),
     "an unlisted file": (entry("a.txt"), b"x", "a.txt", "does not name"),
     "a bomb": (entry("a.txt"), bytes(40 << 20), "a.txt", "bytes out of"),
     "an endless name": (entry("a" * 60_000), b"x", "aaa", PATH),
@@ -334,7 +334,7 @@ def patched(path: Path, change: Callable[[bytearray, int], object]) -> Path:
     ("change", "said"),
     [
         (lambda c, at: c.__setitem__(at + 8, c[at + 8] | 1), "an encrypted file"),
-        (lambda c, at: c.__setitem__(slice(at + 10, at + 12), b"\x0e\0"), "compression of kind 14"),
+        (lambda c, at: c.__setitem__(slice(at + 10, at + 12), b"\x0e\0"), "compression type 14"),
         (lambda c, at: c.__setitem__(slice(at + 24, at + 28), b"\xf0\xff\xff\xff"), "bytes out of"),
         (lambda c, at: c.__setitem__(slice(at + 16, at + 20), b"\0\0\0\0"), "damaged bytes"),
     ],
@@ -403,7 +403,7 @@ def test_what_the_writer_of_a_bundle_cannot_read_is_not_told_as_a_place_without_
 ) -> None:
     with pytest.raises(FileNotFoundError), new_bundle(tmp_path / name, is_forced=False):
         (tmp_path / "elsewhere" / "weights").read_bytes()
-    no_room = pytest.raises(PipelineError, match="where there is room")
+    no_room = pytest.raises(PipelineError, match="with enough room")
     with no_room, new_bundle(tmp_path / name, is_forced=False):
         raise OSError(errno.ENOSPC, "No space left on device")
     with no_room, new_bundle(tmp_path / name, is_forced=False) as folder:

@@ -1,7 +1,6 @@
 """The page in a browser: on a desk, on a phone, in the dark."""
 
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,19 +11,9 @@ from pipeline.records.result import Result
 
 api = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install .[test]")
 
+pytestmark = pytest.mark.browser
+
 WORDS = "rgb(34, 34, 34)", "rgb(236, 234, 228)"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator["api.Browser"]:
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("needs Chromium: apt-get install chromium")
-    quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=quiet)
-        yield browser
-        browser.close()
 
 
 @pytest.mark.parametrize(("scheme", "ink"), [("light", WORDS[0]), ("dark", WORDS[1])])

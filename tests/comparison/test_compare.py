@@ -136,6 +136,7 @@ def test_corrected_p_values_are_those_of_every_pair_computed_one_by_one(network:
     assert 0 < sum(pair.is_told for pair in shown) < 12
 
 
+@pytest.mark.slow
 def test_two_thousand_groups_are_compared_in_less_than_80_megabytes(sweep: Sweep) -> None:
     # A number for each of their two million pairs is 16 MB.
     source = np.random.default_rng(0)

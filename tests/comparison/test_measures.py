@@ -32,7 +32,7 @@ def test_the_greatest_distance_from_what_is_expected_is_told(network: Network) -
     for output_dropout, points in ((True, "40.00"), (False, "10.00")):
         results = [network(0.9, drop_rate=0.4, output_dropout=output_dropout)]
         [comparison] = compare(results)
-        assert f"further from it than {points} points" in identity(comparison)
+        assert f"more than {points} points away from it" in identity(comparison)
 
 
 def test_states_are_those_of_the_kept_epoch_and_of_birth(network: Network) -> None:

@@ -157,13 +157,13 @@ def test_networks_that_failed_are_named_with_their_reason(sweep: Sweep) -> None:
 
 def test_a_description_fits_however_many_networks_there_are(sweep: Sweep) -> None:
     few = markdown(compare(sweep(ACCURACIES)), {}, page="#page", origin="a sweep")
-    assert "[The page with figures](#page)" in few
+    assert "[Page with figures](#page)" in few
     assert few.count("](#/a-page)") == 12
     rates = {index / 500: (0.9, 0.8 + index / 5000) for index in range(250)}
     failures: Mapping[str, str] = {f"network {index}": "failed " * 20 for index in range(250)}
     many = markdown(compare(sweep(rates)), failures, page="#page", origin="a sweep")
     assert len(many) <= ROOM
-    assert "more rows in the page" in many
+    assert "more rows on the page" in many
 
 
 def test_a_row_a_network_holds_what_the_run_holds(sweep: Sweep) -> None:
@@ -203,7 +203,7 @@ def test_a_caution_and_where_networks_come_from_stand_in_every_form(sweep: Sweep
         markdown(every, {}, page="#", **words),
     ):
         assert text.index("Beware.") < text.index("highest accuracy")
-        assert "Networks of the search <x>" in text
+        assert "Networks from the search <x>" in text
 
 
 def test_weights_are_shared_only_where_widths_agree(network: Network) -> None:

@@ -83,7 +83,7 @@ def test_the_main_job_takes_a_list_of_drop_rates() -> None:
 def test_values_without_a_name_are_taken_as_they_are_and_checked() -> None:
     chosen = parsed(PredictSettings, {"passes": " 5 "}, ["a.png", " b ", "-"])
     assert (chosen.images, chosen.passes) == (("a.png", " b ", "-"), 5)
-    with pytest.raises(UsageError, match=r"^images must be a file's name, .* got ''"):
+    with pytest.raises(UsageError, match=r"^images must be a file name, .* got ''"):
         parsed(PredictSettings, {}, ["a.png", ""])
 
 

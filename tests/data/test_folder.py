@@ -74,15 +74,15 @@ def test_images_of_any_size_are_read(own_folder: Path, encode: Encode) -> None:
         (
             "train-labels-idx1-ubyte",
             [2, 0, 1],
-            "equal in number and not empty, got 2 images and 3 labels",
+            "match in number and be non-empty, got 2 images and 3 labels",
         ),
         (
             "t10k-labels-idx1-ubyte",
             [1, 1],
-            "equal in number and not empty, got 1 images and 2 labels",
+            "match in number and be non-empty, got 1 images and 2 labels",
         ),
         ("t10k-labels-idx1-ubyte", [3], r"test labels must be in \[0, 3\).*got 3 to 3"),
-        ("t10k-images-idx3-ubyte", [[[1, 2], [3, 4]]], "one size, got 2 x 3 and 2 x 2"),
+        ("t10k-images-idx3-ubyte", [[[1, 2], [3, 4]]], "same size, got 2 x 3 and 2 x 2"),
         ("train-images-idx3-ubyte", [1, 2], "train images must be uint8 in 3 .*got uint8 in 1"),
         (
             "train-labels-idx1-ubyte",
@@ -127,7 +127,7 @@ def test_a_source_that_is_no_folder_is_refused(name: str, own_folder: Path) -> N
 
 @pytest.mark.parametrize("name", ["", ".", "..", ".own", "a/b", "a\\b", "own ", "a\nb", "x" * 101])
 def test_a_name_that_cannot_be_a_file_is_refused(name: str, own_folder: Path) -> None:
-    with pytest.raises(UsageError, match="name must be usable as a file's name"):
+    with pytest.raises(UsageError, match="name must be usable as a file name"):
         read_folder(own_folder, name)
 
 

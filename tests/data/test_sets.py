@@ -163,6 +163,7 @@ def mirror(packed_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pat
         thread.join()
 
 
+@pytest.mark.server
 def test_a_data_set_that_is_not_there_is_downloaded_once(mirror: Path, tmp_path: Path) -> None:
     data = load("kmnist", cache=tmp_path / "cache")
     assert data.train_labels.tolist() == [2, 0]
@@ -171,6 +172,7 @@ def test_a_data_set_that_is_not_there_is_downloaded_once(mirror: Path, tmp_path:
     assert load("kmnist", cache=tmp_path / "cache").digest == data.digest
 
 
+@pytest.mark.server
 def test_a_download_with_a_wrong_digest_is_refused(mirror: Path, tmp_path: Path) -> None:
     path = mirror / "train-images-idx3-ubyte.gz"
     path.write_bytes(path.read_bytes()[:-1])

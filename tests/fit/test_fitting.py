@@ -20,6 +20,8 @@ from pipeline.records import EpochRecord
 from pipeline.tracking import FoundRun, connect
 from pipeline.training.stack import Stack
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 RECIPE = Recipe(widths=(5, 4), epochs=1, batch_size=20, holdout=10, mask_passes=0)
 OF_0_2 = Path(__file__).parents[1] / "training" / "checkpoint_of_0_2"

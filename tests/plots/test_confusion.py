@@ -26,7 +26,7 @@ def test_confusion_colours_mistakes_by_their_share_of_the_row_and_leaves_hits_ou
         (0, 0): "6", (1, 0): "2", (1, 1): "5", (0, 2): "1", (2, 2): "3"
     }  # fmt: skip
     assert finding(figure) == (
-        "82.4 % of 17 images were predicted right; most often a was taken for b (2 times)"
+        "82.4 % of 17 images were predicted correctly; most often a was mistaken for b (2 times)"
     )
     assert "2   a → b\n    1   $c$ → a" in words(figure)
     labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
@@ -52,7 +52,7 @@ def test_confusion_is_legible_for_few_and_for_many_classes(
     ("matrix", "expected"),
     [
         (np.zeros((2, 2), dtype=int), "No image was predicted"),
-        (np.diag([3, 0]), "100.0 % of 3 images were predicted right"),
+        (np.diag([3, 0]), "100.0 % of 3 images were predicted correctly"),
     ],
 )
 def test_confusion_without_mistakes_says_so(

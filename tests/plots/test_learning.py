@@ -27,7 +27,7 @@ def test_learning_curves_hold_the_scores_and_say_where_dropout_was_on(
     assert curves == {"images trained on": [0.1, 0.9], "held-out images": [0.1, 0.9]}
     assert losses.lines[1].get_ydata().tolist() == [1.0, 1.0]
     assert finding(figure) == (
-        "After epoch 1: 90.0 % of the held-out images right, loss 1.00 (untrained: 10.0 %, 1.00)"
+        "After epoch 1: 90.0 % of the held-out images correct, loss 1.00 (untrained: 10.0 %, 1.00)"
     )
     plain = plots.draw_learning_curves(histories["no ReLU and no dropout"], TITLE)
     assert "dropout on" not in words(plain)

@@ -95,7 +95,7 @@ def test_all_events_are_counted_where_not_all_units_can_be_drawn(
     assert first[0] == f"h1: {ever} of 80 units"
     assert first[1].endswith(f", {deaths} died")
     assert figure.axes[0].images[0].get_array().shape[0] == 60
-    assert "(60 of them, evenly)" in words(figure)
+    assert "(60 of them, evenly chosen)" in words(figure)
 
 
 @pytest.mark.parametrize(

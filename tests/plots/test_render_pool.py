@@ -78,6 +78,7 @@ def test_what_a_drawing_fails_with_is_raised_where_it_is_asked_for() -> None:
             asked()
 
 
+@pytest.mark.kill
 def test_a_drawing_process_that_dies_takes_no_picture_with_it(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -89,6 +90,7 @@ def test_a_drawing_process_that_dies_takes_no_picture_with_it(
     assert caplog.text.count("drawn one by one") == 1
 
 
+@pytest.mark.kill
 def test_a_drawing_process_leaves_when_its_parent_is_killed() -> None:
     with subprocess.Popen(
         [sys.executable, "-c", RENDERING], stdout=subprocess.PIPE, text=True

@@ -23,7 +23,7 @@ def test_samples_are_the_first_of_each_class_on_white(
     cells = pixels.reshape(rows, 3, columns, 4)[:, 1:, :, 1:]  # a gap of one pixel above and left
     assert cells[:, 0, :3, 0].tolist() == [[1, 255, 255], [0, 2, 3], [255, 255, 255]]
     assert (cells == cells[:, :1, :, :1]).all()
-    assert finding(figure) == "4 images of 2 x 3 pixels, 3 classes: 0 to 3 a class"
+    assert finding(figure) == "4 images of 2 x 3 pixels, 3 classes: 0 to 3 per class"
     assert {"a  1", "b  3", "none  0"} <= set(words(figure).split("\n"))
 
 

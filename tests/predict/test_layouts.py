@@ -203,13 +203,13 @@ def test_other_sizes_have_margins_in_proportion(layout: str) -> None:
 @pytest.mark.parametrize("level", [0, 140, 255])
 def test_a_blank_image_is_refused_by_name(layout: str, level: int) -> None:
     blank = np.full((40, 40), level, np.uint8)
-    with pytest.raises(PipelineError, match="got one grey all over in page 3"):
+    with pytest.raises(PipelineError, match="got a single grey in page 3"):
         laid_out(blank, (28, 28), layout=layout, ink="auto", name="page 3")
-    with pytest.raises(PipelineError, match="got one grey all over in page 3"):
+    with pytest.raises(PipelineError, match="got a single grey in page 3"):
         as_it_is(blank[:28, :28], layout, ink="auto", name="page 3")
 
 
 def test_paper_with_nothing_but_noise_is_blank() -> None:
     paper = np.random.default_rng(0).integers(225, 240, (60, 60)).astype(np.uint8)
-    with pytest.raises(PipelineError, match="got one grey all over"):
+    with pytest.raises(PipelineError, match="got a single grey"):
         mnist_like(paper)

@@ -24,6 +24,8 @@ from PIL import Image
 from pipeline.data import ImageData
 from pipeline.tracking import Tracker
 
+pytestmark = pytest.mark.server
+
 MODEL = "models:/digits@champion"
 PATIENCE = 120
 JSON = "application/json"

@@ -68,7 +68,7 @@ def test_the_accuracy_is_counted_over_all_test_images(good: Candidate, asked: As
     with torch.no_grad():
         answers = good.rebuilt(good.data.test_images[:, None] / 255).argmax(1)
     right = int((answers == good.data.test_labels).sum())
-    assert same_accuracy(good, asked(good)).found.startswith(f"{right} of 60 test images right")
+    assert same_accuracy(good, asked(good)).found.startswith(f"{right} of 60 test images correct")
 
 
 def test_test_images_come_round_again_where_more_are_asked_for_than_there_are(
@@ -125,7 +125,7 @@ def test_a_graph_that_does_not_take_10_000_images_at_once_is_refused(
     given = asked(one)
     for gate in (answers_twice_alike, same_logits):
         message = refusal(gate, one, given)
-        assert "'same logits': the graph must answer batches of any size" in message
+        assert "'same logits': the graph must accept batches of any size" in message
         assert "<= 9999' for a batch of 10,000" in message  # the graph's own reason
 
 
@@ -209,6 +209,7 @@ def test_an_example_that_the_graph_answers_otherwise_is_refused(
 # Alone
 
 
+@pytest.mark.slow
 def test_a_model_that_needs_this_package_is_refused_though_it_loads_here(
     spoiled: Spoiled, good: Candidate
 ) -> None:
@@ -227,7 +228,7 @@ def test_a_model_that_needs_this_package_is_refused_though_it_loads_here(
     [
         ({"pyfunc 7": np.array(["failed", "no such loader"])}, "got no such loader"),
         ({"pytorch 7": np.array([7])}, "got no logits"),
-        ({"pyfunc 7": np.zeros((7, 3), np.float32)}, "two flavours must answer within 1e-05"),
+        ({"pyfunc 7": np.zeros((7, 3), np.float32)}, "two flavours must agree within 1e-05"),
     ],
 )
 def test_a_flavour_that_does_not_answer_as_the_other_is_refused(

@@ -72,7 +72,7 @@ def test_a_worse_network_is_refused_with_both_numbers_and_who_holds_the_alias() 
         not_worse(selected(0.9), holder(0.95), margin=0.01, is_forced=False)
     assert str(caught.value) == (
         "gate 'not worse': val/accuracy must not be worse by more than 0.01 than that of version "
-        "4, the present champion, got 0.9 against 0.95: register a better network, or give "
+        "4, the current champion, got 0.9 against 0.95: register a better network, or give "
         "force=true"
     )
 
@@ -92,14 +92,14 @@ def test_force_is_not_mentioned_where_it_was_not_needed() -> None:
     [
         (
             replace(holder(0.5), run=replace(RUN, parameters=RUN.parameters | {"holdout": "100"})),
-            "holdout 5000 against 100: other validation images",
+            "holdout 5000 against 100: different validation images",
         ),
         (
             replace(
                 holder(0.5),
                 run=replace(RUN, parameters=RUN.parameters | {"dataset_digest": "d2"}),
             ),
-            "dataset_digest d1 against d2: other validation images",
+            "dataset_digest d1 against d2: different validation images",
         ),
         (replace(holder(0.5), run=None), f"no run {'a' * 32} in this store"),
         (holder(math.nan), f"none in its run {'b' * 32}"),

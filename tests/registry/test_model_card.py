@@ -23,11 +23,11 @@ def test_the_interval_stays_within_0_and_1_where_all_are_right() -> None:
 def test_mistakes_come_by_how_often_they_are_made_and_equal_ones_in_the_classes_order() -> None:
     confusion = np.array([[7, 2, 1], [0, 9, 3], [2, 0, 8]])
     assert mistakes(confusion, CLASSES).splitlines() == [
-        "- a true **dog** taken for **owl**: 3 of its 12 test images",
-        "- a true **cat** taken for **dog**: 2 of its 10 test images",
-        "- a true **owl** taken for **cat**: 2 of its 10 test images",
-        "- a true **cat** taken for **owl**: 1 of its 10 test images",
-        "- hardest class: **cat**, 30.0 % of its images wrong; 8 of 32 wrong in all",
+        "- **dog** mistaken for **owl**: 3 of its 12 test images",
+        "- **cat** mistaken for **dog**: 2 of its 10 test images",
+        "- **owl** mistaken for **cat**: 2 of its 10 test images",
+        "- **cat** mistaken for **owl**: 1 of its 10 test images",
+        "- hardest class: **cat**, 30.0 % of its images wrong; 8 of 32 wrong in total",
     ]
 
 
@@ -36,7 +36,9 @@ def test_five_mistakes_are_told_and_no_more() -> None:
 
 
 def test_where_nothing_was_wrong_it_says_so() -> None:
-    assert mistakes(np.diag([3, 0, 2]), CLASSES) == "None: every test image was classified right."
+    assert (
+        mistakes(np.diag([3, 0, 2]), CLASSES) == "None: every test image was classified correctly."
+    )
 
 
 @pytest.mark.parametrize("empty", [0, 2])

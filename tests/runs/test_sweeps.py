@@ -93,7 +93,7 @@ def test_its_networks_come_in_its_order_without_those_that_failed_or_are_gone(
     text = file_of(ids[3], ids[0], failed, ids[3], "", ids[1], ids[2])
     run = find_sweep(sweep(tracker, text), tracker)
     assert [found.id for found in finished_networks(run, tracker)] == [ids[3], ids[0], ids[2]]
-    assert "1 of the sweep's 5 networks are no longer there" in caplog.text
+    assert "1 of the sweep's 5 networks no longer exist" in caplog.text
 
 
 def test_where_there_is_no_such_sweep_one_line_says_so(tracker: Tracker) -> None:

@@ -17,6 +17,8 @@ from pipeline.data import prepared
 from pipeline.fit import FitContext, Task, fit
 from pipeline.tracking import connect
 
+pytestmark = pytest.mark.slow
+
 Runs = Callable[..., list[Run]]
 Pipeline = Callable[..., int]
 SWEPT = "swept"
@@ -124,7 +126,7 @@ def test_a_search_takes_finished_networks_alone_and_says_what_it_skips(
     assert sorted(networks_of(run, store)) == sorted(swept)
     # The two sweeps; the failed network; the toy's; and one without a history.
     assert "skipped 5 of 9 runs" in caplog.text
-    for reason in ("2 no network's", "1 failed", "1 of the toy", "1 unreadable"):
+    for reason in ("2 not networks", "1 failed", "1 from the toy", "1 unreadable"):
         assert reason in caplog.text
 
 
@@ -152,7 +154,7 @@ def test_a_search_is_warned_of_if_and_only_if_it_is_by_a_metric(
     pipeline: Pipeline, caplog: pytest.LogCaptureFixture, search: str, is_warned_of: bool
 ) -> None:
     assert pipeline("compare", "--search", search, "--experiments", SWEPT) == 0
-    assert ("picks networks by their results" in caplog.text) == is_warned_of
+    assert ("selects networks by their results" in caplog.text) == is_warned_of
 
 
 @pytest.mark.usefixtures("swept")

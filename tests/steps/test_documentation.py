@@ -71,6 +71,7 @@ def test_every_exception_is_still_shown_somewhere() -> None:
     assert set(ELSEWHERE) == {command for page in PAGES for command in shown(page)} & set(ELSEWHERE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", sorted({page for page, _ in COMMANDS}))
 def test_every_command_of_a_page_works_in_its_order(
     page: str,

@@ -29,6 +29,8 @@ from pipeline.cli import commands
 from pipeline.tracking import connect
 from pipeline.tracking.address import run_page
 
+pytestmark = pytest.mark.slow
+
 Pipeline = Callable[..., int]
 ADDRESS = "models:/small@champion"
 SETTINGS = ("--epochs", "1", "--holdout", "50", "--widths", "8", "--mask-passes", "0")
@@ -163,7 +165,11 @@ def test_another_store_gets_the_same_in_all_but_ids(
 ) -> None:
     said = bring(trained, target)
     assert "[a run](its page)" in str(original["version"])
-    for part in ("experiment on its way: made", "version models:/small/1: made", "points of"):
+    for part in (
+        "experiment on its way: created",
+        "version models:/small/1: created",
+        " metric points",
+    ):
         assert part in said
     assert everything(target) == original
 
@@ -176,7 +182,7 @@ def test_a_second_import_changes_nothing(
     said = bring(trained, target)
     assert rows(target) == before
     assert "made" not in said
-    assert said.count("was there") == 6  # experiment, run, logged model, version, two aliases
+    assert said.count("already there") == 6  # experiment, run, logged model, version, two aliases
 
 
 def test_importing_into_the_store_that_it_comes_from_changes_nothing(
@@ -221,7 +227,7 @@ def test_an_alias_that_points_elsewhere_stays_unless_forced(
     client.create_model_version("small", "file:///elsewhere")
     client.set_registered_model_alias("small", "champion", "1")
     said = bring(trained, target)
-    assert "version models:/small/2: made" in said
+    assert "version models:/small/2: created" in said
     assert "alias champion: stays at version 1; force=true moves it" in said
     assert "alias first: set to version 2" in said
     assert int(client.get_model_version_by_alias("small", "champion").version) == 1
@@ -330,6 +336,7 @@ def server(database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
             process.wait(30)
 
 
+@pytest.mark.server
 def test_a_server_on_postgresql_serves_the_model_with_the_same_logits(
     trained: Path, original: dict[str, object], store: str, server: str, bring: Callable[..., str]
 ) -> None:

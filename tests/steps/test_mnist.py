@@ -22,6 +22,8 @@ from pipeline.fit import members, stack_run
 from pipeline.records import EpochRecord
 from pipeline.training import loop
 
+pytestmark = pytest.mark.slow
+
 Runs = Callable[..., list[Run]]
 Pipeline = Callable[..., int]
 ROOT = Path(__file__).parent.parent.parent
@@ -271,6 +273,7 @@ def test_an_unknown_data_set_is_refused_with_the_known_ones(
     assert "fashion-mnist" in capsys.readouterr().err
 
 
+@pytest.mark.kill
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_all_runs_as_killed_within_two_seconds(
     number: signal.Signals, runs: Runs, small: Path, experiment: str

@@ -12,6 +12,8 @@ from mlflow.entities import Run
 from safetensors import safe_open
 from safetensors.numpy import load_file
 
+pytestmark = pytest.mark.slow
+
 Runs = Callable[..., list[Run]]
 Pipeline = Callable[..., int]
 ROOT = Path(__file__).parent.parent.parent
@@ -115,7 +117,7 @@ def test_main_compares_its_drop_rates_and_says_where_to_look(
     assert {run.data.tags["stack_size"] for run in networks} == {"3"}
     [step] = runs(step="main", kind="step")
     described = step.data.tags["mlflow.note.content"]
-    assert "one seed cannot tell" in described
+    assert "one seed cannot decide" in described.lower()
     assert all(run.info.run_id in described for run in networks)
     assert "mlflow ui" in shown
     assert "viewStateShareKey=why-zero-drop-rates" in shown.splitlines()[-1]

@@ -23,6 +23,8 @@ from pipeline.steps.sweep import recipes_of
 from pipeline.training import device as devices
 from pipeline.training.stack import Stack
 
+pytestmark = pytest.mark.slow
+
 Runs = Callable[..., list[Run]]
 Pipeline = Callable[..., int]
 Points = dict[str, list[tuple[int, float]]]
@@ -84,6 +86,7 @@ def test_a_sweep_trains_one_network_for_each_combination_in_stacks(
     assert "relu+dropout p=0.2 seed 1 lr=0.01" in {run.info.run_name for run in networks}
 
 
+@pytest.mark.kill
 def test_a_killed_sweep_goes_on_where_it_was_without_duplicates(
     small: Path, runs: Runs, store: str, experiment: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

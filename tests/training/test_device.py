@@ -118,6 +118,7 @@ def test_training_on_an_accelerator_starts_as_on_the_cpu_and_learns(
     assert sorted(order(0, epoch=1, samples=400).tolist()) == list(range(400))
 
 
+@pytest.mark.slow
 def test_the_peak_of_memory_is_this_process_s_own() -> None:
     """A process that is started by a large one has not held what that one holds."""
     held = np.ones(400_000_000, np.uint8)

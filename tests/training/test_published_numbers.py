@@ -14,6 +14,8 @@ from pipeline.training.measure import evaluate
 from pipeline.training.stack import Stack
 from why_zero import StateCount
 
+pytestmark = pytest.mark.slow
+
 CPU = torch.device("cpu")
 
 

@@ -328,7 +328,7 @@ def read(steps: Sequence[Step], x: Tensor, masks: Masks) -> Reading:
     return reading
 
 
-def _follow(  # noqa: PLR0911 one for each family of kinds
+def _follow(  # noqa: C901, PLR0911 one for each family of kinds
     reading: Reading, number: int, step: Step, inputs: Sequence[Value], *, output: Tensor
 ) -> Value:
     kind, [value, *others] = step.kind, inputs

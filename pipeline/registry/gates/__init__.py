@@ -1,4 +1,4 @@
-"""What a trained network must hold before it is registered: one function a gate.
+"""What must hold for a network before it is registered: one function per gate.
 
 They read and compare; they must not write to the registry.
 """
@@ -35,14 +35,14 @@ def run_gates(
     isolation: Isolation,
     uri: str,
 ) -> Iterator[GateResult]:
-    """The verdict of each gate in turn, from whether the model loads to whether it is wanted.
+    """The verdict of each gate in turn, from "loads alone" to "not worse".
 
     Args:
         candidate: the network.
         selection: how it was chosen.
-        holder: who holds the alias now; None where nobody does.
+        holder: the version that holds the alias now; None if there is none.
         margin: how much worse than the holder it may be.
-        is_forced: let it through although it is worse.
+        is_forced: let it through even if it is worse.
         isolation: where it must load.
         uri: the tracking URI of the store that it is in.
 

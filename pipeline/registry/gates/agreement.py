@@ -17,7 +17,7 @@ _TRAIN_AGAIN = "train the network again with force=true"
 
 
 def answers_twice_alike(candidate: Candidate, answers: Answers) -> GateResult:
-    """Two calls with the same images gave the very same bits: no dropout is left in the graph.
+    """Check that two calls with the same images give the same bits: no dropout is left.
 
     Raises:
         GateError: they differ.
@@ -38,10 +38,10 @@ def answers_twice_alike(candidate: Candidate, answers: Answers) -> GateResult:
 
 
 def same_logits(candidate: Candidate, answers: Answers) -> GateResult:
-    """The graph and the network rebuilt from the state dict agree within `TOLERANCE`.
+    """Check that the graph and the network rebuilt from the state dict agree within `TOLERANCE`.
 
     Raises:
-        GateError: they do not, for some size of batch.
+        GateError: they do not, for some batch size.
     """
     largest = 0.0
     for count in BATCHES:
@@ -52,7 +52,7 @@ def same_logits(candidate: Candidate, answers: Answers) -> GateResult:
                 _SAME_LOGITS,
                 rule=f"graph and state dict must give logits within {TOLERANCE:g} of each other",
                 found=f"a difference of {apart:.2g} in a batch of {count:,}",
-                remedy=f"one of the two is not of this network; {_TRAIN_AGAIN}",
+                remedy=f"one of the two belongs to another network; {_TRAIN_AGAIN}",
             )
         largest = max(largest, apart)
     sizes = ", ".join(f"{count:,}" for count in BATCHES)
@@ -61,24 +61,24 @@ def same_logits(candidate: Candidate, answers: Answers) -> GateResult:
 
 
 def same_accuracy(candidate: Candidate, answers: Answers) -> GateResult:
-    """The graph's accuracy on the test set is the one that the run has logged.
+    """Check that the graph's test accuracy is the one that the run has logged.
 
     Raises:
-        GateError: it is another.
+        GateError: it is not.
     """
     gate, logged = "same accuracy", candidate.result.test.accuracy
     labels = candidate.data.test_labels.numpy()
     total = len(labels)
     right = int((_graph_logits(candidate, answers, "test", total).argmax(-1) == labels).sum())
-    # In whole images, so that nothing hangs on how a store keeps a float.
+    # In whole images, so that the store's rounding of floats does not matter.
     if abs(logged * total - right) > 0.5:
         raise GateError(
             gate,
-            rule="the test accuracy computed from the loaded model must be the run's test/accuracy",
+            rule="the test accuracy of the loaded model must equal the run's test/accuracy",
             found=f"{right / total:.6g} where the run says {logged:.6g}",
-            remedy=f"model or metric was changed after the training; {_TRAIN_AGAIN}",
+            remedy=f"the model or the metric was changed after training; {_TRAIN_AGAIN}",
         )
-    found = f"{right:,} of {total:,} test images right, test/accuracy {logged:.6g}"
+    found = f"{right:,} of {total:,} test images correct, test/accuracy {logged:.6g}"
     return GateResult(gate=gate, found=found)
 
 
@@ -86,16 +86,16 @@ def same_accuracy(candidate: Candidate, answers: Answers) -> GateResult:
 def logits(
     network: nn.Module, images: Float32[torch.Tensor, "batch 1 height width"]
 ) -> NDArray[np.float32]:
-    """What a network answers, shape (batch, classes)."""
+    """A network's answers, shape (batch, classes)."""
     found: NDArray[np.float32] = network(images).numpy()
     return found
 
 
 def _graph_logits(candidate: Candidate, answers: Answers, batch: str, count: int) -> NDArray[Any]:
-    """What the graph answered to a batch of so many test images.
+    """The graph's answer to a batch of so many test images.
 
     Raises:
-        GateError: it failed, as one does that was exported for other sizes of batch.
+        GateError: it failed, as a graph exported for other batch sizes does.
     """
     match answer(answers, "pytorch", batch):
         case (_, reason):
@@ -106,7 +106,7 @@ def _graph_logits(candidate: Candidate, answers: Answers, batch: str, count: int
             found = f"an answer of shape {np.shape(other)} for a batch of {count:,}"
     raise GateError(
         _SAME_LOGITS,
-        rule="the graph must answer batches of any size",
+        rule="the graph must accept batches of any size",
         found=found,
         remedy=_TRAIN_AGAIN,
     )

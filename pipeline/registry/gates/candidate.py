@@ -1,4 +1,4 @@
-"""The network that stands before the gates: its run, its logged model, its weights, its data."""
+"""The network that the gates examine: its run, logged model, weights and data."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,7 +20,7 @@ from why_zero.records import Counts
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """A trained network that is to be registered.
+    """A trained network to be registered.
 
     Attributes:
         run: its run.
@@ -43,7 +43,7 @@ class Candidate:
 
     @property
     def commit(self) -> str | None:
-        """The commit of the code that trained it, None where unknown; says where it was changed."""
+        """The commit of the code that trained it, marked if there were changes; None if unknown."""
         commit = self.run.tags.get("mlflow.source.git.commit")
         is_changed = "dirty" in self.run.tags
         return f"{commit} with uncommitted changes" if commit and is_changed else commit
@@ -54,7 +54,7 @@ class Candidate:
         return score(self.rebuilt, self.data)[1]
 
     def test_images(self, count: int) -> Float32[torch.Tensor, "count 1 height width"]:
-        """So many test images as the network takes them, from the first on, over and over."""
+        """The first `count` test images as the network takes them, repeated if need be."""
         images = self.data.test_images
         return as_input(images[torch.arange(count) % len(images)])
 
@@ -63,7 +63,7 @@ def load_candidate(run: FoundRun, tracker: Tracker) -> Candidate:
     """The candidate that a finished network's run holds.
 
     Raises:
-        PipelineError: the run lacks something, or its data set is not here or another one.
+        PipelineError: the run lacks something, or its data set is missing or a different one.
     """
     if run.model is None:
         raise PipelineError(f"a run must hold its model, got none in {run.name!r} ({run.id})")
@@ -78,10 +78,10 @@ def load_candidate(run: FoundRun, tracker: Tracker) -> Candidate:
 
 
 def _data_of(result: Result) -> ImageData:
-    """The very data set that a network was trained on.
+    """The data set that a network was trained on.
 
     Raises:
-        PipelineError: it is not here, or what is here by its name is another.
+        PipelineError: it is missing, or the one of that name is different.
     """
     name, digest = result.dataset, result.dataset_digest
     prepare = f"prepare --dataset {name} --source FOLDER"
@@ -89,12 +89,12 @@ def _data_of(result: Result) -> ImageData:
         data = prepared(name)
     except UsageError as error:
         raise PipelineError(
-            "the network is tested on its own data set, which must be here, got nothing by the "
-            f"name {name!r} (digest {digest}): make it with `{prepare}`"
+            "the data set that the network was trained on must be available, got none named "
+            f"{name!r} (digest {digest}): prepare it with `{prepare}`"
         ) from error
     if data.digest != digest:
         raise PipelineError(
-            f"the network is tested on its own data set, which must have the digest {digest}, got "
-            f"{data.digest} in {name!r} from {data.source}: make it again with `{prepare}`"
+            f"the data set that the network was trained on must have the digest {digest}, got "
+            f"{data.digest} in {name!r} from {data.source}: prepare it again with `{prepare}`"
         )
     return data

@@ -19,10 +19,10 @@ class Incumbent:
     """The version that an alias points to now.
 
     Attributes:
-        version: it.
+        version: the version.
         alias: the alias.
-        run: of the network; None where the store no longer has it.
-        value: the metric that chooses, at the epoch whose weights it has; NaN where unknown.
+        run: of the network; None if the store no longer has it.
+        value: the metric that chooses, at the epoch whose weights it has; NaN if unknown.
     """
 
     version: Version
@@ -32,7 +32,7 @@ class Incumbent:
 
 
 def find_incumbent(name: str, alias: str, metric: str, *, tracker: Tracker) -> Incumbent | None:
-    """The present holder of an alias, with its metric; None where nobody holds it.
+    """The current holder of an alias, with its metric; None if there is none.
 
     Args:
         name: of the registered model.
@@ -51,21 +51,21 @@ def find_incumbent(name: str, alias: str, metric: str, *, tracker: Tracker) -> I
 def not_worse(
     selection: Selection, holder: Incumbent | None, *, margin: float, is_forced: bool
 ) -> GateResult:
-    """The network is not worse than the alias's present holder by more than the margin.
+    """Check that the network is not worse than the alias's holder by more than the margin.
 
     Args:
         selection: the network, and its value of the metric.
-        holder: who holds the alias now.
+        holder: the version that holds the alias now.
         margin: how much worse it may be, in the metric's own unit.
-        is_forced: let it through all the same, and say so.
+        is_forced: let it pass anyway, and record that.
 
     Raises:
-        GateError: it is worse, or the two cannot be compared, and nobody forces it.
+        GateError: it is worse, or the two cannot be compared, and it is not forced.
     """
     metric, value = selection.metric, selection.value
     if holder is None:
-        return GateResult(gate=GATE, found=f"nobody holds the alias yet; {metric} {value:.6g}")
-    who = f"version {holder.version.version}, the present {holder.alias}"
+        return GateResult(gate=GATE, found=f"no version holds the alias yet; {metric} {value:.6g}")
+    who = f"version {holder.version.version}, the current {holder.alias}"
     gap = holder.value - value if is_higher_better(metric) else value - holder.value
     obstacle = _obstacle(selection, holder)
     if obstacle is None and gap <= margin + _ROUNDING:
@@ -85,13 +85,14 @@ def not_worse(
 
 
 def _obstacle(selection: Selection, holder: Incumbent) -> str | None:
-    """Why the two numbers cannot be compared; None where they can."""
+    """Why the two numbers cannot be compared; None if they can."""
     if holder.run is None:
         return f"no run {holder.version.run_id or 'at all'} in this store"
     parameters, others = selection.run.parameters, holder.run.parameters
     for key in _VALIDATED_ON:
         if parameters.get(key) != others.get(key):
-            return f"{key} {parameters.get(key)} against {others.get(key)}: other validation images"
+            values = f"{parameters.get(key)} against {others.get(key)}"
+            return f"{key} {values}: different validation images"
     if math.isnan(holder.value):
         return f"none in its run {holder.run.id}"
     return None

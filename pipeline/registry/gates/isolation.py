@@ -1,7 +1,7 @@
-"""Asks a model where this package cannot be imported, and the gate that wants it to load there.
+"""Runs a model where this package cannot be imported, and the gate that checks that it loads.
 
-A graph from a store is a program: it is opened in that process alone, and what it answered there is
-what all gates compare.
+A graph from a store is a program: it is opened only in that process, and all gates compare the
+answers it gave there.
 """
 
 import os
@@ -30,11 +30,11 @@ TOLERANCE = 1e-5
 _FEW = BATCHES[1]
 _LOAD_SECONDS = 600.0
 _INSTALL_SECONDS = 3600.0
-_ALONE = "the model must load and answer where this package and pickles are refused"
+_ALONE = "the model must load and answer without this package and without pickles"
 
 
 def ask(candidate: Candidate, *, isolation: Isolation, uri: str) -> Answers:
-    """What the model answers in a fresh Python, where it is loaded from the store.
+    """The model's answers in a fresh Python, which loads it from the store.
 
     In that Python this package cannot be imported and pickles are refused. With `env` it is that
     of a virtual environment which holds the model's own requirements and nothing else; it is
@@ -65,7 +65,7 @@ def ask(candidate: Candidate, *, isolation: Isolation, uri: str) -> Answers:
 
 
 def write_batches(candidate: Candidate, path: Path) -> None:
-    """Write all that the gates ask a model."""
+    """Write every batch that the gates pass to a model."""
     batches = {str(count): candidate.test_images(count).numpy() for count in BATCHES}
     batches["again"] = batches[str(max(BATCHES))]
     batches["test"] = candidate.test_images(len(candidate.data.test_images)).numpy()
@@ -75,16 +75,16 @@ def write_batches(candidate: Candidate, path: Path) -> None:
 
 
 def wrong_images(candidate: Candidate) -> Mapping[str, NDArray[np.float32]]:
-    """Images with a row too few, with a column too few, and without their channel."""
+    """Images with one row missing, with one column missing, and without their channel."""
     images = candidate.test_images(2).numpy()
     return {"row": images[:, :, 1:], "column": images[..., 1:], "channel": images[:, 0]}
 
 
 def read_answers(path: Path) -> Answers:
-    """What the model answered; the process may have written anything.
+    """The model's answers; the process may have written anything.
 
     Raises:
-        GateError: these are no arrays.
+        GateError: they are not arrays.
     """
     try:
         with path.open("rb") as file:
@@ -94,7 +94,7 @@ def read_answers(path: Path) -> Answers:
 
 
 def answer(given: Answers, flavour: str, batch: str) -> NDArray[Any] | tuple[str, str]:
-    """The logits that a flavour gave for a batch; else `refused` or `failed`, and the reason."""
+    """The logits of a flavour for a batch; otherwise `refused` or `failed`, and the reason."""
     found = given.get(f"{flavour} {batch}", np.array(()))
     if found.dtype.kind == "f" and found.size:
         return found
@@ -102,7 +102,7 @@ def answer(given: Answers, flavour: str, batch: str) -> NDArray[Any] | tuple[str
 
 
 def loads_alone(given: Answers, *, isolation: Isolation) -> GateResult:
-    """The model has loaded where it was asked, and its two flavours answer alike.
+    """The model has loaded in isolation, and its two flavours agree.
 
     Raises:
         GateError: one does not answer, or they differ.
@@ -118,17 +118,17 @@ def loads_alone(given: Answers, *, isolation: Isolation) -> GateResult:
     if not apart <= TOLERANCE:
         raise GateError(
             GATE,
-            rule=f"the model's two flavours must answer within {TOLERANCE:g} of each other",
+            rule=f"the model's two flavours must agree within {TOLERANCE:g}",
             found=f"a difference of {apart:.2g} for {_FEW} images",
             remedy="train the network again with force=true",
         )
-    where = "an environment of its own" if isolation == "env" else "a fresh process"
+    where = "a new environment" if isolation == "env" else "a fresh process"
     found = f"in {where} without this package; its two flavours: {gap_in_words(apart)}"
     return GateResult(gate=GATE, found=found)
 
 
 def gap(logits: NDArray[Any], others: NDArray[Any]) -> float:
-    """The largest difference of any two logits; infinite where the shapes differ."""
+    """The largest difference between two logits; infinite if the shapes differ."""
     return float(np.abs(logits - others).max()) if logits.shape == others.shape else float("inf")
 
 
@@ -152,13 +152,13 @@ def python_of(folder: Path) -> Path:
 
 
 def _environment(address: str, folder: Path) -> Path:
-    """The interpreter of a new environment with what the model says it needs."""
+    """The interpreter of a new environment with the model's requirements."""
     for command in install_commands(folder, requirements_of(address)):
         _run(
             command,
             seconds=_INSTALL_SECONDS,
             uri="",
-            rule="the model's own requirements must install in an environment of their own",
+            rule="the model's own requirements must install in a new environment",
         )
     return python_of(folder)
 
@@ -187,11 +187,11 @@ def _run(command: Sequence[str], *, seconds: float, uri: str, rule: str) -> None
         reason = _last_line(error.stderr) or f"exit code {error.returncode}"
         raise _refusal(rule, reason) from error
     except subprocess.TimeoutExpired as error:
-        raise _refusal(rule, f"no end within {seconds:g} s") from error
+        raise _refusal(rule, f"no result within {seconds:g} s") from error
 
 
 def _last_line(text: str) -> str:
-    """The last line that says something, which in a traceback is the error; 300 characters."""
+    """The last non-empty line, in a traceback the error; at most 300 characters."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[-1][:300] if lines else ""
 

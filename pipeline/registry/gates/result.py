@@ -1,4 +1,4 @@
-"""What a gate says of a model: that it passed and by what figures, or why it did not."""
+"""A gate's verdict: that the model passed and by what figures, or why it did not."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from pipeline.errors import PipelineError
 
 @dataclass(frozen=True, kw_only=True)
 class GateResult:
-    """A gate that let the model through.
+    """A gate that the model passed.
 
     Attributes:
         gate: its name.
@@ -29,7 +29,7 @@ class GateError(PipelineError):
         Args:
             gate: its name.
             rule: what must hold.
-            found: what holds instead.
+            found: what was found.
             remedy: what to do.
         """
         super().__init__(f"gate {gate!r}: {rule}, got {found}: {remedy}")
@@ -38,5 +38,5 @@ class GateError(PipelineError):
 
 
 def gap_in_words(gap: float) -> str:
-    """How far two arrays of logits are from each other, for people."""
+    """How far two arrays of logits are apart, in words."""
     return f"at most {gap:.1g} apart" if gap else "identical"

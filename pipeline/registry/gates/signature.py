@@ -1,4 +1,4 @@
-"""The gate that asks whether a model does what its signature and its example say."""
+"""The gate that checks that a model does what its signature and example say."""
 
 from typing import Any
 
@@ -12,15 +12,15 @@ from pipeline.registry.gates.result import GateError, GateResult, gap_in_words
 from pipeline.tracking import signature_of
 
 GATE = "signature holds"
-_LOG_AGAIN = "train the network again with force=true, which logs its model anew"
+_LOG_AGAIN = "train the network again with force=true, which logs its model again"
 
 
 def signature_holds(candidate: Candidate, answers: Answers) -> GateResult:
     """The model took and reproduced its example, and refused what its signature excludes.
 
     Raises:
-        GateError: it has no example, refuses it or answers it otherwise than the network does, or
-            takes images that are cut or have no channel.
+        GateError: it has no example, refuses it or answers it differently from the network, or
+            accepts images with a missing row, column or channel.
     """
     inputs, outputs = signature_of(candidate.address)
     example = answers.get("example")
@@ -47,7 +47,7 @@ def signature_holds(candidate: Candidate, answers: Answers) -> GateResult:
     for name, wrong in wrong_images(candidate).items():
         if _answer(answers, name, wrong.shape) is not None:
             raise _refusal(
-                "the model must refuse images of another shape than its network takes",
+                "the model must refuse images of a shape that its network does not take",
                 f"an answer to images of shape {_words(wrong.shape)}",
             )
     words = (
@@ -58,17 +58,17 @@ def signature_holds(candidate: Candidate, answers: Answers) -> GateResult:
 
 
 def _answer(answers: Answers, batch: str, shape: tuple[int, ...]) -> NDArray[Any] | None:
-    """What the model answered as a server asks it; None where its signature refused the batch.
+    """The model's answer through pyfunc; None if its signature refused the batch.
 
     Raises:
-        GateError: the signature admitted the batch, and the graph failed on it.
+        GateError: the signature allowed the batch, but the graph failed on it.
     """
     match answer(answers, "pyfunc", batch):
         case ("refused", _):
             return None
         case (_, reason):
             raise _refusal(
-                "the graph must answer whatever its signature admits",
+                "the graph must accept whatever its signature allows",
                 f"a failure for a batch of shape {_words(shape)} ({reason})",
             )
         case found:
@@ -76,14 +76,14 @@ def _answer(answers: Answers, batch: str, shape: tuple[int, ...]) -> NDArray[Any
 
 
 def _fits(shape: tuple[int, ...], signature: tuple[int, ...]) -> bool:
-    """Whether a shape is as a signature asks, where -1 stands for any number."""
+    """Whether a shape matches a signature, where -1 stands for any number."""
     return len(shape) == len(signature) and all(
         wanted in {-1, size} for size, wanted in zip(shape, signature, strict=True)
     )
 
 
 def _words(shape: tuple[int, ...]) -> str:
-    """A shape for people, `n` standing for a batch of any size."""
+    """A shape in words, with `n` for a batch of any size."""
     return " × ".join("n" if size == -1 else str(size) for size in shape)
 
 

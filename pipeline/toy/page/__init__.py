@@ -1,4 +1,4 @@
-"""The toy's page: a trace in, one HTML text out that works alone, from disk or in any frame."""
+"""Renders a trace as one self-contained HTML page, for use from disk or in any frame."""
 
 import json
 from importlib.resources import files
@@ -30,10 +30,10 @@ SCRIPTS = (
 def render_page(
     trace: Trace, *, drop_rate: float, learning_rate: float, init: str, seed: int
 ) -> str:
-    """One self-contained HTML file on which a person walks through the trace.
+    """One self-contained HTML file to step through the trace.
 
-    Every number of the trace is in it to the last bit. Of a run with more than `LONGEST` updates
-    the first `LONGEST` are shown, and the page says so.
+    It holds every number of the trace to the last bit. If a run has more than `LONGEST` updates,
+    the page shows the first `LONGEST` and says so.
 
     Args:
         trace: what every update of every arm saw.
@@ -59,7 +59,7 @@ def render_page(
         ("/* style */", _part("style.css")),
         ("/* words */", _safe(json.loads(_part("words.json")))),
         ("/* script */", "\n".join(_part(f"{name}.js") for name in SCRIPTS)),
-        # The last, so that nothing that a run says is taken for a mark.
+        # Last, so that no text of a run is taken for a mark.
         ("/* run */", _safe(run)),
     ):
         text = text.replace(mark, part, 1)
@@ -83,9 +83,9 @@ def _shown(name: str, array: NDArray[Any], updates: int) -> NDArray[Any]:
 
 
 def _listed(array: NDArray[Any]) -> list[Any]:
-    """Nested lists of the shortest decimals that give each value back.
+    """Nested lists of the shortest decimals that reproduce each value.
 
-    JSON has no NaN and no infinity: these become text.
+    JSON has no NaN or infinity, so these become text.
     """
     if array.dtype.kind != "f":
         return array.astype(np.int64).tolist()
@@ -100,7 +100,7 @@ _NAMES = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
 
 
 def _safe(values: object) -> str:
-    """JSON that cannot end the script element which holds it."""
+    """JSON that cannot end its script element."""
     text = json.dumps(values, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c")
 

@@ -1,1 +1,1 @@
-"""A registered model with all that is known of it, from one store to another."""
+"""A registered model with everything recorded about it, from one store to another."""

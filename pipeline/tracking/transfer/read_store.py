@@ -1,4 +1,4 @@
-"""Reads all that a store has about a version of a registered model, as our records and files."""
+"""Reads everything a store has on a version of a registered model, as our records and files."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -33,7 +33,7 @@ _TIME = "%Y-%m-%d %H:%M:%S.%f"
 
 
 def read_contents(store: Store, address: str) -> Contents:
-    """All that the store tells about a registered model, its run and its experiment.
+    """Everything the store has on a registered model, its run and its experiment.
 
     Args:
         store: an open store.
@@ -86,7 +86,7 @@ def fetch_example(store: Store, model_id: str, folder: Path) -> Path:
         return Path(download_artifacts(file, dst_path=str(folder), tracking_uri=store.uri))
     except REFUSALS as error:
         raise PipelineError(
-            f"a model must come with an input example, got none of models:/{model_id} "
+            f"a model must come with an input example, got none for models:/{model_id} "
             f"({one_line(error)}): train the network again with force=true, which logs its model"
         ) from error
 
@@ -94,9 +94,9 @@ def fetch_example(store: Store, model_id: str, folder: Path) -> Path:
 def write_model(
     network: nn.Module, folder: Path, *, example: NDArray[np.float32], contents: Contents
 ) -> Mapping[str, Any]:
-    """Write the files of the logged model anew, and return what its MLmodel says.
+    """Rewrite the files of the logged model, and return what its MLmodel says.
 
-    The same bytes each time: as the time of the model counts the one that its run ended at.
+    The bytes are the same each time: the model gets the end time of its run.
     """
     run, model = contents.run, contents.model
     ended = datetime.fromtimestamp((run.end_ms or run.start_ms) / 1000, UTC)

@@ -1,4 +1,4 @@
-"""Writes a run and a logged model out of a bundle; written twice, they are the same as once."""
+"""Writes a run and a logged model from a bundle; writing them twice changes nothing."""
 
 import tempfile
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ DIGEST = "bundle_digest"
 
 
 def fill_run(client: MlflowClient, run_id: str, bundle: Bundle, *, tags: Mapping[str, str]) -> None:
-    """Write all of a run: a store takes the same parameter, point or file again as the one it has.
+    """Write a whole run: a store accepts a parameter, point or file that it already has.
 
     Args:
         client: of the store.
@@ -44,7 +44,7 @@ def fill_run(client: MlflowClient, run_id: str, bundle: Bundle, *, tags: Mapping
 
 
 def fill_model(client: MlflowClient, model: LoggedModel, bundle: Bundle, *, run_id: str) -> None:
-    """Write the metrics and the files of a logged model, these anew from the rebuilt network.
+    """Write the metrics of a logged model, and its files from the rebuilt network.
 
     Args:
         client: of the store.

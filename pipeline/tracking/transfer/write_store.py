@@ -1,4 +1,4 @@
-"""Brings a bundle into a store: what is there already stays, what is missing is made.
+"""Imports a bundle into a store: what exists stays, what is missing is created.
 
 Every part remembers in the tag `imported_from` what it was made from, so that a second import
 finds it, and one that was interrupted is completed.
@@ -25,7 +25,7 @@ def import_bundle(store: Store, bundle: Bundle, *, is_forced: bool = False) -> l
         is_forced: move an alias that points to another version there.
 
     Raises:
-        PipelineError: the store refused; what was written stays, and another import goes on.
+        PipelineError: the store refused; what was written stays, and another import resumes.
     """
     importing = _Import(store, bundle)
     with store.writing():
@@ -39,7 +39,7 @@ def import_bundle(store: Store, bundle: Bundle, *, is_forced: bool = False) -> l
 
 
 class _Import:
-    """One bundle on its way into one store."""
+    """The import of one bundle into one store."""
 
     def __init__(self, store: Store, bundle: Bundle) -> None:
         self.said: list[str] = []
@@ -50,28 +50,32 @@ class _Import:
         self._contents = bundle.contents
 
     def experiment(self) -> str:
-        """The id of the experiment of this name, made if there is none."""
+        """The id of the experiment with this name, created if there is none."""
         record = self._contents.experiment
         found = self._client.get_experiment_by_name(record.name)
         if found is None:
-            self._say("experiment", record.name, "made")
+            self._say("experiment", record.name, "created")
             return str(self._client.create_experiment(record.name, tags=dict(record.tags)))
         if found.lifecycle_stage != "active":
             raise PipelineError(
                 f"the experiment must not be deleted, got {record.name!r}: restore it with `mlflow "
                 f"experiments restore --experiment-id {found.experiment_id}`"
             )
-        self._say("experiment", record.name, "was there")
+        self._say("experiment", record.name, "already there")
         return str(found.experiment_id)
 
     def run(self, experiment_id: str) -> StoredRun:
-        """The run, made or completed where it is not there as a whole."""
+        """The run, created or completed unless it is already complete."""
         record = self._contents.run
         origin = record.tags.get(ORIGIN, record.id)
         found = self._found_run(origin)
         if found and (found.info.run_id == origin or DIGEST in found.data.tags):
             digest = found.data.tags.get(DIGEST, self._bundle.digest)
-            same = "was there" if digest == self._bundle.digest else "was there, by another bundle"
+            same = (
+                "already there"
+                if digest == self._bundle.digest
+                else "already there, from another bundle"
+            )
             self._say("run", record.name, f"{same} ({found.info.run_id})")
             return found
         tags = {**record.tags, ORIGIN: origin}
@@ -81,17 +85,17 @@ class _Import:
         )
         fill_run(self._client, run.info.run_id, self._bundle, tags=tags)
         count = sum(len(points) for points in self._contents.metrics.values())
-        done = "completed" if found else "made"
-        self._say("run", record.name, f"{done} ({run.info.run_id}), {count} points of metrics")
+        done = "completed" if found else "created"
+        self._say("run", record.name, f"{done} ({run.info.run_id}), {count} metric points")
         return self._client.get_run(run.info.run_id)
 
     def model(self, run: StoredRun) -> str:
-        """The id of the logged model, made or completed where it is not there as a whole."""
+        """The id of the logged model, created or completed unless it is already complete."""
         record = self._contents.model
         origin = record.tags.get(ORIGIN, record.id)
         found = self._found_model(origin, run)
         if found and found.status == LoggedModelStatus.READY:
-            self._say("logged model", record.name, f"was there ({found.model_id})")
+            self._say("logged model", record.name, f"already there ({found.model_id})")
             return str(found.model_id)
         model = found or self._client.create_logged_model(
             run.info.experiment_id,
@@ -107,16 +111,16 @@ class _Import:
             self._client.log_outputs(run.info.run_id, [output])
         fill_model(self._client, model, self._bundle, run_id=run.info.run_id)
         self._client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
-        self._say("logged model", record.name, f"made ({model.model_id})")
+        self._say("logged model", record.name, f"created ({model.model_id})")
         return str(model.model_id)
 
     def version(self, run: StoredRun, model_id: str) -> Version:
-        """The version of the registered model, made where the model is not registered so."""
+        """The version of the registered model, created unless the model is already registered."""
         record, source = self._contents.version, f"models:/{model_id}"
         versions = self._registry.versions(record.name)
         for version in versions:
             if version.source == source:
-                self._say("version", version.address, "was there")
+                self._say("version", version.address, "already there")
                 return version
         with self._store.writing():
             if found_or_none(lambda: self._client.get_registered_model(record.name)) is None:
@@ -130,15 +134,15 @@ class _Import:
             tags={**record.tags, ORIGIN: f"models:/{record.name}/{record.version}"},
             description=self._linked(record.description, run),
         )
-        self._say("version", made.address, "made")
+        self._say("version", made.address, "created")
         return made
 
     def aliases(self, version: Version, *, is_forced: bool) -> None:
-        """Set the aliases that are free; one that points elsewhere moves only by force."""
+        """Set the aliases; one that points elsewhere moves only if forced."""
         for alias in self._contents.version.aliases:
             holder = self._registry.holder(version.name, alias)
             if holder and holder.version == version.version:
-                self._say("alias", alias, "was there")
+                self._say("alias", alias, "already there")
             elif holder and not is_forced:
                 self._say("alias", alias, f"stays at version {holder.version}; force=true moves it")
             else:
@@ -147,14 +151,14 @@ class _Import:
                 self._say("alias", alias, f"set to version {version.version}{moved}")
 
     def point_to(self, run: StoredRun) -> None:
-        """Say how to look at it."""
+        """Say where to see it."""
         if command := ui_command(self._store.uri):
             self.said.append(f"open the UI:  {command}")
         page = run_page(ui_base(self._store.uri), run.info.experiment_id, run.info.run_id)
         self.said.append(f"the run:      {page}")
 
     def _linked(self, text: str, run: StoredRun) -> str:
-        """The text with its links to the run's page as they are in this store."""
+        """The text with its links to the run's page adapted to this store."""
         before = run_page("", self._contents.experiment.id, self._contents.run.id)
         return text.replace(before, run_page("", run.info.experiment_id, run.info.run_id))
 

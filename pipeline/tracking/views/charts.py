@@ -11,7 +11,7 @@ Json = dict[str, Any]
 
 
 def line_chart(metric: str, *, is_log: bool = False, by_time: bool = False) -> Json:
-    """A metric by step: a line a run.
+    """A metric by step: one line per run.
 
     Args:
         metric: its name.
@@ -34,12 +34,12 @@ def line_chart(metric: str, *, is_log: bool = False, by_time: bool = False) -> J
 
 
 def bar_chart(metric: str) -> Json:
-    """The last value of a metric: a bar a run, in the order of the runs."""
+    """The last value of a metric: one bar per run, in the order of the runs."""
     return {"type": "BAR", "metricKey": metric, "selectedMetricKeys": [metric]}
 
 
 def scatter(parameter: str, metric: str) -> Json:
-    """The last value of a metric against a parameter: a point a run."""
+    """The last value of a metric against a parameter: one point per run."""
     return {
         "type": "SCATTER",
         "xaxis": {"key": parameter, "type": "PARAM"},
@@ -48,7 +48,7 @@ def scatter(parameter: str, metric: str) -> Json:
 
 
 def parallel_coordinates(parameters: Sequence[str], metrics: Sequence[str]) -> Json:
-    """Parameters, then last values of metrics: a line a run, coloured by the last metric."""
+    """Parameters, then last values of metrics: one line per run, coloured by the last metric."""
     return {
         "type": "PARALLEL",
         "selectedParams": list(parameters),

@@ -1,6 +1,6 @@
 """Keeps ready views in the "Views" menu of an experiment.
 
-A later run renews a view under its id; what a person changed or deleted stays so.
+A later run updates a view under its id; what a user changed or deleted stays that way.
 """
 
 import time
@@ -11,15 +11,15 @@ from pipeline.tracking.store import Store
 from pipeline.tracking.views import ui
 from pipeline.tracking.views.view import TAG_PREFIX, WORDS, View, is_untouched, read, text_of
 
-# Tags of the experiment that stay when a person deletes a view, and so tell that it was there.
+# Tags of the experiment that stay when a user deletes a view, and so show that it existed.
 _WRITTEN = "why-zero.view."
 _MOST_RUNS = 1000
 
 
 def keep(store: Store, views: Sequence[View]) -> dict[str, str]:
-    """Write the views that nobody has changed, and return the ids of all that are there, by name.
+    """Write the views that no user has changed, and return the ids of all that exist, by name.
 
-    A view that a person deleted stays deleted; where a person has saved one of its name, that one
+    A view that a user deleted stays deleted; if a user has saved one with the same name, that one
     is returned.
 
     Args:
@@ -43,7 +43,7 @@ def keep(store: Store, views: Sequence[View]) -> dict[str, str]:
         if _is_a_persons(view, before):
             continue
         key = TAG_PREFIX + view.id
-        # A view that is renewed keeps its place in the menu.
+        # An updated view keeps its place in the menu.
         made = read(before.get(key, "")).get("createdAt", now - place)
         written[key] = text_of(
             view, metrics=metrics[view.search], grids=grids, made=made, updated=now
@@ -62,7 +62,7 @@ def keep(store: Store, views: Sequence[View]) -> dict[str, str]:
 
 
 def _is_a_persons(view: View, tags: Mapping[str, str]) -> bool:
-    """Whether a person has changed or deleted the view, or saved another one of its name."""
+    """Whether a user has changed or deleted the view, or saved another with the same name."""
     text = tags.get(TAG_PREFIX + view.id)
     if text is not None:
         return not is_untouched(text)

@@ -1,4 +1,4 @@
-"""Reads the UI's own code, to see whether it still speaks the language of the views."""
+"""Reads the UI's own code, to check that it still understands the format of the views."""
 
 import importlib.util
 import re
@@ -14,7 +14,7 @@ _SECONDS = 10
 
 
 def words_it_lacks(uri: str, words: Iterable[str]) -> list[str]:
-    """Those words that the UI's code does not contain; none where its code cannot be read.
+    """The words that the UI's code does not contain; none if the code cannot be read.
 
     Args:
         uri: the tracking URI; the UI of a server is the server's, else the installed MLflow's.

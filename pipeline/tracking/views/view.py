@@ -32,7 +32,7 @@ WORDS = (
     "selectedMetricKeys",
     "imageKeys",
 )
-# The run and when it was made: what is not named comes after what is.
+# The run and its start time: columns not named come after those that are.
 _FIRST_COLUMNS = ("attributes.`Run Name`", "runDateAndNestInfo")
 
 
@@ -43,7 +43,7 @@ class Section:
     Attributes:
         title: a question that they answer.
         charts: from left to right, row by row, as `charts` makes them.
-        columns: charts a row.
+        columns: charts per row.
         height: of a row, in pixels.
     """
 
@@ -77,7 +77,7 @@ class View:
 
     @property
     def id(self) -> str:
-        """What names it in tags and addresses: the same for the same name."""
+        """Its id in tags and addresses: the same for the same name."""
         return "why-zero-" + re.sub(r"[^a-z0-9]+", "-", self.name.lower()).strip("-")
 
     @property
@@ -106,12 +106,12 @@ def text_of(
         "updatedAt": updated,
         "state": "deflate;" + base64.b64encode(zlib.compress(state.encode(), 9)).decode(),
     }
-    # In the value itself, so that no kill between two writes leaves one without the other.
+    # In the value itself, so that a kill between two writes cannot leave one without the other.
     return json.dumps(written | {"digest": _digest(written)})
 
 
 def read(text: str) -> Json:
-    """What a tag's value holds, whoever wrote it; nothing where it is no view."""
+    """What a tag's value holds, from us or a user; empty if it is not a view."""
     try:
         value = json.loads(text)
     except ValueError:
@@ -147,7 +147,7 @@ def _state(view: View, metrics: Iterable[str], grids: Iterable[Json]) -> Json:
                 "runsCountToCompare": 500,
                 "metricSectionId": f"section-{i}",
                 "deleted": False,
-                "isGenerated": False,  # else the page changes it
+                "isGenerated": False,  # otherwise the page changes it
                 **chart,
             }
             for j, chart in enumerate(section.charts)
@@ -175,7 +175,7 @@ def _state(view: View, metrics: Iterable[str], grids: Iterable[Json]) -> Json:
         "runsHiddenMode": "SHOW_ALL",
         "compareRunCharts": charts + _removed(view, metrics, grids),
         "compareRunSections": sections,
-        # Else the page sorts the sections by their names.
+        # Otherwise the page sorts the sections by name.
         "isAccordionReordered": True,
         "viewMaximized": False,
         "runListHidden": False,
@@ -192,7 +192,7 @@ def _state(view: View, metrics: Iterable[str], grids: Iterable[Json]) -> Json:
 
 
 def _removed(view: View, metrics: Iterable[str], grids: Iterable[Json]) -> list[Json]:
-    """Charts noted as removed, for what is in no chart: else the page adds one for each."""
+    """Charts marked as removed, for metrics in no chart: otherwise the page adds one for each."""
     shown = {chart.get("metricKey") for chart in view.charts}
     charts: list[Json] = [
         *({"type": "LINE", "metricKey": name} for name in sorted(metrics) if name not in shown),

@@ -14,6 +14,8 @@ from pipeline.toy.unit_table import unit_rows
 
 api = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install .[test]")
 
+pytestmark = pytest.mark.browser
+
 UNITS = ("h1.1", "h1.2", "h1.3", "h2.1", "h2.2", "h2.3")
 PHASES = ("forward", "loss", "backward", "update")
 CAUSES = ("active", "dropped", "inactive", "both")
@@ -393,14 +395,14 @@ def test_a_unit_is_read_from_z_to_y_and_back(reader: Reader, trace: Trace) -> No
         (
             "#update=1&unit=h1.1",
             "relu+dropout",
-            "Dropped in this pass; its weights wait, and it will be back: in update 2.",
+            "Dropped in this pass; its weights stay as they are, and it will be back in update 2.",
         ),
         (
             "#update=1&unit=h1.2",
             "dropout",
             (
-                "Dropped in this pass; its weights wait, and it will be back: in update 2. "
-                "Its value was negative, so its zero is −0.0."
+                "Dropped in this pass; its weights stay as they are, and it will be back in "
+                "update 2. Its value was negative, so its zero is −0.0."
             ),
         ),
         (
@@ -416,16 +418,16 @@ def test_a_unit_is_read_from_z_to_y_and_back(reader: Reader, trace: Trace) -> No
             "relu",
             (
                 "Active: z > 0, so it passes z on and learns from this sample. "
-                "Yet no gradient reaches it: every way behind it is closed or dropped."
+                "Yet no gradient reaches it: every path from it to the loss is closed or dropped."
             ),
         ),
         (
             "#update=3&unit=h2.2",
             "relu+dropout",
             (
-                "Active: z > 0, and kept in this pass. Times 2, it makes up for those that are "
-                "dropped. In evaluation mode it is dead for all ten samples. In this pass the mask "
-                "of h1 woke it, as 24 of the 80 pairs of mask and sample do."
+                "Active: z > 0, and kept in this pass. Multiplied by 2, it makes up for "
+                "the dropped units. In evaluation mode it is dead for all ten samples. In this "
+                "pass the h1 mask woke it, as 24 of the 80 pairs of mask and sample do."
             ),
         ),
         (
@@ -433,7 +435,7 @@ def test_a_unit_is_read_from_z_to_y_and_back(reader: Reader, trace: Trace) -> No
             "relu",
             (
                 "Dead for all ten samples; its incoming weights have not moved since update 0. "
-                "In this update its incoming weights did not move: by exactly 0."
+                "In this update its incoming weights moved by exactly 0."
             ),
         ),
         (
@@ -503,13 +505,16 @@ def test_the_answer_counts_what_happened_in_this_run(reader: Reader, trace: Trac
     assert "What is the difference between dropout and a dead ReLU?" in answer
     assert f"switched a hidden unit off {dropped} times in 60 chances, and {back} times" in answer
     assert "ReLU h1.2, ReLU h2.2, ReLU + Dropout h1.2: from update 0 to 10" in answer
-    assert "in the 10 updates since then the weights moved by exactly 0 in all" in answer
+    assert "in the 10 updates since then the weights have moved by exactly 0 in total" in answer
     assert f"Exactly 0 while dropped: in {2 * dropped} of {2 * dropped} such passes" in answer
     parts = [trace.arrays[f"relu+dropout/linear2.{part}"][:, 1] for part in ("weight", "bias")]
     rows = np.concatenate([parts[0], parts[1][:, None]], axis=1).astype(np.float64)
     way = np.linalg.norm(np.diff(rows, axis=0), axis=1).sum()
-    assert "ReLU + Dropout h2.2 is dead in evaluation mode since update 0, but 24 of 80" in answer
-    assert f"moved by {way:.4f} in all: judged in evaluation mode alone" in answer
+    assert (
+        "ReLU + Dropout h2.2 has been dead in evaluation mode since update 0, but 24 of 80"
+        in answer
+    )
+    assert f"moved by {way:.4f} in total: judged in evaluation mode alone" in answer
 
 
 def test_a_link_from_disk_leads_back_to_where_it_was_taken(reader: Reader) -> None:
@@ -636,7 +641,7 @@ def test_a_run_without_updates_shows_the_networks_as_born(
     tab: "api.Page", born: Trace, make_page: MakePage
 ) -> None:
     with reading(tab, make_page(born)) as reader:
-        assert "made no update" in reader.text("#notice")
+        assert "made no updates" in reader.text("#notice")
         assert reader.pressed("mode") == "evaluation"
         reader.press("ArrowDown", 3)
         reader.press("ArrowRight")
@@ -645,7 +650,7 @@ def test_a_run_without_updates_shows_the_networks_as_born(
         assert reader.tab.is_disabled('[data-set="phase"][data-value="update"]')
         assert reader.values()["relu", "h1.1"] == "1.6388"
         assert reader.causes()["relu", "h1.2"] == ("inactive", True)
-        assert "Dead in the end" in reader.text(".answer")
+        assert "Dead at the end" in reader.text(".answer")
 
 
 def test_a_run_that_is_too_long_says_so_and_shows_its_beginning(

@@ -11,6 +11,8 @@ from pipeline.toy.experiment import Trace
 
 api = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install .[test]")
 
+pytestmark = [pytest.mark.browser, pytest.mark.server]
+
 PATIENCE = 60
 
 

@@ -15,6 +15,8 @@ from pipeline.tracking import Json, Tracker, View, any_of, connect
 
 api = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install .[test]")
 
+pytestmark = [pytest.mark.browser, pytest.mark.server]
+
 PATIENCE = 180
 RECIPES = [Recipe(widths=(8, 6), epochs=1, drop_rate=drop_rate) for drop_rate in (0.5, 0.0, 0.2)]
 NAMES = ("Drop rates", "Why zeros are zero", "Dead units", "Devices", "Cost")
