@@ -229,7 +229,11 @@ class ZeroProbe:
             if not is_watched:
                 yield Outputs()
                 return
-            counts = PassCounts(self._names, unit_axis=self._unit_axis)
+            counts = PassCounts(
+                self._names,
+                unit_axis=self._unit_axis,
+                is_checked=self._strict or self._turns[is_training].watched.bit_count() == 1,
+            )
             recorder = Recorder(module, counts, guard=self._guarded, gradients=self._gradients)
             with listening(recorder.calling), recorder, recorder.calling(module, inputs) as outputs:
                 self._guarded("the input", lambda: recorder.begin(inputs))
@@ -341,7 +345,7 @@ class _Turns:
     """Which passes are watched: the first, and then one at random of every so many."""
 
     def __init__(self, every: int) -> None:
-        self.calls = 0
+        self.calls = self.watched = 0
         self._every, self._pick = every, 0
         self._random = random.Random(0)  # noqa: S311 no secret
 
@@ -351,6 +355,7 @@ class _Turns:
         if not turn and self.calls:
             self._pick = self._random.randrange(self._every)
         self.calls += 1
+        self.watched += turn == self._pick
         return turn == self._pick
 
 

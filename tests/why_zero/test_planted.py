@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from why_zero import BrokenIdentity, ZeroProbe
-from why_zero._watch import backward, pass_counts, recorder
+from why_zero._watch import backward, masks, pass_counts, recorder
 
 X = torch.randn(64, 10, generator=torch.Generator().manual_seed(1))
 
@@ -39,23 +39,15 @@ def test_nothing_is_planted(module: nn.Module) -> None:
 
 
 def plant_inverted_mask(monkeypatch: pytest.MonkeyPatch) -> int:
-    right = recorder._mask
-    monkeypatch.setattr(recorder, "_mask", lambda *call: ~right(*call))
+    right = masks.MaskReader.keep
+    monkeypatch.setattr(masks.MaskReader, "keep", lambda *call: ~right(*call))
     return 4
 
 
 def plant_another_mask(monkeypatch: pytest.MonkeyPatch) -> int:
-    """The generator is not where it was when the pass drew."""
-    right = recorder._mask
-
-    def later(*call: object) -> Tensor:
-        state = torch.get_rng_state()
-        torch.rand(1)
-        mask = right(*call)
-        torch.set_rng_state(state)
-        return mask
-
-    monkeypatch.setattr(recorder, "_mask", later)
+    """A mask with the right rate that is not the one of this pass."""
+    right = masks.MaskReader.keep
+    monkeypatch.setattr(masks.MaskReader, "keep", lambda *call: right(*call).roll(1, 0))
     return 4
 
 
@@ -133,7 +125,7 @@ def test_a_dropout_that_drops_at_another_rate_is_caught_in_a_few_passes(
 
     def biased(x: Tensor, p: float, is_training: bool) -> Tensor:
         assert is_training
-        return x * (torch.rand_like(x) >= rate) / (1 - p)
+        return x * torch.empty_like(x).bernoulli_(1 - rate) / (1 - p)
 
     monkeypatch.setattr(F._VF, "dropout", biased)
     with pytest.raises(BrokenIdentity, match="identity 3"), ZeroProbe(module, strict=True):

@@ -347,7 +347,7 @@ def test_nothing_that_goes_wrong_in_the_probe_reaches_the_user(
 
     for target in (
         "pass_counts._counted",
-        "recorder._mask",
+        "masks.MaskReader.keep",
         "recorder.activation_of",
         "backward.on_host",
     ):

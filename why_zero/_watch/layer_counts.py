@@ -80,7 +80,7 @@ class LayerCounts:
         size: of the tensor whose elements are the pairs.
         counts: active, dropped, inactive, both and unexplained, shape (5, units).
         zeros: how many elements are 0, read from the output alone.
-        is_finite: whether the sum of the output is finite.
+        total: the sum of the output, which is finite where all of it is.
         drop_rate: p.
         trials: what dropout did; None where it did nothing.
         uses: how often its values go into something that is more than one number.
@@ -94,7 +94,7 @@ class LayerCounts:
     size: torch.Size
     counts: Int[Tensor, "5 units"]
     zeros: Int[Tensor, ""]
-    is_finite: Tensor
+    total: Tensor
     drop_rate: float = 0.0
     trials: Trials | None = None
     uses: int = 0
@@ -102,11 +102,11 @@ class LayerCounts:
 
 
 def on_host(tensors: Sequence[Tensor]) -> list[Tensor]:
-    """The same integers on the CPU, fetched from each device at once."""
+    """The same on the CPU, fetched at once for each device and type."""
     found: list[Tensor] = list(tensors)
-    for device in {tensor.device for tensor in tensors if tensor.device.type != "cpu"}:
-        places = [k for k, tensor in enumerate(tensors) if tensor.device == device]
-        flat = torch.cat([tensors[k].reshape(-1).long() for k in places]).cpu()
+    for device, dtype in {(t.device, t.dtype) for t in tensors if t.device.type != "cpu"}:
+        places = [k for k, t in enumerate(tensors) if (t.device, t.dtype) == (device, dtype)]
+        flat = torch.cat([tensors[k].reshape(-1) for k in places]).cpu()
         for k, part in zip(places, flat.split([tensors[k].numel() for k in places]), strict=True):
             found[k] = part.reshape(tensors[k].shape)
     return found

@@ -18,6 +18,7 @@ from why_zero.errors import BrokenIdentity
 from why_zero.identities import survivors_that_differ
 
 Finish = Callable[[Tensor], LayerCounts]
+FinishDropout = Callable[[Tensor, Tensor], LayerCounts]
 
 
 @dataclass(frozen=True)
@@ -56,12 +57,26 @@ class PassCounts:
     Nothing is read from a device before the pass is over.
     """
 
-    def __init__(self, names: Names, *, unit_axis: int | Mapping[str, int] | None = None) -> None:
+    def __init__(
+        self,
+        names: Names,
+        *,
+        unit_axis: int | Mapping[str, int] | None = None,
+        is_checked: bool = True,
+    ) -> None:
+        """Be ready for one pass.
+
+        Args:
+            names: of the layers.
+            unit_axis: the axis of the units, as the user says.
+            is_checked: whether identities are tested that take a look at every value.
+        """
         self.layers: list[LayerCounts] = []
         self.notes: dict[str, str] = {}
         self.checks: list[Check] = []
         self.remainders: list[Remainder] = []
         self.ledger = Ledger()
+        self.is_checked = is_checked
         self._names = names
         self._unit_axis = unit_axis
         self._turns: Counter[tuple[str, str]] = Counter()
@@ -69,7 +84,7 @@ class PassCounts:
     def activation(self, call: Call, which: ActivationCall, *, name: str, made_by: str) -> Finish:
         """Count an activation that is about to happen; what comes back takes its result."""
         known = self.ledger.get(which.z)
-        is_closed = ~(which.z > 0) if which.is_relu else None
+        is_closed = which.z <= 0 if which.is_relu else None
         without = None if known.without is None else call.again(known.without)
 
         def finish(result: Tensor) -> LayerCounts:
@@ -85,7 +100,7 @@ class PassCounts:
                 flags[4] = flags.pop(2)
             layer = self._new(name, units, result, is_zero, flags)
             layer.activation, layer.has_relu = which.name, which.is_relu
-            if dropout and dropout.activation is None and which.is_relu:
+            if dropout and dropout.activation is None and which.is_relu and known.closed is False:
                 # Identity 5: the order does not matter, so the two are one layer.
                 self.layers.remove(dropout)
                 layer.drop_rate, layer.trials = dropout.drop_rate, dropout.trials
@@ -102,14 +117,12 @@ class PassCounts:
 
         return finish
 
-    def dropout(
-        self, call: Call, which: DropoutCall, *, keep: Bool[Tensor, "..."], name: str, made_by: str
-    ) -> Finish:
-        """Count a dropout that is about to happen; what comes back takes its result."""
+    def dropout(self, call: Call, which: DropoutCall, *, name: str, made_by: str) -> FinishDropout:
+        """Count a dropout that is about to happen; what comes back takes its result and mask."""
         known = self.ledger.get(which.x)
         h = which.x.detach().clone() if call.is_inplace else which.x.detach()
 
-        def finish(y: Tensor) -> LayerCounts:
+        def finish(y: Tensor, keep: Bool[Tensor, "..."]) -> LayerCounts:
             units = self._units(known, which.x, name)
             kept = keep if known.kept is None else keep & known.kept
             is_open, is_zero = h != 0, y == 0
@@ -132,13 +145,13 @@ class PassCounts:
                 was, now = layer.counts[0].sum(), counts[:2].sum()
                 self.checks.append(Check(layer, 1, "open pairs at the dropout", was, now))
                 layer.units, layer.counts, layer.zeros = units, counts, is_zero.sum()
-                layer.is_finite = layer.is_finite & y.sum().isfinite()
-            scale = scale_of(which.drop_rate)
-            differ = survivors_that_differ(h, y, keep=keep, scale=scale)
-            none = torch.zeros_like(differ)
-            self.checks.append(Check(layer, 4, "wrong survivors", none, differ))
+                layer.total = layer.total + y.sum()
+            if self.is_checked:
+                differ = survivors_that_differ(h, y, keep=keep, scale=scale_of(which.drop_rate))
+                none = torch.zeros_like(differ)
+                self.checks.append(Check(layer, 4, "wrong survivors", none, differ))
             layer.drop_rate = which.drop_rate
-            layer.trials = _trials(which, is_open, keep, zeros=layer.zeros)
+            layer.trials = _trials(which, is_open, keep, layer=layer, is_first=known.kept is None)
             new = replace(known, made_by=made_by, without=known.undropped(h), kept=kept)
             self._set(y, layer, new)
             return layer
@@ -211,13 +224,13 @@ class PassCounts:
         tensors = [
             part
             for layer in self.layers
-            for part in (layer.counts, layer.zeros, layer.is_finite, *_parts(layer.trials))
+            for part in (layer.counts, layer.zeros, layer.total, *_parts(layer.trials))
         ]
         tensors += [part for check in self.checks for part in (check.expected, check.observed)]
         tensors += [part for left in self.remainders for part in (left.zeros, left.explained)]
         fetched = iter(on_host(tensors))
         for layer in self.layers:
-            layer.counts, layer.zeros, layer.is_finite = (next(fetched) for _ in range(3))
+            layer.counts, layer.zeros, layer.total = (next(fetched) for _ in range(3))
             if layer.trials is not None:
                 trials = layer.trials
                 trials.counts, trials.zeros_before, trials.zeros = (next(fetched) for _ in range(3))
@@ -243,7 +256,7 @@ class PassCounts:
     @property
     def is_finite(self) -> bool:
         """Whether every layer's output was, once the pass is settled."""
-        return all(bool(layer.is_finite) for layer in self.layers)
+        return all(bool(layer.total.isfinite()) for layer in self.layers)
 
     def _units(self, known: Known, tensor: Tensor, name: str) -> Units:
         """The tensor's units: as the user says, as they are known, or by its shape."""
@@ -267,7 +280,7 @@ class PassCounts:
             size=y.size(),
             counts=_counted(units, flags),
             zeros=is_zero.sum(),
-            is_finite=y.sum().isfinite(),
+            total=y.sum(),
         )
         self.layers.append(layer)
         return layer
@@ -305,15 +318,21 @@ def _close(layer: LayerCounts) -> None:
             trials.counts = layer.counts[:4].sum(1)
 
 
-def _trials(which: DropoutCall, is_open: Tensor, keep: Tensor, *, zeros: Tensor) -> Trials:
+def _trials(
+    which: DropoutCall, is_open: Tensor, keep: Tensor, *, layer: LayerCounts, is_first: bool
+) -> Trials:
     """The independent draws of one dropout, by cause."""
-    zeros_before = (~is_open).sum()
     is_by_pair = which.trial_axes >= keep.dim()
+    if is_by_pair and is_first:
+        active, dropped, inactive, both, unexplained = layer.counts.sum(1).unbind()
+        counts = torch.stack([active, dropped, inactive + unexplained, both])
+        return Trials(counts, is_by_pair, inactive + unexplained + both, layer.zeros)
+    zeros_before = (~is_open).sum()
     if not is_by_pair:
         is_open = is_open.flatten(which.trial_axes).any(-1)
         keep = keep.flatten(which.trial_axes).all(-1)
     counts = torch.stack([flags.sum() for flags in by_cause(is_open, keep)])
-    return Trials(counts, is_by_pair, zeros_before, zeros)
+    return Trials(counts, is_by_pair, zeros_before, layer.zeros)
 
 
 def _parts(trials: Trials | None) -> tuple[Tensor, ...]:

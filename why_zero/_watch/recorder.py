@@ -1,13 +1,8 @@
-"""One pass of anybody's module, watched while it happens: a function mode that changes nothing.
-
-A dropout's mask is read by letting the same call run on ones first, from the generator's state as
-it is, and putting that state back. So the mask is known also where h = 0, and the pass and the
-generator go on as if nobody had looked.
-"""
+"""One pass of anybody's module, watched while it happens: a function mode that changes nothing."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
@@ -28,10 +23,10 @@ from why_zero._watch.calls import (
     blind_spot,
     dropout_of,
 )
-from why_zero._watch.generators import restore_state, state_of
 from why_zero._watch.isolation import is_being_recorded, is_foreign, is_plain, unseen, without_mode
 from why_zero._watch.known import Known
 from why_zero._watch.layer_counts import LayerCounts
+from why_zero._watch.masks import MaskReader
 from why_zero._watch.module_calls import Outputs
 from why_zero._watch.pass_counts import PassCounts
 from why_zero._watch.rules import Rule, rule_of
@@ -46,6 +41,8 @@ _WITH_ROWS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 # They run a kernel of their own in evaluation mode, unless anybody watches functions.
 _FUSED = (nn.TransformerEncoder, nn.TransformerEncoderLayer, nn.MultiheadAttention)
 
+# What takes a call's result, and what has to stand around the call.
+Seen = tuple[Callable[[Any], None], MaskReader | None]
 # Runs a part of the instrument; its errors become notes about the call of this name.
 Guard = Callable[[str, Callable[[], Any]], Any]
 
@@ -132,10 +129,13 @@ class Recorder(TorchFunctionMode):
         if is_being_recorded():
             return func(*args, **(kwargs or {}))
         call = Call(func, args, kwargs or {})
-        finish = self._guard(call.name, lambda: self._look_at(call))
-        result = func(*args, **(kwargs or {}))
-        if finish is not None:
-            self._guard(call.name, lambda: self._see(finish, result))
+        seen = self._guard(call.name, lambda: self._look_at(call))
+        if seen is None:
+            return func(*args, **(kwargs or {}))
+        finish, reader = seen
+        with reader or nullcontext():
+            result = func(*args, **(kwargs or {}))
+        self._guard(call.name, lambda: self._see(finish, result))
         return result
 
     def begin(self, inputs: object) -> None:
@@ -160,8 +160,8 @@ class Recorder(TorchFunctionMode):
             return []
         return [p for p in (module.weight, module.bias) if isinstance(p, nn.Parameter)]
 
-    def _look_at(self, call: Call) -> Callable[[Any], None] | None:
-        """Look at a call that is about to happen; what is returned takes its result."""
+    def _look_at(self, call: Call) -> Seen | None:
+        """Look at a call that is about to happen."""
         with unseen():
             return self._before(call)
 
@@ -169,7 +169,7 @@ class Recorder(TorchFunctionMode):
         with unseen():
             finish(result)
 
-    def _before(self, call: Call) -> Callable[[Any], None] | None:
+    def _before(self, call: Call) -> Seen | None:
         dropout, activation = dropout_of(call), activation_of(call)
         source = call.tensor
         if dropout is not None or activation is not None:
@@ -190,9 +190,9 @@ class Recorder(TorchFunctionMode):
             self.pass_counts.reconcile(tensor, seen_at=self._path)
         made_by = self._made_by(call.name)
         rule = None if inputs else rule_of(call, self.pass_counts.ledger, made_by=made_by)
-        return lambda result: self._follow(call, rule, result, made_by)
+        return (lambda result: self._follow(call, rule, result, made_by)), None
 
-    def _activation(self, call: Call, activation: ActivationCall) -> Callable[[Tensor], None]:
+    def _activation(self, call: Call, activation: ActivationCall) -> Seen:
         name, made_by = self._call_name(activation.name), self._made_by(call.name)
         finish = self.pass_counts.activation(call, activation, name=name, made_by=made_by)
 
@@ -201,31 +201,34 @@ class Recorder(TorchFunctionMode):
             if self._is_census:
                 self._hide(layer, result)
 
-        return see
+        return see, None
 
-    def _dropout(self, call: Call, dropout: DropoutCall) -> Callable[[Tensor], None] | None:
+    def _dropout(self, call: Call, dropout: DropoutCall) -> Seen:
         name, drop_rate = self._call_name(dropout.name), dropout.drop_rate
         known = self.pass_counts.ledger.get(dropout.x)
         if not dropout.is_training or (not drop_rate and known.layer is not None):
             if self._is_census and known.layer is None:
-                return lambda y: self._hide(self.pass_counts.idle_dropout(y, known, name), y)
-            return lambda y: self.pass_counts.ledger.set(y, known)
+                return (
+                    lambda y: self._hide(self.pass_counts.idle_dropout(y, known, name), y)
+                ), None
+            return (lambda y: self.pass_counts.ledger.set(y, known)), None
         if self._is_census and drop_rate > 0:
             raise WhyZeroError(
                 f"nothing may be dropped in evaluation mode, got drop rate {drop_rate:g} "
                 f"in {name}: give F.dropout its training=self.training"
             )
-        keep = _mask(call, dropout)
         made_by = self._made_by(call.name)
-        finish = self.pass_counts.dropout(call, dropout, keep=keep, name=name, made_by=made_by)
+        finish = self.pass_counts.dropout(call, dropout, name=name, made_by=made_by)
+        reader = MaskReader(drop_rate)
 
         def see(y: Tensor) -> None:
-            layer = finish(y)
-            if self._gradients is not None and drop_rate > 0:
+            keep = reader.keep(y)
+            layer = finish(y, keep)
+            if self.pass_counts.is_checked and self._gradients is not None and drop_rate > 0:
                 name = self.pass_counts.name(layer)
                 self._gradients.watch(name, y, keep=keep, drop_rate=drop_rate)
 
-        return see
+        return see, reader
 
     def _follow(
         self,
@@ -343,30 +346,3 @@ def tensors_of(value: object) -> Iterator[Tensor]:
     elif is_dataclass(value) and not isinstance(value, type):
         for field in fields(value):
             yield from tensors_of(getattr(value, field.name))
-
-
-def _mask(call: Call, dropout: DropoutCall) -> Tensor:
-    """What the call is about to keep, by running it on ones; the generator stays as it is."""
-    ones = _ones_in_the_place_of(dropout.x)
-    device = dropout.x.device
-    state = state_of(device)
-    try:
-        keep: Tensor = call.over(ones) != 0
-    finally:
-        restore_state(device, state)
-    return keep
-
-
-def _ones_in_the_place_of(x: Tensor) -> Tensor:
-    """Ones with x's type, size, strides and alignment.
-
-    Kernels deal out their random numbers by all of these: other strides, another mask.
-    """
-    if not x.numel():
-        return torch.ones_like(x)
-    extent = 1 + sum((n - 1) * step for n, step in zip(x.size(), x.stride(), strict=True))
-    lanes = 16 // x.element_size()  # the widest load of a kernel is 16 bytes
-    shift = x.data_ptr() // x.element_size() % lanes
-    memory = torch.ones(extent + 2 * lanes, dtype=x.dtype, device=x.device)
-    start = (shift - memory.data_ptr() // x.element_size()) % lanes
-    return memory.as_strided(x.size(), x.stride(), start)
