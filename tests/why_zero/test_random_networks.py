@@ -253,14 +253,14 @@ class Expected:
     later: dict[int, Tensor] = field(default_factory=dict)  # by dropout on it: places removed
     is_omissible: bool = False
 
-    def rows(self, own_layers: frozenset[int]) -> tuple[Rows, bool]:
+    def rows(self, apart: frozenset[int]) -> tuple[Rows, bool]:
         """Active, dropped, inactive, both and unexplained by unit, and whether units are known.
 
-        Dropouts that are no layers of their own belong to the activation.
+        Dropouts on its output belong to it, but for those that stand apart.
         """
         gone = self.gone.clone(memory_format=torch.contiguous_format)
         for step, places in self.later.items():
-            if step not in own_layers:
+            if step not in apart:
                 gone.view(-1)[places] = True
         value = self.value
         is_zero, would_be_zero = (value.y == 0) | gone, value.without == 0
@@ -495,8 +495,8 @@ def disagreement(
     if strangers := set(reported) - set(paths):
         return f"layers that no step made: {strangers}"
     found = []
-    for own_layers in _choices(reading, reported, paths):
-        problem = _disagreement(reading, reported, noted, paths, own_layers)
+    for own_layers, apart in _choices(reading, reported, paths):
+        problem = _disagreement(reading, reported, noted, paths, own_layers=own_layers, apart=apart)
         if problem is None:
             return None
         found.append(problem)
@@ -505,8 +505,12 @@ def disagreement(
 
 def _choices(
     reading: Reading, reported: Mapping[str, list[WatchedLayer]], paths: Sequence[str]
-) -> Iterator[frozenset[int]]:
-    """Which dropouts can be the ones that are reported as layers of their own."""
+) -> Iterator[tuple[frozenset[int], frozenset[int]]]:
+    """Which dropouts can be the ones that are reported as layers of their own.
+
+    With them come those that do not belong to the activation before them: these, and any that
+    belong to a ReLU behind them.
+    """
     linked = {step for layer in reading.activations for step in layer.later}
     linked |= {step for steps in reading.feeders.values() for step in steps}
     # Nothing is lost with a dropout that drops nothing.
@@ -519,8 +523,13 @@ def _choices(
         missing = max(len(steps) - len(reported.get(path, [])), 0)
         absorbed = itertools.combinations([step for step in steps if step in linked], missing)
         ways.append([set(steps) - set(some) for some in absorbed])
+    fed = set().union(*reading.feeders.values())
     for way in itertools.product(*ways):
-        yield frozenset().union(*way)
+        own = frozenset().union(*way)
+        behind = sorted(fed - own)
+        for count in range(len(behind) + 1):
+            for some in itertools.combinations(behind, count):
+                yield own, own.union(some)
 
 
 def _disagreement(
@@ -528,7 +537,9 @@ def _disagreement(
     reported: Mapping[str, list[WatchedLayer]],
     noted: set[str],
     paths: Sequence[str],
+    *,
     own_layers: frozenset[int],
+    apart: frozenset[int],
 ) -> str | None:
     must: dict[str, list[Expected]] = defaultdict(list)
     for layer in reading.activations:
@@ -545,9 +556,9 @@ def _disagreement(
         if len(given) != len(expected):
             return f"{path}: {len(given)} layers instead of {len(expected)}"
         # One module's layers are numbered as they appear, which need not be the order of calls.
-        orders = itertools.permutations(layer.rows(own_layers) for layer in expected)
+        orders = itertools.permutations(layer.rows(apart) for layer in expected)
         if not any(all(map(_is_right, given, order)) for order in orders):
-            wanted = [layer.rows(own_layers)[0] for layer in expected]
+            wanted = [layer.rows(apart)[0] for layer in expected]
             return f"{path}: counted {list(map(_rows, given))} instead of {wanted}"
     return None
 
