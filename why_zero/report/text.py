@@ -1,14 +1,14 @@
-"""What a probe found, as a table for a terminal."""
+"""What a probe found, as a table for a terminal; the cells of its rows also for other tables."""
 
 from collections.abc import Mapping, Sequence
 
 from why_zero.records import WatchedLayer, ZeroCauses
 
-_SHARES = ("active", "dropped", "inactive", "both", "unexplained")
-_HEADS = ("layer", "activation", "p", "axis", "units", *_SHARES, "zero", "silent", "passes")
+SHARES = ("active", "dropped", "inactive", "both", "unexplained")
+HEADS = ("layer", "activation", "p", "axis", "units", *SHARES, "zero", "silent", "passes")
 
 
-def text(
+def report(
     layers: Sequence[WatchedLayer],
     notes: Mapping[str, str],
     *,
@@ -18,10 +18,10 @@ def text(
     shown = list(layers)
     if worst is not None:
         shown = sorted(shown, key=lambda layer: -layer.causes.zero_share)[:worst]
-    rows = [_HEADS, *map(_row, shown)]
+    rows = [HEADS, *map(cells, shown)]
     if len(layers) > 1:
-        rows.append(_total(layers))
-    widths = [max(len(row[k]) for row in rows) for k in range(len(_HEADS))]
+        rows.append(total(layers))
+    widths = [max(len(row[k]) for row in rows) for k in range(len(HEADS))]
     lines = ["  ".join(_aligned(row, widths)).rstrip() for row in rows]
     if worst is not None and len(shown) < len(layers):
         lines.append(f"({len(layers) - len(shown)} more layers)")
@@ -31,7 +31,8 @@ def text(
     return "\n".join(lines)
 
 
-def _row(layer: WatchedLayer) -> tuple[str, ...]:
+def cells(layer: WatchedLayer) -> tuple[str, ...]:
+    """A layer's cells, under `HEADS`."""
     axis = ",".join(map(str, layer.unit_axes)) or "-"
     return (
         layer.name,
@@ -45,20 +46,25 @@ def _row(layer: WatchedLayer) -> tuple[str, ...]:
     )
 
 
-def _total(layers: Sequence[WatchedLayer]) -> tuple[str, ...]:
-    all_causes = ZeroCauses(
+def all_causes(layers: Sequence[WatchedLayer]) -> ZeroCauses:
+    """The causes of all layers together, as of one unit."""
+    return ZeroCauses(
         *(
             sum(getattr(layer.causes, cause).sum(keepdims=True) for layer in layers)
-            for cause in _SHARES
+            for cause in SHARES
         )
     )
+
+
+def total(layers: Sequence[WatchedLayer]) -> tuple[str, ...]:
+    """The cells of the row for all layers, under `HEADS`."""
     units = sum(len(layer.unit_ids) for layer in layers)
     silent = sum(int(layer.silent.sum()) for layer in layers)
-    return ("all", "", "", "", str(units), *_shares(all_causes), str(silent), "")
+    return ("all", "", "", "", str(units), *_shares(all_causes(layers)), str(silent), "")
 
 
 def _shares(causes: ZeroCauses) -> tuple[str, ...]:
-    return (*(f"{causes.share(cause):.1%}" for cause in _SHARES), f"{causes.zero_share:.1%}")
+    return (*(f"{causes.share(cause):.1%}" for cause in SHARES), f"{causes.zero_share:.1%}")
 
 
 def _aligned(row: Sequence[str], widths: Sequence[int]) -> list[str]:
