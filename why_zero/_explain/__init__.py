@@ -155,7 +155,10 @@ def explain(
         advice=tuple(
             found
             for found in (
-                *(advice.dropped_in_evaluation(each) for each in evaluation.evaluation_layers.values()),
+                *(
+                    advice.dropped_in_evaluation(each)
+                    for each in evaluation.evaluation_layers.values()
+                ),
                 *(advice.many_dead(owner, samples) for owner in owners),
                 *(advice.starved(name, each) for name, each in states.items()),
                 *(advice.linear(name, each, samples) for name, each in states.items()),

@@ -95,25 +95,31 @@ def summary(
 
 
 def advised(advice: Sequence[Advice]) -> str:
-    """What to try."""
-    parts = []
-    if all(each.is_harmless for each in advice):
-        parts.append("<p><b>Nothing to mend was found.</b></p>")
+    """What to try; what is the same for several findings is said once."""
+    said: dict[tuple[str, str], list[Advice]] = {}
     for each in advice:
-        kind = " class='harmless'" if each.is_harmless else ""
-        parts.append(
-            f"<li{kind}><p><b>{escape(each.saw)}</b></p>"
-            f"<p><span class='lead'>What it may mean</span> {escape(each.may_mean)}</p>"
-            f"<p><span class='lead'>What to try</span> {escape(each.to_try)}</p></li>"
+        said.setdefault((each.may_mean, each.to_try), []).append(each)
+    items = ""
+    for (may_mean, to_try), found in said.items():
+        kind = " class='harmless'" if found[0].is_harmless else ""
+        saw = "".join(f"<p><b>{escape(each.saw)}</b></p>" for each in found)
+        items += (
+            f"<li{kind}>{saw}<dl><div><dt>What it may mean</dt><dd>{escape(may_mean)}</dd></div>"
+            f"<div><dt>What to try</dt><dd>{escape(to_try)}</dd></div></dl></li>"
         )
-    items = "".join(part for part in parts if part.startswith("<li"))
-    first = "".join(part for part in parts if part.startswith("<p"))
-    return _section("What to do about it", first, f"<ul class='advice'>{items}</ul>" * bool(items))
+    is_well = all(each.is_harmless for each in advice)
+    return _section(
+        "What to do about it",
+        "<p><b>Nothing to mend was found.</b></p>" * is_well,
+        f"<ul class='advice'>{items}</ul>" * bool(items),
+    )
 
 
 def network(parts: Sequence[Part], parameters: int) -> str:
     """What the network is made of."""
-    rows = [[part.path or "the network itself", part.kind, f"{part.parameters:,}"] for part in parts]
+    rows = [
+        [part.path or "the network itself", part.kind, f"{part.parameters:,}"] for part in parts
+    ]
     rows.append(["all", "", f"{parameters:,}"])
     shown = html.table(["module", "kind", "parameters"], rows, words=(1,), has_total=True)
     if len(rows) > _LONG:
@@ -133,16 +139,16 @@ def causes(
     if not names:
         return ""
     rows = [_causes_row(name, training.get(name), evaluation.get(name)) for name in names]
-    heads = ["layer", "activation", "p", "training mode", "zero", "evaluation mode", "zero"]
     times = "once" if passes == 1 else f"{passes} times"
     return _section(
         "Why activations are zero",
         html.key(),
-        html.table(heads, rows, words=(1, 3, 5)),
+        html.table(["layer", "share of its values"], rows, words=(1,), kind="pairs"),
         _prose(
             f"In training mode {times} through the samples, with dropout at work; in evaluation "
             "mode once. A layer is a call of an activation function with the dropout on its "
-            "output, or a dropout alone; every sample and position of a unit counts."
+            "output, or a dropout alone; every sample and position of a unit counts. The number is the "
+            "share of zeros."
         ),
         *(
             _folded(f"All numbers, {mode} mode", _numbers(list(layers.values())))
@@ -247,10 +253,17 @@ def _causes_row(
 ) -> list[html.Cell]:
     layer = training or evaluation
     assert layer  # noqa: S101 the name is from one of the two
-    row: list[html.Cell] = [name, layer.activation or "-", f"{layer.drop_rate:g}"]
-    for each in (training, evaluation):
-        row += [html.bar(each.causes), f"{each.causes.zero_share:.1%}"] if each else ["-", "-"]
-    return row
+    what = f"{layer.activation or 'dropout alone'}, p = {layer.drop_rate:g}"
+    bars = "".join(
+        f"<div class='pair'><span>{mode}</span>{html.bar(each.causes).html}"
+        f"<span>{each.causes.zero_share:.1%}</span></div>"
+        for mode, each in (("training", training), ("evaluation", evaluation))
+        if each
+    )
+    return [
+        html.Markup(f"{escape(name)}<small>{escape(what)}</small>"),
+        html.Markup(bars),
+    ]
 
 
 def _numbers(layers: Sequence[WatchedLayer]) -> str:

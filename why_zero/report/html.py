@@ -16,7 +16,7 @@ LABELS = {
     "unexplained": "zero, unexplained",
     "active": "active, not zero",
 }
-_FIRST = 8
+_FIRST = 6
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def report(layers: Sequence[WatchedLayer], notes: Mapping[str, str]) -> str:
     if len(layers) > 1:
         cells = text.total(layers)
         rows.append([*cells[:5], bar(text.all_causes(layers)), *cells[5:]])
-    shown = table(heads, rows, words=(1,), has_total=len(layers) > 1) if layers else ""
+    shown = table(heads, rows, words=(1, 5), has_total=len(layers) > 1) if layers else ""
     below = dict(notes)
     if any(layer.axis_is_guess for layer in layers):
         below["?"] = "the axis of the units is guessed from the shape: unit_axis= overrides it"
@@ -74,6 +74,7 @@ def table(
     *,
     words: Sequence[int] = (),
     has_total: bool = False,
+    kind: str = "",
 ) -> str:
     """A table that scrolls by itself where it is wider than the page.
 
@@ -82,6 +83,7 @@ def table(
         rows: their cells; the first names the row.
         words: the columns that hold words, which are set to the left.
         has_total: whether the last row is that for all.
+        kind: a class of the table's, for rules of the page that it is on.
     """
     sides = [" class='words'" if k in words else "" for k in range(len(heads))]
     head = "".join(
@@ -93,9 +95,9 @@ def table(
         cells = "".join(
             f"<td{side}>{_safe(cell)}</td>" for cell, side in zip(others, sides[1:], strict=True)
         )
-        kind = " class='all'" if has_total and number == len(rows) else ""
-        body += f"<tr{kind}><th scope='row'>{_safe(first)}</th>{cells}</tr>"
-    inner = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        last = " class='all'" if has_total and number == len(rows) else ""
+        body += f"<tr{last}><th scope='row'>{_safe(first)}</th>{cells}</tr>"
+    inner = f"<table class='{kind}'><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
     return f"<div class='scroll' tabindex='0'>{inner}</div>"
 
 
