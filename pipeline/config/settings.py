@@ -38,12 +38,16 @@ def setting(default: T, kind: Kind, text: str) -> T:
     return made
 
 
-def arguments(kind: Kind) -> Any:  # noqa: ANN401 - as `field`: not what it stands for
-    """A dataclass field for what is written without a name, one value or more; a class has one.
+def arguments(kind: Kind, count: int = -1) -> Any:  # noqa: ANN401 - as `field`
+    """A dataclass field for what is written without a name; a class has one.
 
     The class's own help says what it is. `MLproject` names every value: it leaves such a step out.
+
+    Args:
+        kind: of each value.
+        count: how many there are; -1 for one or more.
     """
-    return field(default=(), metadata={"each": kind})
+    return field(default=(), metadata={"each": kind, "count": count})
 
 
 def name_of(item: Field[Any]) -> str:
@@ -254,6 +258,7 @@ DEVICES = Kind(
 )
 TEXT = Kind("TEXT", "a text that is not empty", _text)
 FILE = Kind("FILE", "a file's name, or - for the standard input", _text)
+MODEL_AND_INPUTS = Kind("MODEL INPUTS", "a text that is not empty", _text)
 TEXTS = Kind("TEXT,…", "texts that are not empty, with commas between them", _axis_of(_one(_text)))
 YES_OR_NO = Kind(
     "true|false", "true or false", lambda text: _yes_or_no[_one_of(tuple(_yes_or_no))(text.lower())]

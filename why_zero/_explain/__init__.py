@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from why_zero._census import inputs_of
 from why_zero._compact import Compacted, compact, dead_units
 from why_zero._explain import advice, page
-from why_zero._explain.advice import Advice, Owner
+from why_zero._explain.advice import ENOUGH_SAMPLES, Advice, Owner
 from why_zero._explain.page import Part
 from why_zero._watch.generators import preserved
 from why_zero.errors import WhyZeroError
@@ -68,7 +68,9 @@ class Explanation:
             page.summary(
                 self.training, self.owners, samples=self.samples, has_states=bool(self.states)
             ),
-            page.advised(self.advice),
+            page.advised(
+                self.advice, is_whole=bool(self.states) and self.samples >= ENOUGH_SAMPLES
+            ),
             page.network(self.parts, self.parameters),
             page.causes(self.training, self.evaluation, passes=self.passes),
             page.census(self.states, self.samples),
@@ -160,10 +162,10 @@ def explain(
                     for each in evaluation.evaluation_layers.values()
                 ),
                 *(advice.many_dead(owner, samples) for owner in owners),
-                *(advice.starved(name, each) for name, each in states.items()),
+                *(advice.starved(name, each, samples) for name, each in states.items()),
                 *(advice.linear(name, each, samples) for name, each in states.items()),
                 *(advice.sparse_dropout(layer) for layer in training.layers.values()),
-                *([advice.removable(compacted)] if compacted else []),
+                *([advice.removable(compacted, samples)] if compacted else []),
                 *map(advice.zeros_from, training.unexplained),
             )
             if found

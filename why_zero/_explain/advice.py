@@ -81,17 +81,18 @@ def many_dead(owner: Owner, samples: int) -> Advice | None:
     )
 
 
-def removable(compacted: Compacted) -> Advice | None:
+def removable(compacted: Compacted, samples: int) -> Advice | None:
     """Dead units can be removed, and the outputs over the reference set stay the same."""
     removed = sum(map(len, compacted.removed.values()))
-    if not removed:
+    if samples < ENOUGH_SAMPLES or not removed:
         return None
     before, after = compacted.parameters_before, compacted.parameters_after
     units = f"{removed} dead unit{'s' * (removed != 1)}"
+    largest = compacted.largest_difference
+    same = f"differ by at most {largest:.2g}, a rounding" if largest else "are the same"
     return Advice(
         saw=f"Without {units} the network has {after:,} parameters instead of {before:,} "
-        f"({(before - after) / before:.1%} fewer), and its outputs for these samples differ by at "
-        f"most {compacted.largest_difference:.2g}.",
+        f"({(before - after) / before:.1%} fewer), and its outputs for these samples {same}.",
         may_mean="The network may be larger than it has to be. For other samples its outputs may "
         "change, where such a unit would fire.",
         to_try="why_zero.compact gives you the smaller network; held_out= says what changes for "
@@ -109,7 +110,7 @@ def sparse_dropout(layer: WatchedLayer) -> Advice | None:
         return None
     return Advice(
         saw=f"In {layer.name} the ReLU lets {firing:.1%} of the values through, and dropout "
-        f"follows with p = {layer.drop_rate:g}: {causes.zero_share:.1%} of the values are zero in "
+        f"follows with p\xa0=\xa0{layer.drop_rate:g}: {causes.zero_share:.1%} of them are zero in "
         "training mode.",
         may_mean="Few units carry each sample, so that gradients may be noisy and learning slow. "
         "It can also be what you want: a strong regulariser.",
@@ -117,10 +118,10 @@ def sparse_dropout(layer: WatchedLayer) -> Advice | None:
     )
 
 
-def starved(name: str, states: UnitStates) -> Advice | None:
+def starved(name: str, states: UnitStates, samples: int) -> Advice | None:
     """Units fire, and no gradient comes back to them."""
     count = int(states.starved.sum())
-    if not count:
+    if samples < ENOUGH_SAMPLES or not count:
         return None
     return Advice(
         saw=f"{count} of the {len(states.fired)} units of {name} fire, and for none of the samples "

@@ -10,6 +10,12 @@ from why_zero._explain.advice import ENOUGH_SAMPLES, Advice, Owner
 from why_zero.records import DORMANT_TAU, UnexplainedZeros, UnitStates, WatchedLayer
 from why_zero.report import html, text
 
+_ZEROS: dict[text.Share, str] = {
+    "inactive": "by ReLU alone",
+    "dropped": "by dropout alone",
+    "both": "by both",
+    "unexplained": "unexplained",
+}
 _LONG = 16  # rows; a longer table of the network is folded up
 
 
@@ -40,7 +46,7 @@ def whole(title: str, sections: Sequence[str]) -> str:
             "<meta name='viewport' content='width=device-width, initial-scale=1'>",
             "<meta name='color-scheme' content='light dark'>",
             f"<title>{escape(title)}</title>",
-            f"<style>{rules}{html.style()}</style>",
+            f"<style>{html.style()}{rules}</style>",
             "</head>",
             "<body class='why-zero'>",
             "<main>",
@@ -67,12 +73,7 @@ def summary(
     if causes and causes.pairs:
         shares = [
             f"{causes.share(cause):.1%} {words}"
-            for cause, words in (
-                ("inactive", "by ReLU alone"),
-                ("dropped", "by dropout alone"),
-                ("both", "by both"),
-                ("unexplained", "unexplained"),
-            )
+            for cause, words in _ZEROS.items()
             if causes.share(cause)
         ]
         why = f": {', '.join(shares)}" if shares else ""
@@ -86,6 +87,8 @@ def summary(
         dead, units = sum(len(owner.dead) for owner in owners), sum(o.units for o in owners)
         fired = f"{dead:,} of {_counted(units, 'unit')} with a ReLU never fired"
         lines.append(f"{fired} for the {_counted(samples, 'sample')}." if units else "")
+    elif training:
+        lines.append("Which units are dead is not known: the notes say why.")
     if samples < ENOUGH_SAMPLES:
         lines.append(
             f"{_counted(samples, 'sample')} say little of what a unit never does: give more than "
@@ -94,8 +97,13 @@ def summary(
     return "".join(f"<p class='summary'>{escape(line)}</p>" for line in lines if line)
 
 
-def advised(advice: Sequence[Advice]) -> str:
-    """What to try; what is the same for several findings is said once."""
+def advised(advice: Sequence[Advice], *, is_whole: bool) -> str:
+    """What to try; what is the same for several findings is said once.
+
+    Args:
+        advice: what the rules gave.
+        is_whole: whether all that they look at was counted, for enough samples.
+    """
     said: dict[tuple[str, str], list[Advice]] = {}
     for each in advice:
         said.setdefault((each.may_mean, each.to_try), []).append(each)
@@ -108,9 +116,10 @@ def advised(advice: Sequence[Advice]) -> str:
             f"<div><dt>What to try</dt><dd>{escape(to_try)}</dd></div></dl></li>"
         )
     is_well = all(each.is_harmless for each in advice)
+    where = "" if is_whole else " in what could be counted"
     return _section(
         "What to do about it",
-        "<p><b>Nothing to mend was found.</b></p>" * is_well,
+        f"<p><b>Nothing to mend was found{where}.</b></p>" * is_well,
         f"<ul class='advice'>{items}</ul>" * bool(items),
     )
 
@@ -147,8 +156,8 @@ def causes(
         _prose(
             f"In training mode {times} through the samples, with dropout at work; in evaluation "
             "mode once. A layer is a call of an activation function with the dropout on its "
-            "output, or a dropout alone; every sample and position of a unit counts. The number is the "
-            "share of zeros."
+            "output, or a dropout alone; every sample and position of a unit counts. The "
+            "number is the share of zeros."
         ),
         *(
             _folded(f"All numbers, {mode} mode", _numbers(list(layers.values())))
@@ -253,7 +262,7 @@ def _causes_row(
 ) -> list[html.Cell]:
     layer = training or evaluation
     assert layer  # noqa: S101 the name is from one of the two
-    what = f"{layer.activation or 'dropout alone'}, p = {layer.drop_rate:g}"
+    what = f"{layer.activation or 'dropout alone'}, p\xa0=\xa0{layer.drop_rate:g}"
     bars = "".join(
         f"<div class='pair'><span>{mode}</span>{html.bar(each.causes).html}"
         f"<span>{each.causes.zero_share:.1%}</span></div>"

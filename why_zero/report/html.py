@@ -9,7 +9,7 @@ from why_zero.records import WatchedLayer, ZeroCauses
 from why_zero.report import text
 
 # In the order they are stacked: ReLU's two zeros touch, and dropout's two.
-LABELS = {
+LABELS: dict[text.Share, str] = {
     "inactive": "zero by ReLU alone",
     "both": "zero by both",
     "dropped": "zero by dropout alone",

@@ -1,10 +1,12 @@
 """What a probe found, as a table for a terminal; the cells of its rows also for other tables."""
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
-from why_zero.records import WatchedLayer, ZeroCauses
+from why_zero.records import CAUSES, Cause, WatchedLayer, ZeroCauses
 
-SHARES = ("active", "dropped", "inactive", "both", "unexplained")
+Share = Cause | Literal["unexplained"]
+SHARES: tuple[Share, ...] = (*CAUSES, "unexplained")
 HEADS = ("layer", "activation", "p", "axis", "units", *SHARES, "zero", "silent", "passes")
 
 
