@@ -33,8 +33,9 @@ def tensors_in(path: Path) -> object:
             return torch.load(path, map_location="cpu", weights_only=True)
         except pickle.UnpicklingError as error:
             raise PipelineError(
-                f"a {path.suffix} file must hold tensors alone, got {path}, which is damaged or holds "
-                "other objects, and reading those runs code: save model.state_dict() or a tensor"
+                f"a {path.suffix} file must hold tensors alone, got {path}, which is damaged or "
+                "holds other objects, and reading those runs code: save model.state_dict() or a "
+                "tensor"
             ) from error
         except (OSError, RuntimeError, EOFError, ValueError, KeyError) as error:
             raise PipelineError(

@@ -105,7 +105,7 @@ def sparse_dropout(layer: WatchedLayer) -> Advice | None:
     causes = layer.causes
     if not (layer.has_hard_zeros and causes.pairs and layer.drop_rate >= HIGH_DROP_RATE):
         return None
-    firing = causes.share("active") + causes.share("dropped")
+    firing = int((causes.active + causes.dropped).sum()) / causes.pairs
     if firing > SELDOM_FIRING:
         return None
     return Advice(
