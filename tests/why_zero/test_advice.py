@@ -159,6 +159,9 @@ def test_zeros_of_the_data_are_not_the_networks_and_others_are_a_question(
 ) -> None:
     left = UnexplainedZeros(made_by=made_by, seen_at="fc1", zeros=3, values=12, passes=1)
     found = advice.zeros_from(left)
+    assert found
     assert found.saw.startswith("25.0% of the values that reach fc1 are ")
     assert words in found.saw
     assert found.is_harmless is is_harmless
+    assert advice.zeros_from(replace(left, values=300))
+    assert advice.zeros_from(replace(left, values=301)) is None

@@ -11,6 +11,7 @@ ENOUGH_SAMPLES = 30
 MANY_DEAD = 0.1
 HIGH_DROP_RATE = 0.5
 SELDOM_FIRING = 0.3
+MANY_UNEXPLAINED = 0.01
 THE_INPUT = "the module's input"
 
 
@@ -163,8 +164,10 @@ def dropped_in_evaluation(layer: WatchedLayer) -> Advice | None:
     )
 
 
-def zeros_from(left: UnexplainedZeros) -> Advice:
+def zeros_from(left: UnexplainedZeros) -> Advice | None:
     """Zeros that no layer accounts for: of the data, or of a call that is not known."""
+    if left.share < MANY_UNEXPLAINED:
+        return None
     saw = f"{left.share:.1%} of the values that reach {left.seen_at} are zeros "
     if left.made_by == THE_INPUT:
         return Advice(

@@ -270,7 +270,7 @@ def _causes_row(
         if each
     )
     return [
-        html.Markup(f"{escape(name)}<small>{escape(what)}</small>"),
+        html.Markup(f"{html.breakable(name)}<small>{escape(what)}</small>"),
         html.Markup(bars),
     ]
 

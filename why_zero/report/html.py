@@ -31,12 +31,12 @@ Cell = str | Markup
 
 def report(layers: Sequence[WatchedLayer], notes: Mapping[str, str]) -> str:
     """The report as a piece of HTML that works alone and loads nothing."""
-    heads = [*text.HEADS[:5], "why zero", *text.HEADS[5:]]
+    heads = [text.HEADS[0], "why zero", *text.HEADS[1:]]
     rows = [_row(layer) for layer in layers]
     if len(layers) > 1:
         cells = text.total(layers)
-        rows.append([*cells[:5], bar(text.all_causes(layers)), *cells[5:]])
-    shown = table(heads, rows, words=(1, 5), has_total=len(layers) > 1) if layers else ""
+        rows.append([cells[0], bar(text.all_causes(layers)), *cells[1:]])
+    shown = table(heads, rows, words=(1, 2), has_total=len(layers) > 1) if layers else ""
     below = dict(notes)
     if any(layer.axis_is_guess for layer in layers):
         below["?"] = "the axis of the units is guessed from the shape: unit_axis= overrides it"
@@ -96,7 +96,7 @@ def table(
             f"<td{side}>{_safe(cell)}</td>" for cell, side in zip(others, sides[1:], strict=True)
         )
         last = " class='all'" if has_total and number == len(rows) else ""
-        body += f"<tr{last}><th scope='row'>{_safe(first)}</th>{cells}</tr>"
+        body += f"<tr{last}><th scope='row'>{breakable(first)}</th>{cells}</tr>"
     inner = f"<table class='{kind}'><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
     return f"<div class='scroll' tabindex='0'>{inner}</div>"
 
@@ -118,7 +118,12 @@ def _row(layer: WatchedLayer) -> list[Cell]:
     silent = cells[-2]
     if layer.has_hard_zeros:
         silent = named_units(layer.unit_ids[layer.silent].tolist())
-    return [*cells[:5], bar(layer.causes), *cells[5:-2], silent, cells[-1]]
+    return [cells[0], bar(layer.causes), *cells[1:-2], silent, cells[-1]]
+
+
+def breakable(name: Cell) -> str:
+    """A name with places behind its dots where a narrow column may break it."""
+    return name.html if isinstance(name, Markup) else escape(name).replace(".", ".<wbr>")
 
 
 def _safe(cell: Cell) -> str:
