@@ -14,6 +14,13 @@ from pipeline.foreign import load_samples
 X = torch.arange(12.0).reshape(4, 3)
 
 
+class Harmful:
+    """Runs code when it is unpickled."""
+
+    def __reduce__(self) -> tuple[object, tuple[Path]]:
+        return (Path.touch, (Path("ran"),))
+
+
 @pytest.fixture(autouse=True)
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
@@ -83,7 +90,7 @@ def test_samples_that_cannot_be_read_are_one_line(name: str, message: str) -> No
     Path("x.csv").write_text("1,2\n")
     torch.save({"x": X}, "dict.pt")
     torch.save(X.to_sparse(), "sparse.pt")
-    np.save("objects.npy", np.array([object()]), allow_pickle=True)
+    np.save("objects.npy", np.array([Harmful()]), allow_pickle=True)
     np.save("words.npy", np.array(["a"]))
     Path("damaged.npy").write_bytes(b"\x93NUMPY")
     np.save("number.npy", np.float64(3))
@@ -96,3 +103,4 @@ def test_samples_that_cannot_be_read_are_one_line(name: str, message: str) -> No
     with pytest.raises(PipelineError, match=message) as caught:
         load_samples(name)
     assert "\n" not in str(caught.value)
+    assert not Path("ran").exists()
