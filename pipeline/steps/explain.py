@@ -44,7 +44,8 @@ def run(settings: ExplainSettings, console: Console) -> None:
     for advice in explanation.advice:
         console.line(advice.saw)
     if all(advice.is_harmless for advice in explanation.advice):
-        console.line("Nothing to mend was found.")
+        where = "" if explanation.is_whole else " in what could be counted"
+        console.line(f"Nothing to mend was found{where}.")
     console.elapsed(f"{out} was written")
 
 

@@ -87,9 +87,13 @@ def test_no_last_batch_is_a_single_sample_which_batch_norm_refuses() -> None:
 
 
 def test_where_nothing_is_wrong_it_says_so(capsys: pytest.CaptureFixture[str]) -> None:
-    Path("plain.py").write_text("from torch import nn\ndef net():\n    return nn.Linear(4, 2)\n")
+    Path("plain.py").write_text(
+        "from torch import nn\ndef net():\n    return nn.Sequential(nn.Linear(4, 2), nn.Tanh())\n"
+    )
     assert commands.run(["explain", "plain.py:net", "x.npy"]) == 0
     assert "Nothing to mend was found." in capsys.readouterr().out
+    assert commands.run(["explain", "plain.py:net", "x.npy", "--limit", "9"]) == 0
+    assert "Nothing to mend was found in what could be counted." in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -165,3 +165,10 @@ def test_zeros_of_the_data_are_not_the_networks_and_others_are_a_question(
     assert found.is_harmless is is_harmless
     assert advice.zeros_from(replace(left, values=300))
     assert advice.zeros_from(replace(left, values=301)) is None
+
+
+def test_passes_that_are_not_finite_are_told_first() -> None:
+    found = advice.not_finite(2, 6)
+    assert found
+    assert found.saw == "2 of 6 passes held NaN or infinity, and were not counted."
+    assert advice.not_finite(0, 6) is None

@@ -254,6 +254,16 @@ def test_zeros_of_the_data_are_told_once_and_not_as_a_note() -> None:
     assert "come in with the data" in Reader(found.html()).text
 
 
+def test_a_batch_with_nan_is_told_and_not_counted() -> None:
+    x = X.clone()
+    x[0, 0] = torch.nan
+    found = explain(tiny(), [x[:20], x[20:]], passes=2)
+    # One of two batches, in two training passes and one evaluation pass.
+    assert found.advice[0].saw == "3 of 6 passes held NaN or infinity, and were not counted."
+    assert found.training["1"].passes == 2
+    assert "must see finite values" in found.notes["the census"]
+
+
 def test_batches_may_be_of_any_kind_with_a_way_to_call_the_module() -> None:
     batches = iter([{"x": X[:20]}, {"x": X[20:]}])
     found = explain(tiny(), batches, run=lambda module, batch: module(batch["x"]))
@@ -301,6 +311,11 @@ def test_a_module_that_cannot_be_copied_is_refused_in_a_line() -> None:
     with pytest.raises(WhyZeroError, match=r"copy.deepcopy must copy a module, got Sequential"):
         explain(module, X)
     module.stream.close()
+
+
+def test_lazy_parameters_are_refused_in_a_line() -> None:
+    with pytest.raises(WhyZeroError, match=r"got Sequential with lazy ones: call it once"):
+        explain(nn.Sequential(nn.LazyLinear(2), nn.ReLU()), X)
 
 
 def test_an_explanation_is_frozen() -> None:

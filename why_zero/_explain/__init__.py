@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from why_zero._census import inputs_of
 from why_zero._compact import Compacted, compact, dead_units
@@ -62,15 +63,18 @@ class Explanation:
     notes: Mapping[str, str]
     advice: tuple[Advice, ...]
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether a census was taken, over samples enough to conclude something about units."""
+        return bool(self.states) and self.samples >= ENOUGH_SAMPLES
+
     def html(self) -> str:
         """One HTML file that works alone: it loads nothing and runs nothing."""
         sections = [
             page.summary(
                 self.training, self.owners, samples=self.samples, has_states=bool(self.states)
             ),
-            page.advised(
-                self.advice, is_whole=bool(self.states) and self.samples >= ENOUGH_SAMPLES
-            ),
+            page.advised(self.advice, is_whole=self.is_whole),
             page.network(self.parts, self.parameters),
             page.causes(self.training, self.evaluation, passes=self.passes),
             page.census(self.states, self.samples),
@@ -103,11 +107,16 @@ def explain(
             the network puts out.
 
     Raises:
-        WhyZeroError: there is no sample, `passes` is not positive, or the module cannot be copied
-            or does not take the batches.
+        WhyZeroError: there is no sample, `passes` is not positive, or the module cannot be copied,
+            has lazy parameters or does not take the batches.
     """
     if isinstance(passes, bool) or not isinstance(passes, int) or passes < 1:
         raise WhyZeroError(f"passes must be a positive integer, got {passes!r}: 1 is enough to see")
+    if any(map(is_lazy, module.parameters())):
+        raise WhyZeroError(
+            f"a module must have its parameters, got {type(module).__name__} with lazy ones: call "
+            "it once on a batch first"
+        )
     with preserved({parameter.device for parameter in module.parameters()}):
         held = _batches(batches)
         samples = sum(map(_length, held))
@@ -121,8 +130,7 @@ def explain(
             for _ in range(passes):
                 _passes(trained, held, run)
         notes = training.notes | evaluation.notes
-        if set_aside := training.set_aside + evaluation.set_aside:
-            notes["passes"] = f"{set_aside} held NaN or infinity and were not counted"
+        set_aside = training.set_aside + evaluation.set_aside
         states: dict[str, UnitStates] = {}
         with _noted(notes, "the census"):
             states = evaluation.census(map(_fresh, held), run=run)
@@ -157,6 +165,7 @@ def explain(
         advice=tuple(
             found
             for found in (
+                advice.not_finite(set_aside, len(held) * (passes + 1)),
                 *(
                     advice.dropped_in_evaluation(each)
                     for each in evaluation.evaluation_layers.values()

@@ -52,6 +52,18 @@ class Owner:
     low_biases: int | None
 
 
+def not_finite(set_aside: int, passes: int) -> Advice | None:
+    """Some passes held NaN or infinity, and were not counted."""
+    if not set_aside:
+        return None
+    return Advice(
+        saw=f"{set_aside} of {passes} passes held NaN or infinity, and were not counted.",
+        may_mean="The samples hold such values, or the network makes them of large ones.",
+        to_try="Test the samples and the weights with torch.isfinite. If they are finite, look for "
+        "the first layer that gives NaN or infinity.",
+    )
+
+
 def many_dead(owner: Owner, samples: int) -> Advice | None:
     """Many units of one module are dead."""
     dead = len(owner.dead)
