@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from why_zero._census import census
     from why_zero._compact import Compacted, KeptUnits, compact, dead_units
+    from why_zero._explain import Advice, Explanation, Owner, Part, explain
     from why_zero.causes import causes_of, count_causes
     from why_zero.errors import BrokenIdentity, WhyZeroError
     from why_zero.probe import ZeroProbe
@@ -25,10 +26,14 @@ __all__ = [
     "CAUSES",
     "DORMANT_TAU",
     "ZERO_CAUSES",
+    "Advice",
     "BrokenIdentity",
     "Cause",
     "Compacted",
+    "Explanation",
     "KeptUnits",
+    "Owner",
+    "Part",
     "StateCount",
     "UnexplainedZeros",
     "UnitStates",
@@ -41,10 +46,11 @@ __all__ = [
     "compact",
     "count_causes",
     "dead_units",
+    "explain",
 ]
 
 # Those without torch first: a name is looked for in one after another.
-_MODULES = ("errors", "records", "causes", "states", "_census", "_compact", "probe")
+_MODULES = ("errors", "records", "causes", "states", "_census", "_compact", "probe", "_explain")
 
 if not TYPE_CHECKING:  # to a type checker a misspelt name is an error
 

@@ -117,7 +117,7 @@ def _count(
     """Add one batch: forward, and back to every layer."""
     counts = recorder.pass_counts
     with listening(recorder.calling), recorder:
-        output = run(module, batch) if run else module(_inputs(batch, module))
+        output = run(module, batch) if run else module(inputs_of(batch, module))
     broken = list(counts.settle())
     if not counts.is_finite:
         raise WhyZeroError(
@@ -211,7 +211,7 @@ def _evaluating(module: nn.Module) -> Iterator[None]:
             part.training = training
 
 
-def _inputs(batch: Any, module: nn.Module) -> Tensor:  # noqa: ANN401
+def inputs_of(batch: Any, module: nn.Module) -> Tensor:  # noqa: ANN401
     """What a batch gives the module."""
     first = batch[0] if isinstance(batch, tuple | list) and batch else batch
     if not isinstance(first, Tensor):

@@ -9,7 +9,6 @@ from typing import Any
 
 from torch import nn
 
-from why_zero import _table
 from why_zero._census import named_census
 from why_zero._watch.backward import MaskWatch
 from why_zero._watch.isolation import is_foreign, is_recomputing, unseen
@@ -20,6 +19,7 @@ from why_zero._watch.recorder import Recorder
 from why_zero._watch.sums import LayerSum
 from why_zero.errors import BrokenIdentity, WhyZeroError
 from why_zero.records import UnexplainedZeros, UnitStates, WatchedLayer, ZeroCauses
+from why_zero.report import html, text
 
 
 class ZeroProbe:
@@ -173,20 +173,17 @@ class ZeroProbe:
         Args:
             worst: show so many layers only, those with the largest share of zeros first.
         """
-        is_training = self._turns[True].calls > 0 or not self._turns[False].calls
-        layers = [self._named(key, layer) for key, layer in self._sums[is_training].items()]
-        notes = dict(self.notes)
-        if self.set_aside:
-            notes["passes"] = f"{self.set_aside} held NaN or infinity and were not counted"
-        if not any(turns.calls for turns in self._turns.values()):
-            notes["passes"] = _UNSEEN
-        return _table.text(layers, notes, worst=worst)
+        return text.report(*self._found(), worst=worst)
 
     table = report
 
     def __str__(self) -> str:
         """The report."""
         return self.report()
+
+    def _repr_html_(self) -> str:
+        """The report, as a notebook shows it."""
+        return html.report(*self._found())
 
     def census(
         self,
@@ -330,6 +327,17 @@ class ZeroProbe:
 
     def _named(self, key: Key, layer: LayerSum) -> WatchedLayer:
         return layer.layer(self._names.of(key))
+
+    def _found(self) -> tuple[list[WatchedLayer], dict[str, str]]:
+        """The layers to report and the notes below them."""
+        is_training = self._turns[True].calls > 0 or not self._turns[False].calls
+        layers = [self._named(key, layer) for key, layer in self._sums[is_training].items()]
+        notes = dict(self.notes)
+        if self.set_aside:
+            notes["passes"] = f"{self.set_aside} held NaN or infinity and were not counted"
+        if not any(turns.calls for turns in self._turns.values()):
+            notes["passes"] = _UNSEEN
+        return layers, notes
 
     def _layers(self, *, is_training: bool) -> dict[str, WatchedLayer]:
         if not any(turns.calls for turns in self._turns.values()):

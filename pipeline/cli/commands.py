@@ -149,7 +149,12 @@ def _command(step: str, settings: type) -> click.Command:
         for item, kind, text in declared(settings)
     ]
     unnamed = [
-        click.Argument([item.name], nargs=-1, required=True, metavar=f"{kind.metavar}...")
+        click.Argument(
+            [item.name],
+            nargs=item.metadata["count"],
+            required=True,
+            metavar=kind.metavar + "..." * (item.metadata["count"] < 0),
+        )
         for item, kind in ([taken] if taken else [])
     ]
     debug = click.Option(

@@ -16,8 +16,10 @@ from pipeline.config.settings import (
     DEVICE,
     DEVICES,
     FILE,
+    MODEL_AND_INPUTS,
     NOT_NEGATIVE,
     POSITIVE,
+    POSITIVE_COUNT,
     POSITIVES,
     RATE,
     RATES,
@@ -361,6 +363,32 @@ class PredictSettings:
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class ExplainSettings:
+    """Say why activations of your own network are zero, and what to try, as one HTML page.
+
+    MODEL is FILE.py:CLASS, or FILE.py:FUNCTION, which gives the network; both are called without
+    arguments. This file is run, with all that it may do: name only code that you trust. Of weights
+    and INPUTS nothing is run. INPUTS is a .safetensors file (its first tensor, or FILE:NAME), a
+    .npy file, a .pt file with one tensor, or a folder of PNG and JPEG images of one size, which
+    become numbers in [0, 1]. Nothing is logged.
+
+    Example: explain model.py:Net images.npy --weights state.safetensors --out report.html
+    """
+
+    model_and_inputs: tuple[str, ...] = arguments(MODEL_AND_INPUTS, count=2)
+    out: str = setting("explanation.html", TEXT, "the page to write")
+    weights: str = setting(
+        "none", TEXT, "a state dict, .safetensors or .pt without other objects; none: as made"
+    )
+    batch: int = setting(64, POSITIVE_COUNT, "most samples in one pass")
+    passes: int = setting(
+        1, POSITIVE_COUNT, "through the samples in training mode, each with other dropout masks"
+    )
+    seed: int = setting(0, COUNT, "of the initial weights, where none are given, and the masks")
+    limit: int = setting(0, COUNT, "take the first so many samples; 0: all")
+
+
 STEPS: dict[str, type] = {
     "main": MainSettings,
     "prepare": PrepareSettings,
@@ -373,6 +401,7 @@ STEPS: dict[str, type] = {
     "export": ExportSettings,
     "import": ImportSettings,
     "predict": PredictSettings,
+    "explain": ExplainSettings,
 }
 
 

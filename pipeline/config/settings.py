@@ -38,12 +38,16 @@ def setting(default: T, kind: Kind, text: str) -> T:
     return made
 
 
-def arguments(kind: Kind) -> Any:  # noqa: ANN401 - as `field`: not what it stands for
-    """A dataclass field for positional arguments, at least one; a class has at most one.
+def arguments(kind: Kind, count: int = -1) -> Any:  # noqa: ANN401 - as `field`
+    """A dataclass field for positional arguments; a class has at most one.
 
     The class's own help explains it. `MLproject` has only named values, so it omits such a step.
+
+    Args:
+        kind: of each value.
+        count: how many there are; -1 for one or more.
     """
-    return field(default=(), metadata={"each": kind})
+    return field(default=(), metadata={"each": kind, "count": count})
 
 
 def name_of(item: Field[Any]) -> str:
@@ -253,6 +257,7 @@ DEVICES = Kind(
 )
 TEXT = Kind("TEXT", "a non-empty text", _text)
 FILE = Kind("FILE", "a file name, or - for standard input", _text)
+MODEL_AND_INPUTS = Kind("MODEL INPUTS", "a non-empty text", _text)
 TEXTS = Kind("TEXT,…", "non-empty texts, separated by commas", _axis_of(_one(_text)))
 YES_OR_NO = Kind(
     "true|false", "true or false", lambda text: _yes_or_no[_one_of(tuple(_yes_or_no))(text.lower())]

@@ -5,11 +5,14 @@ import shlex
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from pipeline.cli import commands
 from pipeline.data import load
+from pipeline.foreign import load_module
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -71,6 +74,16 @@ def test_every_exception_is_still_shown_somewhere() -> None:
     assert set(ELSEWHERE) == {command for page in PAGES for command in shown(page)} & set(ELSEWHERE)
 
 
+def _write_what_is_explained() -> None:
+    """The network that the page shows, its weights, and samples."""
+    [code] = re.findall(
+        r"```python\n(import torch\n.*?)```", (ROOT / "docs/explain.md").read_text(), re.DOTALL
+    )
+    Path("model.py").write_text(code)
+    torch.save(load_module("model.py:Net").state_dict(), "state.pt")
+    np.save("samples.npy", np.random.default_rng(0).normal(size=(100, 20)))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("page", sorted({page for page, _ in COMMANDS}))
 def test_every_command_of_a_page_works_in_its_order(
@@ -83,6 +96,8 @@ def test_every_command_of_a_page_works_in_its_order(
     Image.fromarray(load("mnist").test_images[0].numpy()).save("digit.png")
     if page == "registry.md":
         assert pipeline("sweep", *LESS["sweep"]) == 0
+    if page == "explain.md":
+        _write_what_is_explained()
     for experiment in ("mine", "yours") if page == "sweeps.md" else ():
         with monkeypatch.context() as patched:
             patched.setenv("MLFLOW_EXPERIMENT_NAME", experiment)

@@ -1,14 +1,14 @@
-"""What a probe found, as a table for a terminal."""
+"""What a probe found, as a table for a terminal; the cells of its rows also for other tables."""
 
 from collections.abc import Mapping, Sequence
 
 from why_zero.records import CAUSES, Share, WatchedLayer, ZeroCauses
 
-_SHARES: tuple[Share, ...] = (*CAUSES, "unexplained")
-_HEADS = ("layer", "activation", "p", "axis", "units", *_SHARES, "zero", "silent", "passes")
+SHARES: tuple[Share, ...] = (*CAUSES, "unexplained")
+HEADS = ("layer", "activation", "p", "axis", "units", *SHARES, "zero", "silent", "passes")
 
 
-def text(
+def report(
     layers: Sequence[WatchedLayer],
     notes: Mapping[str, str],
     *,
@@ -18,10 +18,10 @@ def text(
     shown = list(layers)
     if worst is not None:
         shown = sorted(shown, key=lambda layer: -layer.causes.zero_share)[:worst]
-    rows = [_HEADS, *map(_row, shown)]
+    rows = [HEADS, *map(cells, shown)]
     if len(layers) > 1:
-        rows.append(_total(layers))
-    widths = [max(len(row[k]) for row in rows) for k in range(len(_HEADS))]
+        rows.append(total(layers))
+    widths = [max(len(row[k]) for row in rows) for k in range(len(HEADS))]
     lines = ["  ".join(_aligned(row, widths)).rstrip() for row in rows]
     if not layers:
         lines = ["no activation function and no dropout was met"]
@@ -33,7 +33,8 @@ def text(
     return "\n".join(lines)
 
 
-def _row(layer: WatchedLayer) -> tuple[str, ...]:
+def cells(layer: WatchedLayer) -> tuple[str, ...]:
+    """A layer's cells, under `HEADS`."""
     axis = ",".join(map(str, layer.unit_axes)) or "-"
     return (
         layer.name,
@@ -47,17 +48,22 @@ def _row(layer: WatchedLayer) -> tuple[str, ...]:
     )
 
 
-def _total(layers: Sequence[WatchedLayer]) -> tuple[str, ...]:
+def all_causes(layers: Sequence[WatchedLayer]) -> ZeroCauses:
+    """The causes of all layers together, as of one unit."""
     causes = [layer.causes for layer in layers]
-    sums = (sum(getattr(each, cause).sum(keepdims=True) for each in causes) for cause in _SHARES)
-    all_causes = ZeroCauses(*sums)
+    sums = (sum(getattr(each, cause).sum(keepdims=True) for each in causes) for cause in SHARES)
+    return ZeroCauses(*sums)
+
+
+def total(layers: Sequence[WatchedLayer]) -> tuple[str, ...]:
+    """The cells of the row for all layers, under `HEADS`."""
     units = sum(len(layer.unit_ids) for layer in layers)
     silent = sum(int(layer.silent.sum()) for layer in layers)
-    return ("all", "", "", "", str(units), *_shares(all_causes), str(silent), "")
+    return ("all", "", "", "", str(units), *_shares(all_causes(layers)), str(silent), "")
 
 
 def _shares(causes: ZeroCauses) -> tuple[str, ...]:
-    return (*(f"{causes.share(cause):.1%}" for cause in _SHARES), f"{causes.zero_share:.1%}")
+    return (*(f"{causes.share(cause):.1%}" for cause in SHARES), f"{causes.zero_share:.1%}")
 
 
 def _aligned(row: Sequence[str], widths: Sequence[int]) -> list[str]:
