@@ -5,9 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from why_zero._census import census
+    from why_zero._changes import UnitChanges, changes
     from why_zero._compact import Compacted, KeptUnits, compact, dead_units
     from why_zero.causes import causes_of, count_causes
     from why_zero.errors import BrokenIdentity, WhyZeroError
+    from why_zero.findings import Findings
     from why_zero.probe import ZeroProbe
     from why_zero.records import (
         CAUSES,
@@ -28,9 +30,11 @@ __all__ = [
     "BrokenIdentity",
     "Cause",
     "Compacted",
+    "Findings",
     "KeptUnits",
     "StateCount",
     "UnexplainedZeros",
+    "UnitChanges",
     "UnitStates",
     "WatchedLayer",
     "WhyZeroError",
@@ -38,13 +42,24 @@ __all__ = [
     "ZeroProbe",
     "causes_of",
     "census",
+    "changes",
     "compact",
     "count_causes",
     "dead_units",
 ]
 
 # Those without torch first: a name is looked for in one after another.
-_MODULES = ("errors", "records", "causes", "states", "_census", "_compact", "probe")
+_MODULES = (
+    "errors",
+    "records",
+    "findings",
+    "_changes",
+    "causes",
+    "states",
+    "_census",
+    "_compact",
+    "probe",
+)
 
 if not TYPE_CHECKING:  # to a type checker a misspelt name is an error
 
