@@ -2,15 +2,21 @@
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from importlib import import_module
-from typing import Any
+from typing import Any, Literal
 
 from why_zero.errors import WhyZeroError
-from why_zero.records import UnexplainedZeros, WatchedLayer
+from why_zero.records import Cause, UnexplainedZeros, WatchedLayer
 
-_COUNTS = ("active", "dropped", "inactive", "both", "unexplained")
+_COUNTS: tuple[Cause | Literal["unexplained"], ...] = (
+    "active",
+    "dropped",
+    "inactive",
+    "both",
+    "unexplained",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,8 +49,8 @@ class Findings:
         """
         return dict(
             [
-                *_scalars(self.layers, prefix, ("zero", *_COUNTS[1:], "silent")),
-                *_scalars(self.evaluation_layers, f"{prefix}evaluation/", ("zero", "silent")),
+                *_scalars(self.layers, prefix, with_causes=True),
+                *_scalars(self.evaluation_layers, f"{prefix}evaluation/", with_causes=False),
             ]
         )
 
@@ -121,20 +127,18 @@ def _plain(layer: WatchedLayer) -> dict[str, Any]:
 
 
 def _scalars(
-    layers: Mapping[str, WatchedLayer], prefix: str, kinds: Iterable[str]
+    layers: Mapping[str, WatchedLayer], prefix: str, *, with_causes: bool
 ) -> Iterator[tuple[str, float]]:
     taken: set[str] = set()
     for name, layer in layers.items():
         if not layer.causes.pairs:
             continue
-        safe = re.sub(r"[^\w.-]", "-", name)
+        safe = re.sub(r"[^A-Za-z0-9_.-]", "-", name)
         while safe in taken:
             safe += "-"
         taken.add(safe)
-        for kind in kinds:
-            if kind == "zero":
-                yield f"{prefix}zero/{safe}", layer.causes.zero_share
-            elif kind != "silent":
-                yield f"{prefix}{kind}/{safe}", layer.causes.share(kind)
-            elif layer.has_hard_zeros:
-                yield f"{prefix}silent/{safe}", float(layer.silent.mean())
+        yield f"{prefix}zero/{safe}", layer.causes.zero_share
+        for cause in _COUNTS[1:] if with_causes else ():
+            yield f"{prefix}{cause}/{safe}", layer.causes.share(cause)
+        if layer.has_hard_zeros:
+            yield f"{prefix}silent/{safe}", float(layer.silent.mean())

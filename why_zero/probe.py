@@ -138,6 +138,11 @@ class ZeroProbe:
             self._leave()
 
     @property
+    def calls(self) -> int:
+        """How many passes the module made, watched or not."""
+        return sum(turns.calls for turns in self._turns.values())
+
+    @property
     def layers(self) -> dict[str, WatchedLayer]:
         """What every layer did in training passes, by name, in order of call.
 
@@ -215,10 +220,9 @@ class ZeroProbe:
             return total.named(self._names)
 
     def scalars(self, prefix: str = "why_zero/") -> dict[str, float]:
-        """Shares by name, such as `why_zero/dropped/relu`, for a tracker: see `Findings.scalars`.
+        """Shares by name, such as `why_zero/dropped/relu`: see `Findings.scalars`.
 
-            wandb.log(probe.scalars())
-            mlflow.log_metrics(probe.scalars())
+        One line logs them: `wandb.log(probe.scalars())`, `mlflow.log_metrics(probe.scalars())`.
         """
         return self._findings().scalars(prefix)
 
@@ -247,8 +251,8 @@ class ZeroProbe:
         notes = dict(self.notes)
         if self.set_aside:
             notes["passes"] = f"{self.set_aside} held NaN or infinity and were not counted"
-        if not any(turns.calls for turns in self._turns.values()):
-            notes["passes"] = _NO_PASS
+        if not self.calls:
+            notes["passes"] = _UNSEEN
         return _table.text(layers, notes, worst=worst)
 
     table = report
@@ -391,8 +395,8 @@ class ZeroProbe:
         return layer.layer(self._names.of(key))
 
     def _layers(self, *, is_training: bool) -> dict[str, WatchedLayer]:
-        if not any(turns.calls for turns in self._turns.values()):
-            raise WhyZeroError(_NO_PASS)
+        if not self.calls:
+            raise WhyZeroError(_UNSEEN)
         layers = [self._named(key, layer) for key, layer in self._sums[is_training].items()]
         return {layer.name: layer for layer in layers}
 
@@ -439,7 +443,7 @@ class _Here(threading.local):
         self.is_census = False
 
 
-_NO_PASS = (
+_UNSEEN = (
     "a probe must see a pass before it can report, got none: call the module itself inside the "
     "block (not its forward, not a compiled form of it)"
 )
