@@ -161,7 +161,9 @@ def test_lightning_trains_the_same_bits_and_logs_each_epoch(
 
 def test_a_part_that_is_named_is_watched_from_the_first_batch(library: Any) -> None:
     callback = for_lightning("body", every=1, prefix="zeros/")
-    trainer = fit(library, classifier(library, body), callback)
+    # It ends the training with an error where there is no such metric.
+    stopping = library.callbacks.EarlyStopping("zeros/zero/1", patience=9)
+    trainer = fit(library, classifier(library, body), stopping, callback)
     assert [epoch.layers["1"].causes.pairs for epoch in callback.probe.history] == [256, 256]
     assert "zeros/dropped/1" in trainer.callback_metrics
 
