@@ -410,7 +410,7 @@ class ZeroProbe:
     def _sums_so_far(self) -> KeyedSums:
         training, evaluation = (
             ModeSums(
-                {key: self._named(key, layer) for key, layer in self._sums[is_training].items()},
+                {key: layer.layer("") for key, layer in self._sums[is_training].items()},
                 dict(self._unexplained[is_training]),
             )
             for is_training in (True, False)

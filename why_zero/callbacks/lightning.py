@@ -5,6 +5,7 @@ from typing import Any
 
 from torch import nn
 
+from why_zero.callbacks._names import within
 from why_zero.callbacks._quiet import quiet
 from why_zero.probe import ZeroProbe
 
@@ -21,7 +22,8 @@ class ZeroProbeCallback(Callback):
 
         Trainer(callbacks=[ZeroProbeCallback(every=20)])
 
-    The names are those of `Findings.scalars`. An error in here is logged and ends no training.
+    The names are those of `Findings.scalars`, with layers by their path in the LightningModule,
+    whichever part of it is watched. An error in here is logged and ends no training.
 
     Attributes:
         probe: of the latest fit, for `probe.report()` and `probe.history`; None before.
@@ -42,6 +44,7 @@ class ZeroProbeCallback(Callback):
         super().__init__()
         self.probe: ZeroProbe | None = None
         self._submodule = submodule
+        self._watched = ""
         self._is_settled = True
         self._prefix = prefix
         self._every = every
@@ -52,7 +55,7 @@ class ZeroProbeCallback(Callback):
         del trainer
         with quiet("a probe"):
             self._is_settled = self._submodule is not None
-            self._watch(pl_module.get_submodule(self._submodule or ""))
+            self._watch(pl_module, self._submodule or "")
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, *_: Any) -> None:  # noqa: ANN401
         """After the first batch, watch what was called in it."""
@@ -67,7 +70,8 @@ class ZeroProbeCallback(Callback):
         del trainer
         with quiet("this epoch's scalars"):
             if self.probe is not None:
-                pl_module.log_dict(self.probe.next_epoch().scalars(self._prefix))
+                scalars = self.probe.next_epoch().scalars(self._prefix)
+                pl_module.log_dict(within(self._watched, scalars))
 
     def on_train_end(self, trainer: Any, pl_module: Any) -> None:  # noqa: ANN401
         """Leave everything as it was."""
@@ -79,9 +83,10 @@ class ZeroProbeCallback(Callback):
         del trainer, pl_module, exception
         self._stop()
 
-    def _watch(self, module: nn.Module) -> None:
+    def _watch(self, module: nn.Module, path: str) -> None:
         self._stop()
-        self.probe = ZeroProbe(module, every=self._every)
+        self.probe = ZeroProbe(module.get_submodule(path), every=self._every)
+        self._watched = path
         self.probe.start()
 
     def _stop(self) -> None:
@@ -111,4 +116,4 @@ class ZeroProbeCallback(Callback):
             )
             return
         _log.info("why_zero watches %s, which training_step calls", outer[0])
-        self._watch(parts[outer[0]])
+        self._watch(module, outer[0])

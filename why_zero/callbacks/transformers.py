@@ -6,6 +6,7 @@ from typing import Any
 from torch import nn
 from transformers import TrainerCallback
 
+from why_zero.callbacks._names import within
 from why_zero.callbacks._quiet import quiet
 from why_zero.probe import ZeroProbe
 
@@ -21,7 +22,8 @@ class ZeroProbeCallback(TrainerCallback):
     puts this one in front. The `with` block stops the probe where `train()` raises, of which a
     Trainer tells its callbacks nothing; without it, the next `train()` or `stop()` does.
 
-    The names are those of `Findings.scalars`. An error in here is logged and ends no training.
+    The names are those of `Findings.scalars`, with layers by their path in the model, whichever
+    part of it is watched. An error in here is logged and ends no training.
 
     Attributes:
         probe: of the latest training, for `probe.report()`; None before.
@@ -86,6 +88,7 @@ class ZeroProbeCallback(TrainerCallback):
             if self.probe is None or "loss" not in logs:
                 return
             scalars = self.probe.next_epoch(keep=False).scalars(self._prefix)
+            scalars = within(self._submodule or "", scalars)
             logs.update(scalars)
             # A copy of the line is in the history already.
             state.log_history[-1].update(scalars)
