@@ -73,9 +73,9 @@ class ZeroProbeCallback(Callback):
                 scalars = self.probe.next_epoch().scalars(self._prefix)
                 pl_module.log_dict(within(self._watched, scalars))
 
-    def on_train_end(self, trainer: Any, pl_module: Any) -> None:  # noqa: ANN401
-        """Leave everything as it was."""
-        del trainer, pl_module
+    def teardown(self, trainer: Any, pl_module: Any, stage: str) -> None:  # noqa: ANN401
+        """Leave everything as it was, also where a tuner has cut the fit short."""
+        del trainer, pl_module, stage
         self._stop()
 
     def on_exception(self, trainer: Any, pl_module: Any, exception: BaseException) -> None:  # noqa: ANN401
@@ -85,6 +85,7 @@ class ZeroProbeCallback(Callback):
 
     def _watch(self, module: nn.Module, path: str) -> None:
         self._stop()
+        self.probe = None
         self.probe = ZeroProbe(module.get_submodule(path), every=self._every)
         self._watched = path
         self.probe.start()

@@ -75,6 +75,7 @@ class ZeroProbeCallback(TrainerCallback):
         """Begin to watch."""
         del args, state, control
         self.stop()
+        self.probe = None
         with quiet("a probe"):
             module = given["model"].get_submodule(self._submodule or "")
             self.probe = ZeroProbe(module, every=self._every)
