@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from why_zero._census import census
+    from why_zero._changes import UnitChanges, changes
     from why_zero._compact import Compacted, KeptUnits, compact, dead_units
     from why_zero._explain import Advice, Explanation, Owner, Part, explain
     from why_zero.causes import causes_of, count_causes
     from why_zero.errors import BrokenIdentity, WhyZeroError
+    from why_zero.findings import Findings
     from why_zero.probe import ZeroProbe
     from why_zero.records import (
         CAUSES,
@@ -31,11 +33,13 @@ __all__ = [
     "Cause",
     "Compacted",
     "Explanation",
+    "Findings",
     "KeptUnits",
     "Owner",
     "Part",
     "StateCount",
     "UnexplainedZeros",
+    "UnitChanges",
     "UnitStates",
     "WatchedLayer",
     "WhyZeroError",
@@ -43,6 +47,7 @@ __all__ = [
     "ZeroProbe",
     "causes_of",
     "census",
+    "changes",
     "compact",
     "count_causes",
     "dead_units",
@@ -50,7 +55,18 @@ __all__ = [
 ]
 
 # Those without torch first: a name is looked for in one after another.
-_MODULES = ("errors", "records", "causes", "states", "_census", "_compact", "probe", "_explain")
+_MODULES = (
+    "errors",
+    "records",
+    "findings",
+    "_changes",
+    "causes",
+    "states",
+    "_census",
+    "_compact",
+    "probe",
+    "_explain",
+)
 
 if not TYPE_CHECKING:  # to a type checker a misspelt name is an error
 

@@ -7,9 +7,11 @@ from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Any
 
+import torch
 from torch import nn
 
 from why_zero._census import named_census
+from why_zero._keyed import KeyedSums, ModeSums, merged, most_first
 from why_zero._watch.backward import MaskWatch
 from why_zero._watch.isolation import is_foreign, is_recomputing, unseen
 from why_zero._watch.layer_counts import Key, Names
@@ -18,6 +20,7 @@ from why_zero._watch.pass_counts import PassCounts
 from why_zero._watch.recorder import Recorder
 from why_zero._watch.sums import LayerSum
 from why_zero.errors import BrokenIdentity, WhyZeroError
+from why_zero.findings import Findings
 from why_zero.records import UnexplainedZeros, UnitStates, WatchedLayer, ZeroCauses
 from why_zero.report import html, text
 
@@ -79,6 +82,8 @@ class ZeroProbe:
         self._unexplained: dict[bool, dict[tuple[str, str], UnexplainedZeros]]
         self._unexplained = {True: {}, False: {}}
         self._turns = {is_training: _Turns(every) for is_training in (True, False)}
+        self._closed = KeyedSums()
+        self._history: list[KeyedSums] = []
         self._gradients = MaskWatch(self._guarded)
         self._is_watching = False
         self._open = ExitStack()
@@ -130,6 +135,11 @@ class ZeroProbe:
             self._leave()
 
     @property
+    def calls(self) -> int:
+        """How many passes the module made, watched or not."""
+        return sum(turns.calls for turns in self._turns.values())
+
+    @property
     def layers(self) -> dict[str, WatchedLayer]:
         """What every layer did in training passes, by name, in order of call.
 
@@ -164,6 +174,66 @@ class ZeroProbe:
             WhyZeroError: no pass was seen.
         """
         return {name: layer.causes for name, layer in self.layers.items()}
+
+    def next_epoch(self, *, keep: bool = True) -> Findings:
+        """Close an epoch, and give what was counted in it: since the last call, or the beginning.
+
+        `layers` and everything else of the probe go on over the whole block.
+
+        Args:
+            keep: whether `history` holds on to it, with five integers for every unit.
+        """
+        with self._lock:
+            now = self._sums_so_far()
+            epoch = now.since(self._closed)
+            self._closed = now
+            if keep:
+                self._history.append(epoch)
+            return epoch.named(self._names)
+
+    @property
+    def history(self) -> list[Findings]:
+        """The epochs that were closed and kept, in order, each with the layers that were seen."""
+        with self._lock:
+            return [epoch.named(self._names) for epoch in self._history]
+
+    def merge_ranks(self) -> Findings:
+        """The exact sums over all ranks of `torch.distributed`; each must call this, and gets them.
+
+        A process alone is the only rank. A layer is there if any rank has seen it. With NCCL, every
+        rank must have set its device, as `torch.distributed.all_gather_object` asks for.
+        """
+        with self._lock:
+            mine = self._sums_so_far()
+        ranks: list[Any] = [mine]
+        distributed = torch.distributed
+        if distributed.is_available() and distributed.is_initialized():
+            ranks = [None] * distributed.get_world_size()
+            distributed.all_gather_object(ranks, mine)
+        total = merged(ranks)
+        with self._lock:
+            for key in (*total.training.layers, *total.evaluation.layers):
+                self._names.add(key)
+            return total.named(self._names)
+
+    def scalars(self, prefix: str = "why_zero/") -> dict[str, float]:
+        """Shares by name, such as `why_zero/dropped/relu`: see `Findings.scalars`.
+
+        One line logs them: `wandb.log(probe.scalars())`, `mlflow.log_metrics(probe.scalars())`.
+        """
+        return self._findings().scalars(prefix)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but the counts of single units, in types that JSON has."""
+        return self._findings().to_dict()
+
+    def to_pandas(self) -> Any:  # noqa: ANN401 a DataFrame, for those who have pandas
+        """A `pandas.DataFrame` with a row for each layer in each mode: see `Findings.to_pandas`.
+
+        Raises:
+            WhyZeroError: pandas is not installed.
+        """
+        return self._findings().to_pandas()
 
     def report(self, *, worst: int | None = None) -> str:
         """Everything that was found, as a table for a terminal with notes below.
@@ -335,18 +405,32 @@ class ZeroProbe:
         notes = dict(self.notes)
         if self.set_aside:
             notes["passes"] = f"{self.set_aside} held NaN or infinity and were not counted"
-        if not any(turns.calls for turns in self._turns.values()):
+        if not self.calls:
             notes["passes"] = _UNSEEN
         return layers, notes
 
     def _layers(self, *, is_training: bool) -> dict[str, WatchedLayer]:
-        if not any(turns.calls for turns in self._turns.values()):
+        if not self.calls:
             raise WhyZeroError(_UNSEEN)
         layers = [self._named(key, layer) for key, layer in self._sums[is_training].items()]
         return {layer.name: layer for layer in layers}
 
     def _left_over(self, *, is_training: bool) -> list[UnexplainedZeros]:
-        return sorted(self._unexplained[is_training].values(), key=lambda left: -left.zeros)
+        return list(most_first(self._unexplained[is_training]))
+
+    def _findings(self) -> Findings:
+        with self._lock:
+            return self._sums_so_far().named(self._names)
+
+    def _sums_so_far(self) -> KeyedSums:
+        training, evaluation = (
+            ModeSums(
+                {key: layer.layer("") for key, layer in self._sums[is_training].items()},
+                dict(self._unexplained[is_training]),
+            )
+            for is_training in (True, False)
+        )
+        return KeyedSums(training, evaluation, dict(self.notes), self.set_aside)
 
 
 class _Turns:
