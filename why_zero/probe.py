@@ -13,7 +13,7 @@ from torch import nn
 from why_zero._census import named_census
 from why_zero._keyed import KeyedSums, ModeSums, merged, most_first
 from why_zero._watch.backward import MaskWatch
-from why_zero._watch.isolation import is_foreign, is_recomputing, unseen
+from why_zero._watch.isolation import is_captured, is_foreign, is_recomputing, unseen
 from why_zero._watch.layer_counts import Key, Names
 from why_zero._watch.module_calls import Outputs, listening, watched
 from why_zero._watch.pass_counts import PassCounts
@@ -284,7 +284,9 @@ class ZeroProbe:
     def _watching(self, module: nn.Module, inputs: object) -> Iterator[Outputs]:
         """A block around one call of the module; its listeners call it."""
         # Checkpointing repeats in the backward pass what was counted.
-        is_passed_over = is_foreign(module) or is_recomputing()
+        if is_captured():
+            self.notes["the module"] = "a pass captured in a CUDA graph, and its replays: not counted"
+        is_passed_over = is_foreign(module) or is_recomputing() or is_captured()
         if is_passed_over or self._here.is_busy or self._here.is_census:
             yield Outputs()
             return

@@ -47,6 +47,11 @@ def is_being_recorded() -> bool:
     return torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None  # noqa: SLF001
 
 
+def is_captured() -> bool:
+    """Whether a CUDA graph is being captured: counts could not be read, and reading breaks it."""
+    return torch.cuda.is_current_stream_capturing()  # noqa: TID251 the only question put to it
+
+
 def is_recomputing() -> bool:
     """Whether a backward pass is under way: then checkpointing repeats what was counted."""
     return torch._C._current_graph_task_id() != -1  # noqa: SLF001

@@ -68,7 +68,7 @@ class Trials:
     zeros: Int[Tensor, ""]
 
 
-@dataclass
+@dataclass(eq=False)
 class LayerCounts:
     """One layer in one pass.
 

@@ -100,7 +100,8 @@ class PassCounts:
                 flags[4] = flags.pop(2)
             layer = self._new(name, units, result, is_zero, flags)
             layer.activation, layer.has_relu = which.name, which.is_relu
-            if dropout and dropout.activation is None and which.is_relu and known.closed is False:
+            is_pure = dropout in self.layers and known.closed is False
+            if dropout and is_pure and dropout.activation is None and which.is_relu:
                 # Identity 5: the order does not matter, so the two are one layer.
                 self.layers.remove(dropout)
                 layer.drop_rate, layer.trials = dropout.drop_rate, dropout.trials
