@@ -285,7 +285,9 @@ class ZeroProbe:
         """A block around one call of the module; its listeners call it."""
         # Checkpointing repeats in the backward pass what was counted.
         if is_captured():
-            self.notes["the module"] = "a pass captured in a CUDA graph, and its replays: not counted"
+            self.notes["the module"] = (
+                "a pass captured in a CUDA graph, and its replays: not counted"
+            )
         is_passed_over = is_foreign(module) or is_recomputing() or is_captured()
         if is_passed_over or self._here.is_busy or self._here.is_census:
             yield Outputs()

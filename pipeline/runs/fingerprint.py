@@ -8,7 +8,10 @@ from pathlib import Path
 
 # The code that decides a trained network's numbers; code that only shows them does not count.
 _DECIDING = (
-    "why_zero",
+    "why_zero/causes.py",
+    "why_zero/states.py",
+    "why_zero/identities.py",
+    "why_zero/records.py",
     "pipeline/data",
     "pipeline/training",
     "pipeline/records",
@@ -22,7 +25,7 @@ def fingerprint(*parts: str, rooms: Sequence[str] = ()) -> str:
 
     Args:
         parts: settings, input digests, the device: everything the result depends on.
-        rooms: of this package that also decide the result, such as `toy`.
+        rooms: which also decide the result, such as `pipeline/toy`.
     """
     return _digest([_code(tuple(rooms)), version("torch"), *parts])
 
@@ -34,7 +37,7 @@ def code_digest(root: Path, *, rooms: Sequence[str] = ()) -> str:
         root: the folder that both packages are in.
         rooms: as in `fingerprint`.
     """
-    places = [root / place for place in (*_DECIDING, *(f"pipeline/{room}" for room in rooms))]
+    places = [root / place for place in (*_DECIDING, *rooms)]
     files = sorted(
         file for place in places for file in (place.rglob("*.py") if place.is_dir() else [place])
     )

@@ -41,7 +41,7 @@ def run(settings: CompactSettings, console: Console) -> None:
     with tracker.start_step("compact", name, parameters=texts(settings)) as step:
         origin = _origin(settings, tracker)
         page = tracker.link(origin.id)
-        mark = fingerprint("compacted", origin.id, rooms=("runs",))
+        mark = fingerprint("compacted", origin.id, rooms=("pipeline/runs", "why_zero"))
         found = None if settings.force else tracker.finished(mark, kind="compacted")
         if found:
             console.line(

@@ -42,7 +42,7 @@ def run(settings: ToySettings, console: Console, *, pipeline: str | None = None)
     with tracker.start_step("toy", name, parameters=texts(settings), tags=tags) as step:
         chosen = {key: value for key, value in texts(settings).items() if key != "force"}
         parts = [f"{key}={value}" for key, value in chosen.items()]
-        mark = fingerprint("toy", *parts, rooms=("toy",))
+        mark = fingerprint("toy", *parts, rooms=("pipeline/toy",))
         found = None if settings.force else tracker.finished(mark, kind="step")
         if found:
             page = tracker.link(found.id)

@@ -19,9 +19,11 @@ SHOWING = (
     "pipeline/tracking/tracker.py",
     "pipeline/runs/publish.py",
     "pipeline/data/README.md",
+    "why_zero/_watch/recorder.py",
+    "why_zero/report/text.py",
 )
 DECIDING = (
-    "why_zero/_watch/recorder.py",
+    "why_zero/states.py",
     "pipeline/data/splits.py",
     "pipeline/training/loop.py",
     "pipeline/records/epochs.py",
@@ -59,11 +61,11 @@ def test_a_file_that_decides_numbers_makes_them_others(tree: Path, file: str) ->
 
 
 def test_the_toy_depends_on_its_room_but_not_on_how_its_page_looks(tree: Path) -> None:
-    before = code_digest(tree, rooms=("toy",))
+    before = code_digest(tree, rooms=("pipeline/toy",))
     touch(tree / "pipeline/toy/page/style.css")
-    assert code_digest(tree, rooms=("toy",)) == before
+    assert code_digest(tree, rooms=("pipeline/toy",)) == before
     touch(tree / "pipeline/toy/experiment.py")
-    assert code_digest(tree, rooms=("toy",)) != before
+    assert code_digest(tree, rooms=("pipeline/toy",)) != before
 
 
 def test_a_renamed_file_makes_other_numbers(tree: Path) -> None:
@@ -74,7 +76,7 @@ def test_a_renamed_file_makes_other_numbers(tree: Path) -> None:
 
 def test_a_fingerprint_covers_each_part_where_it_stands(monkeypatch: pytest.MonkeyPatch) -> None:
     marks = [fingerprint("a", "b"), fingerprint("ab"), fingerprint("b", "a"), fingerprint("a")]
-    marks.append(fingerprint("a", rooms=("toy",)))
+    marks.append(fingerprint("a", rooms=("pipeline/toy",)))
     assert len(set(marks)) == len(marks)
     assert all(re.fullmatch("[0-9a-f]{32}", mark) for mark in marks)
     assert fingerprint("a", "b") == marks[0]

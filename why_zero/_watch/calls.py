@@ -59,6 +59,7 @@ MOVES = {
     *("fliplr", "flipud", "roll", "rot90", "pixel_shuffle", "pixel_unshuffle", "channel_shuffle"),
     *("native_channel_shuffle", "unfold", "diagonal", "take_along_dim", "gather", "masked_select"),
 }
+_PROPERTIES = RESHAPES | MOVES
 # One tensor in, several parts out.
 SPLITS = {
     *("chunk", "split", "split_with_sizes", "unbind", "tensor_split", "hsplit", "vsplit"),
@@ -119,6 +120,7 @@ class Call:
     Attributes:
         name: the function's, without the signs of operators, methods in place and overloads.
         is_inplace: whether it overwrites its first argument.
+        is_question: whether it asks for a property that is no tensor with values of the first.
     """
 
     def __init__(
@@ -127,6 +129,8 @@ class Call:
         self._func, self._args, self._kwargs = func, args, kwargs
         self.name, is_inplace = _name_of(func)
         self.is_inplace = is_inplace or kwargs.get("inplace") is True
+        is_property = getattr(func, "__name__", "") == "__get__"
+        self.is_question = is_property and self.name not in _PROPERTIES
 
     def get(self, position: int, *names: str, default: Any = None) -> Any:  # noqa: ANN401
         """An argument by position or by name."""

@@ -55,8 +55,8 @@ class MaskReader(TorchDispatchMode):
         if self._keep is not None:
             # Channels of a tensor without a batch axis are drawn with one.
             return self._keep.view(self._keep.shape[-y.dim() :]).expand(y.shape)
-        if self._drop_rate in {0, 1} or not y.numel():  # nothing is drawn then
-            return torch.full_like(y, self._drop_rate < 1, dtype=torch.bool)
+        if self._drop_rate == 1 or not y.numel():  # nothing is drawn then
+            return torch.zeros_like(y, dtype=torch.bool)
         raise WhyZeroError(
             f"a dropout must draw its mask with bernoulli_ or native_dropout, got neither on "
             f"{y.device}: report this device"

@@ -132,9 +132,7 @@ class PassCounts:
                 flags = dict(zip((1, 2, 3), zeros, strict=True))
             else:
                 flags = _causes_after(replace(known, kept=kept), known.without, ~(is_open & keep))
-            if known.closed is not True:
-                closed = known.closed & flags[2]
-                flags[2], flags[4] = closed, flags[2] & ~closed
+            flags = _explained_by(known, flags)
             layer = known.layer
             if layer is None or layer.activation is None or layer.trials is not None:
                 layer = self._new(name, units, y, is_zero, flags)
@@ -160,9 +158,11 @@ class PassCounts:
         return finish
 
     def idle_dropout(self, x: Tensor, known: Known, name: str) -> LayerCounts:
-        """A dropout in evaluation mode that no activation stands before: a layer of its own."""
+        """A dropout that drops nothing and that no activation stands before: a layer of its own."""
         is_zero = x == 0
-        layer = self._new(name, self._units(known, x, name), x, is_zero, {4: is_zero})
+        flags = _explained_by(known, _causes_after(known, known.without, is_zero))
+        layer = self._new(name, self._units(known, x, name), x, is_zero, flags)
+        layer.has_relu = known.closed is True
         self.ledger.set(x, replace(known, layer=layer, root=known.root or layer))
         return layer
 
@@ -299,6 +299,14 @@ def _causes_after(known: Known, without: Tensor | None, is_zero: Tensor) -> dict
     would_be = without != 0
     closed = is_zero & ~would_be
     return {1: is_zero & would_be, 2: closed & known.kept, 3: closed & ~known.kept}
+
+
+def _explained_by(known: Known, flags: dict[int, Tensor]) -> dict[int, Tensor]:
+    """The same, with the zeros apart that no ReLU has closed."""
+    if known.closed is True:
+        return flags
+    closed = known.closed & flags[2]
+    return {**flags, 2: closed, 4: flags[2] & ~closed}
 
 
 def _counted(units: Units, flags: Mapping[int, Tensor]) -> Tensor:

@@ -129,7 +129,7 @@ class Recorder(TorchFunctionMode):
         if is_being_recorded():
             return func(*args, **(kwargs or {}))
         call = Call(func, args, kwargs or {})
-        seen = self._guard(call.name, lambda: self._look_at(call))
+        seen = None if call.is_question else self._guard(call.name, lambda: self._look_at(call))
         if seen is None:
             return func(*args, **(kwargs or {}))
         finish, reader = seen
@@ -206,13 +206,10 @@ class Recorder(TorchFunctionMode):
     def _dropout(self, call: Call, dropout: DropoutCall) -> Seen:
         name, drop_rate = self._call_name(dropout.name), dropout.drop_rate
         known = self.pass_counts.ledger.get(dropout.x)
-        if not dropout.is_training or (not drop_rate and known.layer is not None):
-            if self._is_census and known.layer is None:
-                return (
-                    lambda y: self._hide(self.pass_counts.idle_dropout(y, known, name), y)
-                ), None
-            return (lambda y: self.pass_counts.ledger.set(y, known)), None
-        if self._is_census and drop_rate > 0:
+        if not dropout.is_training or not drop_rate:
+            is_layer = known.layer is None and (self._is_census or dropout.is_training)
+            return (lambda y: self._idle_dropout(y, known, name if is_layer else None)), None
+        if self._is_census:
             raise WhyZeroError(
                 f"nothing may be dropped in evaluation mode, got drop rate {drop_rate:g} "
                 f"in {name}: give F.dropout its training=self.training"
@@ -224,11 +221,20 @@ class Recorder(TorchFunctionMode):
         def see(y: Tensor) -> None:
             keep = reader.keep(y)
             layer = finish(y, keep)
-            if self.pass_counts.is_checked and self._gradients is not None and drop_rate > 0:
+            if self.pass_counts.is_checked and self._gradients is not None:
                 name = self.pass_counts.name(layer)
                 self._gradients.watch(name, y, keep=keep, drop_rate=drop_rate)
 
         return see, reader
+
+    def _idle_dropout(self, y: Tensor, known: Known, name: str | None) -> None:
+        """A dropout that drops nothing: a layer of this name, or what its input is."""
+        if name is None:
+            self.pass_counts.ledger.set(y, known)
+            return
+        layer = self.pass_counts.idle_dropout(y, known, name)
+        if self._is_census:
+            self._hide(layer, y)
 
     def _follow(
         self,

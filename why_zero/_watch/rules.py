@@ -262,7 +262,8 @@ def _joined_units(call: Call, all_known: list[Known], result: Tensor) -> Units |
     axis = call.get(1, "dim", "axis", default=0)
     if call.name not in {"cat", "concat", "concatenate"}:
         return None
-    if first.axes == (axis % result.dim(),):
+    # A single unit lies along no axis: then it is the one that would be guessed.
+    if (first.axes or Units.guessed(result).axes) == (axis % result.dim(),):
         return Units.along(result, axis)
     return first.carried(result.shape)
 
