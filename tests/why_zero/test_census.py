@@ -248,3 +248,33 @@ class Chunks(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.relu(self.first(x).chunk(2, -1)[1])
+
+
+class Attention(nn.Module):
+    """Two heads of three, by the fused kernel or written out."""
+
+    def __init__(self, *, is_fused: bool) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.q, self.k, self.v, self.o = (nn.Linear(6, 6) for _ in range(4))
+        self.is_fused = is_fused
+
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = (p(x).view(2, 5, 2, 3).transpose(1, 2) for p in (self.q, self.k, self.v))
+        if self.is_fused:
+            y = F.scaled_dot_product_attention(q, k, v)
+        else:
+            y = F.dropout((q @ k.mT).softmax(-1), training=self.training) @ v
+        return self.o(y.transpose(1, 2).reshape(2, 5, 6))
+
+
+@pytest.mark.parametrize("is_fused", [False, True])
+def test_an_attention_head_that_writes_nothing_is_found(*, is_fused: bool) -> None:
+    module = Attention(is_fused=is_fused)
+    with torch.no_grad():
+        module.v.weight[3:] = 0
+        module.v.bias[3:] = 0
+    states = why_zero.census(module, [torch.randn(2, 5, 6)])["attention"]
+    assert states.dead.tolist() == [False, True]
+    assert states.samples == 2 * 5 * 3
+    assert why_zero.dead_units({"attention": states}) == {}

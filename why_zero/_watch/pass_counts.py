@@ -166,6 +166,13 @@ class PassCounts:
         self.ledger.set(x, replace(known, layer=layer, root=known.root or layer))
         return layer
 
+    def heads(self, y: Tensor, name: str) -> LayerCounts:
+        """What attention heads write, (batch, heads, length, size): their layer in a census."""
+        is_zero = y == 0
+        layer = self._new(name, Units.along(y, 1), y, is_zero, {4: is_zero})
+        layer.activation = "attention"
+        return layer
+
     def soft_module(
         self, first: int, output: Tensor, *, name: str, activation: str
     ) -> LayerCounts | None:

@@ -269,6 +269,14 @@ class Recorder(TorchFunctionMode):
             else:
                 self.pass_counts.use(call, part)
                 ledger.set(part, rule(part) if part.dim() else Known(made_by))
+                if self._is_census and part.dim() == 4 and self._is_attention(call):
+                    self._hide(self.pass_counts.heads(part, self._call_name("attention")), part)
+
+    def _is_attention(self, call: Call) -> bool:
+        """Whether the call weights values by attention."""
+        if call.name == "matmul" and call.tensor is not None:
+            return self.pass_counts.ledger.get(call.tensor).made_by.startswith("softmax")
+        return call.name == "scaled_dot_product_attention"
 
     def _new_units(self, tensor: Tensor, axis: int) -> Units:
         module = self._calling[-1]
