@@ -1,6 +1,5 @@
 """What every unit of a module does over a reference set, in evaluation mode."""
 
-import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -41,7 +40,7 @@ def census(
     Args:
         module: the network.
         batches: the reference set: tensors, or tuples that begin with one, moved to the
-            module's device.
+            module's device; a tensor by itself is one batch.
         run: how the module is called on a batch, where `module(inputs)` is not it; it gives
             what the network puts out (tensors, in tuples, lists or dictionaries).
         near_zero: a unit without a ReLU (GELU, SiLU, a dropout alone) fires where |h| is larger.
@@ -54,9 +53,8 @@ def census(
             finite.
         BrokenIdentity: a unit counted as dead gets a gradient.
     """
-    names = Names([path for path, _ in module.named_modules()])
     return named_census(
-        module, batches, names=names, run=run, near_zero=near_zero, unit_axis=unit_axis
+        module, batches, names=Names(module), run=run, near_zero=near_zero, unit_axis=unit_axis
     )
 
 
@@ -78,6 +76,7 @@ def named_census(
                 "torch.compile or torch.jit"
             )
     sums: dict[Key, _Sum] = {}
+    batches = [batches] if isinstance(batches, Tensor) else batches
     devices = {tensor.device for tensor in module.parameters()}
     with preserved(devices), _evaluating(module):
         for batch in batches:
@@ -98,7 +97,7 @@ def named_census(
     if run is None:
         for key, total in sums.items():
             is_dead = (torch.from_numpy(total.fired) == 0) & total.has_relu
-            check_dead(names.of(key), is_dead[None], total.row_gradients[None])
+            check_dead(names.of(key), is_dead[None], total.passed[None].double())
     return {names.of(key): total.states() for key, total in sums.items()}
 
 
@@ -130,17 +129,11 @@ def _count(
         for hidden in recorder.hidden
         if any(hidden.layer is layer for layer in counts.layers)
     ]
-    rows = {id(hidden): recorder.rows(hidden.layer.units.module) for hidden in outputs}
     ends = [hidden.h for hidden in outputs if hidden.h.requires_grad]
-    parameters = itertools.chain.from_iterable(rows.values())
-    gradients = _gradients(output, [*ends, *parameters]) if ends else {}
+    gradients = _gradients(output, ends) if ends else {}
     for hidden in outputs:
         total = sums.setdefault(hidden.layer.key, _Sum(hidden, near_zero=recorder.near_zero))
         total.add(hidden, gradients.get(id(hidden.h)))
-        for parameter in rows[id(hidden)]:
-            if (gradient := gradients.get(id(parameter))) is not None:
-                norms = gradient.detach().abs().reshape(len(gradient), -1).amax(1)
-                total.row_gradients += norms.double().cpu()[hidden.layer.units.numbers]
 
 
 class _Sum:
@@ -154,7 +147,7 @@ class _Sum:
         self.fired = np.zeros(units, np.int64)
         self.reached = np.zeros(units, np.int64)
         self.magnitude = np.zeros(units, np.float64)
-        self.row_gradients = torch.zeros(units, dtype=torch.float64)
+        self.passed = torch.zeros(units, dtype=torch.int64)
         self._near_zero = near_zero
 
     def add(self, hidden: Hidden, gradient: Tensor | None) -> None:
@@ -178,6 +171,12 @@ class _Sum:
             self.reached += fired
         elif gradient is not None:
             self.reached += units.sums(hidden.is_open & (gradient != 0)).cpu().numpy()
+            node: Any = hidden.h.grad_fn
+            if self.has_relu and self.layer.activation and node is not None:
+                # What the activation lets through, whatever else its input or weights are used for.
+                before = node(gradient)
+                before = before[0] if isinstance(before, tuple) else before
+                self.passed += units.sums(before.reshape(hidden.h.shape) != 0).cpu()
 
     def states(self) -> UnitStates:
         """The sums as a record."""
@@ -239,7 +238,7 @@ def _gradients(output: object, ends: list[Tensor]) -> dict[int, Tensor | None]:
             "gradient reaches, got none: return the logits with run=lambda module, batch: …"
         )
     try:
-        found = torch.autograd.grad(total, ends, allow_unused=True)
+        found = torch.autograd.grad(total, ends, allow_unused=True, retain_graph=True)
     except RuntimeError as error:
         raise WhyZeroError(
             "a census must be able to differentiate what the module does in evaluation mode, got: "

@@ -4,6 +4,7 @@ import random
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from types import TracebackType
 from typing import Any
 
@@ -68,16 +69,22 @@ class ZeroProbe:
                 the one that the probe finds is not what you mean.
 
         Raises:
-            WhyZeroError: `every` is not positive.
+            WhyZeroError: `module` is none, or `every` is not positive.
         """
+        if not isinstance(module, nn.Module):
+            raise WhyZeroError(
+                f"module must be a torch.nn.Module, got {type(module).__name__}: wrap the function "
+                "in a module's forward"
+            )
         if isinstance(every, bool) or not isinstance(every, int) or every < 1:
             raise WhyZeroError(f"every must be a positive integer, got {every!r}: 1 watches all")
         self.notes: dict[str, str] = {}
         self.set_aside = 0
         self._module = module
+        self._every = every
         self._strict = strict
         self._unit_axis = unit_axis
-        self._names = Names([path for path, _ in module.named_modules()])
+        self._names = Names(module)
         self._sums: dict[bool, dict[Key, LayerSum]] = {True: {}, False: {}}
         self._unexplained: dict[bool, dict[tuple[str, str], UnexplainedZeros]]
         self._unexplained = {True: {}, False: {}}
@@ -116,6 +123,13 @@ class ZeroProbe:
         self._leave()
         with self._lock:
             self._guarded("the end", self._check)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A copy, perhaps with a module that holds its probe, is one that has seen nothing yet."""
+        again = partial(
+            ZeroProbe, every=self._every, strict=self._strict, unit_axis=self._unit_axis
+        )
+        return again, (self._module,)
 
     def __enter__(self) -> "ZeroProbe":  # noqa: PYI034 beartype, in the tests, does not take Self
         """Begin to watch: as `start`."""
@@ -389,7 +403,8 @@ class ZeroProbe:
         self._unexplained[is_training][made_by, seen_at] = left
         place = "evaluation" if not is_training else "training"
         self.notes[f"{made_by} ({place})"] = (
-            f"{left.share:.1%} of the values that reach {seen_at} are zeros that no rule explains"
+            f"{left.zeros:,} of {left.values:,} values ({left.share:.1%}) that reach {seen_at} are "
+            "zeros that no rule explains"
         )
 
     def _report(self, broken: Iterable[BrokenIdentity]) -> None:

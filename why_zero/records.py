@@ -173,7 +173,7 @@ class WatchedLayer:
         """
         causes = self.causes
         is_closed = (causes.active + causes.dropped == 0) & (causes.inactive + causes.both > 0)
-        return is_closed & self.has_hard_zeros
+        return is_closed & (self.has_hard_zeros and self.activation is not None)
 
 
 @dataclass(frozen=True, kw_only=True)

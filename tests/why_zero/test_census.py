@@ -278,3 +278,24 @@ def test_an_attention_head_that_writes_nothing_is_found(*, is_fused: bool) -> No
     assert states.dead.tolist() == [False, True]
     assert states.samples == 2 * 5 * 3
     assert why_zero.dead_units({"attention": states}) == {}
+
+
+class TwoWays(nn.Module):
+    """What goes into the ReLU also goes around it, and its weights are used again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.second = nn.Linear(8, 8), nn.Linear(8, 8)
+        self.first.bias.data[:2] = -100.0
+
+    def forward(self, x: Tensor) -> Tensor:
+        z = self.first(x)
+        return z + self.second(torch.relu(z)) + self.first.weight.sum()
+
+
+def test_a_dead_unit_whose_weights_learn_by_another_way_is_dead_all_the_same() -> None:
+    x = torch.randn(20, 8, generator=torch.Generator().manual_seed(0))
+    states = why_zero.census(TwoWays(), x)["relu"]  # a tensor by itself is one batch
+    assert states.dead.nonzero()[0].tolist() == [0, 1]
+    assert states.samples == 20

@@ -229,3 +229,30 @@ def test_two_threads_that_use_the_module_are_two_passes() -> None:
     assert probe.layers["1"].passes == 2
     assert probe.causes()["1"].zeros == sum(int((y == 0).sum()) for y in outputs)
     assert nn.Module.__call__ is nn.Module._wrapped_call_impl
+
+
+CASTS: dict[str, Callable[[Tensor], Tensor]] = {
+    "half": lambda h: (h * 1e-8).half().float(),
+    "int": lambda h: (h * 0.1).to(torch.int32).float(),
+    "double": lambda h: (h.double() * 1e-50).float(),
+    "pool": lambda h: F.avg_pool1d(h * 1e-8, 2).to(torch.float16).float(),
+}
+
+
+@pytest.mark.parametrize("name", sorted(CASTS))
+def test_zeros_that_a_cast_makes_of_what_dropout_kept_are_unexplained(name: str) -> None:
+    module = Calls(lambda s, x: CASTS[name](F.dropout(s.first(x), 0.4)))
+    with ZeroProbe(module, strict=True) as probe:
+        torch.manual_seed(3)
+        y = module(X)
+    torch.manual_seed(3)
+    keep = F.dropout(torch.ones(12, 8), 0.4) != 0
+    keep = keep if name != "pool" else F.max_pool1d(keep.float(), 2) != 0
+    assert probe.unexplained[0].zeros == int(((y == 0) & keep).sum()) > 0
+
+
+def test_a_sum_of_a_dropped_and_an_undropped_relu_is_explained() -> None:
+    module = Calls(lambda s, x: F.dropout(F.relu(s.first(x))) + F.relu(s.first(x) - 1))
+    with ZeroProbe(module, strict=True) as probe:
+        assert int((module(X) == 0).sum()) > 0
+    assert probe.unexplained == []

@@ -3,6 +3,8 @@
 import copy
 import functools
 import random
+import subprocess
+import sys
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from pathlib import Path
@@ -361,3 +363,45 @@ def test_nothing_that_goes_wrong_in_the_probe_reaches_the_user(
     # Batched gradients have no values that can be read.
     with ZeroProbe(module, strict=True):
         torch.autograd.functional.jacobian(module, batches[0][0], vectorize=True)
+
+
+NESTED = """
+import torch
+from torch import nn
+from why_zero import ZeroProbe
+
+class Around(nn.Module):
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+    def forward(self, x):
+        return self.inner(x)
+
+module = nn.ReLU()
+for _ in range(225):
+    module = Around(module)
+x = torch.randn(3, 4)
+module(x)
+with ZeroProbe(module, strict=True) as probe:
+    module(x)
+print(*(layer.causes.pairs for layer in probe.layers.values()))
+"""
+
+
+def test_modules_may_be_nested_as_deeply_as_without_a_probe() -> None:
+    # In a process without the tests' own type checks, which take frames of their own.
+    found = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", NESTED], capture_output=True, text=True, check=True
+    )
+    assert found.stdout.split() == ["12"]
+
+
+def test_a_module_that_holds_its_probe_can_be_copied_in_the_block(batches: Batches) -> None:
+    module = nn.Sequential(nn.Linear(6, 4), nn.ReLU())
+    module.probe = ZeroProbe(module, every=3)
+    with module.probe as probe:
+        module(batches[0][0])
+        other = copy.deepcopy(module)
+        other(batches[0][0])
+    assert probe.layers["1"].passes == 1
+    assert other.probe.calls == 0

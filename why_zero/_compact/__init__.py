@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -42,7 +42,7 @@ class Compacted:
             a held-out set or where the output is no matrix.
     """
 
-    module: nn.Module
+    module: nn.Module = field(repr=False)
     removed: Mapping[str, tuple[int, ...]]
     kept: tuple[KeptUnits, ...]
     parameters_before: int
@@ -69,10 +69,11 @@ def dead_units(states: Mapping[str, UnitStates]) -> dict[str, list[int]]:
         units = dead.setdefault(state.source, {})
         for unit, is_dead in zip(ids, state.dead.tolist(), strict=True):
             units[unit] = units.get(unit, True) and is_dead
-    return {
+    found = {
         source: [unit for unit, is_dead in sorted(units.items()) if is_dead]
         for source, units in dead.items()
     }
+    return {source: units for source, units in found.items() if units}
 
 
 def compact(

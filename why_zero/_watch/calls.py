@@ -182,6 +182,8 @@ def _on_host(value: Any) -> Any:  # noqa: ANN401
 def _name_of(func: Callable[..., Any]) -> tuple[str, bool]:
     """A function's plain name, and whether it works in place."""
     name = getattr(func, "__name__", "").split(".")[0]  # an overload of torch.ops: relu.default
+    if name == "unfold" and func is not Tensor.unfold:
+        return "im2col", False  # the other of two functions of this name, with padding
     if name == "__get__":  # a property, such as T
         return getattr(getattr(func, "__self__", None), "__name__", ""), False
     if not name.startswith("__"):

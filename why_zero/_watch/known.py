@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Inexact
+from jaxtyping import Bool, Shaped
 from torch import Tensor, nn
 from torch.utils.weak import WeakTensorKeyDictionary
 
@@ -38,7 +38,7 @@ class Known:
     layer: LayerCounts | None = None
     root: LayerCounts | None = None
     closed: Bool[Tensor, "..."] | bool = False
-    without: Inexact[Tensor, "..."] | None = None
+    without: Shaped[Tensor, "..."] | None = None
     kept: Bool[Tensor, "..."] | None = None
     is_weights: bool = False
 
@@ -69,10 +69,14 @@ class Known:
             return by_relu if isinstance(by_relu, bool) else by_relu & (values == 0)
         return (values == 0) & (~self.kept | (self.without != 0) | by_relu)
 
-    def reshaped(self, shape: torch.Size) -> "Known":
+    def reshaped(self, result: Tensor) -> "Known":
         """After a change of shape, or of type, in logical order."""
+        shape = result.shape
         units = self.units.reshaped(shape) if self.units else None
-        return self._moved(math.prod(shape), units, lambda shadow: shadow.reshape(shape))
+        known = self._moved(math.prod(shape), units, lambda shadow: shadow.reshape(shape))
+        if known.without is None:
+            return known
+        return replace(known, without=known.without.to(result.dtype))  # it may underflow too
 
     def moved(self, call: Call, shape: torch.Size) -> "Known":
         """After a call that puts values in other places, or some of them."""

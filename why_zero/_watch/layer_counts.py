@@ -1,11 +1,12 @@
 """One layer in one pass, as counts by unit."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Int
-from torch import Tensor
+from torch import Tensor, nn
 
 from why_zero._watch.units import Units
 
@@ -33,10 +34,14 @@ class Names:
     units come from. So names do not depend on which pass was seen first.
     """
 
-    def __init__(self, paths: Iterable[str]) -> None:
-        """Number by these modules' paths, in order of definition."""
-        self._places = {path: place for place, path in enumerate(paths)}
+    def __init__(self, module: nn.Module) -> None:
+        """Number by the parts of this module, in order of definition."""
+        self._module = module
         self._keys: dict[Key, None] = {}
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {path: place for place, (path, _) in enumerate(self._module.named_modules())}
 
     def add(self, key: Key) -> None:
         """Take note of a layer that was seen."""

@@ -7,7 +7,8 @@ and it is gone with the last probe.
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
 from torch import nn
@@ -45,20 +46,23 @@ def _call(module: nn.Module, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
     if is_being_recorded():
         return _plain_call(module, *args, **kwargs)
     around = _here.listeners + _watchers.get(id(module), ())
-    if around:
-        return _told(module, around, args, kwargs)
-    if (tell := _strays.get(id(module))) is not None:
-        tell(module)
-    return _plain_call(module, *args, **kwargs)
-
-
-def _told(module: nn.Module, around: tuple[Around, ...], args: Any, kwargs: Any) -> Any:  # noqa: ANN401
-    """The call, inside the block of each of these."""
     if not around:
-        return _plain_call(module, *args, **kwargs)
-    with around[0](module, (args, kwargs)) as outputs:
-        outputs.value = _told(module, around[1:], args, kwargs)
-    return outputs.value
+        if (tell := _strays.get(id(module))) is not None:
+            tell(module)
+        return _next(module)(*args, **kwargs)
+    with ExitStack() as stack:
+        outputs = [stack.enter_context(enter(module, (args, kwargs))) for enter in around]
+        value = _next(module)(*args, **kwargs)
+        for each in outputs:
+            each.value = value
+    return value
+
+
+def _next(module: nn.Module) -> Callable[..., Any]:
+    """What the plain call calls in its turn: no frame is added, for modules nested deeply."""
+    if _plain_call is not nn.Module._wrapped_call_impl:  # noqa: SLF001 somebody else's
+        return partial(_plain_call, module)
+    return module._compiled_call_impl or module._call_impl  # noqa: SLF001
 
 
 @contextmanager

@@ -295,8 +295,7 @@ class PassCounts:
 
     def _set(self, output: Tensor, layer: LayerCounts, known: Known) -> None:
         """Say whose output this is."""
-        units = replace(layer.units, module=None)
-        self.ledger.set(output, replace(known, units=units, layer=layer, root=layer))
+        self.ledger.set(output, replace(known, units=layer.units, layer=layer, root=layer))
 
 
 def _causes_after(known: Known, without: Tensor | None, is_zero: Tensor) -> dict[int, Tensor]:

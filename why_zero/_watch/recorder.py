@@ -1,6 +1,5 @@
 """One pass of anybody's module, watched while it happens: a function mode that changes nothing."""
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, fields, is_dataclass
@@ -36,8 +35,8 @@ from why_zero.errors import WhyZeroError
 _NO_VALUES = (
     "the tensor has no values that can be read (torch.func, nested, quantized): not counted"
 )
+_NO_UNITS = "a single value has no units: not counted"
 _DROP_CONNECT = "drops weights (DropConnect), not activations: not counted"
-_WITH_ROWS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 # They run a kernel of their own in evaluation mode, unless anybody watches functions.
 _FUSED = (nn.TransformerEncoder, nn.TransformerEncoderLayer, nn.MultiheadAttention)
 
@@ -94,7 +93,6 @@ class Recorder(TorchFunctionMode):
         self._gradients = gradients
         self._is_census = near_zero is not None
         self.near_zero = near_zero or 0.0
-        self._uses: Counter[nn.Module] = Counter()
         self._paths = {module: path for path, module in root.named_modules()}
         self._calling = [root]
 
@@ -154,12 +152,6 @@ class Recorder(TorchFunctionMode):
         self.pass_counts.drop_penalties()
         self.notes |= self.pass_counts.notes
 
-    def rows(self, module: nn.Module | None) -> list[Tensor]:
-        """The weight and bias whose rows are the module's units, if it was called just once."""
-        if module is None or self._uses[module] != 1:
-            return []
-        return [p for p in (module.weight, module.bias) if isinstance(p, nn.Parameter)]
-
     def _look_at(self, call: Call) -> Seen | None:
         """Look at a call that is about to happen."""
         with unseen():
@@ -174,7 +166,8 @@ class Recorder(TorchFunctionMode):
         source = call.tensor
         if dropout is not None or activation is not None:
             if not is_plain(source) or source is None or not source.dim():
-                self.notes[self._call_name(call.name)] = _NO_VALUES
+                why = _NO_UNITS if is_plain(source) else _NO_VALUES
+                self.notes[self._call_name(call.name)] = why
                 return None
             if self.pass_counts.ledger.get(source).is_weights:
                 if dropout is not None and dropout.is_training:
@@ -183,8 +176,8 @@ class Recorder(TorchFunctionMode):
                 return self._dropout(call, dropout)
             elif activation is not None:
                 return self._activation(call, activation)
-        if (why := blind_spot(call)) is not None:
-            self.notes[self._call_name(call.name)] = why
+        if (reason := blind_spot(call)) is not None:
+            self.notes[self._call_name(call.name)] = reason
         inputs = self._inputs_of_weights(call)
         for tensor in inputs:
             self.pass_counts.reconcile(tensor, seen_at=self._path)
@@ -261,7 +254,7 @@ class Recorder(TorchFunctionMode):
                 continue
             axis = axis_of_new_units(call, part, has_weights=rule is None)
             if axis is not None:
-                ledger.set(part, Known(made_by, self._new_units(part, axis)))
+                ledger.set(part, Known(made_by, Units.along(part, axis, source=self._path)))
             elif call.name in SPLITS and call.tensor is not None:
                 ledger.set(part, ledger.get(call.tensor).part(call, index))
             elif rule is None or index:
@@ -277,12 +270,6 @@ class Recorder(TorchFunctionMode):
         if call.name == "matmul" and call.tensor is not None:
             return self.pass_counts.ledger.get(call.tensor).made_by.startswith("softmax")
         return call.name == "scaled_dot_product_attention"
-
-    def _new_units(self, tensor: Tensor, axis: int) -> Units:
-        module = self._calling[-1]
-        self._uses[module] += 1
-        is_own = isinstance(module, _WITH_ROWS)
-        return Units.along(tensor, axis, source=self._path, module=module if is_own else None)
 
     def _inputs_of_weights(self, call: Call) -> list[Tensor]:
         """The activations that meet weights in this call."""

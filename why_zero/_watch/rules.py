@@ -18,6 +18,7 @@ from why_zero._watch.calls import Call
 from why_zero._watch.known import Known, Ledger
 from why_zero._watch.units import Units
 
+_COMMUTES = {"mul", "multiply", "add"}
 # Takes the result and gives what is known of it.
 Rule = Callable[[Tensor], Known]
 
@@ -45,17 +46,24 @@ class Step:
 
 def rule_of(call: Call, ledger: Ledger, *, made_by: str) -> Rule:
     """What is known of the result of this call, which has no weights, on these arguments."""
-    source = call.tensor
-    if source is None:
-        source = next(iter(call.tensors), None)
-    if source is None:
+    tensors = call.tensors
+    if not tensors:
         return lambda _: Known(made_by)
-    other = call.get(1, "other", "exponent", "mask")
+    source, other = call.tensor, call.get(1, "other", "exponent", "mask")
+    source = tensors[0] if source is None else source
     known = ledger.get(source)
-    if call.name in {"mul", "multiply"} and isinstance(other, Tensor) and not known.explains:
+    if isinstance(other, Tensor) and _says_more(ledger.get(other), known):
+        if call.name not in _COMMUTES:
+            return _unexplained(Step(call, ledger, made_by, other, ledger.get(other), source))
         source, other, known = other, source, ledger.get(other)
     step = Step(call, ledger, made_by, source, known, other)
     return _RULES.get(call.name, _unexplained)(step)
+
+
+def _says_more(second: Known, first: Known) -> bool:
+    """Whether it is the second argument by which a result is to be known."""
+    is_only = first.is_weights and not second.is_weights
+    return is_only or (second.explains and not first.explains)
 
 
 def _unexplained(step: Step) -> Rule:
@@ -65,7 +73,7 @@ def _unexplained(step: Step) -> Rule:
 
 
 def _reshaped(step: Step) -> Rule:
-    return lambda result: step.known.reshaped(result.shape)
+    return step.known.reshaped
 
 
 def _moved(step: Step) -> Rule:
@@ -207,6 +215,8 @@ def _added(step: Step) -> Rule:
         kept = known.kept | other_known.kept
     if (known.kept is None) == (other_known.kept is None):
         closed = known.closed_zeros(step.source) & other_known.closed_zeros(other)
+    elif known.explains and other_known.explains:
+        closed = _explained(known, step.source) & _explained(other_known, other)
 
     def rule(result: Tensor) -> Known:
         units = known.units and known.units.carried(result.shape)
@@ -216,6 +226,11 @@ def _added(step: Step) -> Rule:
         return replace(new, closed=closed, without=without, kept=kept)
 
     return rule
+
+
+def _explained(known: Known, values: Tensor) -> Tensor:
+    zeros = known.explained_zeros(values)
+    return zeros if isinstance(zeros, Tensor) else (values == 0) & zeros
 
 
 def _joined(step: Step) -> Rule:

@@ -12,7 +12,7 @@ from functools import cached_property
 
 import torch
 from jaxtyping import Int, Shaped
-from torch import Tensor, nn
+from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -22,13 +22,11 @@ class Units:
     Attributes:
         ids: the unit of every element, in the order of the weights that made them.
         source: the path of the module with these weights; empty where none is known.
-        module: that module, where its output has only been moved since.
         is_guess: whether the axis was guessed from the tensor's shape.
     """
 
     ids: Int[Tensor, "..."]
     source: str = ""
-    module: nn.Module | None = None
     is_guess: bool = False
 
     @classmethod
@@ -38,14 +36,13 @@ class Units:
         axis: int,
         *,
         source: str = "",
-        module: nn.Module | None = None,
         is_guess: bool = False,
     ) -> "Units":
         """Units numbered by one axis of the tensor."""
         shape = [1] * tensor.dim()
         shape[axis] = tensor.size(axis)
         ids = torch.arange(tensor.size(axis), device="cpu").view(shape)
-        return cls(ids.expand(tensor.shape), source, module, is_guess)
+        return cls(ids.expand(tensor.shape), source, is_guess)
 
     @classmethod
     def guessed(cls, tensor: Tensor) -> "Units":
@@ -87,7 +84,7 @@ class Units:
                 thin = thin.narrow(axis, 0, 1)
         if not thin.numel():
             return None
-        return replace(self, ids=thin.expand(shape), module=None)
+        return replace(self, ids=thin.expand(shape))
 
     def reduced(self, axes: tuple[int, ...], *, keepdim: bool) -> "Units | None":
         """The units after these axes have been summed up; None where one of them numbers units."""
@@ -97,7 +94,7 @@ class Units:
         ids = self.ids
         for axis in sorted(gone, reverse=True):
             ids = ids.narrow(axis, 0, 1) if keepdim else ids.select(axis, 0)
-        return replace(self, ids=ids, module=None)
+        return replace(self, ids=ids)
 
     @cached_property
     def _numbers(self) -> tuple[Tensor, Tensor | None]:
