@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Bool
 from torch import Tensor
 
 from why_zero._watch.backward import scale_of
@@ -98,7 +97,7 @@ class PassCounts:
             flags = _causes_after(known, without, is_zero if is_closed is None else is_closed)
             if is_closed is None and 2 in flags:
                 flags[4] = flags.pop(2)
-            layer = self._new(name, units, result, is_zero, flags)
+            layer = self._new(name, units, result, is_zero, _counted(units, flags))
             layer.activation, layer.has_relu = which.name, which.is_relu
             is_pure = dropout in self.layers and known.closed is False
             if dropout and is_pure and dropout.activation is None and which.is_relu:
@@ -123,28 +122,26 @@ class PassCounts:
         known = self.ledger.get(which.x)
         h = which.x.detach().clone() if call.is_inplace else which.x.detach()
 
-        def finish(y: Tensor, keep: Bool[Tensor, "..."]) -> LayerCounts:
+        def finish(y: Tensor, keep: Tensor) -> LayerCounts:
             units = self._units(known, which.x, name)
             kept = keep if known.kept is None else keep & known.kept
             is_open, is_zero = h != 0, y == 0
-            if known.kept is None:
-                _, *zeros = by_cause(is_open, keep)
-                flags = dict(zip((1, 2, 3), zeros, strict=True))
+            if known.kept is None and isinstance(known.closed, bool):
+                counts = _crossed(units, is_open, keep, is_closed=known.closed)
             else:
-                flags = _causes_after(replace(known, kept=kept), known.without, ~(is_open & keep))
-            flags = _explained_by(known, flags)
+                after = replace(known, kept=kept, without=known.undropped(h))
+                flags = _causes_after(after, after.without, ~(is_open & keep))
+                counts = _counted(units, _explained_by(known, flags))
             layer = known.layer
             if layer is None or layer.activation is None or layer.trials is not None:
-                layer = self._new(name, units, y, is_zero, flags)
+                layer = self._new(name, units, y, is_zero, counts)
                 layer.has_relu = known.closed is True
                 if known.root is not None:
                     known.root.uses += 1
             else:
-                counts = _counted(units, flags)
                 was, now = layer.counts[0].sum(), counts[:2].sum()
                 self.checks.append(Check(layer, 1, "open pairs at the dropout", was, now))
                 layer.units, layer.counts, layer.zeros = units, counts, is_zero.sum()
-                layer.total = layer.total + y.sum()
             if self.is_checked:
                 differ = survivors_that_differ(h, y, keep=keep, scale=scale_of(which.drop_rate))
                 none = torch.zeros_like(differ)
@@ -161,7 +158,8 @@ class PassCounts:
         """A dropout that drops nothing and that no activation stands before: a layer of its own."""
         is_zero = x == 0
         flags = _explained_by(known, _causes_after(known, known.without, is_zero))
-        layer = self._new(name, self._units(known, x, name), x, is_zero, flags)
+        units = self._units(known, x, name)
+        layer = self._new(name, units, x, is_zero, _counted(units, flags))
         layer.has_relu = known.closed is True
         self.ledger.set(x, replace(known, layer=layer, root=known.root or layer))
         return layer
@@ -169,7 +167,8 @@ class PassCounts:
     def heads(self, y: Tensor, name: str) -> LayerCounts:
         """What attention heads write, (batch, heads, length, size): their layer in a census."""
         is_zero = y == 0
-        layer = self._new(name, Units.along(y, 1), y, is_zero, {4: is_zero})
+        units = Units.along(y, 1)
+        layer = self._new(name, units, y, is_zero, _counted(units, {4: is_zero}))
         layer.activation = "attention"
         return layer
 
@@ -186,7 +185,8 @@ class PassCounts:
             return None
         self.layers[first:] = [layer for layer in self.layers[first:] if layer not in inside]
         is_zero = output == 0
-        layer = self._new(name, self._units(known, output, name), output, is_zero, {4: is_zero})
+        units = self._units(known, output, name)
+        layer = self._new(name, units, output, is_zero, _counted(units, {4: is_zero}))
         layer.activation = activation
         self.ledger.set(output, replace(known, layer=layer, root=layer))
         return layer
@@ -276,7 +276,7 @@ class PassCounts:
         return known.units or Units.guessed(tensor)
 
     def _new(
-        self, name: str, units: Units, y: Tensor, is_zero: Tensor, flags: Mapping[int, Tensor]
+        self, name: str, units: Units, y: Tensor, is_zero: Tensor, counts: Tensor
     ) -> LayerCounts:
         """Another layer with this output."""
         self._turns[name, units.source] += 1
@@ -286,7 +286,7 @@ class PassCounts:
             has_relu=False,
             units=units,
             size=y.size(),
-            counts=_counted(units, flags),
+            counts=counts,
             zeros=is_zero.sum(),
             total=y.sum(),
         )
@@ -322,6 +322,20 @@ def _counted(units: Units, flags: Mapping[int, Tensor]) -> Tensor:
     rest = units.pairs.to(first.device) - sum(sums.values())
     nobody = torch.zeros_like(first)
     return torch.stack([rest, *(sums.get(place, nobody) for place in (1, 2, 3, 4))])
+
+
+def _crossed(units: Units, is_open: Tensor, keep: Tensor, *, is_closed: bool) -> Tensor:
+    """The same of one dropout, by what is open, what is kept, and what is both.
+
+    Zeros that are not open are a ReLU's if `is_closed`, and else nobody's.
+    """
+    opened, kept, active = (units.sums(flags) for flags in (is_open, keep, is_open & keep))
+    pairs = units.pairs.to(opened.device)
+    closed, none = kept - active, torch.zeros_like(active)
+    inactive, unexplained = (closed, none) if is_closed else (none, closed)
+    return torch.stack(
+        [active, opened - active, inactive, pairs - opened - kept + active, unexplained]
+    )
 
 
 def _close(layer: LayerCounts) -> None:

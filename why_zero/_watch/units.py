@@ -23,11 +23,13 @@ class Units:
         ids: the unit of every element, in the order of the weights that made them.
         source: the path of the module with these weights; empty where none is known.
         is_guess: whether the axis was guessed from the tensor's shape.
+        is_counted: whether the ids are a view of 0, 1, 2 and so on.
     """
 
     ids: Int[Tensor, "..."]
     source: str = ""
     is_guess: bool = False
+    is_counted: bool = False
 
     @classmethod
     def along(
@@ -42,7 +44,7 @@ class Units:
         shape = [1] * tensor.dim()
         shape[axis] = tensor.size(axis)
         ids = torch.arange(tensor.size(axis), device="cpu").view(shape)
-        return cls(ids.expand(tensor.shape), source, is_guess)
+        return cls(ids.expand(tensor.shape), source, is_guess, is_counted=True)
 
     @classmethod
     def guessed(cls, tensor: Tensor) -> "Units":
@@ -60,14 +62,19 @@ class Units:
 
     def moved(self, move: Callable[[Tensor], Tensor]) -> "Units":
         """The units after a call that moves elements."""
-        return replace(self, ids=_thinned(move(self.ids)))
+        return self._with(_thinned(move(self.ids)))
+
+    def _with(self, ids: Tensor) -> "Units":
+        """The same units with these ids, which may be a view of those there were."""
+        is_view = ids.untyped_storage().data_ptr() == self.ids.untyped_storage().data_ptr()
+        return replace(self, ids=ids, is_counted=self.is_counted and is_view)
 
     def reshaped(self, shape: torch.Size) -> "Units":
         """The units after a change of shape in logical order, the batch kept thin."""
         ids = self.ids
         if ids.dim() and shape and ids.stride(0) == 0 and ids.size(0) == shape[0]:
-            return replace(self, ids=ids[:1].reshape(1, *shape[1:]).expand(shape))
-        return replace(self, ids=_thinned(ids.reshape(shape)))
+            return self._with(ids[:1].reshape(1, *shape[1:]).expand(shape))
+        return self._with(_thinned(ids.reshape(shape)))
 
     def carried(self, shape: torch.Size) -> "Units | None":
         """The units after a call that moves nothing; None where it has changed their axes.
@@ -105,7 +112,8 @@ class Units:
         size = [n if axis in self.axes else 1 for axis, n in enumerate(self.ids.size())]
         thin = self.ids.as_strided(size, self.ids.stride(), self.ids.storage_offset())
         flat = thin.permute(self._order).flatten()
-        if bool((flat[1:] > flat[:-1]).all()):
+        is_counted = self.is_counted and len(self.axes) < 2
+        if is_counted or bool((flat[1:] > flat[:-1]).all()):
             return flat, None
         found: tuple[Tensor, Tensor] = torch.unique(flat, return_inverse=True)
         return found
