@@ -342,7 +342,11 @@ def _follow(  # noqa: C901, PLR0911 one for each family of kinds
             unit = torch.full_like(unit, -1)
         elif any(MOVING.search(source.past) for source in inputs):
             kind = f"moved > {kind}"
-        return Value.new(output, unit=unit, past=kind)
+        new = Value.new(output, unit=unit, past=kind)
+        if kind != "add":
+            return new
+        # Of a summand that was dropped and one that was not, zeros are explained where both are.
+        return replace(new, is_ruled=_explained(value) & _explained(others[0]))
     if kind in SOFT:
         without = SOFT[kind]()(value.without)
         made = value.then(
@@ -367,6 +371,10 @@ def _follow(  # noqa: C901, PLR0911 one for each family of kinds
         moved = {key: MOVES[kind](tensor.contiguous()) for key, tensor in value.tensors.items()}
         return value.then(kind, **moved)
     return _joined(value, others[0])
+
+
+def _explained(value: Value) -> Tensor:
+    return (value.y == 0) & (value.is_fed | (value.without != 0) | value.is_ruled)
 
 
 def _summed(kind: str, value: Value, others: Sequence[Value], *, y: Tensor) -> Value:

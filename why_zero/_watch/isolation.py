@@ -1,7 +1,7 @@
 """The instrument's own calls, kept from everybody else's modes and graphs."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -14,17 +14,29 @@ from torch.overrides import (
 from torch.utils._python_dispatch import _disable_current_modes
 
 
-@contextmanager
-def unseen() -> Iterator[None]:
-    """A block whose own calls of torch no mode sees and no graph records."""
-    # torch documents no public names for these; they are what its own modes use.
-    with ExitStack() as stack:
-        stack.enter_context(torch._C.DisableTorchFunction())  # noqa: SLF001
+class unseen:  # noqa: N801 used as a block
+    """A block whose own calls of torch no mode sees and no graph records.
+
+    It is entered twice at every call that is watched, so it is no generator.
+    """
+
+    def __enter__(self) -> None:
+        # torch documents no public names for these; they are what its own modes use.
+        self._functions = torch._C.DisableTorchFunction()  # noqa: SLF001
+        self._functions.__enter__()
+        self._modes: AbstractContextManager[object] | None = None
         if torch._C._len_torch_dispatch_stack():  # noqa: SLF001
             # Selective checkpointing, FLOP counters: they would take our products for the user's.
-            stack.enter_context(_disable_current_modes())
-        stack.enter_context(torch.no_grad())
-        yield
+            self._modes = _disable_current_modes()
+            self._modes.__enter__()
+        self._had_gradients = torch.is_grad_enabled()
+        torch._C._set_grad_enabled(False)  # noqa: SLF001
+
+    def __exit__(self, *error: object) -> None:
+        torch._C._set_grad_enabled(self._had_gradients)  # noqa: SLF001
+        if self._modes is not None:
+            self._modes.__exit__(None, None, None)
+        self._functions.__exit__(None, None, None)
 
 
 def is_plain(value: object) -> bool:

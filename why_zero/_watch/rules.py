@@ -213,9 +213,11 @@ def _added(step: Step) -> Rule:
     if known.kept is not None and other_known.kept is not None:
         without = step.call.again(known.undropped(step.source), other_known.undropped(other))
         kept = known.kept | other_known.kept
-    if (known.kept is None) == (other_known.kept is None):
+    if not (known.explains and other_known.explains):
+        pass  # the zeros of one alone are no zeros of the sum
+    elif (known.kept is None) == (other_known.kept is None):
         closed = known.closed_zeros(step.source) & other_known.closed_zeros(other)
-    elif known.explains and other_known.explains:
+    else:
         closed = _explained(known, step.source) & _explained(other_known, other)
 
     def rule(result: Tensor) -> Known:
@@ -277,8 +279,9 @@ def _joined_units(call: Call, all_known: list[Known], result: Tensor) -> Units |
     axis = call.get(1, "dim", "axis", default=0)
     if call.name not in {"cat", "concat", "concatenate"}:
         return None
-    # A single unit lies along no axis: then it is the one that would be guessed.
-    if (first.axes or Units.guessed(result).axes) == (axis % result.dim(),):
+    axis %= result.dim()
+    is_single = not first.axes and first.ids.stride(axis) != 0  # a single unit, along this axis
+    if first.axes == (axis,) or is_single:
         return Units.along(result, axis)
     return first.carried(result.shape)
 

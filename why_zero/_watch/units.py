@@ -41,10 +41,10 @@ class Units:
         is_guess: bool = False,
     ) -> "Units":
         """Units numbered by one axis of the tensor."""
-        shape = [1] * tensor.dim()
-        shape[axis] = tensor.size(axis)
-        ids = torch.arange(tensor.size(axis), device="cpu").view(shape)
-        return cls(ids.expand(tensor.shape), source, is_guess, is_counted=True)
+        strides = [0] * tensor.dim()
+        strides[axis] = 1
+        ids = torch.arange(tensor.size(axis), device="cpu").as_strided(tensor.shape, strides)
+        return cls(ids, source, is_guess, is_counted=True)
 
     @classmethod
     def guessed(cls, tensor: Tensor) -> "Units":
