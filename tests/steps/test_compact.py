@@ -22,6 +22,7 @@ from pipeline.data import as_input, prepared
 from pipeline.runs.load import load_result
 from pipeline.tracking import connect
 
+pytestmark = pytest.mark.slow
 Runs = Callable[..., list[Run]]
 # Behind a hidden layer nothing is negative, so some units are born dead.
 SETTINGS = (

@@ -207,6 +207,7 @@ def test_every_name_is_escaped_and_the_page_loads_and_runs_nothing() -> None:
         assert loading not in page
 
 
+@pytest.mark.browser
 @pytest.mark.parametrize("width", [390, 1280])
 def test_a_browser_shows_the_page_without_a_request_or_a_bar_to_scroll_it_sideways(
     browser: Any,  # noqa: ANN401

@@ -873,6 +873,7 @@ def test_a_hard_situation_is_known_when_it_is_met(situation: str) -> None:
     assert situation in reading.situations
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=200)
 @given(network=networks(), seed=st.integers(0, 2**16), with_gradients=st.booleans())
 def test_a_random_network_is_explained_or_noted_and_never_disturbed(

@@ -18,6 +18,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from why_zero import ZeroProbe
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 PASSES = 3
 

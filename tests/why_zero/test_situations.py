@@ -717,6 +717,7 @@ print(left.seen_at, left.zeros == int((alone == 0).sum()))
 """
 
 
+@pytest.mark.slow
 def test_compiled_code_runs_compiled_and_what_it_hides_is_said() -> None:
     # In a process without the tests' own type checks, which torch.compile would have to read.
     found = subprocess.run(
