@@ -23,6 +23,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from why_zero import WatchedLayer, ZeroProbe
 
+pytestmark = pytest.mark.slow
+
 Inputs = dict[str, Tensor]
 Built = tuple[nn.Module, Inputs]
 
