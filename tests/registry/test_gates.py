@@ -20,6 +20,8 @@ from pipeline.registry.gates.isolation import Answers, loads_alone
 from pipeline.registry.gates.signature import signature_holds
 from pipeline.training.stack import plain
 
+pytestmark = pytest.mark.slow
+
 Spoiled = Callable[[Callable[[Path], None]], Candidate]
 Asked = Callable[[Candidate], Answers]
 Gate = Callable[[Candidate, Answers], object]

@@ -9,6 +9,8 @@ import pytest
 
 from pipeline.cli import commands
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 MODEL = """
 import torch
