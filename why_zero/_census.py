@@ -8,12 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from why_zero._passes import evaluating, tensors_of
 from why_zero._watch.generators import preserved
 from why_zero._watch.isolation import is_foreign
 from why_zero._watch.layer_counts import Key, Names
 from why_zero._watch.module_calls import listening
 from why_zero._watch.pass_counts import PassCounts
-from why_zero._watch.recorder import Hidden, Recorder, tensors_of
+from why_zero._watch.recorder import Hidden, Recorder
 from why_zero.errors import WhyZeroError
 from why_zero.identities import check_dead
 from why_zero.records import UnitStates
@@ -78,7 +79,7 @@ def named_census(
     sums: dict[Key, _Sum] = {}
     batches = [batches] if isinstance(batches, Tensor) else batches
     devices = {tensor.device for tensor in module.parameters()}
-    with preserved(devices), _evaluating(module):
+    with preserved(devices), _differentiable(module):
         for batch in batches:
             counts = PassCounts(names, unit_axis=unit_axis)
             recorder = Recorder(module, counts, guard=_unguarded, near_zero=near_zero)
@@ -193,21 +194,17 @@ class _Sum:
 
 
 @contextmanager
-def _evaluating(module: nn.Module) -> Iterator[None]:
+def _differentiable(module: nn.Module) -> Iterator[None]:
     """A block in evaluation mode in which every parameter can be differentiated for."""
-    was_training = {part: part.training for part in module.modules()}
     frozen = [p for p in module.parameters() if not p.requires_grad and p.is_floating_point()]
     try:
-        module.eval()
         for parameter in frozen:
             parameter.requires_grad_(True)
-        with torch.inference_mode(mode=False), torch.enable_grad():
+        with evaluating(module), torch.inference_mode(mode=False), torch.enable_grad():
             yield
     finally:
         for parameter in frozen:
             parameter.requires_grad_(False)
-        for part, training in was_training.items():
-            part.training = training
 
 
 def inputs_of(batch: Any, module: nn.Module) -> Tensor:  # noqa: ANN401

@@ -297,12 +297,13 @@ class ZeroProbe:
     @contextmanager
     def _watching(self, module: nn.Module, inputs: object) -> Iterator[Outputs]:
         """A block around one call of the module; its listeners call it."""
-        # Checkpointing repeats in the backward pass what was counted.
-        if is_captured():
+        has_graph = is_captured()
+        if has_graph:
             self.notes["the module"] = (
                 "a pass captured in a CUDA graph, and its replays: not counted"
             )
-        is_passed_over = is_foreign(module) or is_recomputing() or is_captured()
+        # Checkpointing repeats in the backward pass what was counted.
+        is_passed_over = has_graph or is_foreign(module) or is_recomputing()
         if is_passed_over or self._here.is_busy or self._here.is_census:
             yield Outputs()
             return
@@ -381,7 +382,9 @@ class ZeroProbe:
             sums = self._sums[is_training]
             for layer in layers:
                 name = self._names.of(layer.key)
-                total = sums.setdefault(layer.key, LayerSum(layer))
+                if layer.key not in sums:
+                    sums[layer.key] = LayerSum(layer)
+                total = sums[layer.key]
                 self._report(total.add(layer, name))
                 if total.varies:
                     self.notes[name] = "its number of units changes: counted as one unit"

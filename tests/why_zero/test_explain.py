@@ -180,6 +180,18 @@ def test_the_page_says_the_numbers_and_what_to_try() -> None:
     assert "Nothing to mend" not in text
 
 
+def test_layers_without_a_dead_unit_count_among_all_units() -> None:
+    module = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 6), nn.ReLU(), nn.Linear(6, 2))
+    with torch.no_grad():
+        module[0].bias[0] = -1000.0
+        module[2].bias.fill_(10.0)
+    samples = torch.rand(40, 4, generator=torch.Generator().manual_seed(0))
+    found = explain(module, samples)
+    assert [(owner.path, owner.units) for owner in found.owners] == [("0", 8), ("2", 6)]
+    dead = sum(len(owner.dead) for owner in found.owners)
+    assert f"{dead} of 14 units with a ReLU never fired" in found.html()
+
+
 def test_where_nothing_is_wrong_the_page_says_so_and_gives_no_advice() -> None:
     module = tiny(0.1)
     with torch.no_grad():

@@ -484,7 +484,9 @@ def _pooled(kind: str, value: Value) -> Value:
 def _joined(one: Value, other: Value) -> Value:
     joined = {key: torch.cat([t, other.tensors[key]], 1) for key, t in one.tensors.items()}
     unit = joined["unit"]
-    if axis_of_units(one.unit) == axis_of_units(other.unit) == 1:
+    if any(value.unit.min() == value.unit.max() for value in (one, other)):
+        joined["unit"] = torch.full_like(unit, -1)  # a single unit does not show its axis
+    elif axis_of_units(one.unit) == axis_of_units(other.unit) == 1:
         joined["unit"] = _numbered(unit.shape, 1)
     elif axis_of_units(unit) is None:
         joined["unit"] = torch.full_like(unit, -1)
@@ -874,7 +876,7 @@ def test_a_hard_situation_is_known_when_it_is_met(situation: str) -> None:
 
 
 @pytest.mark.slow
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=200, derandomize=True)  # the same networks in every run
 @given(network=networks(), seed=st.integers(0, 2**16), with_gradients=st.booleans())
 def test_a_random_network_is_explained_or_noted_and_never_disturbed(
     network: tuple[tuple[Step, ...], torch.Size, tuple[int, ...]], seed: int, with_gradients: bool

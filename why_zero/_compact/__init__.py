@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from why_zero._compact.flow import Calls, Route, Unremovable
-from why_zero._compact.passes import Batches, compared, evaluating, multiplications
+from why_zero._compact.passes import Batches, compared, multiplications
 from why_zero._compact.removal import KeptUnits, removable, remove
 from why_zero._compact.witness import Witness
+from why_zero._passes import evaluating
 from why_zero.errors import WhyZeroError
 from why_zero.records import UnitStates
 
@@ -69,11 +70,10 @@ def dead_units(states: Mapping[str, UnitStates]) -> dict[str, list[int]]:
         units = dead.setdefault(state.source, {})
         for unit, is_dead in zip(ids, state.dead.tolist(), strict=True):
             units[unit] = units.get(unit, True) and is_dead
-    found = {
+    return {
         source: [unit for unit, is_dead in sorted(units.items()) if is_dead]
         for source, units in dead.items()
     }
-    return {source: units for source, units in found.items() if units}
 
 
 def compact(

@@ -1,7 +1,7 @@
 """Passes of a network over a set: its inputs, its outputs, how two differ, what one costs."""
 
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from why_zero._compact.flow import WEIGHTED
+from why_zero._passes import tensors_of
 from why_zero.errors import WhyZeroError
 
 _BATCH = 1024
@@ -65,7 +66,7 @@ def compared(first: nn.Module, second: nn.Module, batches: Batches) -> Compariso
     largest, changed, total = torch.zeros((), dtype=torch.float64), 0, 0
     is_matrix = True
     for inputs in batches:
-        one, other = list(tensors(first(inputs.clone()))), list(tensors(second(inputs)))
+        one, other = list(tensors_of(first(inputs.clone()))), list(tensors_of(second(inputs)))
         for a, b in zip(one, other, strict=True):
             # On the CPU, since not every device has float64. Infinities of one sign are the same.
             one_way, other_way = a.cpu().double(), b.cpu().double()
@@ -95,28 +96,3 @@ def multiplications(module: nn.Module, sample: Tensor) -> int:
                 hooks.enter_context(part.register_forward_hook(add))
         module(sample)
     return count
-
-
-@contextmanager
-def evaluating(*modules: nn.Module) -> Iterator[None]:
-    """A block in evaluation mode."""
-    was_training = {part: part.training for module in modules for part in module.modules()}
-    try:
-        for module in modules:
-            module.eval()
-        yield
-    finally:
-        for part, training in was_training.items():
-            part.training = training
-
-
-def tensors(output: object) -> Iterator[Tensor]:
-    """All tensors of an output, in order."""
-    if isinstance(output, Tensor):
-        yield output
-    elif isinstance(output, dict):
-        for value in output.values():
-            yield from tensors(value)
-    elif isinstance(output, tuple | list):
-        for value in output:
-            yield from tensors(value)

@@ -8,7 +8,7 @@ from torch import Tensor, fx
 
 from why_zero._compact.cut import columns_of
 from why_zero._compact.flow import Calls, Route
-from why_zero._compact.passes import tensors
+from why_zero._passes import tensors_of
 from why_zero.errors import WhyZeroError
 
 # Sums of n terms in another order differ by about sqrt(n) roundings; this many times that is wrong.
@@ -41,7 +41,7 @@ class Witness(fx.Interpreter):
         if (route := self._relus.get(n)) is not None and isinstance(result, Tensor):
             self._see_zeros(n, result, route)
         if n.op == "output":
-            self._see_size(*tensors(result))
+            self._see_size(*tensors_of(result))
         return result
 
     @property

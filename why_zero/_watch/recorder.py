@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from why_zero._passes import tensors_of
 from why_zero._watch.backward import MaskWatch
 from why_zero._watch.calls import (
     INPUTS_OF_WEIGHTS,
@@ -332,18 +333,3 @@ class Recorder(TorchFunctionMode):
         has_parts = next(module.children(), None) is not None
         path = self._path
         return ".".join(filter(None, [path, function if has_parts or not path else ""]))
-
-
-def tensors_of(value: object) -> Iterator[Tensor]:
-    """All tensors in tuples, lists, dictionaries and data classes."""
-    if isinstance(value, Tensor):
-        yield value
-    elif isinstance(value, Mapping):
-        for part in value.values():
-            yield from tensors_of(part)
-    elif isinstance(value, tuple | list):
-        for part in value:
-            yield from tensors_of(part)
-    elif is_dataclass(value) and not isinstance(value, type):
-        for field in fields(value):
-            yield from tensors_of(getattr(value, field.name))
