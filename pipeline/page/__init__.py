@@ -41,7 +41,7 @@ def assemble(package: str, scripts: Sequence[str], *, run: object) -> str:
 
 
 def _words(package: str) -> dict[str, dict[str, Any]]:
-    return json.loads(_part(package, "words.json"))  # type: ignore[no-any-return]
+    return json.loads(_part(package, "words.json"))
 
 
 def _safe(values: object) -> str:
