@@ -208,6 +208,12 @@ def _network_source(text: str) -> str:
 NETWORK_SOURCE = Kind(
     "sweep:ID|run:ID", "sweep:latest, sweep:RUN_ID or run:RUN_ID", _network_source
 )
+NETWORK = Kind(
+    "NETWORK",
+    "the id of a run, sweep:latest or sweep:RUN_ID",
+    lambda text: _network_source(text if ":" in text else f"run:{text}"),
+)
+MOST_EXPLORED = 2
 VALIDATION_METRIC = replace(
     choice("val/accuracy", "val/loss"),
     rule="val/accuracy or val/loss, since networks are chosen on held-out images, not the test set",
@@ -279,6 +285,36 @@ class CompactSettings:
         "val/accuracy", VALIDATION_METRIC, "what chooses from a sweep"
     )
     force: bool = setting(False, YES_OR_NO, FORCE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExploreSettings:
+    """Write a page in which a trained network runs: draw a digit, and see why each unit is zero.
+
+    NETWORK is the id of a network's run, or sweep:latest or sweep:RUN_ID for a sweep's best network
+    by validation accuracy. A second one is shown beside the first, on the same drawing. They may
+    have been trained by any version. The page is one HTML file that needs nothing else.
+
+    Example: explore sweep:latest --out explorer.html
+    """
+
+    networks: tuple[str, ...] = arguments(NETWORK)
+    out: str = setting("explorer.html", TEXT, "the page to write")
+    data: str = setting(
+        "auto", TEXT, f"what they were trained on; auto: the run's data set; or {DATA}"
+    )
+
+    def __post_init__(self) -> None:
+        """Check how many networks are named.
+
+        Raises:
+            UsageError: more than two.
+        """
+        if len(self.networks) > MOST_EXPLORED:
+            raise UsageError(
+                f"explore takes one network, or two to compare, got {len(self.networks)}: "
+                "name the two that you want to see side by side"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -397,6 +433,7 @@ STEPS: dict[str, type] = {
     "sweep": SweepSettings,
     "compare": CompareSettings,
     "compact": CompactSettings,
+    "explore": ExploreSettings,
     "register": RegisterSettings,
     "export": ExportSettings,
     "import": ImportSettings,

@@ -1,10 +1,11 @@
-"""Loads the result from a finished network's run."""
+"""Loads what a finished network's run holds: result, weights, and the data it was trained on."""
 
 from safetensors import SafetensorError
 
 from pipeline.config.recipe import Recipe
 from pipeline.config.settings import parsed
-from pipeline.errors import PipelineError
+from pipeline.data import ImageData, prepared
+from pipeline.errors import PipelineError, UsageError
 from pipeline.records import Score, Weights
 from pipeline.records import history as histories
 from pipeline.records.result import Result
@@ -63,3 +64,26 @@ def load_weights(run: FoundRun, tracker: Tracker) -> Weights:
             f"a run must hold the weights of the network it describes, got {run.name!r} "
             f"({run.id}: {error}): restore its artifacts, or train it again with force=true"
         ) from error
+
+
+def load_data(result: Result) -> ImageData:
+    """The data set that a network was trained on.
+
+    Raises:
+        PipelineError: it is missing, or the one of that name is different.
+    """
+    name, digest = result.dataset, result.dataset_digest
+    prepare = f"prepare --dataset {name} --source FOLDER"
+    try:
+        data = prepared(name)
+    except UsageError as error:
+        raise PipelineError(
+            "the data set that the network was trained on must be available, got none named "
+            f"{name!r} (digest {digest}): prepare it with `{prepare}`"
+        ) from error
+    if data.digest != digest:
+        raise PipelineError(
+            f"the data set that the network was trained on must have the digest {digest}, got "
+            f"{data.digest} in {name!r} from {data.source}: prepare it again with `{prepare}`"
+        )
+    return data

@@ -7,11 +7,11 @@ import torch
 from jaxtyping import Float32
 from torch import nn
 
-from pipeline.data import ImageData, as_input, prepared
-from pipeline.errors import PipelineError, UsageError
+from pipeline.data import ImageData, as_input
+from pipeline.errors import PipelineError
 from pipeline.records import Weights
 from pipeline.records.result import Result
-from pipeline.runs.load import load_result, load_weights
+from pipeline.runs.load import load_data, load_result, load_weights
 from pipeline.runs.score import score
 from pipeline.tracking import FoundRun, Tracker
 from pipeline.training.stack import plain
@@ -73,28 +73,5 @@ def load_candidate(run: FoundRun, tracker: Tracker) -> Candidate:
         address=run.model,
         result=result,
         weights=load_weights(run, tracker),
-        data=_data_of(result),
+        data=load_data(result),
     )
-
-
-def _data_of(result: Result) -> ImageData:
-    """The data set that a network was trained on.
-
-    Raises:
-        PipelineError: it is missing, or the one of that name is different.
-    """
-    name, digest = result.dataset, result.dataset_digest
-    prepare = f"prepare --dataset {name} --source FOLDER"
-    try:
-        data = prepared(name)
-    except UsageError as error:
-        raise PipelineError(
-            "the data set that the network was trained on must be available, got none named "
-            f"{name!r} (digest {digest}): prepare it with `{prepare}`"
-        ) from error
-    if data.digest != digest:
-        raise PipelineError(
-            f"the data set that the network was trained on must have the digest {digest}, got "
-            f"{data.digest} in {name!r} from {data.source}: prepare it again with `{prepare}`"
-        )
-    return data

@@ -1,0 +1,77 @@
+// A network's pass: sums in double precision, kept as the float32 that PyTorch has.
+
+/** Numbers in [0, 1), the same for the same seed: Marsaglia's xorshift (2003), 32 bits. */
+function makeRandom(seed) {
+  // Spread by the golden ratio, so that neighbouring seeds start far apart.
+  let state = Math.imul(seed + 1, 0x9e3779b1) | 1;
+  const next = () => {
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    return (state >>> 0) / 2 ** 32;
+  };
+  for (const _ of upTo(8)) next();
+  return next;
+}
+
+/** z of a layer: its weights times what comes in, plus its bias. */
+function linear(layer, incoming) {
+  const { inputs, units, weight, bias } = layer;
+  // Most of what comes in is zero: only the rest is multiplied.
+  const seen = [];
+  for (let index = 0; index < inputs; index += 1) if (incoming[index] !== 0) seen.push(index);
+  const z = new Float32Array(units);
+  for (let unit = 0; unit < units; unit += 1) {
+    const row = unit * inputs;
+    let sum = bias[unit];
+    for (const index of seen) sum += weight[row + index] * incoming[index];
+    z[unit] = sum;
+  }
+  return z;
+}
+
+/** A mask for each layer that drops something: 1 = kept. */
+function drawMasks(network, rate, random) {
+  return network.layers.map(({ units, drops }) => {
+    if (!drops || rate === 0) return null;
+    const kept = new Uint8Array(units);
+    for (let unit = 0; unit < units; unit += 1) kept[unit] = random() >= rate ? 1 : 0;
+    return kept;
+  });
+}
+
+/** What every layer does: `x` comes in, z, the mask and y. `first` is the z of the first layer. */
+function pass(network, input, first, { rate = 0, masks = null } = {}) {
+  let x = input;
+  return network.layers.map((layer, index) => {
+    const z = index ? linear(layer, x) : first;
+    const kept = masks ? masks[index] : null;
+    const scale = kept ? 1 / (1 - rate) : 1;
+    const y = new Float32Array(layer.units);
+    for (let unit = 0; unit < layer.units; unit += 1) {
+      if ((!layer.relu || z[unit] > 0) && (!kept || kept[unit])) y[unit] = z[unit] * scale;
+    }
+    const made = { x, z, kept, y };
+    x = y;
+    return made;
+  });
+}
+
+/** The probabilities that logits stand for. */
+function softmax(logits) {
+  const most = Math.max(...logits);
+  const weights = Array.from(logits, (logit) => Math.exp(logit - most));
+  const sum = total(weights);
+  return weights.map((weight) => weight / sum);
+}
+
+const largest = (values) => values.indexOf(Math.max(...values));
+
+/** Which of the four causes a unit has in a pass. */
+function causeIn(network, layers, layer, unit) {
+  const { z, kept } = layers[layer];
+  const isOpen = !network.layers[layer].relu || z[unit] > 0;
+  const isKept = !kept || kept[unit] === 1;
+  if (isOpen) return isKept ? "active" : "dropped";
+  return isKept ? "inactive" : "both";
+}
