@@ -1,4 +1,4 @@
-"""What a page knows of a network besides its run: for how many images of each class a unit fires."""
+"""What a page knows of a network beside its result: what its units fire for."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from pipeline.comparison import Comparison
+from pipeline.comparison.compare import Comparison
 from pipeline.console import Console
 from pipeline.data import ImageData
 from pipeline.errors import PipelineError

@@ -1,0 +1,84 @@
+"""Two networks, trained for a moment on real digits, and their pages on disk."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pipeline.config.recipe import Recipe
+from pipeline.data import ImageData, load, split
+from pipeline.explorer.explored import Explored, explored
+from pipeline.explorer.page import render_page
+from pipeline.records import EpochRecord
+from pipeline.records.result import Result
+from pipeline.runs.score import score
+from pipeline.training.batches import Examples
+from pipeline.training.loop import epochs, make_optimizer
+from pipeline.training.stack import Stack, plain
+
+RATES = (0.0, 0.5)
+
+
+@pytest.fixture(scope="session")
+def digits() -> ImageData:
+    """MNIST's test images, and its first 3,000 training images."""
+    whole = load("mnist")
+    return replace(
+        whole, train_images=whole.train_images[:3000], train_labels=whole.train_labels[:3000]
+    )
+
+
+@pytest.fixture(scope="session")
+def networks(digits: ImageData) -> list[Explored]:
+    """Two epochs of the post's network, without dropout and with p = 0.5."""
+    return [trained(rate, digits) for rate in RATES]
+
+
+def trained(rate: float, data: ImageData) -> Explored:
+    # A step large enough for some units to die.
+    recipe = Recipe(drop_rate=rate, epochs=2, holdout=500, learning_rate=0.003)
+    kept, held_out = split(len(data.train_labels), recipe.holdout)
+    inputs, labels = data.train_images.flatten(1), data.train_labels
+    stack = Stack([recipe], inputs=inputs.shape[1], classes=len(data.classes))
+    history: list[EpochRecord] = [
+        record
+        for records in epochs(
+            stack,
+            make_optimizer(stack),
+            training=Examples(inputs[kept], labels[kept]),
+            validation=Examples(inputs[held_out], labels[held_out]),
+        )
+        for record in records
+    ]
+    chosen = history[-1]
+    weights = stack.state(0)
+    test, _ = score(plain(recipe, weights).eval(), data)
+    result = Result(
+        recipe=recipe,
+        history=history,
+        chosen=chosen,
+        test=test,
+        run_id="0" * 32,
+        page="",
+        device="cpu",
+        device_name="cpu",
+        dataset=data.name,
+        dataset_digest=data.digest,
+        stack_size=1,
+    )
+    return explored(result, weights, data)
+
+
+@pytest.fixture(scope="session")
+def make_page(
+    digits: ImageData, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[Sequence[Explored]], Path]:
+    """Writes the page of some networks to a folder of its own and returns its path."""
+
+    def make(networks: Sequence[Explored]) -> Path:
+        path = tmp_path_factory.mktemp("explorer") / "explorer.html"
+        path.write_text(render_page(networks, digits), encoding="utf-8")
+        return path
+
+    return make
