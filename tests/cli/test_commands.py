@@ -68,7 +68,7 @@ def test_mlproject_is_what_the_settings_say() -> None:
 
 def test_mlproject_offers_every_step_but_those_that_take_values_without_a_name() -> None:
     offered = yaml.safe_load(mlproject.render())["entry_points"]
-    assert set(STEPS) - set(offered) == {"predict", "explain"}
+    assert set(STEPS) - set(offered) == {"explore", "predict", "explain"}
 
 
 def test_files_stand_before_or_after_the_options_and_a_dash_is_one(

@@ -22,7 +22,8 @@ function sentencesOf(index, layer, unit) {
   } else if (cause === "inactive") {
     // The first layer's z knows no masks.
     const isSure = layer === 0 || !isMasked(index);
-    said.push(say(isSure ? "inactive" : "inactive_masked", values));
+    const dies = isDead(network, layer, unit);
+    said.push(say(dies ? "inactive_dead" : isSure ? "inactive" : "inactive_masked", values));
   } else {
     said.push(say(cause === "dropped" && !relu ? "dropped_linear" : cause, values));
   }
