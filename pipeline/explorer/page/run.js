@@ -42,7 +42,11 @@ function life(network, layer, unit) {
   return fired && network.epochs.map((_, index) => fired[index * units + unit]);
 }
 
-const isDead = (network, layer, unit) => life(network, layer, unit)?.at(-1) === 0;
+/** Of every unit of a layer, whether it fired for none of them with the weights that are used. */
+const dead = networks.map(({ layers, epochs }) =>
+  layers.map(({ fired, units }) => upTo(units).map((unit) => fired?.[(epochs.length - 1) * units + unit] === 0)),
+);
+const isDead = (network, layer, unit) => dead[networks.indexOf(network)][layer][unit];
 
 /** The share of each class's images for which a unit fires. */
 const shares = (network, layer, unit) =>

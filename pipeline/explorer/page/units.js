@@ -24,8 +24,8 @@ function markOf(look, size, dies) {
 }
 
 function drawnMark(look, size, dies) {
-  const dots = Math.ceil(CELL * devicePixelRatio);
-  const canvas = html("canvas", { width: dots, height: dots });
+  const dots = CELL * devicePixelRatio;
+  const canvas = html("canvas", { width: Math.floor(dots), height: Math.floor(dots) });
   const context = canvas.getContext("2d");
   const scale = (dots / 52) * size;
   context.translate(dots / 2, dots / 2);
@@ -98,6 +98,7 @@ function makeField(index, layer) {
     const room = Math.max(1, Math.min(units, Math.floor(node.clientWidth / CELL)));
     if (room === columns && canvas.style.width) return;
     columns = room;
+    drawn = [];
     const [width, height] = [columns * CELL, Math.ceil(units / columns) * CELL];
     Object.assign(canvas.style, { width: `${width}px`, height: `${height}px` });
     set(canvas, {
@@ -108,6 +109,25 @@ function makeField(index, layer) {
   };
   new ResizeObserver(fit).observe(node);
 
+  // What is drawn at every unit's place: only what has changed is drawn again.
+  let drawn = [];
+  const mark = (unit, look, size, dies) => {
+    const isRead = position.layer === layer && position.unit === unit;
+    const picture = markOf(look, size, dies);
+    const place = drawn[unit];
+    if (place?.picture === picture && place.isRead === isRead) return;
+    drawn[unit] = { picture, isRead };
+    const side = canvas.width / columns;
+    const [x, top] = [(unit % columns) * side, Math.floor(unit / columns) * side];
+    context.clearRect(x, top, side, side);
+    context.drawImage(picture, x, top);
+    if (!isRead) return;
+    const line = 2 * devicePixelRatio;
+    context.lineWidth = line;
+    context.strokeStyle = colourOf("accent");
+    context.strokeRect(x + line / 2, top + line / 2, side - line, side - line);
+  };
+
   const draw = () => {
     const layers = shown(index);
     const { y } = layers[layer];
@@ -115,10 +135,6 @@ function makeField(index, layer) {
     for (const value of y) most = Math.max(most, Math.abs(value));
     const found = { active: 0, dropped: 0, inactive: 0, both: 0 };
     let dead = 0;
-    context.setTransform(1, 0, 0, 1, 0, 0);
-    context.clearRect(0, 0, canvas.width, canvas.height);
-    const dot = Math.ceil(CELL * devicePixelRatio);
-    const step = canvas.width / columns;
     for (let unit = 0; unit < units; unit += 1) {
       const cause = causeIn(network, layers, layer, unit);
       const dies = isDead(network, layer, unit);
@@ -126,14 +142,7 @@ function makeField(index, layer) {
       dead += dies;
       const share = most ? Math.sqrt(Math.abs(y[unit]) / most) : 0;
       const size = cause === "active" ? SIZES[Math.min(Math.floor(share * 5), 4)] : 0.86;
-      const [x, at] = [(unit % columns) * step, Math.floor(unit / columns) * step];
-      context.drawImage(markOf(cause, size, dies), x, at, dot, dot);
-    }
-    if (position.layer === layer && position.unit < units) {
-      context.lineWidth = 2 * devicePixelRatio;
-      context.strokeStyle = colourOf("accent");
-      const [x, at] = [(position.unit % columns) * step, Math.floor(position.unit / columns) * step];
-      context.strokeRect(x, at, step, step);
+      mark(unit, cause, size, dies);
     }
     drawTallies(found, dead);
     const name = network.layers[layer].name;
