@@ -3,6 +3,7 @@
 import math
 import textwrap
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 from matplotlib.artist import Artist
@@ -46,9 +47,10 @@ def new_figure(finding: str, caption: str, *, body: float) -> Figure:
 
 def _wrapped(text: str, letters: int) -> str:
     """The text in as few lines as hold it, none of them much shorter than the others."""
-    count = len(textwrap.wrap(text, letters))
-    widths = range(len(text) // max(count, 1), letters + 1)
-    lines = next((w for n in widths if len(w := textwrap.wrap(text, n)) <= count), [text])
+    wrap = partial(textwrap.wrap, text, break_on_hyphens=False)
+    count = len(wrap(letters))
+    widths = range(max(len(text) // max(count, 1), 1), letters + 1)
+    lines = next(lines for width in widths if len(lines := wrap(width)) <= count)
     return "\n".join(lines)
 
 

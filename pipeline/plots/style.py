@@ -111,7 +111,7 @@ WEIGHTS = LinearSegmentedColormap.from_list(
 # States of units, as curves.
 STATES = {
     "dead": Series(DEAD, "-", "o"),
-    "dormant": Series("#56B4E9", "-.", "^"),
+    "dormant but alive": Series("#56B4E9", "-.", "^"),
     "born dead": Series("#777777", "--", "s"),
 }
 INK = "#222222"
