@@ -45,7 +45,9 @@ def sweep_figure(comparison: Comparison, *, title: str) -> Figure:
         layer: found for layer in _layers(groups) if (found := _zeros(groups, layer)) is not None
     }
     seeds = max(len(group.results) for group in comparison.groups)
-    means = "dots: means with 95 % intervals, rings: single networks" if seeds > 1 else "dots: networks"
+    means = (
+        "dots: means with 95 % intervals, rings: single networks" if seeds > 1 else "dots: networks"
+    )
     whose = f" · zeros: {label}" if zeros and len(curves) > 1 else ""
     return plots.draw_sweep(
         [leader, *(curve for curve in curves if curve is not leader)],

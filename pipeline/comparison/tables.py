@@ -134,7 +134,9 @@ def states_table(comparison: Comparison) -> Table:
             if shares[0].count:
                 cells = [percent_interval(share, 1) for share in shares]
                 rows.append((f"{layer}, {group.label}", *cells))
-    return Table((f"layer, {heading(comparison)}", "dead", "dormant but alive", "born dead"), tuple(rows))
+    return Table(
+        (f"layer, {heading(comparison)}", "dead", "dormant but alive", "born dead"), tuple(rows)
+    )
 
 
 def cost_table(comparison: Comparison) -> Table:

@@ -54,7 +54,7 @@ def draw_firing_rates(record: EpochRecord, title: str) -> Figure:
 
 
 def film_firing_rates(history: History) -> list[NDArray[np.uint8]]:
-    """A square picture for each record, shape (SIDE, SIDE, 3); none without ReLU.
+    """A square picture for each record, shape (SIDE, SIDE, 3); none at all without ReLU.
 
     As `draw_firing_rates`, layer below layer and without any text, which nobody could read: the
     UI shows such pictures at half their size.

@@ -81,8 +81,10 @@ def draw_gradients(record: EpochRecord, title: str) -> Figure:
         _draw_units(lower, layer.states, layer.updates, rates, updates)
         dead = layer.states.dead
         count = f"{layer.name}: {dead.sum():,} of {dead.size:,} dead"
-        head(upper, f"{count}\ndead, no gradient: {(layer.gradients[dead] == 0).sum():,}")
-        head(lower, f"dead, not moved: {(layer.updates[dead] == 0).sum():,}")
+        head(upper, f"{count}\n")
+        if dead.any():
+            head(upper, f"{count}\ndead, no gradient: {(layer.gradients[dead] == 0).sum():,}")
+            head(lower, f"dead, not moved: {(layer.updates[dead] == 0).sum():,}")
         upper.set_xticklabels(())
         if not column:
             _label_sizes(upper, gradients, "gradient norm")

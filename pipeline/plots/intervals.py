@@ -174,7 +174,11 @@ def draw_bars(axes: Axes, positions: Floats, zeros: Zeros, scale: Scale) -> None
         if scale.is_numeric:
             axes.plot(positions, zeros.expected, color=colour, linewidth=thickness)
         axes.hlines(
-            zeros.expected, positions - width / 2, positions + width / 2, colour, linewidth=thickness
+            zeros.expected,
+            positions - width / 2,
+            positions + width / 2,
+            colour,
+            linewidth=thickness,
         )
     axes.errorbar(
         positions,

@@ -208,13 +208,14 @@ def _draw_layer(axes: Axes, layer: _Layer, most: int) -> None:
 
 def _counts(layer: _Layer) -> str:
     born, died, by_weights, by_inputs = (layer.count(name) for name in _EVENTS)
-    revived = f"{by_weights:,} ▲ came back"
-    if by_inputs:
-        revived = f"{by_weights + by_inputs:,} came back: {by_weights:,} ▲ {by_inputs:,} △"
+
+    def said(*parts: tuple[int, str]) -> str:
+        return ", ".join(f"{number:,} {what}" for number, what in parts if number)
+
+    revived = said((by_weights, "▲"), (by_inputs, "△"))
     return (
         f"{layer.name}: {layer.alike.sum():,} of {layer.units:,} units\n"
-        f"{born or 'none'} born dead, {died or 'none'} died\n"
-        + (revived if by_weights or by_inputs else "none came back")
+        f"{said((born, 'born dead'), (died, 'died'))}\n{revived or 'none'} came back"
     )
 
 

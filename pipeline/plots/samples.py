@@ -80,7 +80,12 @@ def draw_class_means(
     means = [images[labels == i].mean(axis=0) if n else None for i, n in enumerate(counts)]
     figure = new_figure(
         alike_title(
-            np.array([np.full(math.prod(images.shape[1:]), np.nan) if m is None else m.ravel() for m in means]),
+            np.array(
+                [
+                    np.full(math.prod(images.shape[1:]), np.nan) if m is None else m.ravel()
+                    for m in means
+                ]
+            ),
             [shorten(name) for name in classes],
         ),
         f"{title} · the mean image of each class, pixel by pixel",

@@ -117,9 +117,12 @@ def gradient_title(
         return _sentence(f"{state} dead after epoch {epoch}; {got} a gradient in it")
     got = _of(int((~is_silent[is_dead]).sum()), dead, "dead unit", "got", "got")
     others, did = units - dead, int((~is_silent[~is_dead]).sum())
-    rest = f"all {others:,} others did" if did == others else f"{did:,} of {others:,} others did"
     if others == 1:
-        rest = "the other one did" if did else "nor did the other one"
+        rest = f"the other one did{'' if did else ' not'}"
+    elif did == others:
+        rest = f"{_every(others)} others did"
+    else:
+        rest = f"{did or 'none'} of {others:,} others did"
     return f"In epoch {epoch}, {got} a gradient, and {rest}"
 
 
@@ -147,10 +150,13 @@ def weights_title(weights: NDArray[np.floating], is_dead: Cells | None) -> str:
     elif low == 0:
         verdict = "all 0" if theirs == 0 else "not 0, unlike the others'"
     else:
-        ratio = f"{high / low:.1f}" if high < 10 * low else f"{high / low:,.0f}"
+        ratio = f"{high / low:.1f}" if high < 10 * low else f"{high / low:.0f}"
+        ratio = "over 1,000" if high > 1000 * low else ratio
         verdict = f"{ratio} times {'smaller' if theirs == low else 'larger'}"
     whose = "its" if dead == 1 else "their"
-    return f"{count}: {whose} weights are {verdict} (RMS {_digits(theirs)} against {_digits(others)})"
+    return (
+        f"{count}: {whose} weights are {verdict} (RMS {_digits(theirs)} against {_digits(others)})"
+    )
 
 
 def confusion_title(matrix: NDArray[np.integer], names: Sequence[str]) -> str:
@@ -173,9 +179,12 @@ def confusion_title(matrix: NDArray[np.integer], names: Sequence[str]) -> str:
         return _sentence(score)
     places = np.argwhere(mistakes == most)
     true, predicted = (names[place] for place in places[0])
-    pair = f"{true} was mistaken for {predicted} ({most:,}\u00a0time{'s' * (most > 1)})"
-    often = "most often" if len(places) == 1 else "nothing more often than this:"
-    return _sentence(f"{score}; {often} {pair}")
+    times = f"({most:,}\u00a0time{'s' * (most > 1)})"
+    if len(places) > 1:
+        return _sentence(
+            f"{score}; no mistake is more frequent than {true} for {predicted} {times}"
+        )
+    return _sentence(f"{score}; most often {true} was mistaken for {predicted} {times}")
 
 
 def alike_title(means: Floats, names: Sequence[str]) -> str:
@@ -230,15 +239,21 @@ def one_pass_title(closed: float, *, dead: int, units: int) -> str:
     )
 
 
-def _of(part: int, whole: int, noun: str, singular: str, plural: str, tail: str = "") -> str:
+def _of(  # noqa: PLR0917 - a sentence reads from left to right
+    part: int, whole: int, noun: str, singular: str, plural: str, tail: str = ""
+) -> str:
     """Which part of a whole does what: `no unit is`, `3 of 8 units are`, `all 8 units are`."""
     if not part:
         return f"no {noun}{tail} {singular}"
     if whole == 1:
         return f"the only {noun}{tail} {singular}"
     if part == whole:
-        return f"all {whole:,} {noun}s{tail} {plural}"
+        return f"{_every(whole)} {noun}s{tail} {plural}"
     return f"{part:,} of {whole:,} {noun}s{tail} {singular if part == 1 else plural}"
+
+
+def _every(number: int) -> str:
+    return "both" if number == 2 else f"all {number:,}"
 
 
 def _where(counts: Mapping[str, int], units: int) -> str:
@@ -249,7 +264,7 @@ def _where(counts: Mapping[str, int], units: int) -> str:
         return ""
     name, most = max(there.items(), key=lambda item: item[1])
     if len(there) == 1:
-        return f", {'all ' * (dead > 1)}in {name}"
+        return f", {'' if dead == 1 else 'both ' if dead == 2 else 'all '}in {name}"
     return f", {most:,} of them in {name}"
 
 
@@ -261,7 +276,7 @@ def _since_birth(born: Cells, now: Cells) -> str:
     if first == 1:
         return f"; the one born dead {'still is' if still else 'fires now'}"
     if still in {0, first}:
-        return f"; all {first:,} born dead {'still are' if still else 'fire now'}"
+        return f"; {_every(first)} born dead {'still are' if still else 'fire now'}"
     woken = first - still
     return f"; of {first:,} born dead, {woken:,} {'fires' if woken == 1 else 'fire'} now"
 

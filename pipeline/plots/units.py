@@ -44,8 +44,8 @@ def draw_units(history: History, title: str) -> Figure:
             last,
             is_diverged=history[-1].ending == "diverged",
         ),
-        f"{title} · each row is a unit: the dead lowest, then the once dead; measured in "
-        "evaluation mode on the images trained on",
+        f"{title} · each row is a unit: the dead lowest, then the once dead · in evaluation mode, "
+        "on the images trained on",
         len(rates),
         height=height,
         label="units",

@@ -83,7 +83,7 @@ def _draw_tiles(
     end = float(np.quantile(sizes, QUANTILE) or sizes.max()) if sizes.any() else 1.0
     image = tile_grid.show(axes, colours=WEIGHTS, limits=(-end, end))
     top = figure.get_figheight() * axes.get_position().y1
-    scale = add_axes_at(figure, (WIDTH - RIGHT - 2.3, top + 0.4, 2.0, 0.14))
+    scale = add_axes_at(figure, (WIDTH - RIGHT - 2.5, top + 0.4, 2.0, 0.14))
     figure.colorbar(image, cax=scale, orientation="horizontal")
     labels = [f"\u2212{end:.2g} or less", "0", f"{end:.2g} or more"]
     scale.set_xticks([-end, 0, end], labels, fontsize=SMALL)

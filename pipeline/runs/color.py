@@ -22,7 +22,9 @@ def run_color(recipe: Recipe) -> str:
     ends = zip(_linear(_RAMP[low]), _linear(_RAMP[low + 1]), strict=True)
     pure = [start + (place - low) * (end - start) for start, end in ends]
     # Relative luminance, as sRGB defines it.
-    luminance = sum(share * part for share, part in zip((0.2126, 0.7152, 0.0722), pure, strict=True))
+    luminance = sum(
+        share * part for share, part in zip((0.2126, 0.7152, 0.0722), pure, strict=True)
+    )
     grey = _GREYEST * (recipe.seed % _SHADES) / (_SHADES - 1)
     return "#" + "".join(_digits(part + grey * (luminance - part)) for part in pure)
 
