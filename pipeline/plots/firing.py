@@ -36,8 +36,8 @@ def draw_firing_rates(record: EpochRecord, title: str) -> Figure:
     ]
     figure, panels = panel_figure(
         _finding(record),
-        f"{title} · share of the {next(iter(layers.values())).samples:,} images trained on for which a unit "
-        "fires (z > 0), in evaluation mode",
+        f"{title} · share of the {next(iter(layers.values())).samples:,} images trained on "
+        "for which a unit fires (z > 0), in evaluation mode",
         len(layers),
         height=3.1,
         label="firing rate (% of images)",

@@ -131,12 +131,12 @@ def _keys(layers: Sequence[_Layer]) -> list[list[Artist]]:
         for index, (name, colour) in enumerate(_STATES.items())
         if any(bool((values == index).any()) for values in cells)
     }
-    events = [
+    events: list[Artist] = [
         Line2D([], [], **look)
         for name, look in _EVENTS.items()
         if any(layer.count(name) for layer in layers)
     ]
-    return [patches(states), events]
+    return [[*patches(states)], events]
 
 
 def _layers(history: History) -> list[_Layer]:

@@ -202,9 +202,10 @@ def alike_title(means: Floats, names: Sequence[str]) -> str:
         return f"No two of {len(names)} classes can be compared"
     unit = centred[known] / lengths[known, None]
     likeness = np.tril(unit @ unit.T, -1) + np.triu(np.full((len(known),) * 2, -math.inf))
-    second, first = np.unravel_index(likeness.argmax(), likeness.shape)
+    second, first = divmod(int(likeness.argmax()), len(known))
+    one, other = (names[int(known[place])] for place in (first, second))
     return (
-        f"{names[known[first]]} and {names[known[second]]} are most alike: "
+        f"{one} and {other} are most alike: "
         f"their mean images correlate at {likeness[second, first]:.2f}"
     )
 
