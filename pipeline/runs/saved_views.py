@@ -1,6 +1,6 @@
 """The views kept in MLflow's "Views" menu: questions, and the charts that answer."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from pipeline.config.recipe import Recipe
@@ -19,20 +19,14 @@ from why_zero.records import ZERO_CAUSES
 
 DROP_RATES = "Drop rates"
 
-# Metrics with the titles of their charts: a chart beside another has room for a short one.
-_SCORES = {"val/accuracy": "accuracy", "val/loss": "loss", "train_eval/loss": "training loss"}
-_SPEEDS = {
-    "speed/epoch_seconds": "s per epoch",
-    "speed/samples_per_second": "samples/s",
-    "speed/peak_memory_mb": "memory, MB",
-}
-_MACHINE = {
-    "system/cpu_utilization_percentage": "CPU, %",
-    "system/system_memory_usage_megabytes": "memory, MB",
-    "system/gpu_0_utilization_percentage": "GPU, %",
-    "system/gpu_0_memory_usage_megabytes": "GPU memory",
-}
-_CAUSES = {"dropped": "dropout", "inactive": "ReLU", "both": "both"}
+_SCORES = ("val/accuracy", "val/loss", "train_eval/loss")
+_SPEEDS = ("speed/epoch_seconds", "speed/samples_per_second", "speed/peak_memory_mb")
+_MACHINE = (
+    "system/cpu_utilization_percentage",
+    "system/system_memory_usage_megabytes",
+    "system/gpu_0_utilization_percentage",
+    "system/gpu_0_memory_usage_megabytes",
+)
 
 
 def saved_views(
@@ -52,22 +46,24 @@ def saved_views(
     """
     layers = max((recipe.layers[:-1] for recipe in recipes), key=len)
     of_all = min((recipe.layers[:-1] for recipe in recipes), key=len)
+    causes = [f"zero_{cause}/{layer}" for cause in ZERO_CAUSES for layer in layers]
     # The chart silently leaves out a network without one of these.
     together = parallel_coordinates(["drop_rate"], [*_each("zero", of_all), "val/accuracy"])
     view = partial(View, search=search)
+    by_drop_rate, by_device = partial(scatter, "drop_rate"), partial(scatter, "device")
     by_time = partial(line_chart, by_time=True)
     drop_rates = view(
         name=DROP_RATES,
         parameters=("drop_rate", "seed", "activation", "learning_rate"),
         metrics=("val/accuracy", "train_eval/accuracy", "val/loss", "train_eval/loss"),
         sections=(
-            _against("drop_rate", "Which is best?", tuple(_SCORES)),
+            _section("Which is best?", by_drop_rate, _SCORES),
             Section(
                 "Does it learn?",
                 (
-                    line_chart("val/accuracy", title="accuracy"),
-                    line_chart("val/loss", title="loss", is_log=True),
-                    line_chart("train_eval/loss", title="training loss", is_log=True),
+                    line_chart("val/accuracy"),
+                    line_chart("val/loss", is_log=True),
+                    line_chart("train_eval/loss", is_log=True),
                 ),
             ),
             _section("Final scores?", bar_chart, _SCORES),
@@ -80,7 +76,7 @@ def saved_views(
         metrics=_each("zero", layers),
         sections=(
             _by_layer("How many?", line_chart, "zero", layers),
-            _section("Why?", bar_chart, _causes(layers)),
+            _section("Why?", bar_chart, causes),
             _by_layer("By dropout?", line_chart, "zero_dropped", layers),
             _by_layer("By ReLU?", line_chart, "zero_inactive", layers),
             _by_layer("By both?", line_chart, "zero_both", layers),
@@ -106,16 +102,16 @@ def saved_views(
         metrics=(*_SPEEDS, "val/accuracy", "val/loss"),
         tags=("device_name",),
         sections=(
-            _against("device", "Which is fast?", tuple(_SPEEDS)),
-            _against("device", "Same scores?", tuple(_SCORES)),
-            _against("device", "Same zeros?", _each("zero", layers)),
+            _section("Which is fast?", by_device, _SPEEDS),
+            _section("Same scores?", by_device, _SCORES),
+            _by_layer("Same zeros?", by_device, "zero", layers),
         ),
     )
     cost = View(
         name="Cost",
         search=any_of(stacks),
         parameters=("drop_rate", "seed", "widths", "batch_size", "device"),
-        metrics=tuple(_SPEEDS),
+        metrics=_SPEEDS,
         tags=("stack_size",),
         sections=(
             *([_section("Which is cheap?", bar_chart, _SPEEDS)] if len(stacks) > 1 else []),
@@ -133,28 +129,15 @@ def saved_views(
     )
 
 
-def _against(parameter: str, title: str, metrics: Sequence[str]) -> Section:
-    return Section(title, [scatter(parameter, metric) for metric in metrics])
-
-
 def _each(measure: str, layers: Sequence[str]) -> list[str]:
     return [f"{measure}/{layer}" for layer in layers]
 
 
-def _causes(layers: Sequence[str]) -> dict[str, str]:
-    return {
-        f"zero_{cause}/{layer}": f"{layer}: {_CAUSES[cause]}"
-        for layer in layers
-        for cause in ZERO_CAUSES
-    }
-
-
-def _section(title: str, chart: Callable[..., Json], metrics: Mapping[str, str]) -> Section:
-    return Section(title, [chart(metric, title=short) for metric, short in metrics.items()])
+def _section(title: str, chart: Callable[[str], Json], metrics: Sequence[str]) -> Section:
+    return Section(title, [chart(metric) for metric in metrics], columns=min(len(metrics), 2))
 
 
 def _by_layer(
-    title: str, chart: Callable[..., Json], measure: str, layers: Sequence[str]
+    title: str, chart: Callable[[str], Json], measure: str, layers: Sequence[str]
 ) -> Section:
-    """A chart for each layer, with its name."""
-    return _section(title, chart, {f"{measure}/{layer}": layer for layer in layers})
+    return _section(title, chart, _each(measure, layers))

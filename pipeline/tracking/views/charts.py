@@ -1,7 +1,7 @@
 """The charts that a view of MLflow's runs page can hold, as the page keeps them.
 
 The fields are MLflow's own and not documented: they are those that MLflow 3.17 gives a chart which
-a person adds. The title of a scatter is that of its axes.
+a person adds. A chart's title is its metric.
 """
 
 from collections.abc import Sequence
@@ -10,19 +10,17 @@ from typing import Any
 Json = dict[str, Any]
 
 
-def line_chart(metric: str, *, title: str, is_log: bool = False, by_time: bool = False) -> Json:
+def line_chart(metric: str, *, is_log: bool = False, by_time: bool = False) -> Json:
     """A metric by step: one line per run.
 
     Args:
         metric: its name.
-        title: of the chart.
         is_log: whether the y axis is logarithmic.
         by_time: whether the x axis is the time since the run's start instead of the step.
     """
     return {
         "type": "LINE",
         "metricKey": metric,
-        "displayName": title,
         "selectedMetricKeys": [metric],
         "xAxisKey": "time-relative" if by_time else "step",
         "useGlobalXaxisKey": False,
@@ -35,19 +33,9 @@ def line_chart(metric: str, *, title: str, is_log: bool = False, by_time: bool =
     }
 
 
-def bar_chart(metric: str, *, title: str) -> Json:
-    """The last value of a metric: one bar per run, in the order of the runs.
-
-    Args:
-        metric: its name.
-        title: of the chart.
-    """
-    return {
-        "type": "BAR",
-        "metricKey": metric,
-        "displayName": title,
-        "selectedMetricKeys": [metric],
-    }
+def bar_chart(metric: str) -> Json:
+    """The last value of a metric: one bar per run, in the order of the runs."""
+    return {"type": "BAR", "metricKey": metric, "selectedMetricKeys": [metric]}
 
 
 def scatter(parameter: str, metric: str) -> Json:

@@ -30,7 +30,6 @@ WORDS = (
     "isAccordionReordered",
     "metricSectionId",
     "selectedMetricKeys",
-    "displayName",
     "imageKeys",
 )
 # The run and its start time: columns not named come after those that are.
