@@ -114,7 +114,7 @@ def saved_views(
         metrics=_SPEEDS,
         tags=("stack_size",),
         sections=(
-            *([_section("Which is cheap?", bar_chart, _SPEEDS)] if len(stacks) > 1 else []),
+            *([_section("Cheapest?", bar_chart, _SPEEDS)] if len(stacks) > 1 else []),
             _section("Is it steady?", line_chart, _SPEEDS),
             _section("How busy?", by_time, _MACHINE),
         ),
