@@ -22,8 +22,8 @@ from pipeline.runs.sweeps import LATEST, find_sweep, finished_networks
 from pipeline.tracking import connect
 
 DOCS = Path(__file__).parents[1] / "docs"
-# Of the top of the report, in CSS pixels.
-WIDTH, HEIGHT = 1000, 760
+# CSS pixels: of the report, and below its first figure.
+WIDTH, MARGIN = 1000, 8
 LIVES = {"drop_rate": "0.2", "seed": "0"}
 
 
@@ -41,7 +41,7 @@ def main() -> None:
 
 
 def _top(report: str) -> bytes:
-    """The top of the report in a browser, at twice the pixels."""
+    """The report in a browser down to its first figure, at twice the pixels."""
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         path = Path(folder) / "report.html"
         path.write_text(report, encoding="utf-8")
@@ -49,9 +49,11 @@ def _top(report: str) -> bytes:
             executable_path=shutil.which("chromium") or shutil.which("google-chrome"),
             args=["--no-sandbox"],
         )
-        size = {"width": WIDTH, "height": HEIGHT}
-        tab = browser.new_page(viewport=size, device_scale_factor=2)
+        tab = browser.new_page(device_scale_factor=2)
         tab.goto(path.as_uri())
+        tab.set_viewport_size({"width": WIDTH, "height": 2000})
+        bottom = tab.locator("figure").first.evaluate("e => e.getBoundingClientRect().bottom")
+        tab.set_viewport_size({"width": WIDTH, "height": int(bottom) + MARGIN})
         picture = tab.screenshot()
         browser.close()
     file = io.BytesIO()
