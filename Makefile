@@ -1,7 +1,7 @@
 # `make check` runs what CI runs, with the python that is on the path.
 PYTHON ?= python
 
-.PHONY: check lint types layers docs test quick project
+.PHONY: check lint types layers docs test quick project pictures
 
 check: lint types layers docs test
 
@@ -29,3 +29,7 @@ quick:
 # Writes MLproject anew after a setting has changed.
 project:
 	$(PYTHON) -m pipeline.cli.mlproject
+
+# Draws the pictures of README and docs anew, from the newest sweep of the store.
+pictures:
+	$(PYTHON) -m benchmarks.pictures

@@ -1,4 +1,4 @@
-"""Shapes and types of the whole package are checked at run time; a browser, and a server to see."""
+"""Shapes and types are checked at run time; a browser, a server to see, and eyes of four kinds."""
 
 import logging
 import os
@@ -15,9 +15,13 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from jaxtyping import install_import_hook
+from matplotlib.colors import to_rgb
+from matplotlib.typing import ColorType
+from numpy.typing import NDArray
 
 install_import_hook(["pipeline", "why_zero"], "beartype.beartype")
 
@@ -62,6 +66,12 @@ def serving() -> Callable[[str, Path], AbstractContextManager[str]]:
     return _serving
 
 
+@pytest.fixture(scope="session")
+def lab() -> Callable[..., NDArray[np.float64]]:
+    """CIE L*a*b* of a colour, as seen with a kind of sight: distances are differences seen."""
+    return _lab
+
+
 @contextmanager
 def _serving(store: str, folder: Path) -> Iterator[str]:
     with socket.socket() as free:
@@ -98,3 +108,36 @@ def _wait_for(url: str, server: "subprocess.Popen[bytes]") -> None:
         except (urllib.error.URLError, ConnectionError, TimeoutError):
             time.sleep(0.1)
     pytest.fail(f"the server did not answer within {PATIENCE} s")
+
+
+# Machado, Oliveira and Fernandes 2009, "A Physiologically-based Model for Simulation of Color
+# Vision Deficiency", severity 1.0, for linear RGB.
+VISIONS = {
+    "normal": np.eye(3),
+    "protanopia": [
+        [0.152286, 1.052583, -0.204868],
+        [0.114503, 0.786281, 0.099216],
+        [-0.003882, -0.048116, 1.051998],
+    ],
+    "deuteranopia": [
+        [0.367322, 0.860646, -0.227968],
+        [0.280085, 0.672501, 0.047413],
+        [-0.011820, 0.042940, 0.968881],
+    ],
+    "tritanopia": [
+        [1.255528, -0.076749, -0.178779],
+        [-0.078411, 0.930809, 0.147602],
+        [0.004733, 0.691367, 0.303900],
+    ],
+}
+
+
+def _lab(colour: ColorType, vision: str = "normal") -> NDArray[np.float64]:
+    """CIE L*a*b* (D65) of an sRGB colour as somebody sees it."""
+    rgb = np.array(to_rgb(colour))
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    seen = np.clip(np.array(VISIONS[vision]) @ linear, 0, 1)
+    to_xyz = [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
+    xyz = np.array(to_xyz) @ seen / (0.9505, 1.0, 1.089)
+    f = np.where(xyz > (6 / 29) ** 3, np.cbrt(xyz), xyz * (29 / 6) ** 2 / 3 + 4 / 29)
+    return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])

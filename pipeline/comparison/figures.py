@@ -8,10 +8,11 @@ from matplotlib.figure import Figure
 from pipeline import plots
 from pipeline.comparison.compare import Comparison, Pair
 from pipeline.comparison.groups import Group
+from pipeline.comparison.headline import headline
 from pipeline.comparison.measures import layer_names
 from pipeline.comparison.statistics import Estimate
 from pipeline.comparison.tables import pair_label
-from why_zero.records import Floats
+from why_zero.records import Cause, Floats
 
 # What is more than this is in the tables alone: rows of a figure, and bars of one layer.
 MOST_ROWS, MOST_BARS = 24, 12
@@ -21,41 +22,73 @@ MOST_COMBINATIONS = 3
 Panels = list[tuple[str, Figure]]
 
 
-def accuracy_panels(comparison: Comparison) -> Panels:
-    """Accuracy and error against the drop rate; where these do not differ, by group."""
+def accuracy_panel(comparison: Comparison) -> tuple[str, Figure]:
+    """Accuracy against the drop rate; where this does not differ, by group."""
     if not comparison.has_rates:
-        return [_accuracy_rows(comparison)]
+        return _accuracy_rows(comparison)
+    curves, scale = _curves(comparison)
+    name = _measure(comparison)
+    return f"{name}: {headline(comparison)}", plots.draw_means(curves, scale, title=name)
+
+
+def sweep_figure(comparison: Comparison, *, title: str) -> Figure:
+    """Accuracies, and the causes of zeros of the combination with the highest one.
+
+    Args:
+        comparison: of drop rates.
+        title: whose networks they are.
+    """
+    curves, scale = _curves(comparison)
+    [(label, groups)] = leading(comparison, 1).items()
+    [leader] = [curve for curve in curves if curve.label == label]
+    zeros = {
+        layer: found for layer in _layers(groups) if (found := _zeros(groups, layer)) is not None
+    }
+    seeds = max(len(group.results) for group in comparison.groups)
+    means = (
+        "dots: means with 95 % intervals, rings: single networks" if seeds > 1 else "dots: networks"
+    )
+    whose = f" · zeros: {label}" if zeros and len(curves) > 1 else ""
+    return plots.draw_sweep(
+        [leader, *(curve for curve in curves if curve is not leader)],
+        zeros,
+        scale,
+        finding=headline(comparison),
+        caption=f"{title} · {means}{whose}",
+        measure=_measure(comparison),
+    )
+
+
+def _measure(comparison: Comparison) -> str:
+    return f"accuracy on the {comparison.validated_on} (%)"
+
+
+def _curves(comparison: Comparison) -> tuple[list[plots.Curve], plots.Scale]:
+    """Accuracies by drop rate, a curve for each of the leading combinations."""
     combinations = leading(comparison, len(plots.CURVES))
     scale = _rate_scale([group for groups in combinations.values() for group in groups])
-    panels = []
-    for name in ("accuracy", "error"):
-        measure = f"val/{name}"
-        curves = [
-            plots.Curve(
-                label,
-                np.array([group.drop_rate for group in groups]),
-                *_arrays([group.estimate(measure) for group in groups]),
-                [group.values(measure) for group in groups],
-            )
-            for label, groups in combinations.items()
-        ]
-        is_error = name == "error"
-        title = f"{name} on the {comparison.validated_on} (%){', logarithmic' * is_error}"
-        figure = plots.draw_means(curves, scale, title=title, is_logarithmic=is_error)
-        panels.append((title, figure))
-    return panels
+    curves = [
+        plots.Curve(
+            label,
+            np.array([group.drop_rate for group in groups]),
+            *_arrays([group.estimate("val/accuracy") for group in groups]),
+            [group.values("val/accuracy") for group in groups],
+        )
+        for label, groups in combinations.items()
+    ]
+    return curves, scale
 
 
 def _accuracy_rows(comparison: Comparison) -> tuple[str, Figure]:
     groups = _most_accurate(comparison.groups, MOST_ROWS)
-    axis = f"accuracy on the {comparison.validated_on} (%)"
+    axis = _measure(comparison)
     figure = plots.draw_rows(
         [group.label for group in groups],
         *_arrays([group.estimate("val/accuracy") for group in groups]),
         axis=axis,
         is_filled=[True] * len(groups),
     )
-    return axis, figure
+    return f"{axis}: {headline(comparison)}", figure
 
 
 def difference_panel(pairs: Sequence[Pair], *, is_common: bool) -> tuple[str, Figure] | None:
@@ -82,32 +115,44 @@ def difference_panel(pairs: Sequence[Pair], *, is_common: bool) -> tuple[str, Fi
 
 
 def zero_panels(comparison: Comparison, groups: Sequence[Group]) -> Panels:
-    """Causes of zeros, one panel per layer; without layers where nothing was watched."""
+    """Causes of zeros, one panel per layer that has any."""
     positions, scale = _positions(comparison, groups)
     panels = []
     for layer in _layers(groups):
-        zeros = [group.estimate(f"zero/{layer}") for group in groups]
-        if not any(zero.count for zero in zeros):
-            continue
-        shares = {
-            cause: [group.estimate(f"zero_{cause}/{layer}").mean for group in groups]
-            for cause in plots.CAUSE_LOOKS
-            if cause != "active"
-        } | {"active": [1 - zero.mean for zero in zeros]}
-        figure = plots.draw_zero_rates(
-            positions,
-            np.array([shares[cause] for cause in plots.CAUSE_LOOKS]).T,
-            scale,
-            measured=_arrays(zeros),
-            expected=_arrays([group.estimate(f"zero_expected/{layer}") for group in groups])[0],
-            title=layer,
-        )
-        panels.append((f"causes of zeros in {layer}", figure))
+        if (zeros := _zeros(groups, layer)) is not None:
+            figure = plots.draw_zero_rates(positions, zeros, scale, title=layer)
+            panels.append((f"causes of zeros in {layer}", figure))
     return panels
 
 
+def has_cause(comparison: Comparison, cause: Cause) -> bool:
+    """Whether any activation of any network was zero for this cause."""
+    return any(
+        bool((group.values(f"zero_{cause}/{layer}") > 0).any())
+        for group in comparison.groups
+        for layer in _layers(comparison.groups)
+    )
+
+
+def _zeros(groups: Sequence[Group], layer: str) -> plots.Zeros | None:
+    """Why a layer's activations were zero; None where none was, or nothing was watched."""
+    measured = [group.estimate(f"zero/{layer}") for group in groups]
+    if not any(zero.count and zero.mean for zero in measured):
+        return None
+    shares = {
+        cause: [group.estimate(f"zero_{cause}/{layer}").mean for group in groups]
+        for cause in plots.CAUSE_LOOKS
+        if cause != "active"
+    } | {"active": [1 - zero.mean for zero in measured]}
+    return plots.Zeros(
+        shares=np.array([shares[cause] for cause in plots.CAUSE_LOOKS]).T,
+        measured=_arrays(measured),
+        expected=_arrays([group.estimate(f"zero_expected/{layer}") for group in groups])[0],
+    )
+
+
 def state_panels(comparison: Comparison, groups: Sequence[Group]) -> Panels:
-    """Dead, dormant and born dead units, one panel per layer with ReLU."""
+    """Dead, dormant but alive, and born dead units, one panel per layer with ReLU."""
     positions, scale = _positions(comparison, groups)
     states = {
         layer: {
@@ -136,7 +181,7 @@ def state_panels(comparison: Comparison, groups: Sequence[Group]) -> Panels:
             for name, values in estimates.items()
         }
         figure = plots.draw_shares(curves, plots.STATES, scale, title=layer, top=top)
-        panels.append((f"dead, dormant and born dead units in {layer}", figure))
+        panels.append((f"dead, dormant but alive, and born dead units in {layer}", figure))
     return panels
 
 

@@ -54,7 +54,7 @@ def _parts(
         parts += [f"{chosen_on_the_test_set(comparison)} [Page with figures]({page})."]
         parts += [tables.groups_table(comparison)]
         parts += [
-            f"{text.METHOD}. Common to all: {text.common(comparison)}.",
+            f"{text.method(comparison)} Common to all: {text.common(comparison)}.",
             *text.left_out(comparison),
         ]
         if comparison.against:

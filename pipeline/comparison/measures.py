@@ -29,6 +29,7 @@ def numbers(result: Result) -> dict[str, float]:
     - `val/error`, the share of validation images predicted wrong;
     - `zero_expected/<layer>`: s + p - s p, with s the share that ReLU closed in the same passes
       and p the drop rate;
+    - `dormant_but_alive/<layer>`: dormant units that are not dead, which are dormant as well;
     - `hidden_zeros` and `hidden_dead`: of all hidden activations, and of all units with ReLU.
     """
     found = logged(result)
@@ -43,6 +44,10 @@ def numbers(result: Result) -> dict[str, float]:
     if hidden:
         active = sum(int(causes.active.sum()) for causes in hidden)
         found["hidden_zeros"] = 1 - active / sum(causes.pairs for causes in hidden)
+    for layer in result.chosen.layers:
+        if layer.states is not None:
+            alive = layer.states.dormant & ~layer.states.dead
+            found[f"dormant_but_alive/{layer.name}"] = float(alive.mean())
     dead = [layer.states.dead for layer in result.chosen.layers if layer.states is not None]
     if dead:
         found["hidden_dead"] = float(np.concatenate(dead).mean())

@@ -88,7 +88,7 @@ class _Writer:
     def _accuracies(self, comparison: Comparison) -> str:
         notes = [
             text.marks(comparison),
-            f"{text.METHOD}.",
+            text.method(comparison),
             f"Common to all: {text.common(comparison)}.",
         ]
         combined, most = len(comparison.combinations), len(plots.CURVES)
@@ -99,10 +99,10 @@ class _Writer:
         notes += text.left_out(comparison)
         return html.section(
             f"How accurate are they on the {comparison.validated_on}?",
-            self._figures(figures.accuracy_panels(comparison)),
+            self._figures([figures.accuracy_panel(comparison)]),
             html.prose(" ".join(notes)),
             html.table(tables.groups_table(comparison)),
-            html.prose(text.SEEDS),
+            html.prose(text.SEEDS) if text.has_seeds(comparison) else "",
         )
 
     def _differences(self, comparison: Comparison) -> str:
@@ -114,8 +114,9 @@ class _Writer:
         if comparison.neighbours and len(comparison.groups) > 2:
             title = "Each drop rate compared with the next smaller one"
             parts.append(self._pairs(title, comparison.neighbours, is_common=False))
-        notes = html.prose(f"{text.pairs(comparison)} {text.corrected(comparison)}")
-        return html.section("Which differences are more than chance?", *parts, notes)
+        return html.section(
+            "Which differences are more than chance?", *parts, html.prose(text.tests(comparison))
+        )
 
     def _pairs(self, title: str, pairs: Sequence[Pair], *, is_common: bool) -> str:
         panel = figures.difference_panel(pairs, is_common=is_common)
@@ -130,10 +131,15 @@ class _Writer:
         title = "What causes the zeros?"
         parts = self._by_layer(comparison, figures.zero_panels)
         if not parts:
-            return html.section(title, html.prose(text.identity(comparison)))
+            return html.section(title, html.prose(text.no_zeros(comparison)))
+        causes = [
+            cause
+            for cause in plots.CAUSE_LOOKS
+            if cause == "active" or figures.has_cause(comparison, cause)
+        ]
         return html.section(
             title,
-            html.key([*map(html.swatch, plots.CAUSE_LOOKS), html.EXPECTED, html.MEASURED]),
+            html.key([*map(html.swatch, causes), html.EXPECTED, html.MEASURED]),
             *parts,
             html.prose(f"{text.identity(comparison)} {text.ZEROS}"),
             html.table(tables.zeros_table(comparison)),
@@ -152,7 +158,8 @@ class _Writer:
             html.prose(f"{text.STATES} In the figures, intervals are cut off at 0 %."),
             html.table(tables.dead_table(comparison)),
             html.folded(
-                "Show dead, dormant and born dead units by layer", tables.states_table(comparison)
+                "Show dead, dormant but alive, and born dead units by layer",
+                tables.states_table(comparison),
             ),
         )
 

@@ -5,19 +5,23 @@ from collections.abc import Mapping, Sequence
 from rich.markup import escape
 
 from pipeline.comparison.compare import compare
+from pipeline.comparison.figures import sweep_figure
 from pipeline.comparison.files import groups_csv, networks_csv
 from pipeline.comparison.markdown import markdown
+from pipeline.comparison.outcome import outcome_metrics
 from pipeline.comparison.page import page
 from pipeline.comparison.tables import groups_table
-from pipeline.comparison.text import question
+from pipeline.comparison.text import question, summary
 from pipeline.comparison.verdict import chosen_on_the_test_set, verdict
 from pipeline.console import Console
+from pipeline.plots import to_png
 from pipeline.records.networks_file import NETWORKS
 from pipeline.records.result import Result
 from pipeline.tracking import Run
 
 GROUPS = "comparison.csv"
 PAGE = "report/comparison.html"
+PICTURE = "plots/drop_rates{}.png"
 
 
 def publish(
@@ -29,7 +33,7 @@ def publish(
     caution: str = "",
     failures: Mapping[str, str] | None = None,
 ) -> None:
-    """Show table and verdict, describe the run, and log page and CSV files to it.
+    """Show table and verdict, describe the run, and log page, picture, CSV files and metrics.
 
     Args:
         step: the open run of the step that compares.
@@ -51,6 +55,11 @@ def publish(
     step.text(networks_csv(results), NETWORKS)
     step.text(groups_csv(comparisons), GROUPS)
     step.text(page(comparisons, failures, origin=origin, caution=caution), PAGE)
+    by_rates = [comparison for comparison in comparisons if comparison.has_rates]
+    for index, comparison in enumerate(by_rates, start=1):
+        picture = to_png(sweep_figure(comparison, title=summary(comparison)))
+        step.data(picture, PICTURE.format("" if len(by_rates) == 1 else f"_{index}"))
+    step.metrics(outcome_metrics(comparisons), step=0)
     address, _, query = step.page.partition("?")
     link = f"{address}/artifacts/{PAGE}?{query}"
     step.describe(markdown(comparisons, failures, page=link, origin=origin, caution=caution))

@@ -38,14 +38,13 @@ def groups_table(comparison: Comparison) -> Table:
                 f"{group.label} (chosen)" if is_marked else group.label,
                 str(len(group.results)),
                 percent_interval(group.estimate("val/accuracy")),
-                percent(group.estimate("val/error").mean),
                 number(group.estimate("val/loss").mean, 4),
                 percent_interval(group.estimate("hidden_zeros"), 1),
                 percent_interval(group.estimate("hidden_dead"), 1),
             )
         )
-    columns = ("networks", "accuracy", "error", "loss", "hidden zeros", "dead units")
-    return Table((heading(comparison), *columns), tuple(rows))
+    columns = ("networks", "accuracy", "loss", "hidden zeros", "dead units")
+    return _known(Table((heading(comparison), *columns), tuple(rows)))
 
 
 def pairs_table(pairs: Sequence[Pair], *, is_common: bool) -> Table:
@@ -63,7 +62,7 @@ def pairs_table(pairs: Sequence[Pair], *, is_common: bool) -> Table:
             signed(pair.difference.effect_size),
             probability(pair.difference.p_value),
             probability(pair.corrected),
-            "yes" if pair.is_told else "no",
+            ("yes" if pair.is_told else "no") if pair.difference.count > 1 else DASH,
         )
         for pair in pairs
     ]
@@ -76,7 +75,7 @@ def pairs_table(pairs: Sequence[Pair], *, is_common: bool) -> Table:
         "p corrected",
         "told apart",
     )
-    return Table(columns, tuple(rows))
+    return _known(Table(columns, tuple(rows)))
 
 
 def pair_label(pair: Pair, *, is_common: bool) -> str:
@@ -87,6 +86,19 @@ def pair_label(pair: Pair, *, is_common: bool) -> str:
         rates = f"p={pair.first.drop_rate:g} against p={pair.second.drop_rate:g}"
         return f"{rates}{JOINER}{pair.first.combination}"
     return f"{pair.first.label} against {pair.second.label}"
+
+
+def _known(table: Table) -> Table:
+    """The table without columns that hold nothing but dashes."""
+    kept = [
+        index
+        for index in range(len(table.columns))
+        if any(row[index] != DASH for row in table.rows)
+    ]
+    return Table(
+        tuple(table.columns[index] for index in kept),
+        tuple(tuple(row[index] for index in kept) for row in table.rows),
+    )
 
 
 def zeros_table(comparison: Comparison) -> Table:
@@ -113,8 +125,8 @@ def causes_table(comparison: Comparison) -> Table:
 
 
 def states_table(comparison: Comparison) -> Table:
-    """One row per group and layer with ReLU: dead, dormant and born dead units."""
-    kinds = ("dead", "dormant", "born_dead")
+    """One row per group and layer with ReLU: dead, dormant but alive, and born dead units."""
+    kinds = ("dead", "dormant_but_alive", "born_dead")
     rows = []
     for layer in layer_names(comparison.results):
         for group in comparison.groups:
@@ -122,7 +134,9 @@ def states_table(comparison: Comparison) -> Table:
             if shares[0].count:
                 cells = [percent_interval(share, 1) for share in shares]
                 rows.append((f"{layer}, {group.label}", *cells))
-    return Table((f"layer, {heading(comparison)}", "dead", "dormant", "born dead"), tuple(rows))
+    return Table(
+        (f"layer, {heading(comparison)}", "dead", "dormant but alive", "born dead"), tuple(rows)
+    )
 
 
 def cost_table(comparison: Comparison) -> Table:

@@ -11,14 +11,11 @@ from pipeline.comparison.tables import heading
 from pipeline.comparison.words import count, listed, trait
 from pipeline.records.words import counted
 
-METHOD = (
-    "Mean ± half width of a 95 % interval over seeds (Student's t, n - 1 degrees of freedom); "
-    "a single seed has none, nor do seeds that all agree"
-)
 SEEDS = (
     "Seeds are the replicates: each seed means different initial weights, batch order and dropout "
-    "masks on the same data. The intervals describe the variation between seeds, not between "
-    "samples of images."
+    "masks on the same data. The intervals are of the mean over seeds: they say how well these "
+    "seeds determine it. A single network of another seed can lie outside of them, and they do not "
+    "cover other samples of images."
 )
 _PAIRS = (
     "Networks with the same seed see the images in the same order and start from the same "
@@ -34,8 +31,8 @@ ZEROS = (
 )
 STATES = (
     "Over all images trained on, in evaluation mode, with the kept weights. Dead: z <= 0 for every "
-    "image. Dormant: its mean activation is at most 0.025 times its layer's mean, so a dead unit "
-    "is also dormant. Born dead: dead before the first update."
+    "image. Dormant but alive: it fires, yet its mean activation is at most 0.025 times its "
+    "layer's mean. Born dead: dead before the first update."
 )
 COST = (
     "The median epoch of each network, averaged over the networks of a group. Networks that were "
@@ -49,32 +46,37 @@ DEVICES = (
 )
 
 
-def pairs(comparison: Comparison) -> str:
+def has_seeds(comparison: Comparison) -> bool:
+    """Whether any group has more than one seed."""
+    return any(len(group.results) > 1 for group in comparison.groups)
+
+
+def method(comparison: Comparison) -> str:
+    """What stands behind a ±, or why there is none."""
+    if not has_seeds(comparison):
+        return "One seed gives no interval, so no group can be told from another."
+    return (
+        "Mean ± half width of a 95 % interval of the mean over seeds (Student's t, n - 1 degrees "
+        "of freedom); a single seed has none, nor do seeds that all agree."
+    )
+
+
+def tests(comparison: Comparison) -> str:
     """How groups are compared, and why by seed."""
-    return _PAIRS.format(" where their widths agree" if "widths" in comparison.differing else "")
+    if not any(pair.difference.count > 1 for pair in comparison.against):
+        return "One seed gives no interval, so none of these differences can be told from chance."
+    where = " where their widths agree" if "widths" in comparison.differing else ""
+    return f"{_PAIRS.format(where)} {_corrected(comparison)}".rstrip()
 
 
 def marks(comparison: Comparison) -> str:
     """What the figures of accuracies show."""
     curves = len(comparison.combinations) if comparison.has_rates else 0
-    has_singles = 0 < curves < plots.CROWD
-    singles = "; hollow marks: single networks" if has_singles else ""
-    return f"{'Marks' if curves > 1 else 'Dots'}: means with their intervals{singles}."
-
-
-def corrected(comparison: Comparison) -> str:
-    """How many comparisons the p values are corrected for, and what that means."""
-    if not comparison.judged:
-        return ""
-    pairs = (
-        "its only pair" if comparison.judged == 1 else f"all {comparison.judged} pairs of groups"
-    )
-    return (
-        "Each interval covers 95 % on its own. The more pairs are tested, the more of them "
-        f"differ by chance, so the p values are corrected for {pairs} (Holm 1979), shown or not: "
-        "with at least 95 % certainty, no pair is told apart by chance alone. "
-        "Filled dots: told apart; hollow dots: not."
-    )
+    dots = "Marks" if curves > 1 else "Dots"
+    if not has_seeds(comparison):
+        return f"{dots}: single networks."
+    singles = "; hollow marks: single networks" if 0 < curves < plots.CROWD else ""
+    return f"{dots}: means with their intervals{singles}."
 
 
 def question(comparison: Comparison, *, is_one_of_several: bool) -> str:
@@ -127,16 +129,21 @@ def left_out(comparison: Comparison) -> list[str]:
     return [f"{many}: of networks with the same recipe, data and device only the newest counts."]
 
 
+def no_zeros(comparison: Comparison) -> str:
+    """Why there are no causes of zeros to show."""
+    if any(layer.causes.pairs for result in comparison.results for layer in result.chosen.layers):
+        return "No activation was zero in the training passes that were watched."
+    return "No training pass was watched (probe_every=0), so the causes of zeros are not known."
+
+
 def identity(comparison: Comparison) -> str:
-    """How well s + p - s p holds."""
+    """How well s + p - s p holds where training passes were watched."""
     gaps = [
         abs(group.values(f"zero/{layer}") - group.values(f"zero_expected/{layer}"))
         for layer in layer_names(comparison.results)
         for group in comparison.groups
     ]
     known = [gap for values in gaps for gap in values.tolist() if not math.isnan(gap)]
-    if not known:
-        return "No training pass was watched (probe_every=0), so the causes of zeros are not known."
     return (
         "The line is s + p - s p. No layer of any network is more than "
         f"{100 * max(known):.2f} points away from it. Masks are random, so zeros scatter around "
@@ -155,6 +162,21 @@ def device_sentence(pair: DevicePair) -> str:
     if ratio < 1:
         fast, slow, ratio = slow, fast, 1 / ratio
     return f"{fast} trains {ratio:.3g} times as fast as {slow}: {many}."
+
+
+def _corrected(comparison: Comparison) -> str:
+    """How many comparisons the p values are corrected for, and what that means."""
+    if not comparison.judged:
+        return ""
+    pairs = (
+        "its only pair" if comparison.judged == 1 else f"all {comparison.judged} pairs of groups"
+    )
+    return (
+        "Each interval covers 95 % on its own. The more pairs are tested, the more of them "
+        f"differ by chance, so the p values are corrected for {pairs} (Holm 1979), shown or not: "
+        "with at least 95 % certainty, no pair is told apart by chance alone. "
+        "Filled dots: told apart; hollow dots: not."
+    )
 
 
 def _images(comparison: Comparison) -> str:

@@ -8,6 +8,7 @@ from pipeline.plots.intervals import (
     CROWD,
     Curve,
     Scale,
+    Zeros,
     draw_means,
     draw_shares,
     draw_zero_rates,
@@ -20,6 +21,7 @@ from pipeline.plots.rows import draw_rows
 from pipeline.plots.sample_map import draw_sample_map
 from pipeline.plots.samples import draw_class_means, draw_samples
 from pipeline.plots.style import CAUSE_LOOKS, CURVES, STATES, to_png
+from pipeline.plots.sweep import draw_sweep
 from pipeline.plots.units import draw_units
 from pipeline.plots.weights import draw_first_weights
 
@@ -31,6 +33,7 @@ __all__ = [
     "Curve",
     "RenderPool",
     "Scale",
+    "Zeros",
     "draw_causes",
     "draw_class_means",
     "draw_confusion",
@@ -44,6 +47,7 @@ __all__ = [
     "draw_sample_map",
     "draw_samples",
     "draw_shares",
+    "draw_sweep",
     "draw_units",
     "draw_zero_rates",
     "film_firing_rates",

@@ -1,38 +1,58 @@
 """The figure of why activations were zero, layer by layer and epoch by epoch."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from matplotlib.figure import Figure
 
-from pipeline.plots.figure_layout import count_epochs, head, panel_figure
+from pipeline.plots.figure_layout import EPOCHS, blank, count_epochs, head, panel_figure
 from pipeline.plots.style import CAUSE_LOOKS
 from pipeline.records import EpochRecord, History
 from pipeline.records.words import percent
+from why_zero.records import ZeroCauses
 
 
 def draw_causes(history: History, title: str) -> Figure:
-    """One panel per layer: what share of its activations was active or zero, and why, by epoch."""
+    """One panel per layer with zeros: the share of its activations by cause, epoch by epoch."""
+    layers = {
+        layer.name: [record.layers[index].causes for record in history]
+        for index, layer in enumerate(history[0].layers)
+    }
+    shown = {name: causes for name, causes in layers.items() if _has_zeros(causes)}
+    if not shown:
+        return blank(_finding(history[-1]), title)
+    looks = {
+        cause: look
+        for cause, look in CAUSE_LOOKS.items()
+        if any(getattr(one, cause).any() for causes in shown.values() for one in causes)
+    }
+    without = [name for name in layers if name not in shown]
     edges = np.arange(len(history) + 1) - 0.5
-    names = [layer.name for layer in history[0].layers]
     figure, panels = panel_figure(
         _finding(history[-1]),
-        f"{title} · shares of all (sample, unit) pairs in the training passes that were watched",
-        len(names),
+        f"{title} · shares of all (sample, unit) pairs in the training passes that were watched"
+        + (f" · no zeros in {', '.join(without)}" if without else ""),
+        len(shown),
         height=2.9,
         label="activations (%)",
-        keys=[[look.patch for look in CAUSE_LOOKS.values()]],
+        below=EPOCHS,
+        keys=[[look.patch for look in looks.values()]],
     )
-    for i, axes in enumerate(panels):
-        causes = [record.layers[i].causes for record in history]
+    for axes, (name, causes) in zip(panels, shown.items(), strict=True):
         tops = np.zeros(len(history))
-        for cause, look in CAUSE_LOOKS.items():
+        for cause, look in looks.items():
             bottoms = tops
-            tops = bottoms + [layer.share(cause) for layer in causes]
+            tops = bottoms + [one.share(cause) for one in causes]
             axes.stairs(tops, edges, baseline=bottoms, fill=True, **look.fill)
         axes.set_ylim(0, 1)
         share = percent(causes[-1].zero_share, 0, unknown="unknown")
-        head(axes, f"{names[i]}: {share} zero")
+        head(axes, f"{name}: {share} zero")
         count_epochs(axes, history[-1].epoch)
     return figure
+
+
+def _has_zeros(causes: Sequence[ZeroCauses]) -> bool:
+    return any(int(one.active.sum()) < one.pairs for one in causes)
 
 
 def _finding(record: EpochRecord) -> str:

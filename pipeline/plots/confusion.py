@@ -10,6 +10,7 @@ from matplotlib.image import AxesImage
 
 from pipeline.plots.figure_layout import WIDTH, add_axes_at, new_figure
 from pipeline.plots.style import INK, NORMAL, SMALL, shorten
+from pipeline.plots.titles import confusion_title
 from pipeline.records.words import percent
 from why_zero.records import Counts
 
@@ -38,8 +39,9 @@ def draw_confusion(matrix: Counts, classes: Sequence[str], *, title: str) -> Fig
     left = bottom + 0.5
     side = WIDTH - left - ASIDE
     figure = new_figure(
-        _finding(matrix, names, mistakes),
-        f"{title} · number of images; grey: correct; red: share of the row mistaken this way",
+        confusion_title(matrix, names),
+        f"{title} · number of images; grey: correct"
+        + ("; red: share of the true class that was given this label" if mistakes.any() else ""),
         body=bottom + side + 0.3,
     )
     axes = add_axes_at(figure, (left, bottom, side, side))
@@ -52,7 +54,8 @@ def draw_confusion(matrix: Counts, classes: Sequence[str], *, title: str) -> Fig
         ticks = [0.0, most / 4, most]
         figure.colorbar(image, cax=scale, orientation="horizontal", ticks=ticks)
         scale.set_xticks(ticks, [percent(tick, 1) for tick in ticks], fontsize=SMALL)
-        scale.set_title("share of the row", fontsize=SMALL, loc="left", y=1.0)
+        words = "share of the true class\ngiven this label\n(square-root scale)"
+        scale.set_title(words, fontsize=SMALL, loc="left", y=1.0)
     return figure
 
 
@@ -109,16 +112,3 @@ def _list_mistakes(figure: Figure, mistakes: Counts, classes: Sequence[str], *, 
 def _rank(mistakes: Counts) -> list[tuple[int, int, int]]:
     found = [(int(mistakes[i, j]), int(i), int(j)) for i, j in np.argwhere(mistakes)]
     return sorted(found, key=lambda found: -found[0])
-
-
-def _finding(matrix: Counts, names: Sequence[str], mistakes: Counts) -> str:
-    total = int(matrix.sum())
-    if not total:
-        return "No image was predicted"
-    right = (
-        f"{percent(int(matrix.trace()) / total, 1)} of {total:,} images were predicted correctly"
-    )
-    if not mistakes.any():
-        return right
-    n, i, j = _rank(mistakes)[0]
-    return f"{right}; most often {names[i]} was mistaken for {names[j]} ({n:,}\u00a0times)"

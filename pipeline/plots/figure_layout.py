@@ -3,6 +3,7 @@
 import math
 import textwrap
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 from matplotlib.artist import Artist
@@ -14,10 +15,11 @@ from numpy.typing import NDArray
 
 from pipeline.plots.style import INK, LARGE, NORMAL, PALE, SMALL
 
-# Inches; at this width and density MLflow shows a figure pixel by pixel.
+# Inches.
 WIDTH = 9.6
 LEFT, RIGHT = 0.78, 0.2
 LINE = 0.19
+EPOCHS = "epoch (0: untrained)"
 FOOT = 0.55  # below the lowest axis
 DPI = 100
 
@@ -30,7 +32,7 @@ def new_figure(finding: str, caption: str, *, body: float) -> Figure:
         caption: whose data they are, and what is drawn.
         body: inches below the heading, measured from the figure's lower edge.
     """
-    lines = [textwrap.fill(finding, 90), textwrap.fill(caption, 136)]
+    lines = [_wrapped(finding, 90), _wrapped(caption, 136)]
     heights = [LINE * 1.25 * (lines[0].count("\n") + 1), LINE * (lines[1].count("\n") + 1)]
     figure = Figure(figsize=(WIDTH, body + sum(heights) + 0.2), dpi=DPI, facecolor="white")
     height = figure.get_figheight()
@@ -41,6 +43,15 @@ def new_figure(finding: str, caption: str, *, body: float) -> Figure:
     pale = figure.text(0.15 / WIDTH, tops[1], lines[1], va="top", color=PALE, parse_math=False)
     pale.set(fontsize=NORMAL)
     return figure
+
+
+def _wrapped(text: str, letters: int) -> str:
+    """The text in as few lines as hold it, none of them much shorter than the others."""
+    wrap = partial(textwrap.wrap, text, break_on_hyphens=False)
+    count = len(wrap(letters))
+    widths = range(max(len(text) // max(count, 1), 1), letters + 1)
+    lines = next(lines for width in widths if len(lines := wrap(width)) <= count)
+    return "\n".join(lines)
 
 
 def blank(finding: str, caption: str) -> Figure:
@@ -55,9 +66,11 @@ def panel_figure(
     *,
     height: float,
     label: str,
+    below: str,
     keys: Sequence[Sequence[Artist]],
     title: float = 0.4,
     right: float = RIGHT,
+    gap: float = 0.25,
 ) -> tuple[Figure, list[Axes]]:
     """A figure and its panels in rows, with the same 0 to 100 % on every vertical axis.
 
@@ -67,17 +80,21 @@ def panel_figure(
         count: how many panels.
         height: inches of one row, its title and axis included.
         label: of the vertical axes, shown once per row.
-        keys: the entries of each key above the panels.
+        below: of the horizontal axes, shown once.
+        keys: the entries of each key above the panels; an empty one takes no room.
         title: inches of a panel's title.
         right: inches kept free on the right.
+        gap: inches between panels.
     """
     rows, columns = rows_and_columns(count)
+    keys = [entries for entries in keys if entries]
     top = rows * height + 0.25 * len(keys)
     figure = new_figure(finding, caption, body=top + 0.05)
     for index, entries in enumerate(keys):
         key(figure, entries, top=top - 0.05 - 0.25 * index)
-    step = (WIDTH - LEFT - right + 0.25) / columns
-    wide, high = step - 0.25, height - FOOT - title
+    label_below(figure, below, right=right)
+    step = (WIDTH - LEFT - right + gap) / columns
+    wide, high = step - gap, height - FOOT - title
     panels = []
     for i in range(count):
         row, column = divmod(i, columns)
@@ -89,7 +106,6 @@ def panel_figure(
         else:
             axes.set_yticks((0, 0.25, 0.5, 0.75, 1), ("0", "25", "50", "75", "100"))
             axes.set_ylabel(label, fontsize=NORMAL)
-        axes.xaxis.set_label_coords(0.5, -0.28 / high)
         axes.yaxis.set_label_coords(-0.42 / wide, 0.5)
         panels.append(axes)
     return figure, panels
@@ -128,11 +144,19 @@ def head(axes: Axes, title: str) -> Text:
 
 
 def count_epochs(axes: Axes, last: int) -> None:
-    """Round epochs below an axis that runs from 0 to the last one."""
+    """Round epochs below an axis that runs from 0, the untrained network, to the last one."""
     step = next(10**e * n for e in range(9) for n in (1, 2, 5) if last <= 10**e * n * 5)
     axes.set_xticks(range(0, last + 1, step))
     axes.set_xlim(-0.5, last + 0.5)
-    axes.set_xlabel("epoch (0: untrained)", fontsize=NORMAL)
+
+
+def label_below(
+    figure: Figure, text: str, *, left: float = LEFT, right: float = RIGHT, bottom: float = 0.1
+) -> None:
+    """One label for the horizontal axes of all panels, in the middle between these margins."""
+    middle = (left + WIDTH - right) / 2 / WIDTH
+    label = figure.text(middle, bottom / figure.get_figheight(), text, ha="center", va="bottom")
+    label.set(fontsize=NORMAL, color=INK)
 
 
 def key(figure: Figure, entries: Sequence[Artist], *, top: float, left: float = LEFT) -> None:

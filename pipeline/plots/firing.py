@@ -1,37 +1,48 @@
-"""The figure of how often each unit fires: one epoch of one network, or all of them as a film."""
+"""The figure of how often each unit fires, and the same for every epoch as a film of pictures."""
 
 import numpy as np
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
-from pipeline.plots.figure_layout import blank, head, panel_figure, patches
-from pipeline.plots.style import ALWAYS_ON, DEAD, FIRING, NORMAL
+from pipeline.plots.figure_layout import blank, head, panel_figure
+from pipeline.plots.style import ALWAYS_ON, DEAD, DEAD_BAND, FIRING, PALE, SMALL
+from pipeline.plots.titles import firing_title
 from pipeline.records import EpochRecord, History
 from why_zero.records import UnitStates
 
-_COLOURS = {"fires for some": FIRING, "dead: never fires": DEAD, "always on": ALWAYS_ON}
+# Pixels: of a frame's sides, between its layers, and from one stripe of a dead unit to the next.
+SIDE, GAP, STRIPES = 512, 10, 10
 
 
 def draw_firing_rates(record: EpochRecord, title: str) -> Figure:
-    """One panel per ReLU layer: its units' firing rates, sorted, dead and always-on ones marked.
+    """One panel per ReLU layer: its units' firing rates, sorted.
 
-    Axes and layout are the same for every epoch of a network, so that a slider animates them.
+    A dead unit has no height, so the place of the dead is a shaded band.
     """
     layers = _relu_layers(record)
     if not layers:
         return blank(_finding(record), title)
-    samples = next(iter(layers.values())).samples
+    dead, always = (
+        np.concatenate([getattr(states, name) for states in layers.values()])
+        for name in ("dead", "always_on")
+    )
+    entries = [
+        (~dead & ~always, Patch(label="fires for some", facecolor=FIRING)),
+        (dead, Patch(label="dead: never fires", **DEAD_BAND)),
+        (always, Patch(label="always on", facecolor=ALWAYS_ON)),
+    ]
     figure, panels = panel_figure(
         _finding(record),
-        f"{title} · share of the {samples:,} images trained on for which a unit fires (z > 0), "
-        "in evaluation mode",
+        f"{title} · share of the {next(iter(layers.values())).samples:,} images trained on "
+        "for which a unit fires (z > 0), in evaluation mode",
         len(layers),
         height=3.1,
         label="firing rate (% of images)",
-        keys=[patches(_COLOURS)],
+        below="units, sorted (%)",
+        keys=[[patch for units, patch in entries if units.any()]],
         title=0.6,
     )
     for axes, (name, states) in zip(panels, layers.items(), strict=True):
@@ -39,38 +50,18 @@ def draw_firing_rates(record: EpochRecord, title: str) -> Figure:
         head(axes, _panel_head(name, states))
         axes.set_xlim(0, 1)
         axes.set_xticks((0, 0.5, 1), ("0", "50", "100"))
-        axes.set_xlabel("units, sorted (%)", fontsize=NORMAL)
     return figure
 
 
-def film_firing_rates(history: History, title: str) -> list[NDArray[np.uint8]]:
-    """The pixels of `draw_firing_rates` for each record, shape (height, width, 3).
+def film_firing_rates(history: History) -> list[NDArray[np.uint8]]:
+    """A square picture for each record, shape (SIDE, SIDE, 3); none at all without ReLU.
 
-    Axes, ticks and key stay; only bars, spines before them and headings are drawn for each.
+    As `draw_firing_rates`, layer below layer and without any text, which nobody could read: the
+    UI shows such pictures at half their size.
     """
-    figure = draw_firing_rates(history[0], title)
-    canvas = FigureCanvasAgg(figure)
-    panels, heading = figure.axes, figure.texts[0]
-    spines = [spine for axes in panels for spine in axes.spines.values() if spine.get_visible()]
-    for axes in panels:
-        _empty(axes)
-    for artist in (heading, *spines):
-        artist.set_visible(False)
-    canvas.draw()
-    ground = canvas.copy_from_bbox(figure.bbox)
-    for artist in (heading, *spines):
-        artist.set_visible(True)
-    frames = []
-    for record in history:
-        canvas.restore_region(ground)
-        heading.set_text(_finding(record))
-        drawn: list[Artist] = [heading]
-        for axes, (name, states) in zip(panels, _relu_layers(record).items(), strict=True):
-            drawn += _fill(axes, name, states)
-        for artist in (*drawn, *spines):
-            artist.draw(canvas.get_renderer())
-        frames.append(np.asarray(canvas.buffer_rgba(), dtype=np.uint8)[..., :3].copy())
-    return frames
+    if not _relu_layers(history[0]):
+        return []
+    return [_frame(list(_relu_layers(record).values())) for record in history]
 
 
 def _relu_layers(record: EpochRecord) -> dict[str, UnitStates]:
@@ -89,37 +80,52 @@ def _draw_bars(axes: Axes, states: UnitStates) -> None:
         tops = np.repeat(rates[dead:always], 2)
         sides = np.repeat(edges[dead : always + 1], 2)[1:-1]
         axes.fill_between(sides, tops, facecolor=FIRING, linewidth=0)
-    if dead:
-        axes.axvspan(0, edges[dead], facecolor=DEAD, linewidth=0)
     if always < rates.size:
         axes.axvspan(edges[always], 1, facecolor=ALWAYS_ON, linewidth=0)
+    if dead:
+        axes.axvspan(0, edges[dead], **DEAD_BAND)
+        # In the band where it is wide, otherwise beside it, where bars are lowest.
+        is_wide = edges[dead] > 0.5
+        label = axes.text(edges[dead] / 2 if is_wide else edges[dead] + 0.02, 0.5, f"{dead:,} dead")
+        label.set(fontsize=SMALL, color=DEAD, ha="center" if is_wide else "left", va="center")
+        label.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 1.5, "alpha": 0.85})
+
+
+def _frame(layers: list[UnitStates]) -> NDArray[np.uint8]:
+    """The layers' bars from above to below, a pixel's column a unit or a part of one."""
+    frame = np.full((SIDE, SIDE, 3), 255, dtype=np.uint8)
+    gap = min(GAP, SIDE // (4 * len(layers)))
+    height, wide = (SIDE - gap * (len(layers) + 1)) // len(layers), SIDE - 2 * GAP
+    some, all_, band_colour, stripe, floor = (
+        np.array([round(255 * part) for part in to_rgb(colour)], dtype=np.uint8)
+        for colour in (FIRING, ALWAYS_ON, DEAD_BAND["facecolor"], DEAD, PALE)
+    )
+    rows, columns = np.mgrid[height:0:-1, :wide]
+    for index, states in enumerate(layers):
+        order = np.argsort(states.fired, kind="stable")[np.arange(wide) * states.fired.size // wide]
+        top = gap + index * (height + gap)
+        band = frame[top : top + height, GAP : GAP + wide]
+        is_bar = rows <= np.ceil(states.firing_rate[order] * height)
+        band[is_bar] = some
+        band[:, states.always_on[order]] = all_
+        band[:, states.dead[order]] = band_colour
+        is_stripe = (rows + columns) % STRIPES < STRIPES // 4
+        band[is_stripe & states.dead[order]] = stripe
+        band[-1] = floor
+    return frame
 
 
 def _finding(record: EpochRecord) -> str:
     layers = _relu_layers(record).values()
-    if not layers:
-        return "No ReLU, so every unit always passes its value on"
-    when = f"After epoch {record.epoch}" if record.epoch else "Before training"
-    dead = sum(int(states.dead.sum()) for states in layers)
-    always = sum(int(states.always_on.sum()) for states in layers)
-    units = sum(states.fired.size for states in layers)
-    return f"{when}, {dead:,} of {units:,} ReLU units are dead and {always:,} always on"
+    return firing_title(
+        sum(int(states.dead.sum()) for states in layers),
+        sum(int(states.always_on.sum()) for states in layers),
+        sum(states.fired.size for states in layers),
+        record.epoch,
+        is_diverged=record.ending == "diverged",
+    )
 
 
 def _panel_head(name: str, states: UnitStates) -> str:
     dead, always = states.dead.sum(), states.always_on.sum()
     return f"{name}: {dead:,} of {states.fired.size:,} dead\n{always:,} always on"
-
-
-def _empty(axes: Axes) -> None:
-    """Remove what was drawn for an epoch."""
-    for artist in (*axes.collections, *axes.patches):
-        artist.remove()
-    head(axes, "")
-
-
-def _fill(axes: Axes, name: str, states: UnitStates) -> list[Artist]:
-    """Draw an epoch's bars and head into the axes, and return what is to be rastered."""
-    _empty(axes)
-    _draw_bars(axes, states)
-    return [*axes.collections, *axes.patches, head(axes, _panel_head(name, states))]

@@ -16,16 +16,18 @@ from pipeline.plots.figure_layout import (
     blank,
     head,
     key,
+    label_below,
     new_figure,
     rows_and_columns,
 )
 from pipeline.plots.scales import STRIP, LogScale, power_of_ten, scale_of
 from pipeline.plots.style import DEAD, FIRING, NORMAL
+from pipeline.plots.titles import gradient_title
 from pipeline.records import EpochRecord
 from why_zero.records import Floats, UnitStates
 
 # Inches: a panel, the heads above the upper and the lower one, the axis below.
-PANEL, UPPER_HEAD, LOWER_HEAD, FOOT = 1.9, 0.55, 0.3, 0.55
+PANEL, UPPER_HEAD, LOWER_HEAD, FOOT = 1.9, 0.55, 0.3, 0.5
 BLOCK = 2 * PANEL + UPPER_HEAD + LOWER_HEAD + FOOT
 GAP = 0.2
 STRIP_COLOUR = "#EEEEEE"
@@ -56,14 +58,15 @@ def draw_gradients(record: EpochRecord, title: str) -> Figure:
         return blank(_nothing(record), title)
     blocks, columns = rows_and_columns(len(layers))
     figure = new_figure(
-        _finding(layers, record.epoch),
+        _finding(layers, record),
         f"{title} · each point is a unit · gradient: of its incoming weights, mean over the "
         "watched updates; update: how far weights and bias moved in the epoch; "
         "firing rate: at its end",
         body=blocks * BLOCK + 0.3,
     )
-    looks = {"fires": _LIVE, "dead: never fires": _DEAD}
-    entries = [Line2D([], [], label=label, **look) for label, look in looks.items()]
+    is_dead = np.concatenate([layer.states.dead for layer in layers])
+    looks = [("fires", _LIVE, ~is_dead), ("dead: never fires", _DEAD, is_dead)]
+    entries = [Line2D([], [], label=label, **look) for label, look, units in looks if units.any()]
     key(figure, entries, top=blocks * BLOCK + 0.2)
     rates = scale_of(np.array([1 / layers[0].states.samples, 1.0]))
     gradients = scale_of(np.concatenate([layer.gradients for layer in layers]))
@@ -78,13 +81,15 @@ def draw_gradients(record: EpochRecord, title: str) -> Figure:
         _draw_units(lower, layer.states, layer.updates, rates, updates)
         dead = layer.states.dead
         count = f"{layer.name}: {dead.sum():,} of {dead.size:,} dead"
-        head(upper, f"{count}\ndead, no gradient: {(layer.gradients[dead] == 0).sum():,}")
-        head(lower, f"dead, not moved: {(layer.updates[dead] == 0).sum():,}")
+        head(upper, f"{count}\n")
+        if dead.any():
+            head(upper, f"{count}\ndead, no gradient: {(layer.gradients[dead] == 0).sum():,}")
+            head(lower, f"dead, not moved: {(layer.updates[dead] == 0).sum():,}")
         upper.set_xticklabels(())
-        lower.set_xlabel("firing rate (% of images)", fontsize=NORMAL)
         if not column:
             _label_sizes(upper, gradients, "gradient norm")
             _label_sizes(lower, updates, "update size")
+    label_below(figure, "firing rate (% of images)")
     return figure
 
 
@@ -130,11 +135,10 @@ def _nothing(record: EpochRecord) -> str:
     return "No update was watched, so no gradient is known"
 
 
-def _finding(layers: Sequence[_Layer], epoch: int) -> str:
-    dead = np.concatenate([layer.states.dead for layer in layers])
-    silent = np.concatenate([layer.gradients for layer in layers]) == 0
-    others = f"{silent[~dead].sum():,} of {(~dead).sum():,}"
-    if not dead.any():
-        return f"After epoch {epoch} no unit is dead; {others} got no gradient in it"
-    none = f"{silent[dead].sum():,} of {dead.sum():,} dead units got no gradient"
-    return f"In epoch {epoch}, {none}" + ("" if dead.all() else f", nor did {others} that fire")
+def _finding(layers: Sequence[_Layer], record: EpochRecord) -> str:
+    return gradient_title(
+        np.concatenate([layer.gradients for layer in layers]) == 0,
+        np.concatenate([layer.states.dead for layer in layers]),
+        record.epoch,
+        is_diverged=record.ending == "diverged",
+    )

@@ -6,15 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+from matplotlib.ticker import FuncFormatter
 
 from pipeline.plots.panels import LINE, NARROW, panel
 from pipeline.plots.style import CAUSE_LOOKS, CURVES, INK, NORMAL, SMALL, Series
 from why_zero.records import Floats
 
-# Digits at the ticks of a logarithmic axis: the first that give three ticks are taken.
-_DIGITS = ((1,), (1, 2, 5), (1, 2, 3, 5, 7), (1, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9))
-_LEAST = 1e-4  # one wrong image of ten thousand: where an axis of nothing but zeros ends
 # With this many curves, single values hide each other.
 CROWD = 4
 
@@ -66,35 +63,32 @@ class Scale:
         axes.set_xlabel(self.label, fontsize=NORMAL, color=INK)
 
 
-def draw_means(
-    curves: Sequence[Curve],
-    scale: Scale,
-    *,
-    title: str,
-    is_logarithmic: bool = False,
-) -> Figure:
+@dataclass(frozen=True)
+class Zeros:
+    """Why the activations of one layer were zero, at each place of an axis.
+
+    Attributes:
+        shares: of the four causes in the order of `CAUSE_LOOKS`, shape (n, 4); NaN leaves a gap.
+        measured: mean shares of zeros and the half widths of their intervals, each shape (n,).
+        expected: s + p - s p, shape (n,).
+    """
+
+    shares: Floats
+    measured: tuple[Floats, Floats]
+    expected: Floats
+
+
+def draw_means(curves: Sequence[Curve], scale: Scale, *, title: str) -> Figure:
     """Means in per cent with 95 % intervals; rings are the single values.
 
     Args:
         curves: at most as many as `CURVES` has looks.
         scale: of the horizontal axis.
         title: what is measured.
-        is_logarithmic: the vertical axis spreads small shares.
     """
     has_key = len(curves) > 1
     figure, axes = panel(title, below=LINE * len(curves) if has_key else 0.0)
-    reach = max(scale.ticks) - min(scale.ticks)
-    for index, (curve, series) in enumerate(zip(curves, CURVES, strict=False)):
-        # Side by side, so that no interval hides another.
-        shift = 0.011 * reach * (index - (len(curves) - 1) / 2)
-        _draw(axes, curve, series, scale, shift=shift)
-        for position, values in zip(curve.positions, curve.singles, strict=False):
-            if len(values) > 1 and len(curves) < CROWD:
-                axes.plot([position + shift] * len(values), values, **series.rings | {"alpha": 0.5})
-    scale.set_on(axes)
-    if is_logarithmic:
-        _spread(axes, curves)
-    _show_percent(axes)
+    draw_curves(axes, curves, scale)
     if has_key:
         figure.legend(
             loc="lower left",
@@ -105,6 +99,22 @@ def draw_means(
             borderaxespad=0.2,
         )
     return figure
+
+
+def draw_curves(axes: Axes, curves: Sequence[Curve], scale: Scale) -> None:
+    """The curves of `draw_means`, in axes. Where no mean is of two values no line joins them."""
+    reach = max(scale.ticks) - min(scale.ticks)
+    # A line through single values would look like a trend.
+    is_joined = any(len(values) > 1 for curve in curves for values in curve.singles)
+    for index, (curve, series) in enumerate(zip(curves, CURVES, strict=False)):
+        # Side by side, so that no interval hides another.
+        shift = 0.011 * reach * (index - (len(curves) - 1) / 2)
+        _draw(axes, curve, series, scale, shift=shift, is_joined=is_joined)
+        for position, values in zip(curve.positions, curve.singles, strict=False):
+            if len(values) > 1 and len(curves) < CROWD:
+                axes.plot([position + shift] * len(values), values, **series.rings | {"alpha": 0.5})
+    scale.set_on(axes)
+    _show_percent(axes)
 
 
 def draw_shares(
@@ -135,44 +145,45 @@ def draw_shares(
     return figure
 
 
-def draw_zero_rates(
-    positions: Floats,
-    shares: Floats,
-    scale: Scale,
-    *,
-    measured: tuple[Floats, Floats],
-    expected: Floats,
-    title: str,
-) -> Figure:
+def draw_zero_rates(positions: Floats, zeros: Zeros, scale: Scale, *, title: str) -> Figure:
     """Bars of the causes at each place, dots for all zeros with their intervals, and a line.
 
     Args:
         positions: of the bars: drop rates, or 0, 1, 2 … for other groups, rising, shape (n,).
-        shares: of the four causes in the order of `CAUSE_LOOKS`, shape (n, 4); NaN leaves a gap.
+        zeros: of one layer.
         scale: of the horizontal axis.
-        measured: mean shares of zeros and the half widths of their intervals, each shape (n,).
-        expected: s + p - s p, shape (n,).
         title: which layer.
     """
     figure, axes = panel(title, width=NARROW)
+    draw_bars(axes, positions, zeros, scale)
+    axes.set_ylabel("activations (%)", fontsize=NORMAL, color=INK)
+    return figure
+
+
+def draw_bars(axes: Axes, positions: Floats, zeros: Zeros, scale: Scale) -> None:
+    """The bars of `draw_zero_rates`, in axes."""
     scale.set_on(axes)
     low, high = axes.get_xlim()
     gap = np.diff(positions).min(initial=(high - low) / 4)
     width = max(0.6 * float(gap), 0.012 * (high - low))
-    tops = np.nan_to_num(shares).cumsum(axis=1)
+    tops = np.nan_to_num(zeros.shares).cumsum(axis=1)
     for index, look in enumerate(CAUSE_LOOKS.values()):
-        heights = np.nan_to_num(shares[:, index])
+        heights = np.nan_to_num(zeros.shares[:, index])
         axes.bar(positions, heights, width, bottom=tops[:, index] - heights, **look.fill)
     for colour, thickness in (("white", 2.8), (INK, 1.5)):
         if scale.is_numeric:
-            axes.plot(positions, expected, color=colour, linewidth=thickness)
+            axes.plot(positions, zeros.expected, color=colour, linewidth=thickness)
         axes.hlines(
-            expected, positions - width / 2, positions + width / 2, colour, linewidth=thickness
+            zeros.expected,
+            positions - width / 2,
+            positions + width / 2,
+            colour,
+            linewidth=thickness,
         )
     axes.errorbar(
         positions,
-        measured[0],
-        yerr=np.nan_to_num(measured[1]),
+        zeros.measured[0],
+        yerr=zeros.measured[1],
         linestyle="",
         marker="o",
         markersize=4.5,
@@ -185,8 +196,6 @@ def draw_zero_rates(
     axes.set_ylim(0, 1)
     axes.set_xlim(low - width / 2, high + width / 2)
     axes.set_yticks((0, 0.25, 0.5, 0.75, 1), ("0", "25", "50", "75", "100"))
-    axes.set_ylabel("activations (%)", fontsize=NORMAL, color=INK)
-    return figure
 
 
 def _show_percent(axes: Axes) -> None:
@@ -194,41 +203,26 @@ def _show_percent(axes: Axes) -> None:
     axes.grid(axis="y", color="#E5E5E5")
 
 
-def _draw(axes: Axes, curve: Curve, series: Series, scale: Scale, *, shift: float = 0) -> None:
-    widths = np.nan_to_num(curve.half_widths)
-    look = series.line if scale.is_numeric else series.line | {"linestyle": ""}
+def _draw(
+    axes: Axes,
+    curve: Curve,
+    series: Series,
+    scale: Scale,
+    *,
+    shift: float,
+    is_joined: bool = True,
+) -> None:
+    is_joined = is_joined and scale.is_numeric
+    look = series.line if is_joined else series.line | {"linestyle": ""}
     # A share is in [0, 1], even if its interval is not.
+    widths = curve.half_widths
     ends = np.minimum(widths, curve.means), np.minimum(widths, 1 - curve.means)
     axes.errorbar(
         curve.positions + shift,
         curve.means,
-        yerr=np.nan_to_num(ends),
+        yerr=np.array(ends),
         label=curve.label,
         capsize=3,
         elinewidth=1.2,
         **look,
     )
-
-
-def _spread(axes: Axes, curves: Sequence[Curve]) -> None:
-    """A logarithmic vertical axis over all that is drawn, with ticks at round shares."""
-    means = np.concatenate([curve.means for curve in curves])
-    halves = np.nan_to_num(np.concatenate([curve.half_widths for curve in curves]))
-    singles = [values for curve in curves for values in curve.singles]
-    drawn = np.concatenate([means - halves, means + halves, means, *singles])
-    known = drawn[np.isfinite(drawn) & (drawn > 0)]
-    low, high = known.min(initial=1), min(known.max(initial=_LEAST) * 1.08, 1)
-    # An interval that reaches 0 would stretch the axis to infinity.
-    low = max(min(low, high) / 1.08, np.where(means > 0, means, 0).min() / 4)
-    # In this order: changing the scale refits its limits, and warns if all values agree.
-    axes.set_ylim(low, high)
-    axes.set_yscale("log", nonpositive="clip")
-    for digits in _DIGITS:
-        ticks = [digit * 10.0**power for power in range(-7, 1) for digit in digits]
-        shown = [tick for tick in ticks if low <= tick <= high]
-        if len(shown) > 2:
-            break
-    else:
-        shown = [tick for tick in MaxNLocator(4).tick_values(low, high) if low <= tick <= high]
-    axes.yaxis.set_major_locator(FixedLocator(shown))
-    axes.yaxis.set_minor_locator(NullLocator())

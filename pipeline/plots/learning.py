@@ -9,7 +9,15 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 from numpy.typing import NDArray
 
-from pipeline.plots.figure_layout import add_axes_at, count_epochs, head, key, new_figure
+from pipeline.plots.figure_layout import (
+    EPOCHS,
+    add_axes_at,
+    count_epochs,
+    head,
+    key,
+    label_below,
+    new_figure,
+)
 from pipeline.plots.style import SERIES
 from pipeline.records import History, Score
 from pipeline.records.words import percent
@@ -62,6 +70,7 @@ def draw_learning_curves(
     for axes in panels:
         count_epochs(axes, history[-1].epoch)
         axes.grid(axis="y", color="#E5E5E5")
+    label_below(figure, EPOCHS, left=0.6)
     return figure
 
 

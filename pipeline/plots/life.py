@@ -6,28 +6,37 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from pipeline.plots.figure_layout import blank, count_epochs, evenly, head, panel_figure, patches
-from pipeline.plots.style import ALIVE, DEAD, DEAD_MOVING, INK, PALE, SMALL
-from pipeline.records import History, turnover
-from pipeline.records.words import counted
+from pipeline.plots.figure_layout import (
+    EPOCHS,
+    blank,
+    count_epochs,
+    evenly,
+    head,
+    panel_figure,
+    patches,
+)
+from pipeline.plots.style import ALIVE, DEAD, DEAD_MOVING, INK, SMALL
+from pipeline.plots.titles import lives_title
+from pipeline.records import EpochRecord, History, turnover
 
 Cells = NDArray[np.bool_]
 
-MOST_UNITS = 60
-# Inches: of a unit's row, and of a panel at least and at most.
-ROW, LEAST, MOST = 0.09, 1.1, 4.5
-_PALETTE = np.array([to_rgb(colour) for colour in (ALIVE, DEAD, DEAD_MOVING)])
+MOST_ROWS = 40
+# Inches: of a row, and of a panel at least and at most.
+ROW, LEAST, MOST = 0.13, 1.1, 4.6
 _STATES = {
+    "alive": ALIVE,
     "dead, weights unchanged": DEAD,
     "dead, weights moved": DEAD_MOVING,
-    "alive": ALIVE,
 }
+_PALETTE = np.array([to_rgb(colour) for colour in _STATES.values()])
 
 
 def _event(label: str, marker: str, face: str, size: float) -> dict[str, Any]:
@@ -54,53 +63,80 @@ _EVENTS = {
 class _Layer:
     """The units of one ReLU layer that were dead at the end of an epoch, the lowest row first.
 
-    Units that are dead at the end come first, then the others; among them those dead longest, then
-    those dead earliest.
+    Units to which the same happened in every epoch share a row. Those that are dead at the end come
+    first, then the others; among them those dead longest, then those dead earliest.
 
     Attributes:
         name: of the layer.
         units: how many it has, including those never dead.
+        alike: how many units each row stands for, shape (rows,).
         dead: at the end of each epoch, from epoch 0, shape (rows, epochs).
-        moved: dead, although the unit's weights moved in that epoch, shape (rows, epochs).
-        events: what happened to a unit in each epoch, or at birth, shape (rows, epochs) each.
+        moved: dead, although the units' weights moved in that epoch, shape (rows, epochs).
+        events: what happened in each epoch, or at birth, shape (rows, epochs) each.
     """
 
     name: str
     units: int
+    alike: NDArray[np.intp]
     dead: Cells
     moved: Cells
     events: dict[str, Cells]
 
+    def count(self, event: str) -> int:
+        """How often an event happened, over all units and epochs."""
+        return int((self.events[event].sum(axis=1) * self.alike).sum())
+
 
 def draw_lives(history: History, title: str) -> Figure:
-    """One panel per ReLU layer: a row for each unit that was ever dead, with deaths and revivals.
+    """One panel per ReLU layer with units that were ever dead: a row for each way they lived.
 
     A dead unit's cell says whether its weights moved in that epoch anyway: then it may come back
     by itself; otherwise only what feeds it can wake it.
     """
     layers, last = _layers(history), history[-1].epoch
-    rows = [len(layer.dead) for layer in layers]
-    if not any(rows):
-        return blank(_nobody(layers, last), title)
-    most = min(max(rows), MOST_UNITS)
-    few = f" ({MOST_UNITS} of them, evenly chosen)" if max(rows) > MOST_UNITS else ""
+    finding = _finding(layers, history[-1])
+    shown = [layer for layer in layers if layer.dead.size]
+    if not shown:
+        return blank(finding, title)
+    rows = [len(layer.dead) for layer in shown]
+    most = min(max(rows), MOST_ROWS)
+    few = f" ({MOST_ROWS} of these, evenly chosen)" if max(rows) > MOST_ROWS else ""
+    never = [layer.name for layer in layers if not layer.dead.size]
     figure, panels = panel_figure(
-        _finding(layers, last),
-        f"{title} · each row is a unit that was ever dead{few}, those dead at the end lowest · "
-        "states at the end of each epoch, in evaluation mode on the images trained on; "
-        "events in between",
-        len(layers),
-        height=min(max(ROW * most, LEAST), MOST) + 1.25,
+        finding,
+        f"{title} · each row is a unit that was ever dead, or several (×) that lived alike{few}, "
+        "those dead at the end lowest · states at the end of each epoch, in evaluation mode on the "
+        "images trained on; events in between"
+        + (f" · never dead: units of {', '.join(never)}" if never else ""),
+        len(shown),
+        height=min(max(ROW * most, LEAST), MOST) + 1.3,
         label="units ever dead",
-        keys=[patches(_STATES), [Line2D([], [], **look) for look in _EVENTS.values()]],
-        title=0.7,
+        below=EPOCHS,
+        keys=_keys(shown),
+        title=0.75,
+        gap=0.5,
     )
-    for axes, layer in zip(panels, layers, strict=True):
+    for axes, layer in zip(panels, shown, strict=True):
         _draw_layer(axes, layer, most)
-        axes.yaxis.set_label_coords(-0.04, 0.5)
         count_epochs(axes, last)
         head(axes, _counts(layer))
     return figure
+
+
+def _keys(layers: Sequence[_Layer]) -> list[list[Artist]]:
+    """Entries for what there is: states of cells, then events."""
+    cells = [np.where(layer.moved, 2, layer.dead) for layer in layers]
+    states = {
+        name: colour
+        for index, (name, colour) in enumerate(_STATES.items())
+        if any(bool((values == index).any()) for values in cells)
+    }
+    events: list[Artist] = [
+        Line2D([], [], **look)
+        for name, look in _EVENTS.items()
+        if any(layer.count(name) for layer in layers)
+    ]
+    return [[*patches(states)], events]
 
 
 def _layers(history: History) -> list[_Layer]:
@@ -117,31 +153,32 @@ def _layer(history: History, index: int) -> _Layer:
     turnovers = [turnover(before, after) for before, after in pairwise(layers)]
     nothing = np.zeros(len(dead), dtype=np.bool_)
     order = np.lexsort((dead.argmax(axis=1), -dead.sum(axis=1), ~dead[:, -1]))
-    rows = order[dead[order].any(axis=1)]
 
     def cells(name: str) -> Cells:
-        return np.stack([nothing, *(getattr(found, name) for found in turnovers)], axis=1)[rows]
+        return np.stack([nothing, *(getattr(found, name) for found in turnovers)], axis=1)
 
     born = np.zeros_like(dead)
     born[:, 0] = dead[:, 0]
+    moved = dead & cells("moved")
+    events = {name: born if name == "born" else cells(name) for name in _EVENTS}
+    ever = order[dead[order].any(axis=1)]
+    lives = np.concatenate([dead, moved, *events.values()], axis=1)[ever]
+    _, firsts, alike = np.unique(lives, axis=0, return_index=True, return_counts=True)
+    rows = ever[np.sort(firsts)]
     return _Layer(
         name=layers[0].name,
         units=len(dead),
+        alike=alike[np.argsort(firsts)],
         dead=dead[rows],
-        moved=dead[rows] & cells("moved"),
-        events={name: born[rows] if name == "born" else cells(name) for name in _EVENTS},
+        moved=moved[rows],
+        events={name: happened[rows] for name, happened in events.items()},
     )
 
 
 def _draw_layer(axes: Axes, layer: _Layer, most: int) -> None:
-    axes.set_ylim(0, most)
     axes.set_yticks(())
     axes.spines["left"].set_visible(False)
-    if not layer.dead.size:
-        text = axes.text(0.5, 0.05, "none was ever dead", ha="center", transform=axes.transAxes)
-        text.set(fontsize=SMALL, color=PALE)
-        return
-    chosen = evenly(len(layer.dead), MOST_UNITS)
+    chosen = evenly(len(layer.dead), MOST_ROWS)
     right = layer.dead.shape[1] - 0.5
     axes.imshow(
         _PALETTE[np.where(layer.moved, 2, layer.dead)[chosen]],
@@ -154,35 +191,38 @@ def _draw_layer(axes: Axes, layer: _Layer, most: int) -> None:
     for name, look in _EVENTS.items():
         units, epochs = np.nonzero(layer.events[name][chosen])
         axes.plot(epochs - 0.5, units + 0.5, clip_on=False, **look)
+    for row, many in enumerate(layer.alike[chosen]):
+        if many > 1:
+            axes.annotate(
+                f"{many:,} ×",
+                (-0.5, row + 0.5),
+                (-5, 0),
+                textcoords="offset points",
+                ha="right",
+                va="center",
+                fontsize=SMALL - 1,
+                color=INK,
+            )
     axes.set_ylim(0, most)
 
 
 def _counts(layer: _Layer) -> str:
-    born, died, by_weights, by_inputs = (int(layer.events[name].sum()) for name in _EVENTS)
+    born, died, by_weights, by_inputs = (layer.count(name) for name in _EVENTS)
+
+    def said(*parts: tuple[int, str]) -> str:
+        return ", ".join(f"{number:,} {what}" for number, what in parts if number)
+
+    revived = said((by_weights, "▲"), (by_inputs, "△"))
     return (
-        f"{layer.name}: {len(layer.dead):,} of {layer.units:,} units\n"
-        f"{born:,} born dead, {died:,} died\n"
-        f"revived: {by_weights:,} ▲ {by_inputs:,} △"
+        f"{layer.name}: {layer.alike.sum():,} of {layer.units:,} units\n"
+        f"{said((born, 'born dead'), (died, 'died'))}\n{revived or 'none'} came back"
     )
 
 
-def _nobody(layers: Sequence[_Layer], last: int) -> str:
-    if not layers:
-        return "No ReLU, so no unit can be dead"
-    after = f", and none died in {counted(last, 'epoch')}" if last else ""
-    return f"No unit was born dead{after}"
-
-
-def _finding(layers: Sequence[_Layer], last: int) -> str:
-    born, died, by_weights, by_inputs = (
-        sum(int(layer.events[name].sum()) for layer in layers) for name in _EVENTS
-    )
-    dead = f"{counted(born, 'unit')} born dead"
-    if not last:
-        return dead
-    revived = by_weights + by_inputs
-    return (
-        f"{dead}, {counted(died, 'death')} and {counted(revived, 'revival')} in "
-        f"{counted(last, 'epoch')}"
-        + (f"; {by_inputs:,} of these by inputs alone" if revived else "")
+def _finding(layers: Sequence[_Layer], last: EpochRecord) -> str:
+    return lives_title(
+        {name: sum(layer.count(name) for layer in layers) for name in _EVENTS},
+        sum(layer.units for layer in layers),
+        last.epoch,
+        is_diverged=last.ending == "diverged",
     )

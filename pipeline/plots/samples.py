@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pipeline.plots.figure_layout import WIDTH, add_axes_at, new_figure
 from pipeline.plots.style import INK, SMALL, shorten
 from pipeline.plots.tile_layout import TileGrid, ratio
+from pipeline.plots.titles import alike_title
 
 Pixels = NDArray[np.uint8]
 Labels = NDArray[np.integer]
@@ -76,8 +77,17 @@ def draw_class_means(
     counts = np.bincount(labels, minlength=len(classes))
     wide = (WIDTH - 0.3) / MEANS_IN_A_ROW
     high = wide * ratio(images.shape[1:]) + CAPTION
+    means = [images[labels == i].mean(axis=0) if n else None for i, n in enumerate(counts)]
     figure = new_figure(
-        _finding(images, counts),
+        alike_title(
+            np.array(
+                [
+                    np.full(math.prod(images.shape[1:]), np.nan) if m is None else m.ravel()
+                    for m in means
+                ]
+            ),
+            [shorten(name) for name in classes],
+        ),
         f"{title} · the mean image of each class, pixel by pixel",
         body=rows * high + 0.2,
     )
@@ -86,8 +96,8 @@ def draw_class_means(
     axes = add_axes_at(figure, (0.15, 0.1, columns * wide, rows * high))
     for i, name in enumerate(classes):
         row, column = divmod(i, columns)
-        if counts[i]:
-            tile_grid.put(images[labels == i].mean(axis=0), row, column)
+        if (mean := means[i]) is not None:
+            tile_grid.put(mean, row, column)
         _write(axes, (column + GAP / wide, row + CAPTION / high / 2), shorten(name), align="left")
     tile_grid.show(axes, colours="gray", limits=(0.0, 255.0))
     return figure

@@ -4,9 +4,11 @@ import io
 from dataclasses import dataclass
 from typing import Any
 
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from PIL import Image
 
 from why_zero.records import Cause
 
@@ -84,6 +86,13 @@ CURVES = (
     Series("#9FD0F0", "-", "P"),
 )
 DEAD = "#A50026"
+# The place of dead units among bars: they have no height.
+DEAD_BAND: dict[str, Any] = {
+    "facecolor": "#F6E3E1",
+    "edgecolor": "#C9787C",
+    "hatch": "///",
+    "linewidth": 0.0,
+}
 # A dead unit in a pass that dropped it as well.
 DEAD_DROPPED = "#7E0020"
 # A unit that ReLU closed in one of two passes over the same sample.
@@ -102,14 +111,16 @@ WEIGHTS = LinearSegmentedColormap.from_list(
 # States of units, as curves.
 STATES = {
     "dead": Series(DEAD, "-", "o"),
-    "dormant": Series("#56B4E9", "-.", "^"),
+    "dormant but alive": Series("#56B4E9", "-.", "^"),
     "born dead": Series("#777777", "--", "s"),
 }
 INK = "#222222"
 PALE = "#666666"
 
 SMALL, NORMAL, LARGE = 8.5, 9.5, 12.5
-_DOTS_PER_INCH = 100
+# MLflow fits a picture to its pane, so twice the dots are a sharper picture, not a larger one.
+_DOTS_PER_INCH = 200
+_QUANTIZE = Image.Quantize.MAXCOVERAGE
 
 
 def shorten(name: str, letters: int = 14) -> str:
@@ -118,7 +129,16 @@ def shorten(name: str, letters: int = 14) -> str:
 
 
 def to_png(figure: Figure) -> bytes:
-    """The figure as a PNG file, 100 dots per inch."""
+    """The figure as a PNG file, 200 dots per inch, in 256 colours.
+
+    So it is sharp on a dense screen, and yet smaller than one of half the size in all colours. No
+    channel of a pixel is off by more than a few of 255, which nobody sees.
+    """
+    figure.set_dpi(_DOTS_PER_INCH)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    image = Image.frombuffer("RGBA", canvas.get_width_height(), canvas.buffer_rgba())
+    few = image.convert("RGB").quantize(256, _QUANTIZE, dither=Image.Dither.NONE)
     file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=_DOTS_PER_INCH)
+    few.save(file, format="PNG")
     return file.getvalue()

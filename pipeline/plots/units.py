@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
 from pipeline.plots.figure_layout import (
+    EPOCHS,
     WIDTH,
     add_axes_at,
     blank,
@@ -16,8 +17,8 @@ from pipeline.plots.figure_layout import (
     patches,
 )
 from pipeline.plots.style import DEAD, FIRING_RATES, SMALL
+from pipeline.plots.titles import NO_RELU, dead_title
 from pipeline.records import History
-from pipeline.records.words import percent
 from why_zero.records import Floats
 
 
@@ -33,17 +34,23 @@ def draw_units(history: History, title: str) -> Figure:
         if layer.states is not None
     }
     if not rates:
-        return blank("No ReLU, so no unit can be dead", title)
+        return blank(NO_RELU, title)
     last = history[-1].epoch
+    is_any_dead = any(bool((layer == 0).any()) for layer in rates.values())
     height = 4.6 if len(rates) <= 5 else 3.4
     figure, panels = panel_figure(
-        _finding(rates, last),
-        f"{title} · each row is a unit: the dead lowest, then the once dead; measured in "
-        "evaluation mode on the images trained on",
+        dead_title(
+            {name: (layer[:, 0] == 0, layer[:, -1] == 0) for name, layer in rates.items()},
+            last,
+            is_diverged=history[-1].ending == "diverged",
+        ),
+        f"{title} · each row is a unit: the dead lowest, then the once dead · in evaluation mode, "
+        "on the images trained on",
         len(rates),
         height=height,
         label="units",
-        keys=[patches({"dead: never fires": DEAD})],
+        below=EPOCHS,
+        keys=[patches({"dead: never fires": DEAD} if is_any_dead else {})],
         title=0.6,
         right=1.0,
     )
@@ -84,15 +91,3 @@ def _scale(figure: Figure, image: AxesImage, height: float) -> None:
     figure.colorbar(image, cax=axes, ticks=[0.001, 0.01, 0.1, 0.25, 0.5, 1])
     axes.set_yticklabels(["0.1", "1", "10", "25", "50", "100"], fontsize=SMALL)
     axes.set_title("fires for\n% of images", fontsize=SMALL, loc="left", y=1.0)
-
-
-def _finding(rates: dict[str, Floats], last: int) -> str:
-    shares = {name: (layer[:, [0, -1]] == 0).mean(axis=0) for name, layer in rates.items()}
-    name = max(shares, key=lambda name: (shares[name].max(), shares[name][1]))
-    born, now = (float(share) for share in shares[name])
-    if not born and not now:
-        after = f", and none is dead after epoch {last}" if last else ""
-        return f"No unit was born dead{after}"
-    before = f"{percent(born, 0)} of units were born dead" if born else "no unit was born dead"
-    after = f"{percent(now, 0)} are dead" if now else "none is dead"
-    return f"{name}: {before}" + (f", {after} after epoch {last}" if last else "")

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pipeline.plots.figure_layout import RIGHT, WIDTH, add_axes_at, evenly, key, new_figure
 from pipeline.plots.style import DEAD, INK, SMALL, WEIGHTS
 from pipeline.plots.tile_layout import TileGrid, ratio
+from pipeline.plots.titles import weights_title
 from pipeline.records.words import percent
 from why_zero.records import Floats, UnitStates
 
@@ -52,7 +53,7 @@ def draw_first_weights(
     few = f"{most} of {units:,} units, evenly chosen" if units > most else "all units"
     how = " by firing rate" if states is not None else ""
     figure = new_figure(
-        _finding(weights, states),
+        weights_title(weights, None if states is None else states.dead),
         f"{title} · {few}{how} · each tile shows the weight of every pixel",
         body=rows * high + 0.75,
     )
@@ -68,8 +69,9 @@ def draw_first_weights(
     if states is not None:
         _frame(axes, tile_grid, np.flatnonzero(states.dead[chosen]))
         _label_rows(axes, states.firing_rate[chosen])
-        dead = Patch(label="dead: never fires", **FRAME)
-        key(figure, [dead], top=rows * high + 0.65, left=MARGIN + GAP)
+        if states.dead.any():
+            dead = Patch(label="dead: never fires", **FRAME)
+            key(figure, [dead], top=rows * high + 0.65, left=MARGIN + GAP)
     return figure
 
 
@@ -81,7 +83,7 @@ def _draw_tiles(
     end = float(np.quantile(sizes, QUANTILE) or sizes.max()) if sizes.any() else 1.0
     image = tile_grid.show(axes, colours=WEIGHTS, limits=(-end, end))
     top = figure.get_figheight() * axes.get_position().y1
-    scale = add_axes_at(figure, (WIDTH - RIGHT - 2.3, top + 0.4, 2.0, 0.14))
+    scale = add_axes_at(figure, (WIDTH - RIGHT - 2.5, top + 0.4, 2.0, 0.14))
     figure.colorbar(image, cax=scale, orientation="horizontal")
     labels = [f"\u2212{end:.2g} or less", "0", f"{end:.2g} or more"]
     scale.set_xticks([-end, 0, end], labels, fontsize=SMALL)
@@ -99,19 +101,3 @@ def _label_rows(axes: Axes, rates: Floats) -> None:
         text = " – ".join(dict.fromkeys(ends))
         axes.text(-0.05, row + 0.5, text, ha="right", va="center", fontsize=SMALL, color=INK)
     axes.text(-0.05, 0, "fires for", ha="right", va="bottom", fontsize=SMALL, color=INK)
-
-
-def _finding(weights: NDArray[np.floating], states: UnitStates | None) -> str:
-    measure = f"root-mean-square weight {_root_mean_square(weights)}"
-    if states is None:
-        return f"{len(weights):,} first-layer units without ReLU: {measure}"
-    dead = states.dead
-    count = f"{dead.sum():,} of {dead.size:,} first-layer units are dead"
-    if dead.any() and not dead.all():
-        silent, others = (_root_mean_square(weights[which]) for which in (dead, ~dead))
-        measure = f"root-mean-square weight {silent}, of the others {others}"
-    return f"{count}: {measure}"
-
-
-def _root_mean_square(weights: NDArray[np.floating]) -> str:
-    return f"{np.sqrt(np.square(weights, dtype=np.float64).mean()):#.2g}"

@@ -20,10 +20,25 @@ def print_links(
         report: the id of the run that holds the report.
     """
     search = any_of([result.run_id for result in results])
-    pages = tracker.save_views(saved_views([result.recipe for result in results], search=search))
+    views = saved_views(
+        [result.recipe for result in results],
+        search=search,
+        devices=list(dict.fromkeys(result.device_name for result in results)),
+        stacks=_one_per_stack(results),
+    )
+    pages = tracker.save_views(views)
     if tracker.ui_command:
         console.line(f"open the UI:  {tracker.ui_command}")
     console.line(f"report:       {tracker.run_page(report)}")
     # If MLflow refuses our views, it shows its own charts.
     page = pages.get(DROP_RATES) or tracker.comparison_page(search, order_by="drop_rate")
     console.line(f"compare:      {page}")
+
+
+def _one_per_stack(results: Sequence[Result]) -> list[str]:
+    """The run of the first network of each stack: those trained together share its time equally."""
+    stacks: dict[tuple[float | str | None, ...], str] = {}
+    for result in results:
+        seconds = [record.epoch_seconds for record in result.history]
+        stacks.setdefault((result.device_name, *seconds), result.run_id)
+    return list(stacks.values())

@@ -71,8 +71,6 @@ def publish(
         stack_size=stack_size,
     )
     # Started first: other processes draw while this one does the rest.
-    shown = [history[index] for index in evenly(len(history), MOST_IMAGES)]
-    film = render_pool.submit(plots.film_firing_rates, shown, title=recipe.name)
     pictures = _pictures(result, data, confusion, render_pool)
     # Once: a process that died while it published has logged them.
     run.metrics_once({"test/loss": test.loss, "test/accuracy": test.accuracy}, step=chosen.epoch)
@@ -82,14 +80,16 @@ def publish(
     log_model(run, network, example=example, step=chosen.epoch)
     batch = as_input(data.train_images[: min(recipe.batch_size, EVALUATION_BATCH)])
     summary = torchinfo.summary(network, input_data=batch, verbose=0, device="cpu")
-    run.text(str(summary), "summary.txt")
+    # torchinfo writes the member of an enumeration where it means M.
+    run.text(str(summary).replace("Units.MEGABYTES", "M"), "summary.txt")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / HISTORY
         histories.save(history, path)
         run.file(path)
     for name, png in pictures.items():
         run.data(png(), f"plots/{name}.png")
-    for record, frame in zip(shown, film(), strict=True):
+    shown = [history[index] for index in evenly(len(history), MOST_IMAGES)]
+    for record, frame in zip(shown, plots.film_firing_rates(shown), strict=False):
         run.image(frame, "firing_rates", step=record.epoch)
     run.describe(description(result, validation_name=recipe.validated_on))
     return result

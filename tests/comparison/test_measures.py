@@ -43,6 +43,14 @@ def test_states_are_those_of_the_kept_epoch_and_of_birth(network: Network) -> No
     assert found["hidden_dead"] == 0.25
 
 
+def test_dormant_but_alive_are_those_that_fire_and_hardly_matter(network: Network) -> None:
+    # Magnitudes 0, 0.1 and 98 times 1: of their mean of 0.981 a share of 0.025 is 0.0245.
+    found = measures.numbers(network(0.9, fired=(0, 1, *[10] * 98), born=(10,) * 100))
+    assert (found["dormant/h1"], found["dormant_but_alive/h1"]) == (0.01, 0.0)
+    sleepy = measures.numbers(network(0.9, fired=(0, 0, 1, *[400] * 97), born=(10,) * 100))
+    assert (sleepy["dormant/h1"], sleepy["dormant_but_alive/h1"]) == (0.03, 0.01)
+
+
 def test_what_was_not_measured_is_not_known(network: Network) -> None:
     unwatched = measures.numbers(network(0.9, counts=(0, 0, 0, 0)))
     assert not [name for name in unwatched if "zero" in name]

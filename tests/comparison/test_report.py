@@ -66,8 +66,8 @@ def test_the_page_is_whole_and_fetches_nothing(sweep: Sweep) -> None:
     assert all(address.startswith("#") for address in reader.addresses)
     assert {address[1:] for address in reader.addresses} <= set(reader.ids)
     assert not re.search(r"url\((?!#)|@import|<script|<link", text)
-    # Accuracy, error, two rows of differences, zeros of two layers, states of one.
-    assert text.count("<figure") == 7
+    # Accuracy, two rows of differences, zeros of a layer, its states; no logit is ever zero.
+    assert text.count("<figure") == 5
 
 
 def test_the_page_shows_the_test_accuracy_of_the_chosen_group_alone(sweep: Sweep) -> None:
@@ -127,11 +127,40 @@ def test_every_kind_of_network_can_be_reported(
         assert "nan" not in re.split(r"\W+", text)
 
 
+def test_one_seed_has_no_columns_of_dashes_and_no_talk_of_intervals(sweep: Sweep) -> None:
+    one = page(compare(sweep({0.0: (0.9,), 0.5: (0.8,)})), {}, origin="a sweep")
+    several = page(compare(sweep(ACCURACIES)), {}, origin="a sweep")
+    for column in ("effect size", "p corrected", "told apart"):
+        assert f">{column}</th>" in several
+        assert f">{column}</th>" not in one
+    assert "One seed gives no interval" in one
+    assert "intervals are of the mean over seeds" in several
+    for words in ("Seeds are the replicates", "Cohen", "Holm", "their intervals"):
+        assert words not in one
+
+
+def test_the_report_shows_accuracy_once_and_no_error_beside_it(sweep: Sweep) -> None:
+    text = page(compare(sweep(ACCURACIES)), {}, origin="a sweep")
+    assert ">accuracy</th>" in text
+    assert "error" not in Reader(text).words
+
+
+def test_causes_that_never_occur_are_not_in_the_key(sweep: Sweep) -> None:
+    def key(**changes: object) -> str:
+        text = page(compare(sweep(ACCURACIES, **changes)), {}, origin="a sweep")
+        return text[text.index("<ul class='key'>") : text.index("</ul>")]
+
+    assert "zero by dropout alone" in key()
+    assert "zero by dropout alone" not in key(counts=(5, 0, 5, 0))
+    assert "zero by ReLU alone" in key(counts=(5, 0, 5, 0))
+
+
 def test_what_cannot_be_said_is_said(sweep: Sweep) -> None:
     def words(**changes: object) -> str:
         return Reader(page(compare(sweep(ACCURACIES, **changes)), {}, origin="a sweep")).words
 
     assert "No training pass was watched (probe_every=0)" in words(counts=(0, 0, 0, 0))
+    assert "No activation was zero" in words(counts=(10, 0, 0, 0))
     assert "no unit can die" in words(fired=None, born=None)
     assert "nothing is chosen" in words(holdout=0)
 
@@ -206,10 +235,9 @@ def test_a_caution_and_where_networks_come_from_stand_in_every_form(sweep: Sweep
         assert "Networks from the search <x>" in text
 
 
-def test_weights_are_shared_only_where_widths_agree(network: Network) -> None:
+def test_weights_are_shared_only_where_widths_agree(sweep: Sweep) -> None:
     def words(*widths: tuple[int, ...]) -> str:
-        results = [network(0.9, widths=one, layers=("h1",)) for one in widths]
-        results += [network(0.8, widths=widths[0], drop_rate=0.0)]
+        results = [result for one in widths for result in sweep(ACCURACIES, widths=one)]
         return Reader(page(compare(results), {}, origin="a sweep")).words
 
     assert "start from the same weights, so" in words((4,))

@@ -21,6 +21,22 @@ def test_causes_are_stacked_to_one(two_epochs: list[EpochRecord]) -> None:
     assert logits.patches[2].get_data().values.tolist() == [0.5, 0.5]
 
 
+def test_layers_without_zeros_have_no_panel_and_absent_causes_no_entry(
+    random_history: Callable[..., list[EpochRecord]],
+    heads: Callable[[Figure], list[str]],
+    words: Callable[[Figure], str],
+) -> None:
+    figure = plots.draw_causes(random_history((8, 4), 2, rate=0.0), TITLE)
+    assert [head.split(":")[0] for head in heads(figure)] == ["h1", "h2"]
+    [key] = figure.legends
+    assert [text.get_text() for text in key.get_texts()] == [
+        "zero by ReLU alone",
+        "active, not zero",
+    ]
+    assert "no zeros in logits" in words(figure)
+    assert words(figure).count("epoch (0: untrained)") == 1
+
+
 def test_the_heading_of_causes_says_how_much_is_zero_and_why(
     two_epochs: list[EpochRecord],
     histories: Mapping[str, list[EpochRecord]],

@@ -34,6 +34,8 @@ def test_confusion_colours_mistakes_by_their_share_of_the_row_and_leaves_hits_ou
         "a  75.0 %", "b  100.0 %", "$c$  75.0 %"
     ]  # fmt: skip
     assert not is_cut(figure)
+    scale = figure.axes[1].get_title(loc="left").replace("\n", " ")
+    assert scale == "share of the true class given this label (square-root scale)"
 
 
 @pytest.mark.parametrize("count", [2, 10, 26, 47])
@@ -52,7 +54,7 @@ def test_confusion_is_legible_for_few_and_for_many_classes(
     ("matrix", "expected"),
     [
         (np.zeros((2, 2), dtype=int), "No image was predicted"),
-        (np.diag([3, 0]), "100.0 % of 3 images were predicted correctly"),
+        (np.diag([3, 0]), "All 3 images were predicted correctly"),
     ],
 )
 def test_confusion_without_mistakes_says_so(

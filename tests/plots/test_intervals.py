@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -43,9 +44,9 @@ def test_means_stand_at_their_drop_rates_with_their_intervals() -> None:
 def test_no_interval_is_drawn_where_there_is_none_nor_beyond_a_share() -> None:
     one = curve(half_widths=(math.nan, 0.2, 0.0))
     [axes] = plots.draw_means([one], RATES, title="accuracy").axes
-    ends = [segment[:, 1].tolist() for segment in axes.collections[0].get_segments()]
-    assert ends[0] == [0.9, 0.9]
-    assert ends[1] == [pytest.approx(0.75), 1.0]
+    none, beyond, _ = axes.collections[0].get_segments()
+    assert len(none) == 0
+    assert beyond[:, 1].tolist() == [pytest.approx(0.75), 1.0]
 
 
 def test_several_curves_have_a_key_and_stand_side_by_side(
@@ -60,17 +61,11 @@ def test_several_curves_have_a_key_and_stand_side_by_side(
     assert all(abs(middle - 0.2) < 0.02 for middle in middles)
 
 
-@pytest.mark.parametrize(
-    "means", [(0.0123, 0.0131, 0.0127), (0.01, 0.01, 0.01), (0.0, 0.0, 0.0), (0.001, 0.1, 0.9)]
-)
-def test_a_logarithmic_axis_has_ticks_whatever_the_errors_are(means: tuple[float, ...]) -> None:
-    one = plots.Curve("", PLACES, np.array(means), np.full(3, math.nan))
-    figure = plots.draw_means([one], RATES, title="error", is_logarithmic=True)
-    plots.to_png(figure)
-    [axes] = figure.axes
-    low, high = axes.get_ylim()
-    assert all(low <= mean <= high for mean in means if mean)
-    assert len([tick for tick in axes.get_yticks() if low <= tick <= high]) > 1
+def test_a_line_joins_means_of_several_seeds_and_no_single_networks() -> None:
+    single = replace(curve(half_widths=(math.nan,) * 3), singles=[np.array([0.9])] * 3)
+    for one, joins in ((curve(), True), (single, False)):
+        [axes] = plots.draw_means([one], RATES, title="accuracy").axes
+        assert (axes.lines[0].get_linestyle() == "-") == joins
 
 
 def test_ticks_that_would_touch_are_left_out() -> None:
@@ -106,14 +101,12 @@ def test_rows_are_labelled_beside_or_above_and_filled_where_told(
 def test_zeros_stand_at_their_drop_rates_beside_what_is_expected() -> None:
     shares = np.array([[0.5, 0, 0, 0.5], [0.4, 0.1, 0.1, 0.4], [0.25, 0.25, 0.25, 0.25]])
     order = list(plots.CAUSE_LOOKS)
-    figure = plots.draw_zero_rates(
-        PLACES,
-        shares,
-        RATES,
+    zeros = plots.Zeros(
+        shares=shares,
         measured=(np.array([0.5, 0.6, 0.75]), np.array([0.01, math.nan, 0.02])),
         expected=np.array([0.5, 0.61, 0.74]),
-        title="h1",
     )
+    figure = plots.draw_zero_rates(PLACES, zeros, RATES, title="h1")
     [axes] = figure.axes
     for index, bars in enumerate(axes.containers[:4]):
         middles = [bar.get_x() + bar.get_width() / 2 for bar in bars]
@@ -141,3 +134,34 @@ def test_an_svg_has_ids_of_its_own_and_takes_its_size_from_the_page() -> None:
     used = re.findall(r'href="#([^"]*)"|url\(#([^)]*)\)', text)
     assert {one or other for one, other in used} <= set(ids)
     assert "fill: #ffffff" not in text.split("axes_1")[0]
+
+
+@pytest.mark.parametrize("layers", [0, 1, 5, 11])
+@pytest.mark.parametrize("curves", [1, 3])
+def test_the_figure_of_a_sweep_fits_its_sheet_and_names_its_axes_once(
+    layers: int,
+    curves: int,
+    is_cut: Callable[[Figure], bool],
+    words: Callable[[Figure], str],
+) -> None:
+    none = np.zeros(3)
+    zeros = plots.Zeros(
+        shares=np.array([[0.5, 0, 0, 0.5]] * 3), measured=(none + 0.5, none), expected=none + 0.5
+    )
+    figure = plots.draw_sweep(
+        [curve(f"learning rate 0.00{index}") for index in range(1, curves + 1)],
+        {f"h{index + 1}": zeros for index in range(layers)},
+        RATES,
+        finding="Drop rate 0.2 is ahead",
+        caption="three networks",
+        measure="accuracy (%)",
+    )
+    assert not is_cut(figure)
+    assert len(figure.axes) == 1 + layers
+    said = words(figure)
+    assert said.count("drop rate p") == 1 + (layers > 0)
+    assert said.count("learning rate") == (curves if curves > 1 else 0)
+    assert ("zero by ReLU alone" in said) == (layers > 0)
+    assert "zero by dropout alone" not in said
+    key = max((key.get_window_extent().x1 for key in figure.legends), default=0)
+    assert key <= figure.bbox.x1

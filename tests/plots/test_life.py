@@ -72,11 +72,44 @@ def test_headings_count_births_deaths_and_revivals(
     finding: Callable[[Figure], str],
 ) -> None:
     figure = plots.draw_lives(lives, TITLE)
-    assert heads(figure) == ["h1: 4 of 5 units\n2 born dead, 2 died\nrevived: 1 ▲ 1 △"]
+    assert heads(figure) == ["h1: 4 of 5 units\n2 born dead, 2 died\n1 ▲, 1 △ came back"]
     assert finding(figure) == (
-        "2 units born dead, 2 deaths and 2 revivals in 2 epochs; 1 of these by inputs alone"
+        "2 of 5 units were born dead; 2 deaths and 2 revivals in 2 epochs, "
+        "1 of them by inputs alone"
     )
-    assert finding(plots.draw_lives(lives[:1], TITLE)) == "2 units born dead"
+    assert finding(plots.draw_lives(lives[:1], TITLE)) == "2 of 5 units were born dead"
+
+
+def test_units_that_lived_alike_share_a_row_with_their_number(
+    layer: Callable[..., LayerRecord],
+    epoch: Callable[..., EpochRecord],
+    heads: Callable[[Figure], list[str]],
+) -> None:
+    # Three born dead and woken at once, one born dead for good, one never dead.
+    fired, moved = [(0, 0, 0, 0, 5), (1, 2, 3, 0, 5)], [None, (0.1, 0.2, 0.3, 0.0, 0.1)]
+    history = [
+        epoch(i, layer("h1", (1, 0, 0, 0), row, updates=norms))
+        for i, (row, norms) in enumerate(zip(fired, moved, strict=True))
+    ]
+    [axes] = plots.draw_lives(history, TITLE).axes
+    assert axes.images[0].get_array().shape[0] == 2
+    assert [(text.get_text(), text.xy[1]) for text in axes.texts] == [("3 ×", 1.5)]
+    assert heads(axes.get_figure()) == ["h1: 4 of 5 units\n4 born dead\n3 ▲ came back"]
+    born, died, by_weights, by_inputs = axes.lines
+    assert born.get_xydata().tolist() == [[-0.5, 0.5], [-0.5, 1.5]]
+    assert by_weights.get_xydata().tolist() == [[0.5, 1.5]]
+    assert len(died.get_xdata()) == len(by_inputs.get_xdata()) == 0
+
+
+def test_what_never_happened_is_not_in_the_key(
+    lives: list[EpochRecord], words: Callable[[Figure], str]
+) -> None:
+    figure = plots.draw_lives(lives[:1], TITLE)
+    assert [text.get_text() for key in figure.legends for text in key.get_texts()] == [
+        "dead, weights unchanged",
+        "born dead",
+    ]
+    assert "△" not in words(figure)
 
 
 def test_all_events_are_counted_where_not_all_units_can_be_drawn(
@@ -89,13 +122,14 @@ def test_all_events_are_counted_where_not_all_units_can_be_drawn(
     lives = list(zip(*[state.fired.tolist() for state in states if state], strict=True))
     ever = sum(0 in life for life in lives)
     deaths = sum(a > 0 and b == 0 for life in lives for a, b in pairwise(life))
-    assert ever > 60
+    alike = {tuple(count == 0 for count in life) for life in lives if 0 in life}
+    assert len(alike) > 40
     figure = plots.draw_lives(history, TITLE)
     first = heads(figure)[0].split("\n")
     assert first[0] == f"h1: {ever} of 80 units"
     assert first[1].endswith(f", {deaths} died")
-    assert figure.axes[0].images[0].get_array().shape[0] == 60
-    assert "(60 of them, evenly chosen)" in words(figure)
+    assert figure.axes[0].images[0].get_array().shape[0] == 40
+    assert "(40 of these, evenly chosen)" in " ".join(words(figure).split())
 
 
 @pytest.mark.parametrize(
@@ -115,10 +149,12 @@ def test_where_no_unit_was_ever_dead_the_figure_says_so(
     assert finding(plots.draw_lives(histories[name], TITLE)) == expected
 
 
-def test_a_layer_without_dead_units_says_so_beside_others(
+def test_a_layer_without_dead_units_is_named_and_has_no_panel(
     layer: Callable[..., LayerRecord],
     epoch: Callable[..., EpochRecord],
     words: Callable[[Figure], str],
 ) -> None:
     record = epoch(0, layer("h1", (1, 0, 0, 0), (1, 2)), layer("h2", (1, 0, 0, 0), (0, 2)))
-    assert "none was ever dead" in words(plots.draw_lives([record], TITLE))
+    figure = plots.draw_lives([record], TITLE)
+    assert len(figure.axes) == 1
+    assert "never dead: units of h1" in " ".join(words(figure).split())

@@ -72,7 +72,7 @@ def test_headings_say_how_much_dropout_and_how_much_relu_differed(
         "both passes: ReLU differs in 33 %",
     ]
     assert finding(figure) == (
-        "Same images twice: dropout differs in 83 % of cells, ReLU in 33 %; 0 of 1 dead units fire"
+        "Same images twice: dropout differs in 83 % of cells, ReLU in 33 %; no dead unit fires"
     )
     alive = make_map([[ACTIVE]], [[DROPPED]], dead=[False])
     assert finding(plots.draw_sample_map([alive], TITLE)).endswith("ReLU in 0 %; no unit is dead")
@@ -84,16 +84,39 @@ def test_a_dead_unit_that_a_mask_wakes_is_counted_and_shown_awake(
     woken = make_map([[INACTIVE, INACTIVE]], [[ACTIVE, DROPPED]], dead=[True])
     figure = plots.draw_sample_map([woken], TITLE)
     assert colours(figure.axes[1]) == [[PALE, ORANGE]]
-    assert finding(figure).endswith("1 of 1 dead units fire")
+    assert finding(figure).endswith("the only dead unit fires")
 
 
-def test_of_many_units_and_samples_a_few_are_shown_and_counted() -> None:
+def test_without_dropout_there_is_one_panel_a_layer_and_no_entry_that_cannot_occur(
+    heads: Callable[[Figure], list[str]],
+    finding: Callable[[Figure], str],
+    words: Callable[[Figure], str],
+) -> None:
+    once = [[INACTIVE, INACTIVE], [ACTIVE, INACTIVE]]
+    figure = plots.draw_sample_map([make_map(once, once, dead=[True, False])] * 2, TITLE)
+    assert heads(figure) == ["h1: 1 of 2 dead"] * 2
+    assert colours(figure.axes[0]) == [[style.DEAD] * 2, [PALE, BLUE]]
+    assert finding(figure) == (
+        "Without dropout every pass is the same: ReLU closes 75 % of cells; 2 of 4 units are dead"
+    )
+    [key] = figure.legends
+    assert [text.get_text() for text in key.get_texts()] == [
+        "active, not zero",
+        "zero by ReLU alone",
+        "closed in a dead unit",
+    ]
+    assert "passes" not in words(figure)
+
+
+def test_of_many_units_and_samples_a_few_are_shown_and_counted(
+    words: Callable[[Figure], str],
+) -> None:
     [one] = random_maps((256,), 100)
     figure = plots.draw_sample_map([one], TITLE)
     cells = figure.axes[0].images[0].get_array()
     assert cells.shape[:2] == (40, 60)
     assert figure.axes[0].get_ylabel() == "40 of 256 units"
-    assert figure.axes[0].get_xlabel() == "60 images"
+    assert words(figure).count("60 images") == 1
     rows = [set(row) for row in colours(figure.axes[0])]
     reds = [row <= {style.DEAD, style.DEAD_DROPPED} for row in rows]
     # Every sixth or seventh unit, so dead ones in the share that they have, all below the others.

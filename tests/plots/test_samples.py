@@ -27,11 +27,14 @@ def test_samples_are_the_first_of_each_class_on_white(
     assert {"a  1", "b  3", "none  0"} <= set(words(figure).split("\n"))
 
 
-def test_class_means_are_pixel_by_pixel() -> None:
+def test_class_means_are_pixel_by_pixel_below_what_they_show(
+    finding: Callable[[Figure], str],
+) -> None:
     images = np.array([[[0, 10]], [[100, 30]], [[7, 9]]], dtype=np.uint8)
     figure = plots.draw_class_means(images, np.array([0, 0, 1]), classes=("a", "b"), title=TITLE)
     pixels = figure.axes[0].images[0].get_array()
     assert pixels[-1].tolist() == [255, 50, 20, 255, 7, 9]
+    assert finding(figure) == "a and b are most alike: their mean images correlate at -1.00"
 
 
 @pytest.mark.parametrize("draw", [plots.draw_samples, plots.draw_class_means])

@@ -1,5 +1,6 @@
 """Colours, shares and pixels that all figures have in common."""
 
+import io
 import math
 import subprocess
 import sys
@@ -9,10 +10,12 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from matplotlib.colors import to_hex, to_rgb
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.typing import ColorType
 from numpy.typing import NDArray
+from PIL import Image
 
 from pipeline import plots
 from pipeline.plots import style
@@ -20,40 +23,11 @@ from pipeline.records import EpochRecord
 
 TITLE = "relu+dropout p=0.5 seed 0"
 
-# Machado, Oliveira and Fernandes 2009, "A Physiologically-based Model for Simulation of Color
-# Vision Deficiency", severity 1.0, for linear RGB.
-VISIONS = {
-    "normal": np.eye(3),
-    "protanopia": [
-        [0.152286, 1.052583, -0.204868],
-        [0.114503, 0.786281, 0.099216],
-        [-0.003882, -0.048116, 1.051998],
-    ],
-    "deuteranopia": [
-        [0.367322, 0.860646, -0.227968],
-        [0.280085, 0.672501, 0.047413],
-        [-0.011820, 0.042940, 0.968881],
-    ],
-    "tritanopia": [
-        [1.255528, -0.076749, -0.178779],
-        [-0.078411, 0.930809, 0.147602],
-        [0.004733, 0.691367, 0.303900],
-    ],
-}
+Lab = Callable[..., NDArray[np.float64]]
+VISIONS = ("normal", "protanopia", "deuteranopia", "tritanopia")
 
 
-def lab(colour: ColorType, vision: str = "normal") -> NDArray[np.float64]:
-    """CIE L*a*b* (D65) of an sRGB colour as somebody sees it."""
-    rgb = np.array(to_rgb(colour))
-    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-    seen = np.clip(np.array(VISIONS[vision]) @ linear, 0, 1)
-    to_xyz = [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
-    xyz = np.array(to_xyz) @ seen / (0.9505, 1.0, 1.089)
-    f = np.where(xyz > (6 / 29) ** 3, np.cbrt(xyz), xyz * (29 / 6) ** 2 / 3 + 4 / 29)
-    return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
-
-
-def test_the_colour_measure_agrees_with_published_values() -> None:
+def test_the_colour_measure_agrees_with_published_values(lab: Lab) -> None:
     # Lab of sRGB red, green and blue under D65, as Bruce Lindbloom's calculator gives them.
     assert lab("#FF0000") == pytest.approx((53.24, 80.09, 67.20), abs=0.05)
     assert lab("#00FF00") == pytest.approx((87.73, -86.18, 83.18), abs=0.05)
@@ -87,7 +61,7 @@ def test_the_colour_measure_agrees_with_published_values() -> None:
     ],
 )
 def test_colours_of_one_figure_differ_for_every_kind_of_sight(
-    colours: list[ColorType], vision: str
+    lab: Lab, colours: list[ColorType], vision: str
 ) -> None:
     # A difference of about 2 can just be seen (Mahy et al. 1994).
     for one, other in combinations(colours, 2):
@@ -95,7 +69,9 @@ def test_colours_of_one_figure_differ_for_every_kind_of_sight(
 
 
 @pytest.mark.parametrize("vision", VISIONS)
-def test_a_dead_unit_differs_from_every_firing_rate_by_colour_and_by_lightness(vision: str) -> None:
+def test_a_dead_unit_differs_from_every_firing_rate_by_colour_and_by_lightness(
+    lab: Lab, vision: str
+) -> None:
     dead = lab(style.DEAD, vision)
     for rate in np.linspace(0, 1, 33):
         firing = lab(style.FIRING_RATES(rate), vision)
@@ -103,7 +79,7 @@ def test_a_dead_unit_differs_from_every_firing_rate_by_colour_and_by_lightness(v
         assert firing[0] - dead[0] > 10
 
 
-def test_causes_and_curves_differ_by_lightness_and_by_hatch_or_marker() -> None:
+def test_causes_and_curves_differ_by_lightness_and_by_hatch_or_marker(lab: Lab) -> None:
     for looks in (list(style.CAUSE_LOOKS.values()), list(style.SERIES)):
         lightness = sorted(lab(look.colour)[0] for look in looks)
         assert np.diff(lightness).min() > 15
@@ -112,7 +88,7 @@ def test_causes_and_curves_differ_by_lightness_and_by_hatch_or_marker() -> None:
     assert len({series.marker for series in style.CURVES}) == 6
 
 
-def test_what_lies_side_by_side_in_a_map_differs_by_lightness() -> None:
+def test_what_lies_side_by_side_in_a_map_differs_by_lightness(lab: Lab) -> None:
     for colours in (
         [style.ALIVE, style.DEAD_MOVING, style.DEAD],
         [style.CAUSE_LOOKS["active"].colour, style.CHANGED, style.CAUSE_LOOKS["inactive"].colour],
@@ -120,7 +96,7 @@ def test_what_lies_side_by_side_in_a_map_differs_by_lightness() -> None:
         assert min(-np.diff([lab(colour)[0] for colour in colours])) > 14
 
 
-def test_a_dead_unit_s_two_reds_differ_by_far_less_than_the_causes_do() -> None:
+def test_a_dead_unit_s_two_reds_differ_by_far_less_than_the_causes_do(lab: Lab) -> None:
     closed, dropped = lab(style.DEAD), lab(style.DEAD_DROPPED)
     others = [lab(look.colour) for look in style.CAUSE_LOOKS.values()]
     apart = min(np.linalg.norm(one - other) for one, other in combinations(others, 2))
@@ -132,10 +108,12 @@ def test_a_cause_has_the_same_colour_in_every_figure(
 ) -> None:
     zeros = plots.draw_zero_rates(
         np.array([0.0]),
-        np.full((1, 4), 0.25),
+        plots.Zeros(
+            shares=np.full((1, 4), 0.25),
+            measured=(np.array([0.75]), np.array([math.nan])),
+            expected=np.array([0.75]),
+        ),
         plots.Scale("drop rate p", {0.0: "0"}),
-        measured=(np.array([0.75]), np.array([math.nan])),
-        expected=np.array([0.75]),
         title="h1",
     )
     figures = [plots.draw_causes(two_epochs, TITLE), zeros]
@@ -155,6 +133,25 @@ def test_an_image_has_the_figure_s_pixels_in_three_colours(
     assert image[0, 0].tolist() == [255, 255, 255]
     colours = {tuple(pixel) for pixel in image.reshape(-1, 3)}
     assert (0x00, 0x72, 0xB2) in colours
+
+
+def test_a_png_is_twice_as_dense_small_and_looks_like_the_figure(
+    random_history: Callable[..., list[EpochRecord]],
+) -> None:
+    figure = plots.draw_units(random_history((64, 32), 5), TITLE)
+    whole = io.BytesIO()
+    figure.savefig(whole, format="png", dpi=200)
+    small = plots.to_png(figure)
+    image = Image.open(io.BytesIO(small))
+    assert image.size == (1920, int(200 * figure.get_figheight()))
+    assert len(small) < 0.7 * len(whole.getvalue())
+    exact = read_as_rgb(FigureCanvasAgg(figure))
+    assert np.abs(exact - np.asarray(image.convert("RGB"), dtype=int)).max() < 16
+
+
+def read_as_rgb(canvas: FigureCanvasAgg) -> NDArray[np.int64]:
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba(), dtype=int)[..., :3]
 
 
 def test_figures_drawn_in_threads_are_the_same_as_drawn_alone(

@@ -44,24 +44,25 @@ def test_a_unit_that_fires_for_one_image_in_many_is_not_shown_dead(
     assert heads(figure)[0] == "h1: 1 of 2 dead\n1 born dead"
 
 
-def test_the_heading_of_the_map_names_the_layer_with_most_dead_units(
+def test_the_heading_says_where_the_dead_are_and_what_became_of_the_born_dead(
     layer: Callable[..., LayerRecord],
     epoch: Callable[..., EpochRecord],
-    two_epochs: list[EpochRecord],
-    histories: Mapping[str, list[EpochRecord]],
     finding: Callable[[Figure], str],
 ) -> None:
-    assert finding(plots.draw_units(two_epochs, TITLE)) == (
-        "h1: 33 % of units were born dead, 67 % are dead after epoch 1"
-    )
-    assert finding(plots.draw_units(two_epochs[:1], TITLE)) == "h1: 33 % of units were born dead"
-    back = [
-        epoch(0, layer("h1", (1, 0, 0, 0), (0, 5))),
-        epoch(1, layer("h1", (1, 0, 0, 0), (1, 5))),
+    history = [
+        epoch(0, layer("h1", (1, 0, 0, 0), (4, 5)), layer("h2", (1, 0, 0, 0), (0, 0, 3))),
+        epoch(1, layer("h1", (1, 0, 0, 0), (0, 0)), layer("h2", (1, 0, 0, 0), (1, 2, 3))),
     ]
-    assert finding(plots.draw_units(back, TITLE)) == (
-        "h1: 50 % of units were born dead, none is dead after epoch 1"
+    assert finding(plots.draw_units(history, TITLE)) == (
+        "2 of 5 units are dead after epoch 1, both in h1; both born dead fire now"
     )
-    alive = plots.draw_units(histories["all always on"], TITLE)
-    assert finding(alive) == "No unit was born dead, and none is dead after epoch 2"
+
+
+def test_without_a_dead_unit_the_key_names_none(
+    histories: Mapping[str, list[EpochRecord]], finding: Callable[[Figure], str]
+) -> None:
+    figure = plots.draw_units(histories["all always on"], TITLE)
+    assert figure.legends == []
+    assert "No unit is dead" in finding(figure)
+    assert plots.draw_units(histories["all dead"], TITLE).legends != []
     assert "No ReLU" in finding(plots.draw_units(histories["no ReLU"], TITLE))

@@ -71,10 +71,13 @@ def test_the_heading_compares_the_weights_of_the_dead_with_the_others(
 
     # sqrt((1/4 + 0) / 2) and sqrt((1 + 1 + 0 + 1/16) / 4); of all six sqrt(2.3125 / 6).
     assert heading((5, 0, 9)) == (
-        "1 of 3 first-layer units are dead: root-mean-square weight 0.35, of the others 0.72"
+        "1 of 3 first-layer units is dead: its weights are 2.0 times smaller "
+        "(RMS 0.35 against 0.72)"
     )
-    assert heading((5, 1, 9)) == ("0 of 3 first-layer units are dead: root-mean-square weight 0.62")
-    assert heading(None) == "3 first-layer units without ReLU: root-mean-square weight 0.62"
+    assert heading((5, 1, 9)) == "No first-layer unit is dead; the weights' RMS is 0.62"
+    assert heading(None) == (
+        "No ReLU, so no first-layer unit can be dead; the weights' RMS is 0.62"
+    )
 
 
 def test_rows_say_how_often_their_units_fire(

@@ -18,7 +18,6 @@ PREFIX = "mlflow.sharedViewState."
 VIEW = View(
     name="Zeros, and why",
     search=tagged({"kind": "network"}),
-    order_by="drop_rate",
     parameters=("drop_rate",),
     metrics=("zero/h1",),
     sections=(Section("Why?", (line_chart("zero/h1"),)),),

@@ -62,7 +62,9 @@ def place(
     with serving(uri, folder) as server, pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_URI", server)
         tracker = connect(experiment="seen")
-        views = saved_views(RECIPES, search=any_of(networks))
+        views = saved_views(
+            RECIPES, search=any_of(networks), devices=("cpu", "another"), stacks=networks
+        )
         yield Place(
             tracker=tracker,
             views={view.name: view for view in views},
