@@ -149,7 +149,7 @@ def test_a_folder_with_several_sets_needs_the_name_of_one(tmp_path: Path, encode
     raw = _write_emnist(tmp_path, "digits", labels=[0, 9], encode=encode)
     _write_emnist(tmp_path, "byclass", labels=[0, 9], encode=encode)
     assert load("emnist-byclass", str(raw)).classes[9:11] == ("9", "A")
-    rule = "needs the name of one, got 'raw' .*emnist-digits, emnist-byclass: prepare --dataset"
+    rule = "needs the name of one, got 'raw' for emnist-digits, emnist-byclass .*--dataset emnist"
     with pytest.raises(PipelineError, match=rule):
         prepared(str(raw), tmp_path)
 
