@@ -59,7 +59,7 @@ def layout_of(dataset: str) -> str:
     return dataset if dataset in LAYOUTS else WHOLE
 
 
-def ink_of(images: Sequence[NDArray[np.generic]]) -> Ink:
+def ink_of(images: Sequence[NDArray[np.number]]) -> Ink:
     """The ink of most of these images, `light` or `dark`, as their edges show it."""
     return "dark" if 2 * sum(map(_is_dark, images)) > len(images) else "light"
 
@@ -108,15 +108,15 @@ def _light(image: Grey, ink: Ink) -> Grey:
     return 255 - image if is_dark else image
 
 
-def _is_dark(image: NDArray[np.generic]) -> bool:
+def _is_dark(image: NDArray[np.number]) -> bool:
     """Whether the frame is lighter than the middle between darkest and lightest."""
     return float(np.median(_frame(image))) > (float(image.min()) + float(image.max())) / 2
 
 
-def _frame(image: NDArray[np.generic]) -> NDArray[np.generic]:
+def _frame(image: NDArray[np.number]) -> NDArray[np.float64]:
     edge = max(1, round(min(image.shape) * _EDGE))
     sides = (image[:edge], image[-edge:], image[:, :edge].T, image[:, -edge:].T)
-    return np.concatenate([side.ravel() for side in sides])
+    return np.concatenate([side.ravel() for side in sides]).astype(np.float64)
 
 
 def _drawn(image: Grey, *, is_writing: bool, name: str) -> Grey:

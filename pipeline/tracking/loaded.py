@@ -37,7 +37,7 @@ def signature_of(address: str) -> tuple[Shape, Shape]:
         ) from error
 
 
-def example_of(address: str) -> NDArray[np.generic] | None:
+def example_of(address: str) -> NDArray[np.number] | None:
     """The input example of a model, as it was logged with it; None without one.
 
     Args:
