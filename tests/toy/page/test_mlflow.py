@@ -61,7 +61,7 @@ def test_it_can_be_walked_through_inside_the_artifact_view(
     assert frame.locator("#counter").inner_text() == "3 / 10"
     assert frame.locator("h1").inner_text() == "왜 0일까?"
     assert frame.locator('.reading[data-arm="relu"] .which').inner_text() == "h1.3"
-    frame.locator('[data-set="speed"][data-value="fast"]').click()
+    tab.keyboard.press("s")
     tab.keyboard.press("Space")
     frame.locator("#counter", has_text="5 / 10").wait_for(timeout=PATIENCE * 1000)
     tab.keyboard.press("Space")
