@@ -732,7 +732,7 @@ def test_every_position_can_be_drawn(reader: Reader, mode: str, language: str) -
 
 
 @pytest.mark.parametrize("language", ["en", "ko"])
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("width", [1280, 390, 320])
 def test_nothing_sticks_out_sideways(
     tab: "api.Page", path: Path, width: int, language: str
 ) -> None:
