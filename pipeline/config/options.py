@@ -49,7 +49,8 @@ class PrepareSettings:
 
     Writes uint8 tensors to OUT/DATASET.safetensors. Known data sets: mnist (comes with this
     package), fashion-mnist, kmnist, qmnist, emnist-mnist, emnist-digits, emnist-letters,
-    emnist-balanced. Any other name needs --source with a folder of your own IDX files.
+    emnist-balanced, emnist-bymerge, emnist-byclass. Any other name needs --source with a folder of
+    your own IDX files.
 
     Example: prepare --dataset fashion-mnist --source ~/idx-files
     """

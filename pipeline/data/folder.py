@@ -15,20 +15,22 @@ from pipeline.data.paths import check_name, is_file, is_folder
 from pipeline.errors import PipelineError
 
 HALVES = {"train": ("train",), "test": ("t10k", "test")}
+IMAGES = "images-idx3-ubyte"
 
 
 def read_folder(folder: Path, name: str) -> ImageData:
     """The data set in a folder of IDX files, each plain or gzipped.
 
     A known set whose digests are known must be the published one. For others a file `SHA256SUMS`
-    in the folder, where there is one, must list the four files as they lie there.
+    in the folder, where there is one, must list the four files as they lie there. EMNIST's images,
+    which its files hold transposed, become upright.
 
     Args:
         folder: holds `train-images-idx3-ubyte`, `train-labels-idx1-ubyte` and the same for `t10k`
-            or `test`, with `.idx` for `-idx` and `.gz` allowed; for EMNIST and QMNIST under the
+            or `test`, with `.idx` for `-idx` and `.gz` allowed; EMNIST and QMNIST may have the
             names they are distributed with.
-        name: of the data set; a known one brings its classes, any other has the classes 0 to its
-            largest training label.
+        name: of the data set. A known one brings its classes, and so do file names as EMNIST and
+            QMNIST have them; any other has the classes 0 to its largest training label.
 
     Raises:
         PipelineError: a missing, damaged or wrong file, or files that do not match.
@@ -39,11 +41,10 @@ def read_folder(folder: Path, name: str) -> ImageData:
         raise PipelineError(
             f"source must be a folder of IDX files, got {folder}: give one that can be read"
         )
-    known = KNOWN.get(name)
-    layout = known or KnownSet(classes=(), licence="not stated")
+    layout = _layout(folder, name)
     paths = [
         _find(folder, half, kind=kind, prefix=layout.prefix)
-        for half, kind in product(HALVES, ("images-idx3-ubyte", f"labels-{layout.labels}"))
+        for half, kind in product(HALVES, (IMAGES, f"labels-{layout.labels}"))
     ]
     if layout.sha256 is None:
         verify_checksums(folder, paths)
@@ -62,19 +63,74 @@ def read_folder(folder: Path, name: str) -> ImageData:
     )
 
 
+def named_by_files(folder: Path) -> tuple[str, ...]:
+    """The known data sets whose training images lie here under the name they are distributed with.
+
+    Such a name starts with the set's own: `emnist-letters-train-images-idx3-ubyte`.
+    """
+    return tuple(
+        name for name, known in KNOWN.items() if known.prefix and _has_images(folder, known.prefix)
+    )
+
+
+def _layout(folder: Path, name: str) -> KnownSet:
+    """What is known about the files: by the data set's name, or else by their own."""
+    if name in KNOWN:
+        return KNOWN[name]
+    found = named_by_files(folder)
+    if len(found) > 1:
+        raise PipelineError(
+            f"a folder with several data sets needs the name of one, got {name!r} for "
+            f"{', '.join(found)} in {folder}: prepare --dataset {found[0]} --source {folder}"
+        )
+    if not found and name.lower().startswith("emnist") and _has_images(folder):
+        sets = ", ".join(known for known in KNOWN if known.startswith("emnist"))
+        raise PipelineError(
+            f"EMNIST must be named as one of its sets, for its files are transposed, got {name!r} "
+            f"for {folder}: name it as one of {sets}, or upright images in another way"
+        )
+    return KNOWN[found[0]] if found else KnownSet(classes=(), licence="not stated")
+
+
 def _find(folder: Path, half: str, *, kind: str, prefix: str) -> Path:
     """The one file for this half and kind, plain before gzipped."""
-    what, form = kind.split("-", 1)
-    stems = [f"{prefix}{start}-{what}{dot}{form}" for start in HALVES[half] for dot in "-."]
-    found = [stem for stem in stems if any(_is_there(folder, stem))]
+    spellings = _spellings(folder, half, kind, prefix)
+    found = [stem for stem, there in spellings.items() if any(there)]
     if len(found) != 1:
         got = f"both {' and '.join(found)}" if found else "none"
+        wanted = [stem for stem in spellings if stem.startswith(prefix)]
+        inside = None if found else _below(folder)
+        remedy = f"give {inside}" if inside else "add the missing one or remove the extra one"
         raise PipelineError(
-            f"a folder of IDX files must hold one {' or '.join(stems)} (plain or .gz), "
-            f"got {got} in {folder}: add the missing one or remove the extra one"
+            f"a folder of IDX files must hold one {' or '.join(wanted)} (plain or .gz), "
+            f"got {got} in {folder}: {remedy}"
         )
-    is_plain, _ = _is_there(folder, found[0])
+    is_plain, _ = spellings[found[0]]
     return folder / (found[0] if is_plain else f"{found[0]}.gz")
+
+
+def _below(folder: Path) -> Path | None:
+    """A folder inside this one that holds a data set, such as torchvision's `MNIST/raw`."""
+    inside = (path for depth in ("*", "*/*") for path in sorted(folder.glob(depth)))
+    return next((path for path in inside if _has_images(path) or named_by_files(path)), None)
+
+
+def _has_images(folder: Path, prefix: str = "") -> bool:
+    """Whether the training images lie here, under a name with this start."""
+    spellings = _spellings(folder, "train", IMAGES, prefix)
+    return any(any(there) for stem, there in spellings.items() if stem.startswith(prefix))
+
+
+def _spellings(folder: Path, half: str, kind: str, prefix: str) -> dict[str, tuple[bool, bool]]:
+    """Every name that the file may have, and whether it is there plain and gzipped."""
+    what, form = kind.split("-", 1)
+    stems = [
+        f"{start}{part}-{what}{dot}{form}"
+        for start in dict.fromkeys((prefix, ""))
+        for part in HALVES[half]
+        for dot in "-."
+    ]
+    return {stem: _is_there(folder, stem) for stem in stems}
 
 
 def _is_there(folder: Path, stem: str) -> tuple[bool, bool]:

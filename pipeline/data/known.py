@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 DIGITS = tuple(string.digits)
-# EMNIST merges the cases of letters that look alike (Cohen et al. 2017, arXiv:1702.05373); what
-# remains is in the order of the character codes.
-BALANCED = (*DIGITS, *string.ascii_uppercase, *"abdefghnqrt")
+# EMNIST's classes are in the order of the character codes; most of its splits merge the cases of
+# letters that look alike (Cohen et al. 2017, arXiv:1702.05373).
+ALL = (*DIGITS, *string.ascii_uppercase, *string.ascii_lowercase)
+MERGED = (*DIGITS, *string.ascii_uppercase, *"abdefghnqrt")
 FASHION = (
     "T-shirt/top",
     "Trouser",
@@ -36,7 +37,7 @@ class KnownSet:
         licence: owner and terms of use.
         sha256: of the uncompressed train-images, train-labels, test-images and test-labels;
             None where no published digest could be verified.
-        prefix: what its files' names start with.
+        prefix: what its files' names start with as they are distributed.
         labels: the end of its label files' names, which tells their format.
         first_label: the number of the first class in its label files.
         is_transposed: whether its image files hold columns where others hold rows.
@@ -110,7 +111,9 @@ KNOWN: Mapping[str, KnownSet] = MappingProxyType(
         "emnist-mnist": _emnist("mnist", DIGITS),
         "emnist-digits": _emnist("digits", DIGITS),
         "emnist-letters": _emnist("letters", tuple(string.ascii_lowercase), first_label=1),
-        "emnist-balanced": _emnist("balanced", BALANCED),
+        "emnist-balanced": _emnist("balanced", MERGED),
+        "emnist-bymerge": _emnist("bymerge", MERGED),
+        "emnist-byclass": _emnist("byclass", ALL),
     }
 )
 KNOWN_NAMES = tuple(KNOWN)

@@ -3,7 +3,7 @@
 import logging
 from pathlib import Path
 
-from pipeline.data.folder import read_folder
+from pipeline.data.folder import named_by_files, read_folder
 from pipeline.data.images import ImageData
 from pipeline.data.known import KNOWN, KNOWN_NAMES
 from pipeline.data.paths import is_file, is_folder
@@ -19,7 +19,8 @@ def prepared(data: str, folder: Path = Path("prepared")) -> ImageData:
 
     Args:
         data: the name of a known data set or of one that was prepared, a prepared file, or a
-            folder of IDX files, which is read as it is and named after the folder.
+            folder of IDX files, which is read as it is and named after the folder, or as the known
+            set whose file names it holds.
         folder: where prepared data are kept.
 
     Raises:
@@ -32,7 +33,8 @@ def prepared(data: str, folder: Path = Path("prepared")) -> ImageData:
     if data in KNOWN or (path.name == data and is_file(file_of(data, folder))):
         return _by_name(data, folder)
     if data and is_folder(path):
-        return read_folder(path, path.resolve().name)
+        known = named_by_files(path)
+        return read_folder(path, known[0] if len(known) == 1 else path.resolve().name)
     raise UsageError(
         f"data must be one of {', '.join(KNOWN_NAMES)}, a prepared set in {folder}, a .safetensors "
         f"file or a folder of IDX files, got {data!r}: prepare it first or give its folder"

@@ -2,13 +2,14 @@
 
 from pipeline.predict.answer import Answer, csv_lines, json_lines
 from pipeline.predict.inputs import Size, read_inputs
-from pipeline.predict.layouts import layout_of
+from pipeline.predict.layouts import Ink, ink_of, layout_of
 from pipeline.predict.mc_dropout import Masks, hidden_masks
 from pipeline.predict.network import LoadedNetwork, load_network
 from pipeline.predict.query import Query, answer_images
 
 __all__ = [
     "Answer",
+    "Ink",
     "LoadedNetwork",
     "Masks",
     "Query",
@@ -16,6 +17,7 @@ __all__ = [
     "answer_images",
     "csv_lines",
     "hidden_masks",
+    "ink_of",
     "json_lines",
     "layout_of",
     "load_network",

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import PipelineError
-from pipeline.predict.image_files import Pictures, read_images
+from pipeline.predict.image_files import read_images
 from pipeline.predict.layouts import Ink, as_it_is, laid_out
 
 Size = tuple[int, int]
@@ -19,7 +19,7 @@ class Inputs:
 
     Attributes:
         names: of the images.
-        images: of one size, light on dark, 0 … 255.
+        images: of one size, 0 … 255, as the network knows them: light on dark, or dark on light.
         failures: a line for each file or image that cannot be used.
     """
 
@@ -29,7 +29,13 @@ class Inputs:
 
 
 def read_inputs(
-    files: Sequence[str], *, size: Size, layout: str, ink: Ink, is_fitted_anew: bool
+    files: Sequence[str],
+    *,
+    size: Size,
+    layout: str,
+    ink: Ink,
+    is_fitted_anew: bool,
+    learned: Ink,
 ) -> Inputs:
     """The images in these files, in order.
 
@@ -40,6 +46,7 @@ def read_inputs(
         ink: whether what is drawn is lighter or darker than the background.
         is_fitted_anew: whether a picture of the right size is laid out anyway; images from a data
             set's own file never are.
+        learned: the ink of the images that the network learned from, `light` or `dark`.
     """
     names: list[str] = []
     images: list[NDArray[np.uint8]] = []
@@ -50,31 +57,17 @@ def read_inputs(
         except PipelineError as error:
             failures.append(str(error))
             continue
-        for place in range(len(pictures.names)):
+        for name, pixels in zip(pictures.names, pictures.pixels, strict=True):
             try:
-                image = _laid_out(
-                    pictures, place, size, layout=layout, ink=ink, is_fitted_anew=is_fitted_anew
-                )
+                if pixels.shape == size and (pictures.is_data or not is_fitted_anew):
+                    # A data set's own images are as its networks know them, whatever their edges.
+                    is_known = pictures.is_data and ink == "auto"
+                    light = as_it_is(pixels, ink=learned if is_known else ink, name=name)
+                else:
+                    light = laid_out(pixels, size, layout=layout, ink=ink, name=name)
             except PipelineError as error:
                 failures.append(str(error))
             else:
-                names.append(pictures.names[place])
-                images.append(image)
+                names.append(name)
+                images.append(255 - light if learned == "dark" else light)
     return Inputs(names=tuple(names), images=tuple(images), failures=tuple(failures))
-
-
-def _laid_out(
-    pictures: Pictures,
-    place: int,
-    size: Size,
-    *,
-    layout: str,
-    ink: Ink,
-    is_fitted_anew: bool,
-) -> NDArray[np.uint8]:
-    pixels, name = pictures.pixels[place], pictures.names[place]
-    if pixels.shape == size and (pictures.is_data or not is_fitted_anew):
-        # A data set's own images are in the form its networks know, whatever their edges look like.
-        known = "light" if pictures.is_data and ink == "auto" else ink
-        return as_it_is(pixels, layout, ink=known, name=name)
-    return laid_out(pixels, size, layout=layout, ink=ink, name=name)

@@ -1,5 +1,6 @@
 """Lays out grey images of any size like those of a data set."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
@@ -58,27 +59,26 @@ def layout_of(dataset: str) -> str:
     return dataset if dataset in LAYOUTS else WHOLE
 
 
-def as_it_is(image: Grey, layout: str, *, ink: Ink, name: str) -> Grey:
-    """An image that already has the right size, light on dark, otherwise unchanged.
+def ink_of(images: Sequence[NDArray[np.number]]) -> Ink:
+    """The ink of most of these images, `light` or `dark`, as their edges show it."""
+    return "dark" if 2 * sum(map(_is_dark, images)) > len(images) else "light"
 
-    The frame shows the background only if the layout has a margin, so only then can `auto` detect
-    dark ink.
+
+def as_it_is(image: Grey, *, ink: Ink, name: str) -> Grey:
+    """An image that already has the right size, light on dark, otherwise unchanged.
 
     Raises:
         PipelineError: every pixel has one grey level; the arguments are those of `laid_out`.
     """
     if image.min() == image.max():
         raise _blank(name)
-    known = LAYOUTS.get(layout)
-    has_frame = known is not None and known.margin > 0
-    is_dark = _is_dark(image) if ink == "auto" and has_frame else ink == "dark"
-    return 255 - image if is_dark else image
+    return _light(image, ink)
 
 
 def laid_out(image: Grey, size: tuple[int, int], *, layout: str, ink: Ink, name: str) -> Grey:
     """The image in this layout: uint8, light on dark.
 
-    With `WHOLE` the uncropped image is scaled to fit, and inverted only if `ink` is dark.
+    With `WHOLE` the uncropped image is scaled to fit.
 
     Args:
         image: shape (height, width), any size.
@@ -91,8 +91,7 @@ def laid_out(image: Grey, size: tuple[int, int], *, layout: str, ink: Ink, name:
     Raises:
         PipelineError: nothing is drawn.
     """
-    is_dark = ink == "dark" or (ink == "auto" and layout != WHOLE and _is_dark(image))
-    light = 255 - image if is_dark else image
+    light = _light(image, ink)
     if layout == WHOLE:
         if light.min() == light.max():
             raise _blank(name)
@@ -103,15 +102,21 @@ def laid_out(image: Grey, size: tuple[int, int], *, layout: str, ink: Ink, name:
     return _placed(_fitted(drawn, (height, width)), size, is_by_mass=rules.is_by_mass)
 
 
-def _is_dark(image: Grey) -> bool:
+def _light(image: Grey, ink: Ink) -> Grey:
+    """The image with light ink on a dark background."""
+    is_dark = _is_dark(image) if ink == "auto" else ink == "dark"
+    return 255 - image if is_dark else image
+
+
+def _is_dark(image: NDArray[np.number]) -> bool:
     """Whether the frame is lighter than the middle between darkest and lightest."""
     return float(np.median(_frame(image))) > (float(image.min()) + float(image.max())) / 2
 
 
-def _frame(image: Grey) -> Grey:
+def _frame(image: NDArray[np.number]) -> NDArray[np.float64]:
     edge = max(1, round(min(image.shape) * _EDGE))
     sides = (image[:edge], image[-edge:], image[:, :edge].T, image[:, -edge:].T)
-    return np.concatenate([side.ravel() for side in sides])
+    return np.concatenate([side.ravel() for side in sides]).astype(np.float64)
 
 
 def _drawn(image: Grey, *, is_writing: bool, name: str) -> Grey:

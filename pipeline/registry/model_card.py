@@ -11,6 +11,7 @@ from why_zero.records import Counts
 
 MOST_MISTAKES = 5
 _CONFIDENCE = 0.95
+_MOST_CLASSES = 12
 _UNSTATED = frozenset({"", "not stated"})
 
 
@@ -44,7 +45,7 @@ def model_card(
     """
     sections = {
         "What it is": _what_it_is(result, classes, shape=shape),
-        "How to use it": _how_to_use_it(address, shape),
+        "How to use it": _how_to_use_it(shape),
         "How it was trained": _how_it_was_trained(result, commit),
         **({"What was removed": compaction} if compaction else {}),
         "How well it does": _how_good_it_is(result, confusion, metric=metric, compared=compared),
@@ -53,7 +54,51 @@ def model_card(
         "Limits": _limits(result, shape),
         "The data": _data(result, licence),
     }
-    return "\n\n".join(f"### {title}\n\n{text}" for title, text in sections.items()) + "\n"
+    # A sentence first: it is all that a list of versions shows.
+    parts = [_in_a_sentence(result), _snippet(address)]
+    parts += [f"### {title}\n\n{text}" for title, text in sections.items()]
+    return "\n\n".join(parts) + "\n"
+
+
+def description(
+    result: Result, *, classes: tuple[str, ...], shape: tuple[int, int], address: str
+) -> str:
+    """What the versions of a registered model have in common, in Markdown.
+
+    Args:
+        result: a network that is one of them.
+        classes: what each label stands for.
+        shape: height and width of an image.
+        address: where the one in use is loaded from, such as `models:/dropout-mnist@champion`.
+    """
+    height, width = shape
+    return (
+        f"Tells {len(classes)} classes ({_listed(classes)}) apart in grey images of {height} x "
+        f"{width} pixels like those of {result.dataset}. Each version is a trained network that "
+        f"passed every gate of `register`; its page has its model card.\n\n{_snippet(address)}\n"
+    )
+
+
+def _in_a_sentence(result: Result) -> str:
+    right = percent(result.test.accuracy)
+    return f"{right} of {result.dataset}'s test images correct: {result.recipe.name}."
+
+
+def _snippet(address: str) -> str:
+    """Lines that run as they are, on the images that were logged with the model."""
+    return (
+        "```python\nimport mlflow\n\n"
+        f'model = mlflow.pyfunc.load_model("{address}")\n'
+        "images = model.input_example  # or your own\n"
+        "print(model.predict(images).argmax(-1))\n```"
+    )
+
+
+def _listed(classes: tuple[str, ...]) -> str:
+    """The classes, or the first and the last few of many."""
+    if len(classes) <= _MOST_CLASSES:
+        return ", ".join(classes)
+    return ", ".join([*classes[:3], "…", classes[-1]])
 
 
 def interval(right: int, total: int) -> tuple[float, float]:
@@ -113,13 +158,12 @@ def _what_it_is(result: Result, classes: tuple[str, ...], *, shape: tuple[int, i
     )
 
 
-def _how_to_use_it(address: str, shape: tuple[int, int]) -> str:
+def _how_to_use_it(shape: tuple[int, int]) -> str:
     height, width = shape
     return (
+        "The lines above run where `MLFLOW_TRACKING_URI` names this store, with mlflow and torch. "
         f"Input: float32 of shape (n, 1, {height}, {width}), pixels divided by 255, background 0. "
-        "Output: logits of shape (n, classes), in the order above.\n\n"
-        f'```python\nmodel = mlflow.pyfunc.load_model("{address}")\n'
-        "labels = model.predict(images).argmax(-1)\n```"
+        "Output: logits of shape (n, classes), in the order above."
     )
 
 

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-import torchinfo
 
 from pipeline import plots
 from pipeline.config.recipe import Recipe
@@ -18,6 +17,7 @@ from pipeline.records import history as histories
 from pipeline.records.result import Result
 from pipeline.runs.load import HISTORY
 from pipeline.runs.score import score
+from pipeline.runs.summary import summary
 from pipeline.tracking import Run, log_model
 from pipeline.training import device as devices
 from pipeline.training.batches import EVALUATION_BATCH, Examples
@@ -79,9 +79,7 @@ def publish(
     example = as_input(images.expand(max(2, len(images)), -1, -1)).numpy()
     log_model(run, network, example=example, step=chosen.epoch)
     batch = as_input(data.train_images[: min(recipe.batch_size, EVALUATION_BATCH)])
-    summary = torchinfo.summary(network, input_data=batch, verbose=0, device="cpu")
-    # torchinfo writes the member of an enumeration where it means M.
-    run.text(str(summary).replace("Units.MEGABYTES", "M"), "summary.txt")
+    run.text(summary(network, batch), "summary.txt")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / HISTORY
         histories.save(history, path)

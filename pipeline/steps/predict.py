@@ -12,6 +12,7 @@ from pipeline.errors import PipelineError
 from pipeline.markdown import Row
 from pipeline.predict import (
     Answer,
+    Ink,
     LoadedNetwork,
     Masks,
     Query,
@@ -19,13 +20,14 @@ from pipeline.predict import (
     answer_images,
     csv_lines,
     hidden_masks,
+    ink_of,
     json_lines,
     layout_of,
     load_network,
     read_inputs,
     tables,
 )
-from pipeline.tracking import Tracker, open_at, signature_of
+from pipeline.tracking import Tracker, example_of, open_at, signature_of
 
 UNITS = """\
   active    z > 0 for this image
@@ -71,6 +73,7 @@ def run(settings: PredictSettings, console: Console) -> None:
         layout=layout,
         ink=settings.ink,
         is_fitted_anew=settings.layout != "auto",
+        learned=_learned(version.address),
     )
     query = Query(
         inside=inside,
@@ -94,6 +97,12 @@ def _size(address: str, inside: LoadedNetwork) -> Size:
         f"a model must take grey images, (-1, 1, height, width), of the {pixels} pixels that its "
         f"network takes, got {inputs} at {address}: choose another"
     )
+
+
+def _learned(address: str) -> Ink:
+    """The ink of the images that the model learned from, to judge by its input example."""
+    example = example_of(address)
+    return "light" if example is None or example.ndim != 4 else ink_of(list(example[:, 0]))
 
 
 def _masks(settings: PredictSettings, inside: LoadedNetwork) -> Masks:

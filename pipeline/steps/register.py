@@ -8,7 +8,7 @@ from pipeline.console import Console
 from pipeline.markdown import table
 from pipeline.registry import gates
 from pipeline.registry.gates import Candidate, GateError, GateResult, Incumbent
-from pipeline.registry.model_card import model_card
+from pipeline.registry.model_card import description, model_card
 from pipeline.registry.selection import Selection, select
 from pipeline.runs.compacting import compaction
 from pipeline.tracking import Registry, Run, Version, connect
@@ -57,6 +57,7 @@ def run(settings: RegisterSettings, console: Console) -> None:
                 tags=_tags(candidate, selection, passed),
                 card=card,
             )
+            registry.describe(name, _description(candidate, address=f"models:/{name}@{alias}"))
             registry.point(alias, version)
             ending = _ending(version, holder, alias, is_new=is_new)
             step.describe(f"{heading}\n\n{_linked(ending, version)}\n\n{_gate_table(passed)}")
@@ -162,6 +163,14 @@ def _card(candidate: Candidate, selection: Selection, *, address: str) -> str:
         compared=selection.compared,
         address=address,
         compaction=_compaction(candidate),
+    )
+
+
+def _description(candidate: Candidate, *, address: str) -> str:
+    data = candidate.data
+    height, width = data.test_images.shape[1:]
+    return description(
+        candidate.result, classes=data.classes, shape=(height, width), address=address
     )
 
 

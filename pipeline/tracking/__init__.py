@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipeline.tracking.address import any_of, searches_metrics, tagged
 from pipeline.tracking.found_run import FoundRun
-from pipeline.tracking.loaded import requirements_of, signature_of
+from pipeline.tracking.loaded import example_of, requirements_of, signature_of
 from pipeline.tracking.models import STATE_DICT, log_model
 from pipeline.tracking.registry import Registry, Version
 from pipeline.tracking.runs import Outcome, Run, reason_of
@@ -50,6 +50,7 @@ __all__ = [
     "any_of",
     "bar_chart",
     "connect",
+    "example_of",
     "fetch_artifacts",
     "fetch_example",
     "image_grid",

@@ -1,9 +1,11 @@
-"""What a stored model says of itself in text: its signature and its requirements."""
+"""What a stored model says of itself: its signature, its input example and its requirements."""
 
 from pathlib import Path
 
+import numpy as np
 from mlflow.artifacts import download_artifacts
 from mlflow.models import Model
+from numpy.typing import NDArray
 from yaml import YAMLError
 
 from pipeline.errors import PipelineError
@@ -33,6 +35,19 @@ def signature_of(address: str) -> tuple[Shape, Shape]:
             "a model must have a signature of numpy arrays for what goes in and what comes out, "
             f"got none at {address} ({one_line(error)}): log it with an example"
         ) from error
+
+
+def example_of(address: str) -> NDArray[np.number] | None:
+    """The input example of a model, as it was logged with it; None without one.
+
+    Args:
+        address: as `log_model` returned it, or of a registered model.
+    """
+    try:
+        example = Model.load(address).load_input_example(address)
+    except (*REFUSALS, *_MALFORMED):
+        return None
+    return example if isinstance(example, np.ndarray) else None
 
 
 def requirements_of(address: str) -> Path:

@@ -142,6 +142,13 @@ class Registry:
                 raise
         return _version(made, {})
 
+    def describe(self, name: str, text: str) -> None:
+        """Describe a registered model, unless somebody has; cut at 5,000 characters."""
+        client = self._store.client
+        with self._store.writing():
+            if not client.get_registered_model(name).description:
+                client.update_registered_model(name, text[:MOST_CHARACTERS])
+
     def tag(self, version: Version, tags: Mapping[str, str]) -> None:
         """Set tags of a version, over their old values; each is cut at 5,000 characters."""
         with self._store.writing():

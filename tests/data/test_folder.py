@@ -109,6 +109,16 @@ def test_a_missing_file_is_refused_with_its_names(own_folder: Path) -> None:
     _assert_refused(own_folder, "own", r"one t10k-labels-idx1-ubyte or .*test-labels.*got none")
 
 
+@pytest.mark.parametrize("name", ["raw", "MNIST/raw"])
+def test_a_folder_above_the_files_is_refused_with_theirs(
+    name: str, own_folder: Path, tmp_path: Path
+) -> None:
+    below = tmp_path / "data" / name
+    below.parent.mkdir(parents=True)
+    own_folder.rename(below)
+    _assert_refused(tmp_path / "data", "own", f"got none in .*data: give {below}$")
+
+
 def test_two_spellings_of_one_file_are_refused(own_folder: Path) -> None:
     (own_folder / "test-labels-idx1-ubyte").write_bytes(b"which one?")
     _assert_refused(own_folder, "own", "got both t10k-labels-idx1-ubyte and test-labels-idx1-ubyte")

@@ -16,7 +16,7 @@ import pytest
 from numpy.typing import NDArray
 from torchvision import datasets
 
-from pipeline.data import KNOWN_NAMES, load
+from pipeline.data import KNOWN_NAMES, load, prepared
 from pipeline.data.known import KNOWN
 from pipeline.errors import PipelineError, UsageError
 
@@ -82,7 +82,8 @@ def test_class_names_are_those_of_torchvision() -> None:
     emnist = datasets.EMNIST.classes_split_dict
     assert list(KNOWN["fashion-mnist"].classes) == datasets.FashionMNIST.classes
     assert list(KNOWN["kmnist"].classes) == datasets.KMNIST.classes
-    assert list(KNOWN["emnist-balanced"].classes) == emnist["balanced"]
+    for split in ("balanced", "bymerge", "byclass"):
+        assert list(KNOWN[f"emnist-{split}"].classes) == emnist[split]
     assert ["N/A", *KNOWN["emnist-letters"].classes] == emnist["letters"]
     for name in ("mnist", "qmnist", "emnist-mnist", "emnist-digits"):
         assert KNOWN[name].classes == tuple("0123456789")
@@ -95,6 +96,8 @@ def test_class_names_are_those_of_torchvision() -> None:
         ("digits", [0, 9], ["0", "9"]),
         ("letters", [1, 26], ["a", "z"]),
         ("balanced", [0, 46], ["0", "t"]),
+        ("bymerge", [0, 46], ["0", "t"]),
+        ("byclass", [0, 61], ["0", "z"]),
     ],
 )
 def test_emnist_images_are_upright_and_labels_count_from_0(
@@ -114,6 +117,41 @@ def test_emnist_is_read_from_a_folder_under_its_own_file_names(
     raw = _write_emnist(tmp_path, "letters", labels=[1, 26], encode=encode)
     from_folder = load("emnist-letters", str(raw))
     assert from_folder.digest == load("emnist-letters", cache=tmp_path).digest
+
+
+@pytest.mark.parametrize("split", ["byclass", "letters"])
+def test_emnist_is_recognised_by_its_file_names_and_read_upright(
+    split: str, tmp_path: Path, encode: Encode
+) -> None:
+    """The folder's own name, `raw`, says nothing, and neither does a name of one's own."""
+    raw = _write_emnist(tmp_path, split, labels=[1, 26], encode=encode)
+    found, own = prepared(str(raw), tmp_path), load("mine", str(raw))
+    known = KNOWN[f"emnist-{split}"]
+    assert (found.name, own.name) == (f"emnist-{split}", "mine")
+    assert found.train_images.tolist() == own.train_images.tolist() == [UPRIGHT, UPRIGHT]
+    assert found.classes == own.classes == known.classes
+    assert found.train_labels.tolist() == [1 - known.first_label, 26 - known.first_label]
+
+
+def test_emnist_under_plain_file_names_is_upright_where_its_name_says_what_it_is(
+    tmp_path: Path, encode: Encode
+) -> None:
+    raw = _write_emnist(tmp_path, "byclass", labels=[0, 61], encode=encode)
+    for path in raw.iterdir():
+        path.rename(raw / path.name.removeprefix("emnist-byclass-"))
+    assert load("emnist-byclass", str(raw)).train_images.tolist() == [UPRIGHT, UPRIGHT]
+    rule = "must be named as one of its sets.*got 'EMNIST-mine'.*emnist-byclass"
+    with pytest.raises(PipelineError, match=rule):
+        load("EMNIST-mine", str(raw))
+
+
+def test_a_folder_with_several_sets_needs_the_name_of_one(tmp_path: Path, encode: Encode) -> None:
+    raw = _write_emnist(tmp_path, "digits", labels=[0, 9], encode=encode)
+    _write_emnist(tmp_path, "byclass", labels=[0, 9], encode=encode)
+    assert load("emnist-byclass", str(raw)).classes[9:11] == ("9", "A")
+    rule = "needs the name of one, got 'raw' for emnist-digits, emnist-byclass .*--dataset emnist"
+    with pytest.raises(PipelineError, match=rule):
+        prepared(str(raw), tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -239,7 +277,7 @@ def test_an_unknown_name_without_a_folder_is_refused_with_the_known_ones() -> No
 def _write_emnist(cache: Path, split: str, *, labels: list[int], encode: Encode) -> Path:
     """The raw files of an EMNIST split as torchvision keeps them; gives their folder."""
     raw = cache / "EMNIST" / "raw"
-    raw.mkdir(parents=True)
+    raw.mkdir(parents=True, exist_ok=True)
     for half in ("train", "test"):
         images = np.array([TRANSPOSED, TRANSPOSED], dtype=np.uint8)
         start = raw / f"emnist-{split}-{half}"

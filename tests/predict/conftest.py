@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from pipeline.cli import commands
 from pipeline.config.recipe import Recipe
 from pipeline.console import Console
-from pipeline.data import ImageData, load
+from pipeline.data import ImageData, as_input, load
 from pipeline.data.images import Part, assemble
 from pipeline.fit import FitContext, Task, fit
 from pipeline.tracking import FoundRun, Tracker, connect, log_model
@@ -41,7 +42,7 @@ def mnist() -> ImageData:
 
 @pytest.fixture(scope="session")
 def tracker(mnist: ImageData, tmp_path_factory: pytest.TempPathFactory) -> Tracker:
-    """A store of its own with the models `MODEL` and `UNMASKED`."""
+    """A store of its own with the models `MODEL`, `UNMASKED`, and of own data `light`, `dark`."""
     folder = tmp_path_factory.mktemp("predict")
     few = assemble(
         "mnist",
@@ -67,6 +68,8 @@ def tracker(mnist: ImageData, tmp_path_factory: pytest.TempPathFactory) -> Track
         [result] = fit([task], place).complete()
         register(tracker, tracker.run(result.run_id), "champion")
         register(tracker, without_dropout(tracker), "unmasked")
+        for ink, images in (("light", few.test_images), ("dark", 255 - few.test_images)):
+            register(tracker, of_own_data(tracker, as_input(images[:4]).numpy()), ink)
     return tracker
 
 
@@ -80,10 +83,22 @@ def register(tracker: Tracker, run: FoundRun, alias: str) -> None:
 def without_dropout(tracker: Tracker) -> FoundRun:
     """A network as born, of another recipe and without a history."""
     recipe = replace(RECIPE, drop_rate=0.0, seed=1)
+    return as_born(tracker, recipe, "mnist", np.zeros((2, 1, 28, 28), np.float32))
+
+
+def of_own_data(tracker: Tracker, images: NDArray[np.float32]) -> FoundRun:
+    """A network as born, for images of one's own such as these."""
+    return as_born(tracker, replace(RECIPE, seed=2), "mine", images)
+
+
+def as_born(
+    tracker: Tracker, recipe: Recipe, dataset: str, example: NDArray[np.float32]
+) -> FoundRun:
+    """A run with an untrained network of this recipe."""
     network = plain(recipe, Stack([recipe], inputs=784, classes=10).state(0))
-    parameters = recipe.parameters | {"dataset": "mnist"}
+    parameters = recipe.parameters | {"dataset": dataset}
     with tracker.start_network(recipe.name, parameters, step="mnist", tags={}) as run:
-        log_model(run, network, example=np.zeros((2, 1, 28, 28), np.float32), step=0)
+        log_model(run, network, example=example, step=0)
     return tracker.run(run.id)
 
 

@@ -1,5 +1,7 @@
 """Images of any size laid out as MNIST's, against hand arithmetic and MNIST itself."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,9 +11,13 @@ from PIL import Image
 
 from pipeline.data import ImageData, load
 from pipeline.errors import PipelineError
-from pipeline.predict.layouts import LAYOUTS, Ink, as_it_is, laid_out, layout_of
+from pipeline.predict.layouts import LAYOUTS, Ink, as_it_is, ink_of, laid_out, layout_of
 
 Grey = NDArray[np.uint8]
+DEBIAN = Path("/usr/share/datasets/fashion-mnist")
+needs_debian = pytest.mark.skipif(
+    not DEBIAN.is_dir(), reason="needs Debian's package dataset-fashion-mnist"
+)
 
 
 @pytest.fixture(scope="module")
@@ -140,21 +146,35 @@ def test_enlarged_mnist_digits_come_back_as_they_were(mnist: ImageData) -> None:
 
 def test_every_mnist_image_is_taken_as_it_is(mnist: ImageData) -> None:
     for image in mnist.test_images.numpy():
-        np.testing.assert_array_equal(as_it_is(image, "mnist", ink="auto", name="x"), image)
+        np.testing.assert_array_equal(as_it_is(image, ink="auto", name="x"), image)
 
 
 def test_a_dark_on_light_image_of_the_right_size_is_turned_over(mnist: ImageData) -> None:
     for image in mnist.test_images[:1000].numpy():
-        turned = as_it_is(255 - image, "mnist", ink="auto", name="x")
+        turned = as_it_is(255 - image, ink="auto", name="x")
         np.testing.assert_array_equal(turned, image)
 
 
-def test_where_no_margin_shows_the_ground_nothing_is_turned_over_unasked() -> None:
-    bag = np.full((28, 28), 200, np.uint8)
-    bag[10:18, 10:18] = 90
-    for layout in ("fashion-mnist", "whole"):
-        np.testing.assert_array_equal(as_it_is(bag, layout, ink="auto", name="x"), bag)
-        np.testing.assert_array_equal(as_it_is(bag, layout, ink="dark", name="x"), 255 - bag)
+def test_the_edge_tells_the_ink_of_any_data() -> None:
+    shoe = np.zeros((20, 30), np.uint8)
+    shoe[6:14, :] = 220  # reaches both sides, as clothes and one's own subjects may
+    for image in (shoe, 255 - shoe):
+        np.testing.assert_array_equal(as_it_is(image, ink="auto", name="x"), shoe)
+        np.testing.assert_array_equal(as_it_is(image, ink="dark", name="x"), 255 - image)
+
+
+@needs_debian
+def test_every_fashion_mnist_image_is_taken_as_it_is() -> None:
+    """Clothes reach the edge, but never around most of it."""
+    for image in load("fashion-mnist", str(DEBIAN)).test_images.numpy():
+        assert ink_of([image]) == "light"
+        assert ink_of([255 - image]) == "dark"
+
+
+def test_the_ink_of_a_data_set_is_that_of_most_of_its_images(mnist: ImageData) -> None:
+    images = list(mnist.test_images[:3].numpy())
+    assert ink_of([*images, 255 - images[0]]) == "light"
+    assert ink_of([255 - image / 255 for image in images]) == "dark"
 
 
 # Other layouts
@@ -185,10 +205,11 @@ def test_clothes_fill_the_longer_side_negated_and_keep_their_shades() -> None:
 
 def test_the_whole_image_is_scaled_to_fit_without_cropping() -> None:
     wide = np.zeros((20, 40), np.uint8)
-    wide[:, 20:] = 100
-    laid = laid_out(wide, (6, 8), layout="whole", ink="auto", name="x")
-    np.testing.assert_array_equal(laid[[0, 5]], 0)
-    assert (laid[1:5, :3].max(), laid[1:5, 6:].min()) == (0, 100)
+    wide[:, 24:] = 100
+    for page, ink in ((wide, "auto"), (255 - wide, "auto"), (wide, "light"), (255 - wide, "dark")):
+        laid = laid_out(page, (6, 8), layout="whole", ink=ink, name="x")
+        np.testing.assert_array_equal(laid[[0, 5]], 0)
+        assert (laid[1:5, :4].max(), laid[1:5, 6:].min()) == (0, 100)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
@@ -206,7 +227,7 @@ def test_a_blank_image_is_refused_by_name(layout: str, level: int) -> None:
     with pytest.raises(PipelineError, match="got a single grey in page 3"):
         laid_out(blank, (28, 28), layout=layout, ink="auto", name="page 3")
     with pytest.raises(PipelineError, match="got a single grey in page 3"):
-        as_it_is(blank[:28, :28], layout, ink="auto", name="page 3")
+        as_it_is(blank[:28, :28], ink="auto", name="page 3")
 
 
 def test_paper_with_nothing_but_noise_is_blank() -> None:

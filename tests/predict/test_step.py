@@ -153,6 +153,24 @@ def test_layout_and_ink_can_be_said(answers: Answers, mnist: ImageData) -> None:
     assert dark["logits"] == original[0]["logits"] != light["logits"]
 
 
+@pytest.mark.parametrize("side", [28, 200], ids=["same size", "scan"])
+def test_a_model_of_ones_own_data_sees_images_with_the_ink_that_it_learned(
+    answers: Answers, mnist: ImageData, side: int
+) -> None:
+    """Two models with the same weights; one was made for dark ink on light paper."""
+    seven = Image.fromarray(mnist.test_images[0].numpy()).resize((side, side))
+    images = [np.asarray(seven), 255 - np.asarray(seven)]
+    files = [png(image, f"{place}.png") for place, image in enumerate(images)]
+    light, light_again = answers(*files, model="models:/digits@light")
+    dark, dark_again = answers(*files, model="models:/digits@dark")
+    assert light["logits"] == light_again["logits"] != dark["logits"] == dark_again["logits"]
+    if side == 28:
+        as_data = answers(idx(np.stack(images), "both"), model="models:/digits@light")
+        assert [light["logits"], dark["logits"]] == [
+            pytest.approx(one["logits"], abs=1e-6) for one in as_data
+        ]
+
+
 # Why
 
 

@@ -17,6 +17,7 @@ from pipeline.registry import gates
 from pipeline.registry.gates import Candidate, GateResult
 from pipeline.registry.gates.isolation import Answers
 from pipeline.registry.model_card import model_card
+from pipeline.runs.publish import EXAMPLES
 
 pytestmark = pytest.mark.slow
 
@@ -133,6 +134,10 @@ def test_the_model_card_says_what_a_stranger_must_know(
     assert register() == 0
     [version] = versions()
     card = version.description
+    accuracy = client.get_run(good_id).data.metrics["test/accuracy"]
+    assert card.startswith(
+        f"{100 * accuracy:.2f}\u00a0% of mine's test images correct: relu+dropout"
+    )
     assert re.findall(r"^### (.*)$", card, re.MULTILINE) == [
         "What it is",
         "How to use it",
@@ -143,7 +148,6 @@ def test_the_model_card_says_what_a_stranger_must_know(
         "Limits",
         "The data",
     ]
-    accuracy = client.get_run(good_id).data.metrics["test/accuracy"]
     right = round(60 * accuracy)
     assert f"**{100 * accuracy:.2f}\u00a0%** correct ({right} of 60)" in card
     for words in ("30-8-3", "(a, b, c)", "p = 0.2 on hidden layers", "Wilson", "seed 0", good_id):
@@ -156,6 +160,33 @@ def test_the_model_card_says_what_a_stranger_must_know(
         if item.path == "model_card.md"
     ]
     assert Path(client.download_artifacts(step().info.run_id, path)).read_text() == card
+
+
+def test_a_registered_model_says_what_it_is_and_its_lines_run(
+    register: Register,
+    versions: Versions,
+    name: str,
+    client: MlflowClient,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert register() == 0
+    model, [version] = client.get_registered_model(name), versions()
+    assert model.description.startswith("Tells 3 classes (a, b, c) apart in grey images of 6 x 5")
+    for text in (model.description, version.description):
+        [lines] = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+        capsys.readouterr()
+        exec(lines, {})  # noqa: S102 - the very lines that people copy
+        labels = re.findall(r"\d", capsys.readouterr().out)
+        assert len(labels) == EXAMPLES
+        assert set(labels) <= {"0", "1", "2"}
+
+
+def test_what_somebody_wrote_about_a_model_is_kept(
+    register: Register, name: str, client: MlflowClient
+) -> None:
+    client.create_registered_model(name, description="Ours.")
+    assert register() == 0
+    assert client.get_registered_model(name).description == "Ours."
 
 
 def test_the_card_of_a_network_without_dropout_or_relu_speaks_of_neither(good: Candidate) -> None:

@@ -12,12 +12,14 @@ LONGEST = 200
 SCRIPTS = (
     "run",
     "position",
+    "play",
     "network",
     "sentences",
     "reading",
     "history",
     "arithmetic",
     "answer",
+    "tabs",
     "controls",
 )
 

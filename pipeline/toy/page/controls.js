@@ -3,11 +3,12 @@
 const KEYS = {
   ArrowLeft: () => go({ update: position.update - 1 }),
   ArrowRight: () => go({ update: position.update + 1 }),
-  ArrowUp: () => walk(-1),
-  ArrowDown: () => walk(1),
+  ArrowUp: () => go(phaseFrom(-1)),
+  ArrowDown: () => go(phaseFrom(1)),
   KeyM: () => turn("mode"),
   KeyQ: () => turn("units"),
   KeyE: () => turn("lines"),
+  KeyS: () => turn("speed"),
   KeyL: () => turn("language"),
 };
 for (const [index, unit] of NAMES.entries()) {
@@ -20,7 +21,7 @@ const arms = ARMS.map((arm) => {
   const formula = html("p", { class: "formula" });
   const score = html("p", { class: "score" });
   const parts = [makeNetwork(arm), makeReading(arm), makeHistory(arm)];
-  const node = html("article", { class: "card arm", "data-arm": arm });
+  const node = html("article", { class: "card arm", id: `panel-${arm}`, "data-arm": arm });
   const heading = html("div", { class: "heading" }, title, formula);
   node.append(heading, parts[0].node, score, parts[1].node, parts[2].node);
   const draw = () => {
@@ -32,25 +33,29 @@ const arms = ARMS.map((arm) => {
   return { node, draw };
 });
 
+byId("networks").append(...arms.map((arm) => arm.node));
+
 function formulaOf(arm) {
   const h = hasRelu(arm, "h1") ? "h = relu(z)" : "h = z";
   return `${h}, ${drops(arm, "h1") ? "y = m·h/(1−p)" : "y = h"}`;
 }
 
-/** How many of the hidden units have each cause now. */
-function scoreOf(arm) {
+/** How many of the hidden units have each cause now, and how many are dead, in words. */
+function countsOf(arm) {
   const causes = UNITS.map(({ layer, unit }) => causeNow(arm, layer, unit));
   const dead = UNITS.filter(({ layer, unit }) => isDead(arm, layer, unit, stand())).length;
-  const entry = (look, count, words, options) =>
-    html("span", { class: "count" }, glyph(look, options), `${count} ${words}`);
-  const counted = CAUSES.map((value) => [value, causes.filter((cause) => cause === value).length]);
-  return [
-    ...counted
-      .filter(([, count]) => count)
-      .map(([value, count]) => entry(value, count, say(`cause_${value}`))),
-    ...(dead ? [entry("inactive", dead, say("state_dead"), { dies: true })] : []),
-  ];
+  const counted = CAUSES.map((look) => [look, causes.filter((cause) => cause === look).length]);
+  return [...counted, ["dead", dead]]
+    .filter(([, count]) => count)
+    .map(([look, count]) => ({ look, text: say(`count_${look}`, { count }) }));
 }
+
+/** The same with a mark each. */
+const scoreOf = (arm) =>
+  countsOf(arm).map(({ look, text }) => {
+    const mark = look === "dead" ? glyph("inactive", { dies: true }) : glyph(look);
+    return html("span", { class: "count" }, mark, text);
+  });
 
 /** The colours, hatches and shapes, each with what it means. */
 function drawLegend() {
@@ -113,7 +118,7 @@ function drawFrame() {
     text: notice && say(notice, { updates, shown: UPDATES }),
   });
   byId("keys").replaceChildren(
-    ...["update", "phase", "mode", "units", "lines", "unit", "language"].map((name) =>
+    ...["play", "update", "phase", "speed", "mode", "units", "lines", "unit", "language"].map((name) =>
       html("li", {}, html("kbd", {}, say(`key_${name}`)), ` ${say(`key_${name}_does`)}`),
     ),
   );
@@ -130,12 +135,13 @@ function draw() {
     drawAnswer();
   }
   drawControls();
+  drawPlayer();
   drawCaption();
   drawArithmetic();
-  for (const arm of arms) arm.draw();
+  for (const part of [...arms, ...tabs]) part.draw();
 }
 
-for (const name of ["phase", "mode", "units", "lines"]) {
+for (const name of ["phase", "mode", "units", "lines", "speed"]) {
   byId(name).append(
     ...CHOICES[name].map((value) =>
       html("button", { type: "button", "data-set": name, "data-value": value }),
@@ -152,7 +158,7 @@ byId("update").addEventListener("input", (event) => go({ update: Number(event.ta
 // A letter counts as it is printed on the key; under another script, such as Hangul, by its place.
 const codeOf = ({ key, code }) => (/^[a-z]$/i.test(key) ? `Key${key.toUpperCase()}` : code);
 document.addEventListener("keydown", (event) => {
-  const act = KEYS[codeOf(event)];
+  const act = KEYS[codeOf(event)] ?? (event.code === "Space" && isSpaceFree(event) && toggle);
   if (!act || event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) return;
   event.preventDefault();
   act();
@@ -161,6 +167,5 @@ window.addEventListener("hashchange", () => {
   readFragment();
   draw();
 });
-byId("networks").append(...arms.map((arm) => arm.node));
 readFragment();
 draw();

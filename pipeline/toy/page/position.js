@@ -5,20 +5,26 @@ const CHOICES = {
   mode: ["training", "evaluation"],
   units: ["auto", "z", "m", "h", "y", "gradient", "moved"],
   lines: ["auto", "weights", "gradients", "updates"],
+  speed: ["slow", "medium", "fast"],
   language: ["en", "ko"],
+  section: ["networks", "loss", "vector", "answer", "legend"],
+  arm: ARMS,
 };
 const NAMES = UNITS.concat(upTo(WIDTH.logits).map((unit) => ({ layer: "logits", unit }))).map(
   ({ layer, unit }) => nameOf(layer, unit),
 );
 
 const position = {
-  update: Math.min(1, UPDATES),
+  update: openingUpdate(),
   phase: "forward",
   mode: "training",
   units: "auto",
   lines: "auto",
+  speed: matchMedia("(prefers-reduced-motion: reduce)").matches ? "slow" : "medium",
   unit: "h1.2",
   language: "en",
+  section: "networks",
+  arm: ARMS[0],
 };
 
 // Without an update nothing is trained, and nothing comes after the loss.
@@ -41,6 +47,7 @@ function accept(wanted) {
 
 /** Goes somewhere: the address follows where it can, and the page is drawn. */
 function go(wanted) {
+  if ("update" in wanted || "phase" in wanted) rest();
   accept(wanted);
   writeFragment();
   draw();
@@ -61,14 +68,14 @@ function writeFragment() {
   }
 }
 
-/** A phase on or back; the last of an update is followed by the first of the next. */
-function walk(by) {
+/** Where a phase on or back leads; the last of an update is followed by the first of the next. */
+function phaseFrom(by) {
   const phases = CHOICES.phase.filter((phase) => isOffered("phase", phase));
   const last = Math.max(UPDATES, 1) * phases.length - 1;
   const here = Math.max(position.update - 1, 0) * phases.length + phases.indexOf(position.phase);
   const there = Math.min(Math.max(here + by, 0), last);
   const update = Math.min(Math.floor(there / phases.length) + 1, UPDATES);
-  go({ update, phase: phases[there % phases.length] });
+  return { update, phase: phases[there % phases.length] };
 }
 
 /** The next value of a choice, and the first after the last. */

@@ -79,3 +79,20 @@ function lastMove(arm, layer, unit, stand) {
   while (update > 0 && moved(arm, layer, unit, update - 1) === 0) update -= 1;
   return update;
 }
+
+/**
+ * The update at which the page opens: the first in which gradients reach hidden units in every
+ * network and dropout alone makes a zero in every network that has it; else the first with
+ * gradients in every network, else the first of all.
+ */
+function openingUpdate() {
+  const isAny = (arm, step, holds) =>
+    UNITS.some(({ layer, unit }) => holds(arm, layer, unit, step));
+  const learns = (arm, step) =>
+    isAny(arm, step, (...where) => passed(...where, "gradient_z") !== 0);
+  const isStruck = (arm, step) =>
+    !drops(arm, "h1") || isAny(arm, step, (...where) => cause(...where) === "dropped");
+  const learning = upTo(UPDATES).filter((step) => ARMS.every((arm) => learns(arm, step)));
+  const telling = learning.find((step) => ARMS.every((arm) => isStruck(arm, step)));
+  return Math.min((telling ?? learning[0] ?? 0) + 1, UPDATES);
+}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from pipeline.toy.experiment import ARMS, Trace
 from pipeline.toy.unit_table import unit_rows
@@ -104,7 +105,7 @@ def reading(tab: "api.Page", path: Path, *, width: int = 1280) -> Iterator[Reade
     for event, watcher in watchers.items():
         tab.on(event, watcher)
     tab.set_viewport_size({"width": width, "height": 844})
-    yield reader.open()
+    yield reader.open("#update=1")
     for event, watcher in watchers.items():
         tab.remove_listener(event, watcher)
     assert troubles == []
@@ -121,19 +122,162 @@ def written(value: float) -> str:
     return ("−" if value < 0 else "") + (f"{size:.4f}" if 0.00005 <= size < 99999 else far)
 
 
-def test_it_opens_in_english_at_the_first_forward_pass_in_training_mode(reader: Reader) -> None:
+def test_it_opens_in_english_in_a_forward_pass_in_training_mode(reader: Reader) -> None:
+    reader.open()
     assert reader.text("h1") == "Why is it zero?"
-    assert reader.text("#counter") == "1 / 10"
     chosen = {name: reader.pressed(name) for name in ("phase", "mode", "units", "lines")}
     assert chosen == {"phase": "forward", "mode": "training", "units": "auto", "lines": "auto"}
     assert reader.tab.get_attribute("html", "lang") == "en"
+
+
+def test_it_opens_where_gradients_flow_in_every_network_and_dropout_alone_makes_a_zero(
+    reader: Reader, trace: Trace
+) -> None:
+    reader.open()
+    flows = np.array([_flows(trace, arm) for arm in ARMS])
+    struck = np.array([_is_struck(trace, arm) for arm in ("relu+dropout", "dropout")])
+    expected = np.flatnonzero(flows.all(0) & struck.all(0))[0] + 1
+    assert expected > 1
+    assert reader.text("#counter") == f"{expected} / 10"
+    reader.click("phase", "backward")
+    gradients = reader.values()
+    for arm in ARMS:
+        assert any(gradients[arm, unit] not in {"0", "−0.0"} for unit in UNITS)
+
+
+def test_without_dropout_it_opens_where_gradients_flow(
+    tab: "api.Page", trace: Trace, make_page: MakePage
+) -> None:
+    with reading(tab, make_page(_without_dropout(trace), drop_rate=0.0)) as reader:
+        reader.open()
+        expected = np.flatnonzero(np.all([_flows(trace, arm) for arm in ARMS], axis=0))[0] + 1
+        assert reader.text("#counter") == f"{expected} / 10"
+
+
+def _flows(trace: Trace, arm: str) -> NDArray[np.bool_]:
+    """For each update, whether a gradient other than 0 reaches a hidden unit."""
+    gradients = [trace.arrays[f"{arm}/{layer}/gradient_z"] for layer in ("h1", "h2")]
+    return np.any(np.concatenate(gradients, axis=1) != 0, axis=1)
+
+
+def _is_struck(trace: Trace, arm: str) -> NDArray[np.bool_]:
+    """For each update, whether a hidden unit is zero because of dropout alone."""
+    units = [
+        ~trace.arrays[f"{arm}/{layer}/mask"]
+        & ((trace.arrays[f"{arm}/{layer}/z"] > 0) | (arm == "dropout"))
+        for layer in ("h1", "h2")
+    ]
+    return np.concatenate(units, axis=1).any(1)
+
+
+# Playing
+
+
+@pytest.fixture
+def player(browser: "api.Browser", path: Path) -> Iterator[Reader]:
+    """A page whose time the test moves on."""
+    tab = browser.new_page()
+    tab.clock.install()
+    with reading(tab, path) as reader:
+        tab.clock.pause_at(tab.evaluate("Date.now()") / 1000 + 10)
+        yield reader
+    tab.close()
+
+
+def here(reader: Reader) -> tuple[str, str | None]:
+    return reader.text("#counter"), reader.pressed("phase")
+
+
+def test_the_space_bar_plays_phase_by_phase_and_pauses(player: Reader) -> None:
+    player.press("Space")
+    assert player.text("#play") == "Pause"
+    player.tab.clock.run_for(1250)
+    assert here(player) == ("1 / 10", "forward")
+    player.tab.clock.run_for(100)
+    assert here(player) == ("1 / 10", "loss")
+    player.tab.clock.run_for(3 * 1300)
+    assert here(player) == ("2 / 10", "forward")
+    player.press("Space")
+    player.tab.clock.run_for(9000)
+    assert player.text("#play") == "Play"
+    assert here(player) == ("2 / 10", "forward")
+    assert player.fragment()["update"] == "2"
+
+
+def test_it_plays_faster_by_whole_updates(player: Reader) -> None:
+    player.click("speed", "fast")
+    player.click("phase", "backward")
+    player.tab.click("#play")
+    player.tab.clock.run_for(4 * 700 + 50)
+    assert here(player) == ("5 / 10", "backward")
+
+
+def test_it_stops_at_the_end_and_begins_anew_from_there(player: Reader) -> None:
+    player.open("#update=10&phase=backward")
+    player.press("Space")
+    player.tab.clock.run_for(9000)
+    assert player.text("#play") == "Play"
+    assert here(player) == ("10 / 10", "update")
+    player.press("Space")
+    assert here(player) == ("1 / 10", "forward")
+
+
+@pytest.mark.parametrize("step", ["ArrowRight", "ArrowDown", "#after", ".strip"])
+def test_a_step_by_hand_ends_playing_and_a_look_at_a_unit_does_not(
+    player: Reader, step: str
+) -> None:
+    player.press("Space")
+    player.press("5")
+    assert player.text("#play") == "Pause"
+    if step.startswith("Arrow"):
+        player.press(step)
+    else:
+        player.tab.locator(step).first.click()
+    assert player.text("#play") == "Play"
+
+
+def test_screen_readers_hear_of_beginning_and_end_and_not_of_every_step(player: Reader) -> None:
+    player.press("Space")
+    assert player.text("#status") == "Playing from update 1 of 10, Forward."
+    assert player.tab.get_attribute("#caption", "aria-live") == "off"
+    player.tab.clock.run_for(2 * 1300 + 50)
+    player.press("Space")
+    assert player.text("#status") == "Paused at update 1 of 10, Backward."
+    assert player.tab.get_attribute("#caption", "aria-live") == "polite"
+
+
+def test_the_space_bar_presses_a_button_that_tab_has_reached_and_else_plays(
+    player: Reader,
+) -> None:
+    player.click("phase", "loss")
+    player.press("Space")
+    assert (player.text("#play"), player.pressed("phase")) == ("Pause", "loss")
+    player.press("Space")
+    player.press("Tab")
+    player.press("Space")
+    assert (player.text("#play"), player.pressed("phase")) == ("Play", "backward")
+
+
+def test_the_play_button_answers_to_its_own_keys_once(player: Reader) -> None:
+    player.open("#update=2").tab.focus("#before")
+    player.press("Tab")
+    for key, label in (("Space", "Pause"), ("Enter", "Play"), ("Space", "Pause")):
+        player.press(key)
+        assert player.text("#play") == label
+
+
+def test_whoever_wants_no_motion_gets_a_slow_pace(tab: "api.Page", path: Path) -> None:
+    tab.emulate_media(reduced_motion="reduce")
+    with reading(tab, path) as reader:
+        assert reader.pressed("speed") == "slow"
+    tab.emulate_media(reduced_motion="no-preference")
 
 
 def test_every_choice_answers_to_the_mouse_and_stands_in_the_address(reader: Reader) -> None:
     buttons = reader.tab.evaluate(
         "[...document.querySelectorAll('[data-set]')].map((b) => [b.dataset.set, b.dataset.value])"
     )
-    assert len(buttons) == 2 + 4 + 2 + 7 + 4
+    assert len(buttons) == 2 + 4 + 2 + 7 + 4 + 3
     for name, value in buttons:
         reader.click(name, value)
         assert reader.pressed(name) == value
@@ -192,6 +336,7 @@ def test_letters_and_digits_do_what_the_buttons_do(reader: Reader) -> None:
     for name, key, values in (
         ("units", "q", ("z", "m", "h", "y", "gradient", "moved", "auto")),
         ("lines", "e", ("weights", "gradients", "updates", "auto")),
+        ("speed", "s", ("fast", "slow", "medium")),
         ("language", "l", ("ko", "en")),
     ):
         for value in values:
@@ -289,7 +434,7 @@ def expected(trace: Trace, arm: str, layer: str, step: int, quantity: str) -> li
 def test_evaluation_mode_shows_the_same_sample_without_masks_before_and_after_an_update(
     reader: Reader, trace: Trace, phase: str, later: int
 ) -> None:
-    reader.open(f"#mode=evaluation&units=y&phase={phase}")
+    reader.open(f"#update=1&mode=evaluation&units=y&phase={phase}")
     for step in range(10):
         shown, marks = reader.values(), reader.causes()
         sample = trace.arrays["sample"][step]
@@ -535,8 +680,11 @@ def test_a_link_from_disk_leads_back_to_where_it_was_taken(reader: Reader) -> No
         "mode": "evaluation",
         "units": "m",
         "lines": "weights",
+        "speed": "medium",
         "unit": "h2.2",
         "language": "ko",
+        "section": "networks",
+        "arm": "relu",
     }
 
 
@@ -558,7 +706,7 @@ def test_korean_is_spoken_everywhere_and_english_again(reader: Reader) -> None:
     assert reader.tab.get_attribute("html", "lang") == "ko"
     assert reader.tab.title() == "왜 0일까?"
     assert "Dropout과 Dead ReLU는 어떤 차이점이 있을까?" in reader.text(".answer")
-    allowed = {"ReLU", "Dropout", "Dead", "English", "notebook", "softmax", "trace", "Tab"}
+    allowed = {"ReLU", "Dropout", "Dead", "English", "notebook", "softmax", "trace", "Tab", "Space"}
     words = set(re.findall(r"[A-Za-z]{3,}", reader.text("body")))
     assert words <= allowed | {"relu"}
     reader.click("language", "en")
@@ -584,7 +732,7 @@ def test_every_position_can_be_drawn(reader: Reader, mode: str, language: str) -
 
 
 @pytest.mark.parametrize("language", ["en", "ko"])
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("width", [1280, 390, 320])
 def test_nothing_sticks_out_sideways(
     tab: "api.Page", path: Path, width: int, language: str
 ) -> None:
@@ -611,12 +759,100 @@ def test_on_a_narrow_screen_update_and_phase_stay_in_reach_of_a_thumb(
     tab: "api.Page", path: Path
 ) -> None:
     with reading(tab, path, width=390) as reader:
+        reader.tab.click("#tab-dropout")
         reader.tab.locator('.arm[data-arm="dropout"]').scroll_into_view_if_needed()
         reader.tab.click("#after")
         reader.click("phase", "backward")
         reader.tab.click('.unit[data-arm="dropout"][data-unit="h1.1"]')
         assert reader.fragment()["unit"] == "h1.1"
         assert reader.text("#counter") == "2 / 10"
+
+
+@pytest.fixture
+def phone(tab: "api.Page", path: Path) -> Iterator[Reader]:
+    with reading(tab, path, width=390) as reader:
+        yield reader
+
+
+def visible(reader: Reader, selector: str) -> list[str]:
+    """The ids of what is seen."""
+    return reader.tab.evaluate(
+        "(s) => [...document.querySelectorAll(s)].filter((e) => e.checkVisibility())"
+        ".map((e) => e.id)",
+        selector,
+    )
+
+
+PANELS = "main > section"
+SECTIONS = ["panel-legend", "panel-networks", "panel-loss", "panel-vector", "panel-answer"]
+
+
+def test_on_a_phone_one_section_and_one_network_are_shown_and_tabs_lead_to_the_others(
+    phone: Reader,
+) -> None:
+    for section in SECTIONS:
+        name = section.removeprefix("panel-")
+        phone.tab.click(f"#tab-{name}")
+        assert visible(phone, PANELS) == [section]
+        assert phone.tab.evaluate("document.documentElement.scrollHeight") < 2700
+        panel = phone.tab.locator(f"#{section}")
+        assert panel.get_attribute("role") == "tabpanel"
+        assert phone.tab.get_attribute(f"#tab-{name}", "aria-controls") == section
+    phone.tab.click("#tab-networks")
+    for arm in ARMS:
+        phone.tab.locator(f'[data-tab="{arm}"]').click()
+        assert visible(phone, ".arm") == [f"panel-{arm}"]
+    assert phone.fragment()["arm"] == ARMS[-1]
+
+
+def test_on_a_phone_the_tabs_compare_the_units_of_all_three_networks(phone: Reader) -> None:
+    phone.open("#update=3")
+    marks = phone.causes()
+    tabs = phone.tab.evaluate(
+        """[...document.querySelectorAll('.arms [role=tab]')].map((tab) => [tab.dataset.tab,
+            tab.getAttribute('aria-label'), [...tab.querySelectorAll('.mark')].map((mark) =>
+            [mark.dataset.cause, mark.querySelector('.dead').getAttribute('visibility')])])"""
+    )
+    assert [arm for arm, _, _ in tabs] == list(ARMS)
+    for arm, label, small in tabs:
+        shown = [(look, dead == "visible") for look, dead in small]
+        assert shown == [marks[arm, unit] for unit in UNITS]
+        active = sum(look == "active" for look, _ in shown)
+        assert f"{active} active" in label
+
+
+def test_tabs_answer_to_their_own_keys(phone: Reader) -> None:
+    phone.tab.focus("#tab-networks")
+    for key, name in (
+        ("ArrowRight", "loss"),
+        ("End", "legend"),
+        ("ArrowRight", "networks"),
+        ("ArrowLeft", "legend"),
+        ("Home", "networks"),
+    ):
+        phone.press(key)
+        assert phone.tab.evaluate("document.activeElement.id") == f"tab-{name}"
+        assert visible(phone, PANELS) == [f"panel-{name}"]
+    assert phone.text("#counter") == "1 / 10"
+    reachable = phone.tab.locator(".sections [tabindex='0']").evaluate_all("t => t.map(e => e.id)")
+    assert reachable == ["tab-networks"]
+
+
+def test_a_screen_that_becomes_wide_shows_everything(phone: Reader) -> None:
+    phone.tab.set_viewport_size({"width": 1280, "height": 844})
+    phone.tab.wait_for_function("!document.querySelector('[role=tabpanel]')")
+    assert visible(phone, PANELS) == SECTIONS
+    assert len(visible(phone, ".arm")) == len(ARMS)
+    assert visible(phone, "[role=tablist]") == []
+
+
+def test_on_a_phone_every_button_is_large_enough_for_a_finger(phone: Reader) -> None:
+    phone.tab.click("#view summary")
+    small = phone.tab.evaluate(
+        """[...document.querySelectorAll('button, summary')].filter((e) => e.checkVisibility() &&
+            e.getBoundingClientRect().height < 44).map((e) => e.outerHTML)"""
+    )
+    assert small == []
 
 
 def test_whoever_wants_no_motion_gets_none(reader: Reader) -> None:
@@ -666,14 +902,17 @@ def test_a_run_that_is_too_long_says_so_and_shows_its_beginning(
 def test_without_dropout_the_page_says_that_nothing_was_dropped(
     tab: "api.Page", trace: Trace, make_page: MakePage
 ) -> None:
+    with reading(tab, make_page(_without_dropout(trace), drop_rate=0.0)) as reader:
+        assert "nothing was ever dropped" in reader.text(".answer")
+        assert "With p = 0 nothing is dropped" in reader.text("#vector-text")
+
+
+def _without_dropout(trace: Trace) -> Trace:
     kept = {
         name: np.ones_like(array) if name.endswith("/mask") else array
         for name, array in trace.arrays.items()
     }
-    path = make_page(Trace(kept, trace.histories), drop_rate=0.0)
-    with reading(tab, path) as reader:
-        assert "nothing was ever dropped" in reader.text(".answer")
-        assert "With p = 0 nothing is dropped" in reader.text("#vector-text")
+    return Trace(kept, trace.histories)
 
 
 def test_a_loss_that_blew_up_is_shown_as_what_it_is(

@@ -52,6 +52,7 @@ def test_it_can_be_walked_through_inside_the_artifact_view(
     sandbox = tab.locator("iframe").get_attribute("sandbox")
     assert sandbox == "allow-scripts"
     here = tab.url
+    frame.locator("#update").fill("1")
     frame.locator("#after").click()
     frame.locator('[data-set="phase"][data-value="backward"]').click()
     frame.locator('.unit[data-arm="relu"][data-unit="h1.3"]').click()
@@ -60,6 +61,11 @@ def test_it_can_be_walked_through_inside_the_artifact_view(
     assert frame.locator("#counter").inner_text() == "3 / 10"
     assert frame.locator("h1").inner_text() == "왜 0일까?"
     assert frame.locator('.reading[data-arm="relu"] .which').inner_text() == "h1.3"
+    tab.keyboard.press("s")
+    tab.keyboard.press("Space")
+    frame.locator("#counter", has_text="5 / 10").wait_for(timeout=PATIENCE * 1000)
+    tab.keyboard.press("Space")
+    assert frame.locator("#play").inner_text() == "재생"
     assert tab.url == here
     assert troubles == []
     assert all(url.startswith("blob:") for url in requests)

@@ -117,6 +117,7 @@ def test_dead_and_firing_units_have_the_colours_that_they_have_in_every_figure()
     assert style.FIRING.lower() in STYLE
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize(
     ("front", "back", "least"),
     [
@@ -130,23 +131,46 @@ def test_dead_and_firing_units_have_the_colours_that_they_have_in_every_figure()
         ("accent", "paper", 3.0),
         ("accent", "card", 3.0),
         ("dead", "card", 3.0),
-        ("inactive", "card", 3.0),
-        ("both", "card", 3.0),
-        # Its outline is what sets it off; the fill alone reaches 2.2.
-        ("ink", "dropped", 3.0),
-        ("ink", "active", 3.0),
+        ("line", "card", 3.0),
+        ("line", "paper", 3.0),
+        ("faint", "card", 3.0),
+        ("firing", "card", 3.0),
+        # The ground of a ribbon.
+        ("inactive", "soft", 3.0),
+        ("both", "soft", 3.0),
     ],
 )
-def test_text_and_marks_stand_out_as_wcag_aa_asks(front: str, back: str, least: float) -> None:
-    one, other = sorted(luminance(colour(name)) for name in (front, back))
-    assert (other + 0.05) / (one + 0.05) >= least
+def test_text_marks_and_lines_stand_out_as_wcag_aa_asks(
+    front: str, back: str, least: float, scheme: str
+) -> None:
+    assert contrast(front, back, scheme) >= least
 
 
-def colour(name: str) -> str:
-    """The value of a custom property of the style sheet."""
-    found = re.search(rf"--{name}: (#[0-9a-f]{{6}});", STYLE)
-    assert found, name
-    return found[1]
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("cause", list(style.CAUSE_LOOKS))
+def test_a_mark_is_set_off_by_its_fill_or_by_its_outline(cause: str, scheme: str) -> None:
+    assert max(contrast(cause, "card", scheme), contrast("ink", cause, scheme)) >= 3
+
+
+def test_no_colour_is_written_where_the_dark_scheme_cannot_change_it() -> None:
+    rules = re.sub(r"--[\w-]+: #[0-9a-f]{6};", "", STYLE)
+    assert re.findall(r"#[0-9a-fA-F]{3,8}\b", rules) == []
+
+
+def colour(name: str, scheme: str = "light") -> str:
+    """The value of a custom property of the style sheet; dark takes over what it does not set."""
+    light, dark = STYLE.split("@media (prefers-color-scheme: dark)", 1)
+    for part in (dark, light) if scheme == "dark" else (light,):
+        found = re.search(rf"--{name}: (#[0-9a-f]{{6}});", part)
+        if found:
+            return found[1]
+    raise AssertionError(name)
+
+
+def contrast(front: str, back: str, scheme: str) -> float:
+    """The ratio of two colours as WCAG 2.2 defines it."""
+    one, other = sorted(luminance(colour(name, scheme)) for name in (front, back))
+    return (other + 0.05) / (one + 0.05)
 
 
 def luminance(value: str) -> float:
