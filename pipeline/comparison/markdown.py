@@ -18,7 +18,7 @@ def markdown(
     comparisons: Sequence[Comparison],
     failures: Mapping[str, str],
     *,
-    page: str,
+    pages: Mapping[str, str],
     origin: str,
     caution: str = "",
 ) -> str:
@@ -27,11 +27,11 @@ def markdown(
     Args:
         comparisons: at least one.
         failures: networks that failed, by name, and why.
-        page: a link to the page with figures.
+        pages: links to pages that show more, by their names.
         origin: where the networks come from, in words.
         caution: a warning to read before the verdict.
     """
-    parts = _parts(comparisons, failures, page=page)
+    parts = _parts(comparisons, failures, pages=pages)
     # Behind the first heading.
     parts[1:1] = [f"⚠ {caution}"] if caution else []
     parts += [f"Networks from {origin}."]
@@ -44,14 +44,15 @@ def markdown(
 
 
 def _parts(
-    comparisons: Sequence[Comparison], failures: Mapping[str, str], *, page: str
+    comparisons: Sequence[Comparison], failures: Mapping[str, str], *, pages: Mapping[str, str]
 ) -> list[str | Table]:
     parts: list[str | Table] = []
+    links = " · ".join(f"[{name}]({page})" for name, page in pages.items())
     for comparison in comparisons:
         parts += [f"## {text.question(comparison, is_one_of_several=len(comparisons) > 1)}"]
         lead, *others = verdict(comparison)
         parts += [f"**{lead}**", *others]
-        parts += [f"{chosen_on_the_test_set(comparison)} [Page with figures]({page})."]
+        parts += [f"{chosen_on_the_test_set(comparison)} {links}."]
         parts += [tables.groups_table(comparison)]
         parts += [
             f"{text.method(comparison)} Common to all: {text.common(comparison)}.",

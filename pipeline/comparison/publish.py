@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from rich.markup import escape
 
-from pipeline.comparison.compare import compare
+from pipeline.comparison.compare import Comparison
 from pipeline.comparison.figures import sweep_figure
 from pipeline.comparison.files import groups_csv, networks_csv
 from pipeline.comparison.markdown import markdown
@@ -27,25 +27,27 @@ PICTURE = "plots/drop_rates{}.png"
 def publish(
     step: Run,
     results: Sequence[Result],
-    console: Console,
+    comparisons: Sequence[Comparison],
     *,
+    console: Console,
     origin: str,
     caution: str = "",
     failures: Mapping[str, str] | None = None,
+    links: Mapping[str, str] | None = None,
 ) -> None:
     """Show table and verdict, describe the run, and log page, picture, CSV files and metrics.
 
     Args:
         step: the open run of the step that compares.
-        results: the networks, at least one, newest first: of several with the same recipe, data
-            and device the first counts.
+        results: the networks, at least one.
+        comparisons: what `compare` makes of them.
         console: where the table and the verdict are shown.
         origin: where the networks come from, in words.
         caution: a warning to read before the verdict.
         failures: why the networks that are not among the results failed, by name.
+        links: other pages of the run, by their names.
     """
     failures = failures or {}
-    comparisons = compare(results)
     for comparison in comparisons:
         table = groups_table(comparison)
         title = question(comparison, is_one_of_several=len(comparisons) > 1)
@@ -60,6 +62,5 @@ def publish(
         picture = to_png(sweep_figure(comparison, title=summary(comparison)))
         step.data(picture, PICTURE.format("" if len(by_rates) == 1 else f"_{index}"))
     step.metrics(outcome_metrics(comparisons), step=0)
-    address, _, query = step.page.partition("?")
-    link = f"{address}/artifacts/{PAGE}?{query}"
-    step.describe(markdown(comparisons, failures, page=link, origin=origin, caution=caution))
+    pages = {"Page with figures": step.artifact_page(PAGE), **(links or {})}
+    step.describe(markdown(comparisons, failures, pages=pages, origin=origin, caution=caution))

@@ -1,6 +1,6 @@
 """Makes the page of networks from their runs, and logs it to a run."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from pipeline.comparison.compare import Comparison
 from pipeline.console import Console
@@ -48,8 +48,14 @@ def explorer_of(results: Sequence[Result], data: ImageData, tracker: Tracker) ->
 
 
 def log_explorer(
-    run: Run, results: Sequence[Result], data: ImageData, *, tracker: Tracker, console: Console
-) -> None:
+    run: Run,
+    results: Sequence[Result],
+    data: ImageData,
+    *,
+    tracker: Tracker,
+    console: Console,
+    path: str = EXPLORER,
+) -> dict[str, str]:
     """Log the page of these networks to a run, or say why there is none.
 
     Args:
@@ -58,15 +64,57 @@ def log_explorer(
         data: likewise.
         tracker: likewise.
         console: told where there is no page.
+        path: where, below the run's artifacts.
+
+    Returns:
+        A link to the page by its name; nothing where there is none.
     """
     try:
         page = explorer_of(results, data, tracker)
     except PipelineError as problem:
-        console.line(f"no {EXPLORER}: {problem}")
-        if len(results) > 1:
-            log_explorer(run, results[:1], data, tracker=tracker, console=console)
-    else:
-        run.text(page, EXPLORER)
+        console.line(f"no {path}: {problem}")
+        if len(results) == 1:
+            return {}
+        alone = results[:1]
+        return log_explorer(run, alone, data, tracker=tracker, console=console, path=path)
+    run.text(page, path)
+    number = path.removeprefix("explorer").removesuffix(".html").replace("_", " ")
+    return {f"Explorer{number}: draw, and see why each unit is zero": run.artifact_page(path)}
+
+
+def log_explorers(
+    run: Run,
+    comparisons: Sequence[Comparison],
+    data_of: Callable[[Result], ImageData],
+    *,
+    tracker: Tracker,
+    console: Console,
+) -> dict[str, str]:
+    """Log a page of each comparison's chosen network, with another beside it.
+
+    Args:
+        run: open.
+        comparisons: of one data set each.
+        data_of: what a network was trained on, or a `PipelineError` where that is missing.
+        tracker: of the store that the networks' runs are in.
+        console: told where there is no page.
+
+    Returns:
+        Links to the pages, by their names.
+    """
+    links: dict[str, str] = {}
+    for number, comparison in enumerate(comparisons, start=1):
+        path = EXPLORER if len(comparisons) == 1 else f"explorer_{number}.html"
+        results = pair(comparison)
+        try:
+            data = data_of(results[0])
+        except PipelineError as problem:
+            console.line(f"no {path}: {problem}")
+        else:
+            links |= log_explorer(
+                run, results, data, tracker=tracker, console=console, path=path
+            )
+    return links
 
 
 def pair(comparison: Comparison) -> list[Result]:

@@ -61,6 +61,11 @@ class Run:
         """A link to the run's page that works inside MLflow's UI, such as in a description."""
         return run_page("", self.experiment_id, self.id)
 
+    def artifact_page(self, path: str) -> str:
+        """A link to one of its artifacts that works inside MLflow's UI."""
+        address, _, query = self.page.partition("?")
+        return f"{address}/artifacts/{path}?{query}"
+
     def parameters(self, values: Mapping[str, str]) -> None:
         """Log settings, which can be logged only once."""
         params = [Param(key, value) for key, value in values.items()]

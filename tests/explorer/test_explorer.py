@@ -18,8 +18,9 @@ from pipeline.comparison.compare import compare
 from pipeline.console import Console
 from pipeline.data import ImageData, as_input, split
 from pipeline.errors import PipelineError
-from pipeline.explorer import explorer_of, page, pair
+from pipeline.explorer import explorer_of, page
 from pipeline.explorer import publish as publishing
+
 from pipeline.explorer.explored import Explored
 from pipeline.explorer.page import render_page
 from pipeline.records.result import Result
@@ -214,11 +215,11 @@ def test_beside_the_chosen_network_stands_one_of_the_same_seed_at_another_rate(
         for seed in (1, 2)
     ]
     [comparison] = compare(results)
-    found = pair(comparison)
+    found = publishing.pair(comparison)
     assert [result.recipe.drop_rate for result in found] == expected
     assert [result.recipe.seed for result in found] == [1, 1]
 
 
 def test_a_network_alone_is_explored_alone(networks: list[Explored]) -> None:
     [comparison] = compare([networks[0].result])
-    assert pair(comparison) == [networks[0].result]
+    assert publishing.pair(comparison) == [networks[0].result]
