@@ -37,7 +37,8 @@ def run(settings: ToySettings, console: Console, *, pipeline: str | None = None)
         pipeline: the run of the step that this is part of.
     """
     tracker = connect()
-    name = f"toy {settings.init} p={settings.drop_rate:g} seed {settings.seed}"
+    random = " random" if settings.init == "random" else ""
+    name = f"toy p={settings.drop_rate:g} s{settings.seed}{random}"
     tags = {"pipeline": pipeline} if pipeline else {}
     with tracker.start_step("toy", name, parameters=texts(settings), tags=tags) as step:
         chosen = {key: value for key, value in texts(settings).items() if key != "force"}
@@ -129,7 +130,7 @@ def _log_arm(
     content = trace.arrays["samples/x"].tobytes() + trace.arrays["samples/target"].tobytes()
     digest = hashlib.blake2b(content, digest_size=16).hexdigest()
     with tracker.start_network(
-        f"toy {recipe.name}",
+        f"toy {arm} p={recipe.drop_rate:g} s{recipe.seed}",
         recipe.parameters
         | {"device": "cpu", "dataset": f"toy {init}", "dataset_digest": digest, "init": init},
         step="toy",

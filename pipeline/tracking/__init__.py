@@ -13,7 +13,7 @@ from pipeline.tracking.registry import Registry, Version
 from pipeline.tracking.runs import Outcome, Run, reason_of
 from pipeline.tracking.store import open_at
 from pipeline.tracking.system import watching_system
-from pipeline.tracking.tracker import Tracker, adopted_run, connect
+from pipeline.tracking.tracker import Tracker, adopted_run, connect, end_opened_run
 from pipeline.tracking.transfer.read_store import (
     fetch_artifacts,
     fetch_example,
@@ -50,6 +50,7 @@ __all__ = [
     "any_of",
     "bar_chart",
     "connect",
+    "end_opened_run",
     "fetch_artifacts",
     "fetch_example",
     "image_grid",

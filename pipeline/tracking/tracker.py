@@ -4,7 +4,7 @@ import logging
 import os
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Literal
 
@@ -18,7 +18,7 @@ from pipeline.tracking.address import comparison_page, run_page, ui_base, ui_com
 from pipeline.tracking.found_run import FoundRun, found, has_artifacts, local_artifacts
 from pipeline.tracking.processes import TAG, host, is_dead, this_process
 from pipeline.tracking.registry import Registry
-from pipeline.tracking.runs import Run
+from pipeline.tracking.runs import Run, reason_of
 from pipeline.tracking.source import commit_tags, source_tags
 from pipeline.tracking.store import Store, found_or_none, one_line, open_store
 from pipeline.tracking.views.keep import keep
@@ -159,17 +159,22 @@ class Tracker:
         )
         return next((found(run) for run in self._stored(search) if has_artifacts(run)), None)
 
-    def search(self, search: str, *, experiments: Sequence[str] = ()) -> list[FoundRun]:
+    def search(
+        self, search: str, *, experiments: Sequence[str] = (), everywhere: bool = False
+    ) -> list[FoundRun]:
         """The ended runs that a search finds, newest first, without deleted ones.
 
         Args:
             search: from `tagged` or `any_of`, or as a user typed it.
             experiments: the names of those to search; none for this tracker's own.
+            everywhere: search all experiments of the store instead.
 
         Raises:
             PipelineError: the store does not understand the search, or has no such experiment.
         """
         ids = [self._experiment_id(name) for name in experiments]
+        if everywhere:
+            ids = self._all_experiment_ids()
         stored = self._stored(search, ids)
         return [found(run) for run in stored if run.info.status != "RUNNING"]
 
@@ -281,6 +286,22 @@ class Tracker:
                 token = page.token or None
         return runs
 
+    def experiment_name(self, experiment_id: str) -> str:
+        """The name of an experiment."""
+        with self._store.writing():
+            return str(self._store.client.get_experiment(experiment_id).name)
+
+    def _all_experiment_ids(self) -> list[str]:
+        """The ids of all experiments that were not deleted."""
+        ids: list[str] = []
+        token: str | None = ""
+        with self._store.writing():
+            while token is not None:
+                page = self._store.client.search_experiments(page_token=token or None)
+                ids += [str(experiment.experiment_id) for experiment in page]
+                token = page.token or None
+        return ids
+
     def _experiment_id(self, name: str) -> str:
         with self._store.writing():
             experiment = self._store.client.get_experiment_by_name(name)
@@ -320,7 +341,7 @@ def connect(*, experiment: str | None = None) -> Tracker:
 
     Args:
         experiment: its name, created if it is new; None for the one of the run that `mlflow run`
-            has opened, else `MLFLOW_EXPERIMENT_NAME`, else the project's own.
+            has opened, else `MLFLOW_EXPERIMENT_NAME`, else MLflow's `Default`.
 
     Raises:
         PipelineError: there is no such store, it does not answer, it cannot be written, or the
@@ -341,3 +362,23 @@ def adopted_run(step: str, parameters: Mapping[str, str]) -> AbstractContextMana
     if "MLFLOW_RUN_ID" not in os.environ:
         return nullcontext()
     return connect().start_step(step, step, parameters=parameters)
+
+
+def end_opened_run(step: str, error: BaseException) -> None:
+    """End the run that `mlflow run` has opened, if no step has taken it over, with what went wrong.
+
+    Such an error was found before any work began: unless it is an interruption or a fault of this
+    package, it is a mistake. A store that refuses is not waited for.
+
+    Args:
+        step: the step.
+        error: what ended it.
+    """
+    if "MLFLOW_RUN_ID" not in os.environ:
+        return
+    with suppress(PipelineError):
+        run = connect().start_step(step, step, parameters={})
+        if isinstance(error, PipelineError):
+            run.end("mistake", reason_of(error))
+        else:
+            run.end_after(error)
