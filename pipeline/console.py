@@ -39,20 +39,24 @@ class Console:
 
     def __init__(self, file: IO[str] | None = None) -> None:
         """Write to `file`, by default standard output."""
-        self._console = rich.console.Console(
-            file=file, highlight=False, soft_wrap=True, emoji=False
-        )
+        self._console = rich.console.Console(file=file, highlight=False, emoji=False)
         self._started = time.perf_counter()
 
     def line(self, text: str = "") -> None:
-        """Show one line as it is."""
-        self._console.print(text, markup=False)
+        """Show one line as it is; a terminal breaks it between words."""
+        self._console.print(
+            text,
+            markup=False,
+            soft_wrap=not self._console.is_terminal,
+            overflow="ignore",
+            crop=False,
+        )
 
     def link(self, what: str, address: str) -> None:
         """Show an address, which can be clicked where the terminal has links."""
         shown = rich.text.Text(f"{what:<13} ")
         shown.append(address, style=f"link {address}")
-        self._console.print(shown)
+        self._console.print(shown, soft_wrap=True)  # an address stays in one piece
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Show a table; its cells may carry rich markup such as `[red]dead[/]`.

@@ -210,6 +210,12 @@ def _network_source(text: str) -> str:
     return text
 
 
+def _run_id(text: str) -> str:
+    if not re.fullmatch(r"[0-9a-zA-Z]{1,64}", text):
+        raise ValueError(text)
+    return text
+
+
 NETWORK_SOURCE = Kind(
     "sweep:ID|run:ID", "sweep:latest, sweep:RUN_ID or run:RUN_ID", _network_source
 )
@@ -217,6 +223,24 @@ VALIDATION_METRIC = replace(
     choice("val/accuracy", "val/loss"),
     rule="val/accuracy or val/loss, since networks are chosen on held-out images, not the test set",
 )
+
+
+RUN = Kind("RUN", "the id of a run", _run_id)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenSettings:
+    """Open MLflow's UI in the browser, at the comparison of the newest sweep.
+
+    RUN, the id of a run, opens the page of that run instead. Where the store has no server, one is
+    started on this machine, until Ctrl-C. Without a screen, as over ssh, the address is printed.
+
+    Example: open
+    """
+
+    run: tuple[str, ...] = arguments(RUN, count=0)
+    port: int = setting(0, COUNT, "port of the UI; 0: 5000, or another if that is taken")
+    browser: bool = setting(True, YES_OR_NO, "open the browser; --no-browser only prints")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -403,6 +427,7 @@ STEPS: dict[str, type] = {
     "mnist": MnistSettings,
     "sweep": SweepSettings,
     "compare": CompareSettings,
+    "open": OpenSettings,
     "compact": CompactSettings,
     "register": RegisterSettings,
     "export": ExportSettings,

@@ -10,6 +10,7 @@ from pipeline.config.settings import texts
 from pipeline.console import Console
 from pipeline.errors import PipelineError
 from pipeline.records.result import Result
+from pipeline.runs.links import print_pages
 from pipeline.runs.load import load_result
 from pipeline.runs.sweeps import find_sweep, finished_networks, search_in, source_of
 from pipeline.tracking import FoundRun, Tracker, connect, searches_metrics
@@ -46,9 +47,7 @@ def run(settings: CompareSettings, console: Console) -> None:
         console.line(f"{len(results)} networks from {source}")
         comparison.publish(step, results, console, origin=source, caution=caution)
     console.elapsed("done")
-    if tracker.ui_command:
-        console.line(f"open the UI:  {tracker.ui_command}")
-    console.line(f"report:       {tracker.run_page(step.id)}")
+    print_pages(tracker, console, report=step.id)
 
 
 def _loaded(found: Sequence[FoundRun], tracker: Tracker, *, source: str) -> list[Result]:

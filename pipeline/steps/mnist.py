@@ -8,6 +8,7 @@ from pipeline.config.settings import texts
 from pipeline.console import Console
 from pipeline.data import prepared, split
 from pipeline.fit import FitContext, Task, fit
+from pipeline.runs.links import print_pages
 from pipeline.tracking import connect
 from pipeline.training import device as devices
 
@@ -36,3 +37,4 @@ def run(settings: MnistSettings, console: Console) -> None:
         [result] = fit([task], context).complete()
         step.describe(f"Trained [{task.name}]({result.page}).")
     console.elapsed("done")
+    print_pages(tracker, console, report=result.run_id)

@@ -42,6 +42,11 @@ def run_page(base: str, experiment_id: str, run_id: str) -> str:
     return f"{base}/{page}" if base else page
 
 
+def experiment_page(base: str, experiment_id: str) -> str:
+    """The address of an experiment's runs."""
+    return f"{base}/#/experiments/{experiment_id}/runs?{urlencode(_TRAINING)}"
+
+
 def comparison_page(
     base: str, experiment_id: str, search: str, *, order_by: str | None = None
 ) -> str:

@@ -97,6 +97,21 @@ def open_store(experiment: str | None) -> Store:
     return replace(store, experiment_id=found)
 
 
+def require_store() -> None:
+    """Return if there is a store, without making one.
+
+    Raises:
+        PipelineError: there is none.
+    """
+    uri = get_tracking_uri()
+    file = connectivity.sqlite_file(uri)
+    if file and not file.exists():
+        raise PipelineError(
+            f"there must be runs to show, got no store at {file}: run main first, go to the folder "
+            "of earlier runs, or set MLFLOW_TRACKING_URI"
+        )
+
+
 def open_at(uri: str | None = None) -> Store:
     """Return the store at this address, without an experiment, after it has answered once.
 
