@@ -4,6 +4,7 @@ If the output is not a terminal, there are only plain lines. Colours are left ou
 is set.
 """
 
+import textwrap
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -43,14 +44,10 @@ class Console:
         self._started = time.perf_counter()
 
     def line(self, text: str = "") -> None:
-        """Show one line as it is; a terminal breaks it between words."""
-        self._console.print(
-            text,
-            markup=False,
-            soft_wrap=not self._console.is_terminal,
-            overflow="ignore",
-            crop=False,
-        )
+        """Show one line as it is; on a terminal it is broken between words."""
+        if self._console.is_terminal:
+            text = "\n".join(_wrapped(each, self._console.width) for each in text.split("\n"))
+        self._console.print(text, markup=False, soft_wrap=True)
 
     def link(self, what: str, address: str) -> None:
         """Show an address, which can be clicked where the terminal has links."""
@@ -126,6 +123,14 @@ class _Bar(rich.progress.Progress):
             self.update(task.id, completed=min(state.share, 1 - 1e-9))
         yield self.make_tasks_table(self.tasks)
         yield rich.text.Text(f"  {state.note}", style="dim")
+
+
+def _wrapped(line: str, width: int) -> str:
+    """The line broken between words, its parts under each other; long words stay whole."""
+    indent = " " * (len(line) - len(line.lstrip(" ")))
+    return textwrap.fill(
+        line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def literal(text: str) -> str:

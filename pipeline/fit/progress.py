@@ -123,7 +123,7 @@ class Progress:
             self._finished += 1
 
     def _done(self) -> float:
-        under_way = sum(pace.epochs for pace in self._paces)
+        under_way = sum((pace.epochs for pace in self._paces), 0.0)
         return sum(self._reached.values()) + under_way + self._finished
 
     def _left(self) -> str:
