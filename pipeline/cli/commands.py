@@ -57,7 +57,9 @@ def run(arguments: Sequence[str]) -> int:
         return _fail(str(error), error.exit_code if isinstance(error, PipelineError) else 1)
     except click.Abort as abort:  # how click reports a KeyboardInterrupt
         cause = abort.__cause__
-        again = "the same `mlflow run`" if is_within_mlflow else shlex.join([program, *arguments])
+        again = (
+            "the same `mlflow run`" if is_within_mlflow else f"{program} {shlex.join(arguments)}"
+        )
         click.echo(_stopped(arguments, again), err=True)
         return cause.exit_code if isinstance(cause, Interrupted) else 128 + signal.SIGINT
     return 0

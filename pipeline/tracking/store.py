@@ -105,7 +105,7 @@ def require_store() -> None:
     """
     uri = get_tracking_uri()
     file = connectivity.sqlite_file(uri)
-    if file and not file.exists():
+    if file and not _is_made(file):
         raise PipelineError(
             f"there must be runs to show, got no store at {file}: run main first, go to the folder "
             "of earlier runs, or set MLFLOW_TRACKING_URI"
