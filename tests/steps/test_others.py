@@ -155,6 +155,7 @@ def test_a_mistake_under_mlflow_run_leaves_its_reason_in_the_run(
     store: str,
     experiment: str,
     monkeypatch: pytest.MonkeyPatch,
+    *,
     arguments: tuple[str, ...],
     code: int,
     reason: str,
@@ -185,7 +186,7 @@ def test_a_mistake_under_mlflow_run_leaves_its_reason_in_the_run(
         ("import", "--bundle", "nowhere"),
         ("open", "abc"),
     ],
-    ids=lambda mistake: " ".join(mistake),
+    ids=" ".join,
 )
 def test_a_mistake_makes_no_run(
     pipeline: Pipeline, runs: Runs, mistake: tuple[str, ...], capsys: pytest.CaptureFixture[str]
