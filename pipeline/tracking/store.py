@@ -97,13 +97,21 @@ def open_store(experiment: str | None) -> Store:
     return replace(store, experiment_id=found)
 
 
+def uri_in_use() -> str:
+    """The tracking URI of `MLFLOW_TRACKING_URI`, or of this folder."""
+    uri = get_tracking_uri()
+    # MLflow writes a space in its default as %20, and makes a folder of that name beside the real
+    # one when it opens the store.
+    return uri.replace("%20", " ") if uri.startswith("sqlite:") else uri
+
+
 def require_store() -> None:
     """Return if there is a store, without making one.
 
     Raises:
         PipelineError: there is none.
     """
-    uri = get_tracking_uri()
+    uri = uri_in_use()
     file = connectivity.sqlite_file(uri)
     if file and not _is_made(file):
         raise PipelineError(
@@ -122,7 +130,7 @@ def open_at(uri: str | None = None) -> Store:
         PipelineError: there is no such store, it does not answer, or it cannot be written.
     """
     environment.settle()
-    uri = uri or get_tracking_uri()
+    uri = uri or uri_in_use()
     with _refusals(uri):
         connectivity.check(uri)
         return Store(_client(uri), uri, experiment_id="")

@@ -193,6 +193,20 @@ def test_artifacts_that_cannot_be_written_are_refused_before_anything_starts(
         connect(experiment="no place")
 
 
+def test_a_folder_with_a_space_in_its_name_holds_the_store_and_gets_no_other_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "my project").mkdir()
+    monkeypatch.chdir(tmp_path / "my project")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    tracker = connect()
+    with tracker.start_step("toy", "toy", parameters={}) as run:
+        run.text("a note", "note.txt")
+    assert tracker.artifact(run.id, "note.txt").is_relative_to(tmp_path / "my project")
+    assert [path.name for path in tmp_path.iterdir()] == ["my project"]
+    assert tracker.ui_command == "mlflow ui"
+
+
 def test_a_folder_without_room_for_artifacts_is_refused_before_there_is_an_experiment(
     tmp_path: Path, client: MlflowClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
