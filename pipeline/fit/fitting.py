@@ -40,8 +40,9 @@ def fit(tasks: Sequence[Task], context: FitContext) -> Fitted:
     reused = {} if context.is_forced else _reused(todo, context)
     ends: dict[str, Result | str] = {**reused}
     stack_runs = _stack_runs([task for key, task in todo.items() if key not in ends], context)
-    recipes = [task.recipe for run in stack_runs for task in run.waiting]
-    with progress(context.console, recipes) as shown, render_pool(len(recipes)) as pool:
+    waiting = [task for run in stack_runs for task in run.waiting]
+    recipes, names = [task.recipe for task in waiting], [task.name for task in waiting]
+    with progress(context.console, recipes, names) as shown, render_pool(len(waiting)) as pool:
         session = Session(
             context=context, progress=shown, render_pool=pool, turns=Turns(), ends=ends
         )

@@ -43,14 +43,16 @@ class Progress:
     end of its run as one more.
     """
 
-    def __init__(self, console: Console, recipes: Sequence[Recipe]) -> None:
+    def __init__(self, console: Console, recipes: Sequence[Recipe], names: Sequence[str]) -> None:
         """Start with nothing done.
 
         Args:
             console: where lines are shown.
             recipes: of all networks that are to be trained.
+            names: of these, for people.
         """
         self._console = console
+        self._short = _short(names)
         self._networks = len(recipes)
         self._parts = sum(recipe.epochs + 2 for recipe in recipes)
         self._paces: list[Pace] = []
@@ -148,18 +150,19 @@ class Progress:
         if not (score and recipe.holdout and record.epoch):
             return
         if self._best is None or score.accuracy > self._best[0]:
-            self._best = (score.accuracy, name)
+            self._best = (score.accuracy, self._short.get(name, name))
 
     def _summary(
         self, recipes: Sequence[Recipe], names: Sequence[str], records: Sequence[EpochRecord]
     ) -> str:
         recipe = recipes[0]
-        several = counted(len(records), "network")
+        name = names[records[0].member]
+        alone = self._short.get(name, name)
         scores = [record.validation.accuracy for record in records if record.validation]
         ends = dict.fromkeys(f"{100 * score:.2f}" for score in (min(scores), max(scores)))
         parts = [
             f"epoch {records[0].epoch:>2}/{recipe.epochs}",
-            names[records[0].member] if len(records) == 1 else several,
+            alone if len(records) == 1 else counted(len(records), "network"),
             f"{recipe.validated_on} {' to '.join(ends)} %",
             self._left(),
         ]
@@ -167,14 +170,23 @@ class Progress:
 
 
 @contextmanager
-def progress(console: Console, recipes: Sequence[Recipe]) -> Iterator[Progress]:
+def progress(
+    console: Console, recipes: Sequence[Recipe], names: Sequence[str]
+) -> Iterator[Progress]:
     """The progress of these networks, with a bar on a terminal while the block runs."""
-    made = Progress(console, recipes)
+    made = Progress(console, recipes, names)
     if not recipes:
         yield made
         return
     with console.progress(f"training {counted(len(recipes), 'network')}", made.state):
         yield made
+
+
+def _short(names: Sequence[str]) -> dict[str, str]:
+    """Each name without the words that all of them have."""
+    words = [name.split() for name in dict.fromkeys(names)]
+    shared = set.intersection(*map(set, words)) if words else set()
+    return {" ".join(each): " ".join(w for w in each if w not in shared) for each in words}
 
 
 def _duration(seconds: float) -> str:

@@ -29,7 +29,7 @@ def record(member: int, epoch: int, *, is_end: bool = False) -> EpochRecord:
 
 @pytest.fixture
 def progress() -> Progress:
-    return Progress(Console(), [RECIPE] * 2)
+    return Progress(Console(), [RECIPE] * 2, ["a", "b"])
 
 
 # Two networks of ten epochs, the untrained one included, and the end of each run.
@@ -104,6 +104,13 @@ def test_every_line_fits_eighty_columns(
 
 
 def test_the_only_network_shows_its_scores(capsys: pytest.CaptureFixture[str]) -> None:
-    alone = Progress(Console(), [RECIPE])
+    alone = Progress(Console(), [RECIPE], ["a"])
     alone.epoch([RECIPE], ["a"], [record(0, 3)])
     assert capsys.readouterr().out == "epoch  3/9  train 1.0000 50.00 %  held-out 1.0000 50.00 %\n"
+
+
+def test_what_all_names_share_is_left_out_of_the_note() -> None:
+    names = ["p=0 s0 w=64-64 epochs=9", "p=0 s1 w=64-64 epochs=9"]
+    two = Progress(Console(), [RECIPE] * 2, names)
+    two.epoch([RECIPE] * 2, names, [record(1, 1)])
+    assert "best 50.00 % (s1)" in two.state().note
