@@ -55,7 +55,7 @@ ONNX (opset {summary.onnx.opset}) and PyTorch were compared on {summary.onnx.ima
 
     sha256sum -c {layout.SUMS}
     pip install numpy onnxruntime && python {layout.PREDICT} digits.npy
-    python -m pipeline import --bundle . --to sqlite:///mlflow.db
+    why-zero import --bundle . --to sqlite:///mlflow.db
 
 The digests reveal damage, not who made the bundle. `{layout.PREDICT}`, pt2 and ONNX are programs:
 open them only if you trust where the bundle comes from. Import opens none of them: it rebuilds the

@@ -1,31 +1,29 @@
-"""The command line: one command a step, derived from its settings. No logic of its own.
+"""The command line as a process: exit codes, errors in one line, signals, streams.
 
 It must not import torch or mlflow: a step's own imports happen when the step starts.
 """
 
 import atexit
-import gc
-import importlib
-import inspect
 import io
 import logging
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import click
 
-from pipeline.config.options import STEPS, module_of
-from pipeline.config.settings import argument, canonical, declared, name_of, parsed
-from pipeline.errors import Interrupted, PipelineError, UsageError
+from pipeline.cli.group import COMMAND, DEBUG_VARIABLE, build
+from pipeline.errors import Interrupted, PipelineError
 from why_zero.errors import WhyZeroError
 
-DEBUG_VARIABLE = "WHY_ZERO_DEBUG"
+# What continues where it stopped when the same line is run again.
+RESUMED = ("main", "mnist", "sweep")
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -45,19 +43,51 @@ def run(arguments: Sequence[str]) -> int:
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
+    program = _program()
+    is_within_mlflow = "MLFLOW_RUN_ID" in os.environ
     try:
-        build().main(list(arguments), prog_name="python -m pipeline", standalone_mode=False)
+        build(program).main(list(arguments), prog_name=program, standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as bare:
+        click.echo(bare.format_message())
     except click.ClickException as error:
-        return _fail(error.format_message(), error.exit_code)
+        return _fail(_message(error), error.exit_code)
     except WhyZeroError as error:
         if "--debug" in arguments or os.environ.get(DEBUG_VARIABLE):
             raise
         return _fail(str(error), error.exit_code if isinstance(error, PipelineError) else 1)
     except click.Abort as abort:  # how click reports a KeyboardInterrupt
         cause = abort.__cause__
-        code = cause.exit_code if isinstance(cause, Interrupted) else 128 + signal.SIGINT
-        return _fail("stopped; unfinished runs are marked as killed", code)
+        again = (
+            "the same `mlflow run`" if is_within_mlflow else f"{program} {shlex.join(arguments)}"
+        )
+        click.echo(_stopped(arguments, again), err=True)
+        return cause.exit_code if isinstance(cause, Interrupted) else 128 + signal.SIGINT
     return 0
+
+
+def _program() -> str:
+    """How this was started, as a user would type it."""
+    return COMMAND if Path(sys.argv[0]).stem == COMMAND else "python -m pipeline"
+
+
+def _message(error: click.ClickException) -> str:
+    """What click says; for an option that does not exist, with the one that is nearest."""
+    if isinstance(error, click.NoSuchOption) and error.possibilities:
+        return f"{error.message} Did you mean {error.possibilities[0]!r}?"
+    return error.format_message()
+
+
+def _stopped(arguments: Sequence[str], again: str) -> str:
+    """What a user who has stopped a command should know.
+
+    Args:
+        arguments: of the command.
+        again: what starts it once more.
+    """
+    lines = ["stopped; unfinished runs are marked as killed"]
+    if arguments[0] in RESUMED and not any(word.startswith("--force") for word in arguments):
+        lines.append(f"to go on where it stopped:  {again}")
+    return "\n".join(lines)
 
 
 def _settle_streams() -> None:
@@ -68,16 +98,6 @@ def _settle_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
-
-
-def _leave_reason(step: str, error: UsageError) -> None:
-    """If `mlflow run` has opened a run for this step, end it with the reason."""
-    if "MLFLOW_RUN_ID" not in os.environ:
-        return
-    from pipeline.tracking import connect
-
-    with suppress(PipelineError), connect().start_step(step, step, parameters={}):
-        raise error
 
 
 def _fail(message: str, exit_code: int) -> int:
@@ -93,76 +113,3 @@ def _interrupt(number: int, _frame: FrameType | None) -> NoReturn:
         # Not SIG_IGN: Python complains about a signal that has already arrived.
         signal.signal(each, lambda *_: None)
     raise Interrupted(number)
-
-
-def build() -> click.Group:
-    """The command `python -m pipeline`, with a sub-command for each step."""
-    group = click.Group(
-        name="pipeline",
-        help="Train networks, tracked in MLflow, and explain why each activation is zero.",
-        context_settings={
-            "help_option_names": ["-h", "--help"],
-            "token_normalize_func": lambda token: token.replace("_", "-"),
-            "max_content_width": 100,
-        },
-    )
-    for step, settings in STEPS.items():
-        group.add_command(_command(step, settings))
-    return group
-
-
-def _command(step: str, settings: type) -> click.Command:
-    """One step's command. Options stay text until all of them are read, then are parsed at once."""
-    taken = argument(settings)
-
-    def callback(**texts: Any) -> None:  # noqa: ANN401 - as click passes them
-        values = texts.pop(taken[0].name) if taken else ()
-        try:
-            chosen: object = parsed(settings, texts, values)
-        except UsageError as error:
-            _leave_reason(step, error)
-            raise
-        # Collecting garbage while torch and mlflow are imported finds none and takes 1.5 s.
-        gc.disable()
-        try:
-            from pipeline.console import Console
-
-            console = Console()
-            module = importlib.import_module(f"pipeline.steps.{module_of(step)}")
-            # It finds none among them later either, and this project makes few, large objects.
-            # Once per process: a second step would freeze the garbage of the first.
-            if not gc.get_freeze_count():
-                gc.freeze()
-                gc.set_threshold(20_000)
-        finally:
-            gc.enable()
-        module.run(chosen, console)
-
-    options = [
-        click.Option(
-            [f"--{name_of(item).replace('_', '-')}"],
-            default=canonical(item.default),
-            show_default=True,
-            metavar=kind.metavar,
-            help=text,
-        )
-        for item, kind, text in declared(settings)
-    ]
-    unnamed = [
-        click.Argument(
-            [item.name],
-            nargs=item.metadata["count"],
-            required=True,
-            metavar=kind.metavar + "..." * (item.metadata["count"] < 0),
-        )
-        for item, kind in ([taken] if taken else [])
-    ]
-    debug = click.Option(
-        ["--debug"],
-        is_flag=True,
-        expose_value=False,
-        help=f"Show the traceback of an error (also with {DEBUG_VARIABLE}=1).",
-    )
-    return click.Command(
-        step, params=[*unnamed, *options, debug], callback=callback, help=inspect.getdoc(settings)
-    )

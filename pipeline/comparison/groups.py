@@ -113,7 +113,7 @@ def _group(values: dict[str, Any], members: Sequence[Result], differing: Sequenc
     rates = [rate if others else rate.removeprefix("p=")] if "drop_rate" in differing else []
     recipe = members[0].recipe
     return Group(
-        label=JOINER.join([*rates, *others]) or recipe.name.removesuffix(f" seed {recipe.seed}"),
+        label=JOINER.join([*rates, *others]) or recipe.label,
         combination=JOINER.join(others),
         results=tuple(sorted(members, key=lambda member: member.recipe.seed)),
     )

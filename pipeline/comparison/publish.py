@@ -2,8 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 
-from rich.markup import escape
-
 from pipeline.comparison.compare import Comparison
 from pipeline.comparison.figures import sweep_figure
 from pipeline.comparison.files import groups_csv, networks_csv
@@ -11,6 +9,7 @@ from pipeline.comparison.markdown import markdown
 from pipeline.comparison.outcome import outcome_metrics
 from pipeline.comparison.page import page
 from pipeline.comparison.tables import groups_table
+from pipeline.comparison.terminal import colored
 from pipeline.comparison.text import question, summary
 from pipeline.comparison.verdict import chosen_on_the_test_set, verdict
 from pipeline.console import Console
@@ -51,7 +50,7 @@ def publish(
     for comparison in comparisons:
         table = groups_table(comparison)
         title = question(comparison, is_one_of_several=len(comparisons) > 1)
-        console.table(title, table.columns, [[escape(cell) for cell in row] for row in table.rows])
+        console.table(title, table.columns, colored(table))
         for sentence in [*verdict(comparison), chosen_on_the_test_set(comparison)]:
             console.line(sentence)
     step.text(networks_csv(results), NETWORKS)

@@ -17,7 +17,10 @@ from pipeline.config.settings import (
     DEVICES,
     FILE,
     MODEL_AND_INPUTS,
+    NAME_OR_PATH,
+    NAMES_OR_PATHS,
     NOT_NEGATIVE,
+    PATH,
     POSITIVE,
     POSITIVE_COUNT,
     POSITIVES,
@@ -57,9 +60,11 @@ class PrepareSettings:
 
     dataset: str = setting("mnist", TEXT, "the data set's name")
     source: str = setting(
-        "auto", TEXT, "auto: the packaged copy or a download; otherwise a folder of IDX files"
+        "auto",
+        NAME_OR_PATH,
+        "auto: the packaged copy or a download; otherwise a folder of IDX files",
     )
-    out: str = setting("prepared", TEXT, "folder for the prepared file")
+    out: str = setting("prepared", PATH, "folder for the prepared file")
     force: bool = setting(False, YES_OR_NO, FORCE)
 
 
@@ -100,7 +105,7 @@ class MnistSettings(Recipe):
 
     device: str = setting("auto", DEVICE, "device to train on: auto, cpu, cuda, cuda:N or mps")
     cuda_graphs: bool = setting(True, YES_OR_NO, CUDA_GRAPHS)
-    data: str = setting("mnist", TEXT, DATA)
+    data: str = setting("mnist", NAME_OR_PATH, DATA)
     force: bool = setting(False, YES_OR_NO, FORCE)
 
 
@@ -114,7 +119,7 @@ class MainSettings(Training):
     drop_rates: tuple[float, ...] = setting((0.0, 0.2, 0.5), RATES, "one network per drop rate")
     device: str = setting("auto", DEVICE, "device to train on: auto, cpu, cuda, cuda:N or mps")
     cuda_graphs: bool = setting(True, YES_OR_NO, CUDA_GRAPHS)
-    data: str = setting("mnist", TEXT, DATA)
+    data: str = setting("mnist", NAME_OR_PATH, DATA)
     force: bool = setting(False, YES_OR_NO, FORCE)
 
 
@@ -155,7 +160,7 @@ class SweepSettings(Schedule):
     )
     cuda_graphs: bool = setting(True, YES_OR_NO, CUDA_GRAPHS)
     data: tuple[str, ...] = setting(
-        ("mnist",), TEXTS, "data sets' names, prepared files, or folders of IDX files"
+        ("mnist",), NAMES_OR_PATHS, "data sets' names, prepared files, or folders of IDX files"
     )
     stack_memory_gb: float = setting(
         0.0,
@@ -177,7 +182,7 @@ class CompareSettings:
     Example: compare --search "params.epochs = '10'" --experiments mine,yours
     """
 
-    sweep: str = setting("latest", TEXT, "latest, or the run id of a sweep")
+    sweep: str = setting("latest", TEXT, "the run id of a sweep or of main; latest: the newest one")
     search: str = setting(
         "none",
         TEXT,
@@ -206,6 +211,12 @@ def _network_source(text: str) -> str:
     return text
 
 
+def _run_id(text: str) -> str:
+    if not re.fullmatch(r"[0-9a-zA-Z]{1,64}", text):
+        raise ValueError(text)
+    return text
+
+
 NETWORK_SOURCE = Kind(
     "sweep:ID|run:ID", "sweep:latest, sweep:RUN_ID or run:RUN_ID", _network_source
 )
@@ -219,6 +230,24 @@ VALIDATION_METRIC = replace(
     choice("val/accuracy", "val/loss"),
     rule="val/accuracy or val/loss, since networks are chosen on held-out images, not the test set",
 )
+
+
+RUN = Kind("RUN", "the id of a run", _run_id)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenSettings:
+    """Open MLflow's UI in the browser, at the comparison of the newest sweep.
+
+    RUN, the id of a run, opens the page of that run instead. Where the store has no server, one is
+    started on this machine, until Ctrl-C. Without a screen, as over ssh, the address is printed.
+
+    Example: open
+    """
+
+    run: tuple[str, ...] = arguments(RUN, count=0)
+    port: int = setting(0, COUNT, "port of the UI; 0: 5000, or another if that is taken")
+    browser: bool = setting(True, YES_OR_NO, "open the browser; --no-browser only prints")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -332,9 +361,11 @@ class ExportSettings:
     model: str = setting(
         "models:/dropout-mnist@champion", TEXT, "models:/NAME@ALIAS or models:/NAME/VERSION"
     )
-    out: str = setting("bundle", TEXT, "folder to write, or a file name that ends in .zip")
+    out: str = setting("bundle", PATH, "folder to write, or a file name that ends in .zip")
     data: str = setting(
-        "auto", TEXT, f"data to compare ONNX with PyTorch on; auto: the run's data set; or {DATA}"
+        "auto",
+        NAME_OR_PATH,
+        f"data to compare ONNX with PyTorch on; auto: the run's data set; or {DATA}",
     )
     force: bool = setting(False, YES_OR_NO, "replace an existing bundle, but nothing else")
 
@@ -349,7 +380,7 @@ class ImportSettings:
     Example: import --bundle champion.zip --to http://127.0.0.1:5000
     """
 
-    bundle: str = setting("bundle", TEXT, "folder or .zip written by export")
+    bundle: str = setting("bundle", PATH, "folder or .zip written by export")
     to: str = setting("auto", TEXT, "tracking URI of the store; auto: the one in use")
     force: bool = setting(
         False, YES_OR_NO, "move an alias that points to another version in that store"
@@ -414,9 +445,9 @@ class ExplainSettings:
     """
 
     model_and_inputs: tuple[str, ...] = arguments(MODEL_AND_INPUTS, count=2)
-    out: str = setting("explanation.html", TEXT, "the page to write")
+    out: str = setting("explanation.html", PATH, "the page to write")
     weights: str = setting(
-        "none", TEXT, "a state dict, .safetensors or .pt without other objects; none: as made"
+        "none", PATH, "a state dict, .safetensors or .pt without other objects; none: as made"
     )
     batch: int = setting(64, POSITIVE_COUNT, "most samples in one pass")
     passes: int = setting(
@@ -433,6 +464,7 @@ STEPS: dict[str, type] = {
     "mnist": MnistSettings,
     "sweep": SweepSettings,
     "compare": CompareSettings,
+    "open": OpenSettings,
     "compact": CompactSettings,
     "explore": ExploreSettings,
     "register": RegisterSettings,

@@ -26,6 +26,26 @@ Select = Literal["last", "best"]
 Precision = Literal["float32", "bfloat16"]
 
 
+# How a setting that is not at its default is named, those that change a network most first.
+_IN_NAMES = {
+    "activation": "linear",
+    "widths": "w={}",
+    "output_dropout": "logits kept",
+    "optimizer": "{}",
+    "momentum": "m={}",
+    "learning_rate": "lr={}",
+    "weight_decay": "wd={}",
+    "batch_size": "batch={}",
+    "epochs": "epochs={}",
+    "select": "{}",
+    "patience": "patience={}",
+    "precision": "{}",
+    "holdout": "holdout={}",
+    "probe_every": "probe={}",
+    "mask_passes": "masks={}",
+}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
     """The settings that all networks of a sweep share; their help says what they are."""
@@ -117,9 +137,23 @@ class Recipe(Training):
 
     @property
     def name(self) -> str:
-        """The name of this network in a list of runs: `relu+dropout p=0.5 seed 0`."""
-        rate = f" p={self.drop_rate:g}" if self.drop_rate > 0 else ""
-        return f"{self.arm}{rate} seed {self.seed}"
+        """The name of this network in a list of runs, which may cut off its end: `p=0.2 s1 sgd`."""
+        return " ".join([f"p={canonical(self.drop_rate)}", f"s{self.seed}", *self.differences])
+
+    @property
+    def label(self) -> str:
+        """Its name without the seed, for all seeds together."""
+        return " ".join([f"p={canonical(self.drop_rate)}", *self.differences])
+
+    @property
+    def differences(self) -> list[str]:
+        """What else than drop rate and seed differs from the defaults, in few letters each."""
+        defaults = {item.name: item.default for item in fields(Recipe)}
+        return [
+            words.format(canonical(getattr(self, name)).replace(",", "-"))
+            for name, words in _IN_NAMES.items()
+            if getattr(self, name) != defaults[name]
+        ]
 
     @property
     def layers(self) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ numpy or MLflow: `--help` has to answer at once.
 
 import itertools
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields
 from decimal import Decimal
@@ -25,11 +26,19 @@ class Kind:
         metavar: the name of such a value in the help.
         rule: the text after "NAME must be" in an error message.
         parse: turns a text into a value; ValueError if it breaks the rule.
+        words: the values, where they can be listed.
+        is_list: several of them may be given, separated by commas.
+        is_path: a file or folder may be given.
+        meant: what a text that breaks the rule was most likely meant to be; None if unknown.
     """
 
     metavar: str
     rule: str
     parse: Callable[[str], Any]
+    words: tuple[str, ...] = ()
+    is_list: bool = False
+    is_path: bool = False
+    meant: Callable[[str], str | None] = lambda _: None
 
 
 def setting(default: T, kind: Kind, text: str) -> T:
@@ -45,7 +54,7 @@ def arguments(kind: Kind, count: int = -1) -> Any:  # noqa: ANN401 - as `field`
 
     Args:
         kind: of each value.
-        count: how many there are; -1 for one or more.
+        count: how many there are; -1 for one or more, 0 for at most one.
     """
     return field(default=(), metadata={"each": kind, "count": count})
 
@@ -88,6 +97,8 @@ def parsed(settings: type[T], texts: Mapping[str, str], values: Sequence[str] = 
     }
     if taken := argument(settings):
         item, kind = taken
+        if len(values) > 1 and item.metadata["count"] == 0:
+            raise UsageError(f"{item.name} must be at most one, got {' '.join(values)}")
         chosen[item.name] = tuple(_value(item, kind, text) for text in values)
     return settings(**chosen)
 
@@ -96,7 +107,9 @@ def _value(item: Field[Any], kind: Kind, text: str) -> Any:  # noqa: ANN401 - as
     try:
         return kind.parse(text)
     except ValueError:
-        raise UsageError(f"{name_of(item)} must be {kind.rule}, got {text!r}") from None
+        meant = kind.meant(text)
+        remedy = f": write {meant}" if meant else ""
+        raise UsageError(f"{name_of(item)} must be {kind.rule}, got {text!r}{remedy}") from None
 
 
 def texts(settings: object) -> dict[str, str]:
@@ -214,13 +227,20 @@ def _text(text: str) -> str:
 
 def choice(*choices: str) -> Kind:
     """One of these words."""
-    return Kind("|".join(choices), f"one of {', '.join(choices)}", _one_of(choices))
+    return Kind("|".join(choices), f"one of {', '.join(choices)}", _one_of(choices), words=choices)
 
 
 def choices(*words: str) -> Kind:
     """Some of these words."""
     rule = f"one or more of {', '.join(words)}, separated by commas"
-    return Kind(f"{'|'.join(words)},…", rule, _axis_of(_one(_one_of(words))))
+    parse = _axis_of(_one(_one_of(words)))
+    return Kind(f"{'|'.join(words)},…", rule, parse, words=words, is_list=True)
+
+
+def _dashed(text: str) -> str | None:
+    """FIRST-LAST for a range that is written with `..`, `:` or `…`."""
+    found = re.fullmatch(r"\s*(\d+)\s*(?:\.\.\.?|…|:|–)\s*(\d+)\s*", text)
+    return f"{found[1]}-{found[2]}" if found else None
 
 
 _is_rate = _number(lambda value: 0 <= value < 1)
@@ -241,6 +261,7 @@ COUNTS = Kind(
     "whole numbers from 0 to 2**63 - 1 separated by commas, or FIRST-LAST with at most "
     f"{MOST_VALUES:,} values",
     _axis_of(_integers(_integer(0))),
+    meant=_dashed,
 )
 POSITIVE_COUNT = Kind("N", "a whole number of at least 1", _integer(1))
 WIDTHS = Kind("N,…", "whole numbers of at least 1, separated by commas", _list_of(_is_width))
@@ -249,21 +270,34 @@ SHAPES = Kind(
     "whole numbers of at least 1, with commas between layers and / between networks",
     lambda text: tuple(dict.fromkeys(_list_of(_list_of(_is_width), separator="/")(text))),
 )
-DEVICE = Kind("DEVICE", "auto, cpu, cuda, cuda:N or mps", _device)
+_DEVICES = ("auto", "cpu", "cuda", "mps")
+DEVICE = Kind("DEVICE", "auto, cpu, cuda, cuda:N or mps", _device, words=_DEVICES)
 DEVICES = Kind(
     "DEVICE,…",
     "auto, cpu, cuda, cuda:N or mps, separated by commas",
     _axis_of(_one(_device)),
+    words=_DEVICES,
+    is_list=True,
 )
 TEXT = Kind("TEXT", "a non-empty text", _text)
-FILE = Kind("FILE", "a file name, or - for standard input", _text)
-MODEL_AND_INPUTS = Kind("MODEL INPUTS", "a non-empty text", _text)
 TEXTS = Kind("TEXT,…", "non-empty texts, separated by commas", _axis_of(_one(_text)))
+PATH = Kind("PATH", "a non-empty text", _text, is_path=True)
+NAME_OR_PATH = Kind("NAME|PATH", "a non-empty text", _text, is_path=True)
+NAMES_OR_PATHS = Kind(
+    "NAME|PATH,…", "non-empty texts, separated by commas", _axis_of(_one(_text)), is_path=True
+)
+FILE = Kind("FILE", "a file name, or - for standard input", _text, is_path=True)
+MODEL_AND_INPUTS = Kind("MODEL INPUTS", "a non-empty text", _text, is_path=True)
 YES_OR_NO = Kind(
-    "true|false", "true or false", lambda text: _yes_or_no[_one_of(tuple(_yes_or_no))(text.lower())]
+    "[true|false]",
+    "true or false",
+    lambda text: _yes_or_no[_one_of(tuple(_yes_or_no))(text.lower())],
+    words=tuple(_yes_or_no),
 )
 YES_AND_NO = Kind(
     "true|false,…",
     "true or false, or both separated by a comma",
     _axis_of(_one(YES_OR_NO.parse)),
+    words=tuple(_yes_or_no),
+    is_list=True,
 )

@@ -37,13 +37,12 @@ def fit(tasks: Sequence[Task], context: FitContext) -> Fitted:
     for task in tasks:
         split(len(task.data.train_labels), task.recipe.holdout)
     todo = {task.fingerprint: task for task in tasks}
-    ends: dict[str, Result | str] = {}
-    for key, task in {} if context.is_forced else todo.items():
-        if found := _finished(task, context):
-            ends[key] = found
+    reused = {} if context.is_forced else _reused(todo, context)
+    ends: dict[str, Result | str] = {**reused}
     stack_runs = _stack_runs([task for key, task in todo.items() if key not in ends], context)
-    recipes = [task.recipe for run in stack_runs for task in run.waiting]
-    with progress(context.console, recipes) as shown, render_pool(len(recipes)) as pool:
+    waiting = [task for run in stack_runs for task in run.waiting]
+    recipes, names = [task.recipe for task in waiting], [task.name for task in waiting]
+    with progress(context.console, recipes, names) as shown, render_pool(len(waiting)) as pool:
         session = Session(
             context=context, progress=shown, render_pool=pool, turns=Turns(), ends=ends
         )
@@ -67,12 +66,28 @@ def _finished(task: Task, context: FitContext) -> Result | None:
     if run is None:
         return None
     try:
-        result = load_result(run, context.tracker)
+        return load_result(run, context.tracker)
     except PipelineError as error:
         _logger.warning("%s", error)
         return None
-    context.console.line(f"{task.name}: already trained (run {run.id}); force=true trains it again")
-    return result
+
+
+def _reused(tasks: Mapping[str, Task], context: FitContext) -> dict[str, Result]:
+    """The results of those that were trained before, with one line that says how many they are.
+
+    Args:
+        tasks: by their fingerprints.
+        context: where they may be.
+    """
+    found = {key: result for key, task in tasks.items() if (result := _finished(task, context))}
+    if len(found) == 1:
+        [(key, result)] = found.items()
+        known = f"{tasks[key].name}: already trained (run {result.run_id}); force=true trains it"
+        context.console.line(f"{known} again")
+    elif found:
+        known = f"{len(found)} of {len(tasks)} networks: already trained; force=true trains them"
+        context.console.line(f"{known} again")
+    return found
 
 
 def _stack_runs(tasks: Sequence[Task], context: FitContext) -> list[StackRun]:
@@ -177,10 +192,11 @@ def _train(run: StackRun, session: Session) -> None:
     with checkpoint.locked():
         is_here = checkpoint.is_there
         is_touched = not is_here or bool(context.tracker.runs_of(checkpoint.identity))
-        for task in list(run.waiting) if is_touched and not context.is_forced else ():
-            if found := _finished(task, context):
-                session.progress.go_on(task.name, task.recipe, found.history[-1])
-                session.end(run, task, found)
+        may_be_done = is_touched and not context.is_forced
+        waiting = {task.fingerprint: task for task in run.waiting}
+        for key, found in _reused(waiting, context).items() if may_be_done else ():
+            session.progress.go_on(waiting[key].name, waiting[key].recipe, found.history[-1])
+            session.end(run, waiting[key], found)
         if is_here and run.waiting:
             train(run, session)
             return

@@ -4,44 +4,98 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from pipeline.config.recipe import Recipe
-from pipeline.console import Advance, Console
+from pipeline.console import Console, State
 from pipeline.records import EpochRecord
+from pipeline.records.words import counted
 
-# More networks than these share one line per epoch.
-MOST_LINES = 4
+
+@dataclass(eq=False)
+class Pace:
+    """How far one stack is in its epoch. Called with every update, so it only counts.
+
+    Attributes:
+        updates_per_epoch: how many there are.
+        networks: how many are still going.
+        updates: how many were made.
+    """
+
+    updates_per_epoch: int
+    networks: int
+    updates: int = 0
+
+    def __call__(self) -> None:
+        """Count an update."""
+        self.updates += 1
+
+    @property
+    def epochs(self) -> float:
+        """What is done of this epoch, in epochs of a network."""
+        return self.networks * min(1.0, self.updates / self.updates_per_epoch)
 
 
 class Progress:
-    """Counts the epochs of all networks; several threads may report to it."""
+    """Counts the epochs of all networks; several threads may report to it.
 
-    def __init__(self, console: Console, recipes: Sequence[Recipe], advance: Advance) -> None:
+    The share that is done counts each epoch of each network, the untrained one included, and the
+    end of its run as one more.
+    """
+
+    def __init__(self, console: Console, recipes: Sequence[Recipe], names: Sequence[str]) -> None:
         """Start with nothing done.
 
         Args:
             console: where lines are shown.
             recipes: of all networks that are to be trained.
-            advance: moves the bar on.
+            names: of these, for people.
         """
         self._console = console
+        self._short = _short(names)
         self._networks = len(recipes)
-        self._epochs = _epochs(recipes)
-        self._advance = advance
-        self._done = 0
+        self._parts = sum(recipe.epochs + 2 for recipe in recipes)
+        self._paces: list[Pace] = []
         self._reached: dict[str, int] = {}
+        self._before = 0
         self._finished = 0
+        self._last = ""
         self._best: tuple[float, str] | None = None
         self._started = time.perf_counter()
         self._lock = threading.Lock()
 
+    def state(self) -> State:
+        """How far all of them are together."""
+        with self._lock:
+            share = self._done() / self._parts if self._parts else 1.0
+            parts = [self._last, f"{self._finished} of {self._networks} finished", self._left()]
+            if self._best:
+                parts.append(f"best {100 * self._best[0]:.2f} % ({self._best[1]})")
+        return State(share=share, note=" · ".join(filter(None, parts)))
+
+    @contextmanager
+    def pace(self, *, networks: int, updates_per_epoch: int) -> Iterator[Pace]:
+        """What counts the updates of one stack between its epochs, while the block runs."""
+        pace = Pace(updates_per_epoch, networks)
+        with self._lock:
+            self._paces.append(pace)
+        try:
+            yield pace
+        finally:
+            with self._lock:
+                self._paces.remove(pace)
+
     def go_on(self, name: str, recipe: Recipe, record: EpochRecord) -> None:
         """Count what an earlier process has done of a network, up to this record."""
         with self._lock:
-            self._advance(self._reach(name, recipe, record))
+            self._before += self._reach(name, recipe, record)
 
     def epoch(
-        self, recipes: Sequence[Recipe], names: Sequence[str], records: Sequence[EpochRecord]
+        self,
+        recipes: Sequence[Recipe],
+        names: Sequence[str],
+        records: Sequence[EpochRecord],
+        pace: Pace | None = None,
     ) -> None:
         """Show an epoch of a stack.
 
@@ -49,25 +103,38 @@ class Progress:
             recipes: of the whole stack.
             names: of its networks, for people.
             records: of those networks that were still going.
+            pace: of the stack.
         """
         with self._lock:
-            self._done += len(records)
-            further = 0
+            if pace:
+                pace.updates = 0
+                pace.networks = sum(record.ending is None for record in records)
             for record in records:
                 recipe, name = recipes[record.member], names[record.member]
-                further += self._reach(name, recipe, record)
+                self._reach(name, recipe, record)
                 self._take_best(recipe, name, record)
-                if len(recipes) <= MOST_LINES:
-                    self._console.line(_line(recipe, name, record))
-            if len(recipes) > MOST_LINES:
-                self._console.line(self._summary(recipes, records))
-            self._advance(further, self._note())
+            self._last = f"epoch {records[0].epoch} of {recipes[0].epochs}"
+            if self._networks == 1:
+                self._console.line(_line(recipes[0], records[0]))
+            else:
+                self._console.line(self._summary(recipes, names, records))
 
     def finished(self) -> None:
         """Count a network whose run has ended."""
         with self._lock:
             self._finished += 1
-            self._advance(0, self._note())
+
+    def _done(self) -> float:
+        under_way = sum((pace.epochs for pace in self._paces), 0.0)
+        return sum(self._reached.values()) + under_way + self._finished
+
+    def _left(self) -> str:
+        """About how long the rest takes, at the pace of what this process has done."""
+        done = self._done()
+        if done <= self._before or done >= self._parts:
+            return ""
+        elapsed = time.perf_counter() - self._started
+        return f"about {_duration(elapsed / (done - self._before) * (self._parts - done))} left"
 
     def _reach(self, name: str, recipe: Recipe, record: EpochRecord) -> int:
         """How many epochs a network is further than it was; an early end leaves the others out."""
@@ -78,41 +145,48 @@ class Progress:
 
     def _take_best(self, recipe: Recipe, name: str, record: EpochRecord) -> None:
         score = record.validation
-        # Nothing is chosen by the test set, not even for a line on a terminal.
-        if recipe.holdout and score and (self._best is None or score.accuracy > self._best[0]):
-            self._best = (score.accuracy, f"{name}, epoch {record.epoch}")
+        # Nothing is chosen by the test set, not even for a line on a terminal, and an untrained
+        # network is no best one.
+        if not (score and recipe.holdout and record.epoch):
+            return
+        if self._best is None or score.accuracy > self._best[0]:
+            self._best = (score.accuracy, self._short.get(name, name))
 
-    def _summary(self, recipes: Sequence[Recipe], records: Sequence[EpochRecord]) -> str:
+    def _summary(
+        self, recipes: Sequence[Recipe], names: Sequence[str], records: Sequence[EpochRecord]
+    ) -> str:
+        recipe = recipes[0]
+        name = names[records[0].member]
+        alone = self._short.get(name, name)
         scores = [record.validation.accuracy for record in records if record.validation]
+        ends = dict.fromkeys(f"{100 * score:.2f}" for score in (min(scores), max(scores)))
         parts = [
-            f"epoch {records[0].epoch:>2}/{recipes[0].epochs}  {len(records)} networks",
-            f"{recipes[0].validated_on} {100 * min(scores):.2f} to {100 * max(scores):.2f} %",
+            f"epoch {records[0].epoch:>2}/{recipe.epochs}",
+            alone if len(records) == 1 else counted(len(records), "network"),
+            f"{recipe.validated_on} {' to '.join(ends)} %",
+            self._left(),
         ]
-        if records[0].epoch_seconds is not None:
-            parts.append(f"{records[0].epoch_seconds:.2f} s each")
-        return "  ".join([*parts, self._note()])
-
-    def _note(self) -> str:
-        parts = [f"{self._finished}/{self._networks} networks finished"]
-        left = self._epochs - sum(self._reached.values())
-        if self._done and left:
-            seconds = (time.perf_counter() - self._started) / self._done * left
-            parts.append(f"about {_duration(seconds)} left")
-        if self._best:
-            parts.append(f"best so far {100 * self._best[0]:.2f} % ({self._best[1]})")
-        return "  ".join(parts)
+        return "  ".join(filter(None, parts))
 
 
 @contextmanager
-def progress(console: Console, recipes: Sequence[Recipe]) -> Iterator[Progress]:
+def progress(
+    console: Console, recipes: Sequence[Recipe], names: Sequence[str]
+) -> Iterator[Progress]:
     """The progress of these networks, with a bar on a terminal while the block runs."""
-    with console.progress("training", _epochs(recipes)) as advance:
-        yield Progress(console, recipes, advance)
+    made = Progress(console, recipes, names)
+    if not recipes:
+        yield made
+        return
+    with console.progress(f"training {counted(len(recipes), 'network')}", made.state):
+        yield made
 
 
-def _epochs(recipes: Sequence[Recipe]) -> int:
-    """Of all of them together, epoch 0 included."""
-    return sum(recipe.epochs + 1 for recipe in recipes)
+def _short(names: Sequence[str]) -> dict[str, str]:
+    """Each name without the words that all of them have."""
+    words = [name.split() for name in dict.fromkeys(names)]
+    shared = set.intersection(*map(set, words)) if words else set()
+    return {" ".join(each): " ".join(w for w in each if w not in shared) for each in words}
 
 
 def _duration(seconds: float) -> str:
@@ -122,10 +196,13 @@ def _duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def _line(recipe: Recipe, name: str, record: EpochRecord) -> str:
-    """One epoch of one network, for the terminal."""
-    parts = [f"{name}  epoch {record.epoch:>2}/{recipe.epochs}"]
-    scores = (("train", record.train_eval), (recipe.validated_on, record.validation))
+def _line(recipe: Recipe, record: EpochRecord) -> str:
+    """One epoch of the only network, for the terminal."""
+    parts = [f"epoch {record.epoch:>2}/{recipe.epochs}"]
+    scores = (
+        ("train", record.train_eval),
+        (recipe.validated_on.removesuffix(" images"), record.validation),
+    )
     parts += [
         f"{name} {score.loss:.4f} {100 * score.accuracy:.2f} %"
         for name, score in scores

@@ -1,5 +1,6 @@
 """Trains one stack from its checkpoint, and ends the runs of its networks."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -124,7 +125,16 @@ def _train(stack_run: StackRun, members: Mapping[int, Member], session: Session)
         for index, member in members.items():
             member.go_on(so_far[index], progress.kept[index])
             session.progress.go_on(member.task.name, member.task.recipe, so_far[index][-1])
-    with watching_system([member.run for member in members.values()]):
+    updates_per_epoch = math.ceil(len(training) / recipes[0].batch_size)
+    with (
+        watching_system([member.run for member in members.values()]),
+        session.progress.pace(networks=len(members), updates_per_epoch=updates_per_epoch) as pace,
+    ):
+
+        def heartbeat() -> None:
+            session.turns.heartbeat()
+            pace()
+
         trained = epochs(
             stack,
             optimizer,
@@ -132,7 +142,7 @@ def _train(stack_run: StackRun, members: Mapping[int, Member], session: Session)
             validation=validation,
             so_far=so_far,
             cuda_graphs=session.context.cuda_graphs,
-            heartbeat=session.turns.heartbeat,
+            heartbeat=heartbeat,
         )
         for records in trained:
             logged = [record for record in records if record.member in members]
@@ -144,7 +154,8 @@ def _train(stack_run: StackRun, members: Mapping[int, Member], session: Session)
             for record in logged:
                 members[record.member].log(record)
             if logged:
-                session.progress.epoch(recipes, [task.name for task in stack_run.tasks], logged)
+                names = [task.name for task in stack_run.tasks]
+                session.progress.epoch(recipes, names, logged, pace)
             session.turns.give_way()
 
 

@@ -28,7 +28,7 @@ class Task:
         recipe: what it is made from.
         data: the data set.
         device: where to train it.
-        mark: what tells it from others with the same arm, drop rate and seed, such as `sgd`.
+        mark: what tells it from others with the same recipe and data, such as its device.
     """
 
     recipe: Recipe
@@ -38,8 +38,9 @@ class Task:
 
     @property
     def name(self) -> str:
-        """Its display name."""
-        return f"{self.recipe.name} {self.mark}".strip()
+        """Its display name; MNIST goes without saying."""
+        data = "" if self.data.name == "mnist" else self.data.name
+        return " ".join(filter(None, (self.recipe.name, data, self.mark)))
 
     @property
     def parameters(self) -> dict[str, str]:

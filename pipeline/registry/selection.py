@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 from pipeline.errors import PipelineError
-from pipeline.runs.sweeps import find_sweep, finished_networks
+from pipeline.runs.sweeps import find_sweep, finished_networks, source_of
 from pipeline.tracking import FoundRun, Tracker
 
 
@@ -18,6 +18,7 @@ class Selection:
         value: of the metric, at the epoch whose weights were kept.
         compared: how many networks it was chosen from.
         tied: the others with the same value, in the order of the sweep.
+        source: the sweep or run that it was chosen from, in words.
     """
 
     run: FoundRun
@@ -25,6 +26,7 @@ class Selection:
     value: float
     compared: int
     tied: tuple[FoundRun, ...]
+    source: str
 
 
 def select(source: str, metric: str, *, tracker: Tracker) -> Selection:
@@ -33,7 +35,7 @@ def select(source: str, metric: str, *, tracker: Tracker) -> Selection:
     Args:
         source: `sweep:latest`, `sweep:RUN_ID` or `run:RUN_ID`.
         metric: of validation; see `is_higher_better`.
-        tracker: of the experiment that the sweep is in.
+        tracker: of the store that it is in.
 
     Raises:
         PipelineError: there is no such sweep or run, it holds no finished network, or the network
@@ -41,10 +43,11 @@ def select(source: str, metric: str, *, tracker: Tracker) -> Selection:
     """
     kind, _, which = source.partition(":")
     if kind == "run":
-        runs = [network(which, tracker)]
+        origin = network(which, tracker)
+        runs = [origin]
     else:
-        networks = finished_networks(find_sweep(which, tracker), tracker)
-        runs = [run for run in networks if run.model is not None]
+        origin = find_sweep(which, tracker)
+        runs = [run for run in finished_networks(origin, tracker) if run.model is not None]
     for run in runs:
         _refuse_the_test_set(run)
     values = {run.id: value_of(run, metric, tracker) for run in runs}
@@ -56,7 +59,14 @@ def select(source: str, metric: str, *, tracker: Tracker) -> Selection:
         )
     value = max(numbers) if is_higher_better(metric) else min(numbers)
     best, *tied = [run for run in runs if values[run.id] == value]
-    return Selection(run=best, metric=metric, value=value, compared=len(runs), tied=tuple(tied))
+    return Selection(
+        run=best,
+        metric=metric,
+        value=value,
+        compared=len(runs),
+        tied=tuple(tied),
+        source=source_of(origin, tracker),
+    )
 
 
 def is_higher_better(metric: str) -> bool:

@@ -27,12 +27,28 @@ def print_links(
         stacks=_one_per_stack(results),
     )
     pages = tracker.save_views(views)
-    if tracker.ui_command:
-        console.line(f"open the UI:  {tracker.ui_command}")
-    console.line(f"report:       {tracker.run_page(report)}")
     # If MLflow refuses our views, it shows its own charts.
     page = pages.get(DROP_RATES) or tracker.comparison_page(search, order_by="drop_rate")
-    console.line(f"compare:      {page}")
+    print_pages(tracker, console, report=report, comparison=page)
+
+
+def print_pages(
+    tracker: Tracker, console: Console, *, report: str, comparison: str | None = None
+) -> None:
+    """Show in which experiment the runs are, how to open the UI, and the addresses in it.
+
+    Args:
+        tracker: of the experiment.
+        console: where they are shown.
+        report: the id of the run that holds the report.
+        comparison: the address of the charts that compare the networks.
+    """
+    console.line(f"experiment:   {tracker.experiment_name(tracker.experiment_id)}")
+    if tracker.ui_command:
+        console.line(f"open the UI:  why-zero open   (or {tracker.ui_command}, and follow a link)")
+    console.link("report:", tracker.run_page(report))
+    if comparison:
+        console.link("compare:", comparison)
 
 
 def _one_per_stack(results: Sequence[Result]) -> list[str]:

@@ -33,7 +33,7 @@ def load_result(run: FoundRun, tracker: Tracker) -> Result:
             chosen=next(r for r in history if str(r.epoch) == run.tags["chosen_epoch"]),
             test=Score(run.metrics["test/loss"], run.metrics["test/accuracy"]),
             run_id=run.id,
-            page=tracker.link(run.id),
+            page=run.page,
             device=run.parameters["device"],
             device_name=run.tags["device_name"],
             dataset=run.parameters["dataset"],

@@ -1,7 +1,7 @@
 """Finds a sweep, and the runs of its networks."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from pipeline.errors import PipelineError
 from pipeline.records.networks_file import NETWORKS, run_ids
@@ -9,9 +9,6 @@ from pipeline.tracking import FoundRun, Tracker, any_of, tagged
 
 LATEST = "latest"
 THIS_EXPERIMENT = "auto"
-_ELSEWHERE = (
-    "set MLFLOW_EXPERIMENT_NAME to the experiment that it is in (compare also takes experiments)"
-)
 
 _logger = logging.getLogger(__name__)
 
@@ -30,53 +27,50 @@ def find_sweep(
 ) -> FoundRun:
     """The newest sweep that has compared its networks, or the run of this id if it has.
 
+    Without a sweep the newest `main` is meant, which compares what it has trained, too.
+
     Args:
-        which: `latest`, or the id of a run.
+        which: `latest`, or the id of a run, whatever its experiment.
         tracker: of the store that it is in.
-        experiments: the names of those to search; `auto` for the tracker's own.
+        experiments: the names of those to search for the latest; `auto` for the tracker's own, and
+            for all others if that has none.
 
     Raises:
         PipelineError: there is none.
     """
-    places = ", ".join(
-        "that this run is in" if name == THIS_EXPERIMENT else repr(name) for name in experiments
-    )
-    if which == LATEST:
-        steps = search_in(experiments, tagged({"kind": "step", "step": "sweep"}), tracker)
-        for run in steps:
-            # A killed sweep resumes when it is started again, and compares at its end.
-            # One that failed before it trained anything is not meant by "latest".
-            is_ended = run.tags.get("outcome") in {"finished", "failed"}
-            if is_ended and tracker.has_artifact(run.id, NETWORKS):
+    if which != LATEST:
+        return _sweep_with(which, tracker)
+    for runs in _places(experiments, tracker):
+        for step in ("sweep", "main"):
+            if run := _newest([step], runs, tracker):
                 return run
-        raise PipelineError(
-            f"the latest sweep must have compared its networks, got {len(steps)} sweeps and none "
-            f"that has in the experiment {places}: run sweep first, or {_ELSEWHERE}"
-        )
-    found = search_in(experiments, any_of([which]), tracker)
-    if not found:
-        raise PipelineError(
-            f"sweep must be latest or the id of a run, got {which!r}, which is not in the "
-            f"experiment {places}: copy the id from the run's page, or {_ELSEWHERE}"
-        )
-    if not tracker.has_artifact(which, NETWORKS):
-        raise PipelineError(
-            "sweep must be latest or the id of a sweep that has compared its networks, got "
-            f"{which!r} ({found[0].name!r}): copy the id from the sweep's page, or run its "
-            "command again"
-        )
-    return found[0]
+    where = "the store" if THIS_EXPERIMENT in experiments else ", ".join(map(repr, experiments))
+    raise PipelineError(
+        f"the latest sweep must have compared its networks, got none that has in {where}: "
+        "run sweep or main first, or correct MLFLOW_TRACKING_URI"
+    )
 
 
-def finished_networks(
-    sweep: FoundRun, tracker: Tracker, *, experiments: Sequence[str] = (THIS_EXPERIMENT,)
-) -> list[FoundRun]:
+def newest_comparison(tracker: Tracker) -> FoundRun | None:
+    """The newest sweep or `main` of this experiment, else of the store; None without any."""
+    found = (
+        _newest(["sweep", "main"], runs, tracker) for runs in _places((THIS_EXPERIMENT,), tracker)
+    )
+    return next(filter(None, found), None)
+
+
+def source_of(run: FoundRun, tracker: Tracker) -> str:
+    """A run in words: its name, its id, and the experiment that it is in."""
+    experiment = tracker.experiment_name(run.experiment_id)
+    return f"{run.name!r} (run {run.id}, experiment {experiment!r})"
+
+
+def finished_networks(sweep: FoundRun, tracker: Tracker) -> list[FoundRun]:
     """The runs of a sweep's finished networks, in its order; a warning counts missing ones.
 
     Args:
         sweep: as `find_sweep` found it.
         tracker: as there.
-        experiments: likewise.
 
     Raises:
         PipelineError: the sweep names none, or none exists any more.
@@ -88,7 +82,8 @@ def finished_networks(
             f"{NETWORKS} of a sweep must name its networks, got {error} in {sweep.id}: "
             "run the sweep's command again, which rewrites it"
         ) from error
-    runs = {run.id: run for run in search_in(experiments, any_of(ids), tracker)} if ids else {}
+    found = tracker.search(any_of(ids), everywhere=True) if ids else []
+    runs = {run.id: run for run in found}
     if gone := len(ids) - len(runs):
         _logger.warning("%d of the sweep's %d networks no longer exist", gone, len(ids))
     networks = [
@@ -104,3 +99,39 @@ def finished_networks(
             f"{sweep.name!r} ({sweep.id}): run its command again"
         )
     return networks
+
+
+def _sweep_with(run_id: str, tracker: Tracker) -> FoundRun:
+    """The run of this id, if it has compared networks."""
+    run = tracker.run_or_none(run_id)
+    if run is None:
+        raise PipelineError(
+            f"sweep must be latest or the id of a run, got {run_id!r}, which does not exist or was "
+            "deleted: copy the id from the run's page"
+        )
+    if not tracker.has_artifact(run_id, NETWORKS):
+        raise PipelineError(
+            "sweep must be latest or the id of a sweep that has compared its networks, got "
+            f"{run_id!r} ({run.name!r}): copy the id from the sweep's page, or run its command "
+            "again"
+        )
+    return run
+
+
+def _places(experiments: Sequence[str], tracker: Tracker) -> Iterator[list[FoundRun]]:
+    """The steps of these experiments, then of all."""
+    steps = tagged({"kind": "step"})
+    yield search_in(experiments, steps, tracker)
+    if THIS_EXPERIMENT in experiments:
+        yield tracker.search(steps, everywhere=True)
+
+
+def _newest(steps: Sequence[str], runs: Sequence[FoundRun], tracker: Tracker) -> FoundRun | None:
+    """The first of these runs that is of one of the steps and has compared its networks."""
+    for run in runs:
+        # A killed sweep resumes when it is started again, and compares at its end.
+        # One that failed before it trained anything is not meant by "latest".
+        is_ended = run.tags.get("outcome") in {"finished", "failed"}
+        if run.tags.get("step") in steps and is_ended and tracker.has_artifact(run.id, NETWORKS):
+            return run
+    return None

@@ -1,6 +1,7 @@
 """The step `compact`: a trained network without its dead units, in a run beside the original's."""
 
 from dataclasses import replace
+from functools import partial
 
 import torch
 
@@ -23,6 +24,7 @@ from pipeline.runs.compacting import (
 )
 from pipeline.runs.fingerprint import fingerprint
 from pipeline.runs.publish import log_dataset, publish
+from pipeline.runs.sweeps import source_of
 from pipeline.tracking import FoundRun, Tracker, connect
 
 # What the smaller network's run says as the original's does: how it was trained is the same.
@@ -37,19 +39,21 @@ def run(settings: CompactSettings, console: Console) -> None:
         WhyZeroError: the smaller network is not the same.
     """
     tracker = connect()
-    name = f"compact {settings.from_}"
-    with tracker.start_step("compact", name, parameters=texts(settings)) as step:
-        origin = _origin(settings, tracker)
-        page = tracker.link(origin.id)
-        mark = fingerprint("compacted", origin.id, rooms=("pipeline/runs", "why_zero"))
-        found = None if settings.force else tracker.finished(mark, kind="compacted")
-        if found:
+    origin = _origin(settings, tracker)
+    console.line(f"compact: {source_of(origin, tracker)}")
+    start = partial(
+        tracker.start_step, "compact", f"compact {settings.from_}", parameters=texts(settings)
+    )
+    mark = fingerprint("compacted", origin.id, rooms=("pipeline/runs", "why_zero"))
+    if found := None if settings.force else tracker.finished(mark, kind="compacted"):
+        with start() as step:
             console.line(
                 f"{origin.name}: already compacted (run {found.id}); force=true does it again"
             )
-            step.describe(f"[{found.name}]({tracker.link(found.id)}) was compacted before.")
-            return
-        candidate = load_candidate(origin, tracker)
+            step.describe(f"[{found.name}]({found.page}) was compacted before.")
+        return
+    candidate = load_candidate(origin, tracker)
+    with start() as step:
         smaller = without_dead_units(candidate.result.recipe, candidate.rebuilt, candidate.data)
         for kept in smaller.found.kept:
             console.line(
@@ -57,11 +61,13 @@ def run(settings: CompactSettings, console: Console) -> None:
             )
         if not smaller.found.removed:
             ending = f"{origin.name} has no dead units to remove, so there is no smaller network."
-            step.describe(f"{ending} See [its run]({page}).")
+            step.describe(f"{ending} See [its run]({origin.page}).")
         else:
             result, text = _log(candidate, smaller, mark=mark, step_id=step.id, tracker=tracker)
             ending = f"{result.recipe.name}: {_removed(smaller)}; run {result.run_id}"
-            step.describe(f"[{origin.name}]({page}) became [smaller]({result.page}).\n\n{text}")
+            step.describe(
+                f"[{origin.name}]({origin.page}) became [smaller]({result.page}).\n\n{text}"
+            )
         console.line(ending)
     console.elapsed("done")
 

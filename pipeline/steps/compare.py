@@ -10,8 +10,9 @@ from pipeline.config.settings import texts
 from pipeline.console import Console
 from pipeline.errors import PipelineError
 from pipeline.records.result import Result
+from pipeline.runs.links import print_pages
 from pipeline.runs.load import load_result
-from pipeline.runs.sweeps import find_sweep, finished_networks, search_in
+from pipeline.runs.sweeps import find_sweep, finished_networks, search_in, source_of
 from pipeline.tracking import FoundRun, Tracker, connect, searches_metrics
 
 BY_RESULTS = (
@@ -31,24 +32,22 @@ def run(settings: CompareSettings, console: Console) -> None:
     tracker = connect()
     name = f"compare {settings.sweep if settings.search == 'none' else settings.search}"
     caution = ""
+    if settings.search == "none":
+        sweep = find_sweep(settings.sweep, tracker, experiments=settings.experiments)
+        source = source_of(sweep, tracker)
+        found = finished_networks(sweep, tracker)
+    else:
+        source = f"the search {settings.search}"
+        found = search_in(settings.experiments, settings.search, tracker)
+        if searches_metrics(settings.search):
+            caution = BY_RESULTS
+            _logger.warning("%s", caution)
+    results = _loaded(found, tracker, source=source)
     with tracker.start_step("compare", name, parameters=texts(settings)) as step:
-        if settings.search == "none":
-            sweep = find_sweep(settings.sweep, tracker, experiments=settings.experiments)
-            source = f"{sweep.name!r} (run {sweep.id})"
-            found = finished_networks(sweep, tracker, experiments=settings.experiments)
-        else:
-            source = f"the search {settings.search}"
-            found = search_in(settings.experiments, settings.search, tracker)
-            if searches_metrics(settings.search):
-                caution = BY_RESULTS
-                _logger.warning("%s", caution)
-        results = _loaded(found, tracker, source=source)
         console.line(f"{len(results)} networks from {source}")
         comparison.publish(step, results, console, origin=source, caution=caution)
     console.elapsed("done")
-    if tracker.ui_command:
-        console.line(f"open the UI:  {tracker.ui_command}")
-    console.line(f"report:       {tracker.run_page(step.id)}")
+    print_pages(tracker, console, report=step.id)
 
 
 def _loaded(found: Sequence[FoundRun], tracker: Tracker, *, source: str) -> list[Result]:

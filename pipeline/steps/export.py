@@ -32,11 +32,11 @@ def run(settings: ExportSettings, console: Console) -> None:
         PipelineError: a package or the model is missing, the run's weights do not come from this
             pipeline, ONNX gives different logits, or the bundle cannot be written.
     """
+    check_extra()
+    store = open_at()
+    contents = read_contents(store, settings.model)
+    out = Path(settings.out).expanduser()
     with adopted_run("export", texts(settings)):
-        check_extra()
-        store = open_at()
-        contents = read_contents(store, settings.model)
-        out = Path(settings.out).expanduser()
         with new_bundle(out, is_forced=settings.force) as folder:
             fetch_artifacts(store, contents.run.id, folder / layout.ARTIFACTS)
             with tempfile.TemporaryDirectory() as temporary:

@@ -16,8 +16,8 @@ def run(settings: ImportSettings, console: Console) -> None:
         PipelineError: the bundle is refused and nothing is written, or the store refused.
     """
     with (
-        adopted_run("import", texts(settings)),
         open_bundle(Path(settings.bundle).expanduser()) as bundle,
+        adopted_run("import", texts(settings)),
     ):
         console.line(f"verified: {bundle.summary.model}, SHA-256 of its digests {bundle.digest}")
         store = open_at(None if settings.to == "auto" else settings.to)

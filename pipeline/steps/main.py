@@ -25,16 +25,15 @@ def run(settings: MainSettings, console: Console) -> None:
     shared = {item.name: getattr(settings, item.name) for item in fields(Training)}
     rates = dict.fromkeys(settings.drop_rates)
     recipes = [Recipe(drop_rate=rate, **shared) for rate in rates]
+    device = devices.resolve(settings.device)
+    known = None
+    if settings.data in KNOWN_NAMES:
+        known = PrepareSettings(dataset=settings.data, force=settings.force)
+    data = prepare.read(known) if known else prepared(settings.data)
+    split(len(data.train_labels), settings.holdout)  # refused now, not after the toy
     with tracker.start_step("main", "main", parameters=texts(settings)) as step:
-        device = devices.resolve(settings.device)
-        if settings.data in KNOWN_NAMES:
-            prepare.run(
-                PrepareSettings(dataset=settings.data, force=settings.force),
-                console,
-                pipeline=step.id,
-            )
-        data = prepared(settings.data)
-        split(len(data.train_labels), settings.holdout)  # refused now, not after the toy
+        if known:
+            prepare.log(data, known, tracker, console, pipeline=step.id)
         toy.run(ToySettings(seed=settings.seed, force=settings.force), console, pipeline=step.id)
         context = FitContext(
             tracker=tracker,

@@ -6,8 +6,9 @@ from pipeline.config.options import MnistSettings
 from pipeline.config.recipe import Recipe
 from pipeline.config.settings import texts
 from pipeline.console import Console
-from pipeline.data import prepared
+from pipeline.data import prepared, split
 from pipeline.fit import FitContext, Task, fit
+from pipeline.runs.links import print_pages
 from pipeline.tracking import connect
 from pipeline.training import device as devices
 
@@ -20,9 +21,11 @@ def run(settings: MnistSettings, console: Console) -> None:
     """
     tracker = connect()
     recipe = Recipe(**{item.name: getattr(settings, item.name) for item in fields(Recipe)})
-    with tracker.start_step("mnist", f"mnist {recipe.name}", parameters=texts(settings)) as step:
-        device = devices.resolve(settings.device)
-        data = prepared(settings.data)
+    device = devices.resolve(settings.device)
+    data = prepared(settings.data)
+    split(len(data.train_labels), recipe.holdout)  # refused before there is a run
+    task = Task(recipe=recipe, data=data, device=device)
+    with tracker.start_step("mnist", f"mnist {task.name}", parameters=texts(settings)) as step:
         context = FitContext(
             tracker=tracker,
             console=console,
@@ -31,7 +34,7 @@ def run(settings: MnistSettings, console: Console) -> None:
             is_forced=settings.force,
             cuda_graphs=settings.cuda_graphs,
         )
-        task = Task(recipe=recipe, data=data, device=device)
         [result] = fit([task], context).complete()
-        step.describe(f"Trained [{recipe.name}]({result.page}).")
+        step.describe(f"Trained [{task.name}]({result.page}).")
     console.elapsed("done")
+    print_pages(tracker, console, report=result.run_id)

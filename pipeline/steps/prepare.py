@@ -10,30 +10,60 @@ from pipeline.data import ImageData, load, write_prepared
 from pipeline.markdown import table
 from pipeline.runs.fingerprint import fingerprint
 from pipeline.runs.publish import log_dataset
-from pipeline.tracking import Run, connect
+from pipeline.tracking import Run, Tracker, connect
 
 
-def run(settings: PrepareSettings, console: Console, *, pipeline: str | None = None) -> None:
+def run(settings: PrepareSettings, console: Console) -> None:
     """Prepare the data set and log it.
 
     Args:
         settings: which data set, from where, to where.
         console: for messages.
-        pipeline: the run of the step that this is part of.
 
     Raises:
         PipelineError: the data are missing, damaged or wrong, or cannot be written.
     """
     tracker = connect()
+    log(read(settings), settings, tracker, console)
+
+
+def read(settings: PrepareSettings) -> ImageData:
+    """The data set as it comes, verified.
+
+    Raises:
+        PipelineError: it is missing, damaged or wrong.
+    """
+    cache = Path(settings.out).expanduser() / "downloads"
+    return load(settings.dataset, settings.source, cache=cache)
+
+
+def log(
+    data: ImageData,
+    settings: PrepareSettings,
+    tracker: Tracker,
+    console: Console,
+    *,
+    pipeline: str | None = None,
+) -> None:
+    """Write the data set as tensors, and log it in a run of its own.
+
+    Args:
+        data: as `read` has it.
+        settings: as there.
+        tracker: of the experiment that the run is in.
+        console: for messages.
+        pipeline: the run of the step that this is part of.
+
+    Raises:
+        PipelineError: it cannot be written.
+    """
     with tracker.start_step(
         "prepare",
         f"prepare {settings.dataset}",
         parameters=texts(settings),
         tags={"pipeline": pipeline} if pipeline else {},
     ) as step:
-        folder = Path(settings.out).expanduser()
-        data = load(settings.dataset, settings.source, cache=folder / "downloads")
-        path = write_prepared(data, folder)
+        path = write_prepared(data, Path(settings.out).expanduser())
         log_dataset(step, data, context="prepared")
         mark = fingerprint("prepare", data.name, data.digest)
         found = None if settings.force else tracker.finished(mark, kind="step")

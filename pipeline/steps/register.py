@@ -1,6 +1,7 @@
 """The step `register`: registers a trained network if it passes every gate."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 from pipeline.config.options import RegisterSettings
 from pipeline.config.settings import texts
@@ -24,50 +25,55 @@ def run(settings: RegisterSettings, console: Console) -> None:
     """
     tracker = connect()
     registry, name, alias = tracker.registry, settings.name, settings.alias
-    with tracker.start_step("register", f"register {name}", parameters=texts(settings)) as step:
-        selection = select(settings.from_, settings.metric, tracker=tracker)
-        choice = _choice(selection, settings.from_)
-        console.line(choice)
-        heading = f"{choice} See [its run]({tracker.link(selection.run.id)})."
-        version = registry.of_run(name, selection.run.id)
-        if version and alias in version.aliases:
-            ending = f"Nothing to do: it is already {version.address} and holds the alias {alias}."
+    selection = select(settings.from_, settings.metric, tracker=tracker)
+    choice = _choice(selection)
+    console.line(choice)
+    heading = f"{choice} See [its run]({selection.run.page})."
+    start = partial(tracker.start_step, "register", f"register {name}", parameters=texts(settings))
+    version = registry.of_run(name, selection.run.id)
+    if version and alias in version.aliases:
+        ending = f"Nothing to do: it is already {version.address} and holds the alias {alias}."
+        with start() as step:
             step.describe(f"{heading}\n\n{_linked(ending, version)}")
-        else:
-            candidate = gates.load_candidate(selection.run, tracker)
-            holder = gates.find_incumbent(name, alias, settings.metric, tracker=tracker)
-            verdicts = gates.run_gates(
-                candidate,
-                selection,
-                holder=holder,
-                margin=settings.margin,
-                is_forced=settings.force,
-                isolation=settings.isolation,
-                uri=tracker.uri,
-            )
-            passed = _watch(verdicts, step=step, console=console, heading=heading)
-            card = _card(candidate, selection, address=f"models:/{name}@{alias}")
-            step.text(card, CARD)
-            is_new = version is None
-            version = _registered(
-                registry,
-                name,
-                version,
-                candidate=candidate,
-                tags=_tags(candidate, selection, passed),
-                card=card,
-            )
-            registry.describe(name, _description(candidate, address=f"models:/{name}@{alias}"))
-            registry.point(alias, version)
-            ending = _ending(version, holder, alias, is_new=is_new)
-            step.describe(f"{heading}\n\n{_linked(ending, version)}\n\n{_gate_table(passed)}")
+            step.tags({"model_version": version.address})
+        console.line(ending)
+        return
+    candidate = gates.load_candidate(selection.run, tracker)
+    with start() as step:
+        holder = gates.find_incumbent(name, alias, settings.metric, tracker=tracker)
+        verdicts = gates.run_gates(
+            candidate,
+            selection,
+            holder=holder,
+            margin=settings.margin,
+            is_forced=settings.force,
+            isolation=settings.isolation,
+            uri=tracker.uri,
+        )
+        passed = _watch(verdicts, step=step, console=console, heading=heading)
+        card = _card(candidate, selection, address=f"models:/{name}@{alias}")
+        step.text(card, CARD)
+        is_new = version is None
+        version = _registered(
+            registry,
+            name,
+            version,
+            candidate=candidate,
+            tags=_tags(candidate, selection, passed),
+            card=card,
+        )
+        registry.describe(name, _description(candidate, address=f"models:/{name}@{alias}"))
+        registry.point(alias, version)
+        ending = _ending(version, holder, alias, is_new=is_new)
+        step.describe(f"{heading}\n\n{_linked(ending, version)}\n\n{_gate_table(passed)}")
         step.tags({"model_version": version.address})
         console.line(ending)
     console.elapsed("done")
 
 
-def _choice(selection: Selection, source: str) -> str:
+def _choice(selection: Selection) -> str:
     """How the network was chosen, in a sentence or two."""
+    source = selection.source
     value = f"{selection.metric} {selection.value:.6g} on held-out images"
     name = selection.run.name
     if selection.compared == 1:

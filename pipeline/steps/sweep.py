@@ -11,9 +11,9 @@ import torch
 from pipeline import comparison
 from pipeline.config.options import SweepSettings
 from pipeline.config.recipe import Recipe, Schedule
-from pipeline.config.settings import canonical, texts
+from pipeline.config.settings import texts
 from pipeline.console import Console
-from pipeline.data import ImageData, prepared
+from pipeline.data import ImageData, prepared, split
 from pipeline.errors import UsageError
 from pipeline.fit import FitContext, Fitted, Task, fit
 from pipeline.runs.links import print_links
@@ -34,9 +34,11 @@ def run(settings: SweepSettings, console: Console) -> None:
     tracker = connect()
     many = len(recipes) * len(settings.data) * len(settings.devices)
     name = f"sweep of {many} network{'' if many == 1 else 's'}"
+    places = list(dict.fromkeys(devices.resolve(device) for device in settings.devices))
+    sets = [prepared(source) for source in settings.data]
+    for data in sets:
+        split(len(data.train_labels), settings.holdout)  # refused before there is a run
     with tracker.start_step("sweep", name, parameters=texts(settings)) as step:
-        places = list(dict.fromkeys(devices.resolve(device) for device in settings.devices))
-        sets = [prepared(source) for source in settings.data]
         context = FitContext(
             tracker=tracker,
             console=console,
@@ -46,7 +48,7 @@ def run(settings: SweepSettings, console: Console) -> None:
             cuda_graphs=settings.cuda_graphs,
             memory_bytes=settings.stack_memory_gb * 1e9 or None,
         )
-        fitted = fit(_tasks(settings, recipes, sets=sets, places=places), context)
+        fitted = fit(_tasks(recipes, sets=sets, places=places), context)
         _show_failures(fitted, console)
         if fitted.results:
             comparison.publish(
@@ -107,28 +109,14 @@ def recipes_of(settings: SweepSettings) -> list[Recipe]:
 
 
 def _tasks(
-    settings: SweepSettings,
     recipes: Sequence[Recipe],
     *,
     sets: Sequence[ImageData],
     places: Sequence[torch.device],
 ) -> list[Task]:
-    """Every recipe on every data set and device, marked by what else varies in this sweep."""
-
-    def mark(recipe: Recipe, data: ImageData, device: torch.device) -> str:
-        dropped = "logits dropped" if recipe.output_dropout else "logits kept"
-        varying = (
-            (settings.output_dropout, dropped),
-            (settings.widths, canonical(recipe.widths)),
-            (settings.optimizers, recipe.optimizer),
-            (settings.learning_rates, f"lr={canonical(recipe.learning_rate)}"),
-            (sets, data.name),
-            (places, str(device)),
-        )
-        return " ".join(text for values, text in varying if len(values) > 1)
-
+    """Every recipe on every data set and device, marked by the device where there are several."""
     return [
-        Task(recipe=recipe, data=data, device=device, mark=mark(recipe, data, device))
+        Task(recipe=recipe, data=data, device=device, mark=str(device) if len(places) > 1 else "")
         for data in sets
         for device in places
         for recipe in recipes

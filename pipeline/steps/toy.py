@@ -2,6 +2,7 @@
 
 import hashlib
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +13,13 @@ from pipeline.config.recipe import Recipe
 from pipeline.config.settings import texts
 from pipeline.console import Console
 from pipeline.errors import PipelineError
-from pipeline.markdown import table
+from pipeline.markdown import Row, table
 from pipeline.records.metrics import metrics
 from pipeline.runs.fingerprint import fingerprint
 from pipeline.toy import experiment, notebook
 from pipeline.toy.exact_mask_average import mask_average_gap
 from pipeline.toy.page import render_page
-from pipeline.toy.unit_table import COLUMNS, LEGEND, unit_rows
+from pipeline.toy.unit_table import AT_THE_END, COLUMNS, LEGEND, unit_rows
 from pipeline.tracking import Run, Tracker, connect
 from why_zero import BrokenIdentity
 
@@ -37,7 +38,8 @@ def run(settings: ToySettings, console: Console, *, pipeline: str | None = None)
         pipeline: the run of the step that this is part of.
     """
     tracker = connect()
-    name = f"toy {settings.init} p={settings.drop_rate:g} seed {settings.seed}"
+    random = " random" if settings.init == "random" else ""
+    name = f"toy p={settings.drop_rate:g} s{settings.seed}{random}"
     tags = {"pipeline": pipeline} if pipeline else {}
     with tracker.start_step("toy", name, parameters=texts(settings), tags=tags) as step:
         chosen = {key: value for key, value in texts(settings).items() if key != "force"}
@@ -75,9 +77,21 @@ def run(settings: ToySettings, console: Console, *, pipeline: str | None = None)
             PAGE,
         )
         step.tags({"fingerprint": mark})
-        console.table("Hidden units, update by update", COLUMNS, unit_rows(trace))
+        console.table("Hidden units, update by update", COLUMNS, _in_color(unit_rows(trace)))
         console.line(LEGEND)
         console.line(masks)
+
+
+def _in_color(rows: Sequence[Row]) -> list[Row]:
+    """The rows as rich markup, with dead units in red."""
+    place = COLUMNS.index(AT_THE_END)
+    return [
+        tuple(
+            f"[red]{cell}[/]" if index == place and cell.startswith("dead") else cell
+            for index, cell in enumerate(row)
+        )
+        for row in rows
+    ]
 
 
 def _check_finite(trace: experiment.Trace) -> None:
@@ -129,7 +143,7 @@ def _log_arm(
     content = trace.arrays["samples/x"].tobytes() + trace.arrays["samples/target"].tobytes()
     digest = hashlib.blake2b(content, digest_size=16).hexdigest()
     with tracker.start_network(
-        f"toy {recipe.name}",
+        f"toy {arm} p={recipe.drop_rate:g} s{recipe.seed}",
         recipe.parameters
         | {"device": "cpu", "dataset": f"toy {init}", "dataset_digest": digest, "init": init},
         step="toy",

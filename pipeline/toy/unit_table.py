@@ -5,7 +5,9 @@ from numpy.typing import NDArray
 
 from pipeline.toy.experiment import ARMS, WIDTHS, Trace
 
-COLUMNS = ("network", "unit", "active", "dropped", "inactive", "both", "at the end", "updates")
+AT_THE_END = "at the end"
+# Letters, or the table would not fit a terminal of 80 columns.
+COLUMNS = ("network", "unit", "A", "D", "I", "B", AT_THE_END, "updates")
 LEGEND = (
     "A active (not zero) · D dropped (only by dropout, this pass) · I inactive (only by ReLU, this "
     "sample) · B both · X closed and dead: z <= 0 for all ten samples"

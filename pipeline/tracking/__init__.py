@@ -11,9 +11,10 @@ from pipeline.tracking.loaded import example_of, requirements_of, signature_of
 from pipeline.tracking.models import STATE_DICT, log_model
 from pipeline.tracking.registry import Registry, Version
 from pipeline.tracking.runs import Outcome, Run, reason_of
-from pipeline.tracking.store import open_at
+from pipeline.tracking.serving import ui_of
+from pipeline.tracking.store import open_at, require_store
 from pipeline.tracking.system import watching_system
-from pipeline.tracking.tracker import Tracker, adopted_run, connect
+from pipeline.tracking.tracker import Tracker, adopted_run, connect, end_opened_run
 from pipeline.tracking.transfer.read_store import (
     fetch_artifacts,
     fetch_example,
@@ -50,6 +51,7 @@ __all__ = [
     "any_of",
     "bar_chart",
     "connect",
+    "end_opened_run",
     "example_of",
     "fetch_artifacts",
     "fetch_example",
@@ -61,11 +63,13 @@ __all__ = [
     "parallel_coordinates",
     "read_contents",
     "reason_of",
+    "require_store",
     "requirements_of",
     "scatter",
     "searches_metrics",
     "signature_of",
     "tagged",
+    "ui_of",
     "watching_system",
     "write_model",
 ]

@@ -13,13 +13,18 @@ LOCAL_UI = "http://127.0.0.1:5000"
 _TRAINING = {"workflowType": "machine_learning"}
 
 
+def is_server(uri: str) -> bool:
+    """Whether the store is a server's, which has a UI and keeps artifacts as it likes."""
+    return urlsplit(uri).scheme in {"http", "https"}
+
+
 def ui_command(uri: str) -> str | None:
     """The command that serves the UI at `LOCAL_UI`; None where a server serves it already.
 
     Args:
         uri: the tracking URI.
     """
-    if urlsplit(uri).scheme in {"http", "https"}:
+    if is_server(uri):
         return None
     if uri == f"sqlite:///{Path.cwd() / 'mlflow.db'}":
         return "mlflow ui"
@@ -35,6 +40,11 @@ def run_page(base: str, experiment_id: str, run_id: str) -> str:
     """The address of one run's page; with an empty base, a link that works inside the UI."""
     page = f"#/experiments/{experiment_id}/runs/{run_id}?{urlencode(_TRAINING)}"
     return f"{base}/{page}" if base else page
+
+
+def experiment_page(base: str, experiment_id: str) -> str:
+    """The address of an experiment's runs."""
+    return f"{base}/#/experiments/{experiment_id}/runs?{urlencode(_TRAINING)}"
 
 
 def comparison_page(

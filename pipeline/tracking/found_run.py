@@ -7,6 +7,8 @@ from urllib.parse import unquote, urlsplit
 
 from mlflow.entities import Run as StoredRun
 
+from pipeline.tracking.address import run_page
+
 
 @dataclass(frozen=True, kw_only=True)
 class FoundRun:
@@ -14,6 +16,7 @@ class FoundRun:
 
     Attributes:
         id: MLflow's id of it.
+        experiment_id: the experiment that it is in.
         name: its display name.
         parameters: its settings as canonical text.
         tags: its tags, MLflow's own included.
@@ -22,11 +25,17 @@ class FoundRun:
     """
 
     id: str
+    experiment_id: str
     name: str
     parameters: Mapping[str, str]
     tags: Mapping[str, str]
     metrics: Mapping[str, float]
     model: str | None
+
+    @property
+    def page(self) -> str:
+        """A link to the run's page that works inside MLflow's UI, such as in a description."""
+        return run_page("", self.experiment_id, self.id)
 
 
 def found(run: StoredRun) -> FoundRun:
@@ -34,6 +43,7 @@ def found(run: StoredRun) -> FoundRun:
     models = run.outputs.model_outputs if run.outputs else []
     return FoundRun(
         id=run.info.run_id,
+        experiment_id=str(run.info.experiment_id),
         name=run.info.run_name,
         parameters=run.data.params,
         tags=run.data.tags,

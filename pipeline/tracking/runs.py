@@ -18,16 +18,22 @@ from mlflow.types import Schema, TensorSpec
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_RUN_NOTE
 from numpy.typing import NDArray
 
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, UsageError
 from pipeline.tracking.address import run_page
 from pipeline.tracking.environment import setting
 from pipeline.tracking.store import Store, one_line
 from why_zero.errors import WhyZeroError
 
-Outcome = Literal["finished", "failed", "killed"]
+# A mistake is a failure that was found before any work began.
+Outcome = Literal["finished", "failed", "killed", "mistake"]
 
 _logger = logging.getLogger(__name__)
-_STATUS = {"finished": "FINISHED", "failed": "FAILED", "killed": "KILLED"}
+_STATUS = {
+    "finished": "FINISHED",
+    "failed": "FAILED",
+    "killed": "KILLED",
+    "mistake": "FAILED",
+}
 _LONG_SECONDS = 1.0
 # After Ctrl-C nobody wants to wait for a server that is gone.
 _IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "2"}
@@ -231,13 +237,15 @@ class Run:
             raise
 
     def end_after(self, error: BaseException) -> None:
-        """End the run as failed or killed, never hiding the error that ends it."""
+        """End the run as failed, mistake or killed, never hiding the error that ends it."""
         outcome: Outcome = "failed" if isinstance(error, Exception) else "killed"
+        if isinstance(error, UsageError):
+            outcome = "mistake"
         start = time.monotonic()
         try:
             if not self.store.is_lost:
                 with setting(_IMPATIENT):
-                    self.end(outcome, reason_of(error) if outcome == "failed" else None)
+                    self.end(outcome, None if outcome == "killed" else reason_of(error))
         except PipelineError as refusal:
             self.store.is_lost = time.monotonic() - start > _LONG_SECONDS
             _logger.warning("Run %r is left open as RUNNING: %s", self.name, refusal)

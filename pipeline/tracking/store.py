@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from filelock import FileLock
+from mlflow.entities import Experiment
 from mlflow.exceptions import MlflowException
+from mlflow.store.tracking import DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH as NEW_ARTIFACTS
 from mlflow.tracking import MlflowClient, get_tracking_uri
 from requests import RequestException
 from safetensors import SafetensorError
@@ -19,10 +21,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline.errors import PipelineError
 from pipeline.tracking import connectivity, environment
+from pipeline.tracking.address import is_server
 
 T = TypeVar("T")
 
-DEFAULT_EXPERIMENT = "why-zero"
 REFUSALS = (MlflowException, RequestException, SQLAlchemyError, SafetensorError, OSError)
 
 
@@ -75,7 +77,8 @@ def open_store(experiment: str | None) -> Store:
 
     Args:
         experiment: its name, created if it is new; None for the experiment of the run that
-            `mlflow run` opened, else `MLFLOW_EXPERIMENT_NAME`, else the project's own.
+            `mlflow run` opened, else `MLFLOW_EXPERIMENT_NAME`, else MLflow's `Default`, which
+            `mlflow run` takes as well.
 
     Raises:
         PipelineError: there is no such store, it does not answer, it cannot be written, or the
@@ -83,7 +86,7 @@ def open_store(experiment: str | None) -> Store:
     """
     store = open_at()
     with store.writing():
-        found = _experiment_id(store.client, experiment)
+        found = _experiment_id(store, experiment)
         place = store.client.get_experiment(found)
         if place.lifecycle_stage != "active":
             raise PipelineError(
@@ -92,6 +95,29 @@ def open_store(experiment: str | None) -> Store:
             )
         connectivity.check_folder(place.artifact_location)
     return replace(store, experiment_id=found)
+
+
+def uri_in_use() -> str:
+    """The tracking URI of `MLFLOW_TRACKING_URI`, or of this folder."""
+    uri = get_tracking_uri()
+    # MLflow writes a space in its default as %20, and makes a folder of that name beside the real
+    # one when it opens the store.
+    return uri.replace("%20", " ") if uri.startswith("sqlite:") else uri
+
+
+def require_store() -> None:
+    """Return if there is a store, without making one.
+
+    Raises:
+        PipelineError: there is none.
+    """
+    uri = uri_in_use()
+    file = connectivity.sqlite_file(uri)
+    if file and not _is_made(file):
+        raise PipelineError(
+            f"there must be runs to show, got no store at {file}: run main first, go to the folder "
+            "of earlier runs, or set MLFLOW_TRACKING_URI"
+        )
 
 
 def open_at(uri: str | None = None) -> Store:
@@ -104,7 +130,7 @@ def open_at(uri: str | None = None) -> Store:
         PipelineError: there is no such store, it does not answer, or it cannot be written.
     """
     environment.settle()
-    uri = uri or get_tracking_uri()
+    uri = uri or uri_in_use()
     with _refusals(uri):
         connectivity.check(uri)
         return Store(_client(uri), uri, experiment_id="")
@@ -130,6 +156,7 @@ def _make_at_once(file: Path) -> None:
     """
     if _is_made(file):
         return
+    connectivity.check_folder(NEW_ARTIFACTS)  # of MLflow's `Default`, which it makes at once
     name = hashlib.sha256(str(file.absolute()).encode()).hexdigest()[:16]
     with FileLock(Path(tempfile.gettempdir()) / f"why-zero-{name}.lock"):
         if _is_made(file):
@@ -148,14 +175,17 @@ def _is_made(file: Path) -> bool:
     return file.exists() and file.stat().st_size > 0
 
 
-def _experiment_id(client: MlflowClient, name: str | None) -> str:
+def _experiment_id(store: Store, name: str | None) -> str:
+    client = store.client
     if name is None and (run_id := os.environ.get("MLFLOW_RUN_ID")):
         return str(client.get_run(run_id).info.experiment_id)
     if name is None and (experiment_id := os.environ.get("MLFLOW_EXPERIMENT_ID")):
         return experiment_id
-    name = name or os.environ.get("MLFLOW_EXPERIMENT_NAME") or DEFAULT_EXPERIMENT
+    name = name or os.environ.get("MLFLOW_EXPERIMENT_NAME") or Experiment.DEFAULT_EXPERIMENT_NAME
     if found := client.get_experiment_by_name(name):
         return str(found.experiment_id)
+    if not is_server(store.uri):
+        connectivity.check_folder(NEW_ARTIFACTS)
     try:
         return str(client.create_experiment(name))
     except MlflowException:

@@ -4,7 +4,8 @@ import logging
 import os
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -14,14 +15,21 @@ from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, ErrorCode
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from pipeline.errors import PipelineError
-from pipeline.tracking.address import comparison_page, run_page, ui_base, ui_command, view_page
+from pipeline.tracking.address import (
+    comparison_page,
+    experiment_page,
+    run_page,
+    ui_base,
+    ui_command,
+    view_page,
+)
 from pipeline.tracking.found_run import FoundRun, found, has_artifacts, local_artifacts
 from pipeline.tracking.processes import TAG, host, is_dead, this_process
 from pipeline.tracking.registry import Registry
-from pipeline.tracking.runs import Run
+from pipeline.tracking.runs import Run, reason_of
 from pipeline.tracking.source import commit_tags, source_tags
 from pipeline.tracking.store import Store, found_or_none, one_line, open_store
-from pipeline.tracking.views.keep import keep
+from pipeline.tracking.views.keep import keep, kept_ids
 from pipeline.tracking.views.view import View
 
 # A compacted network is another's, not trained: it is in no comparison of trained ones.
@@ -42,11 +50,13 @@ class Tracker:
         uri: the store's tracking URI.
         experiment_id: the experiment's id.
         registry: the store's registered models, whatever the experiment.
+        ui: the address of the UI; no slash at its end.
     """
 
-    def __init__(self, store: Store) -> None:
-        """Use an open store; `connect` opens it."""
+    def __init__(self, store: Store, *, ui: str | None = None) -> None:
+        """Use an open store; `connect` opens it. The UI is where `ui_command` would serve it."""
         self._store = store
+        self.ui = ui or ui_base(store.uri)
         self.uri = store.uri
         self.experiment_id = store.experiment_id
         self.registry = Registry(store)
@@ -56,9 +66,19 @@ class Tracker:
         """The command that serves the UI; None where a server serves it already."""
         return ui_command(self.uri)
 
+    def at(self, experiment_id: str | None, *, ui: str) -> "Tracker":
+        """A tracker on an experiment of the same store, None for this one, whose UI is there."""
+        here = replace(self._store, experiment_id=experiment_id or self.experiment_id)
+        return Tracker(here, ui=ui)
+
+    @property
+    def experiment_page(self) -> str:
+        """The address of the experiment's runs."""
+        return experiment_page(self.ui, self.experiment_id)
+
     def comparison_page(self, search: str, *, order_by: str | None = None) -> str:
         """The address of the charts that compare the runs a search finds: see `address`."""
-        return comparison_page(ui_base(self.uri), self.experiment_id, search, order_by=order_by)
+        return comparison_page(self.ui, self.experiment_id, search, order_by=order_by)
 
     def save_views(self, views: Sequence[View]) -> dict[str, str]:
         """Keep views in the UI's "Views" menu, and return the addresses that open them, by name.
@@ -74,12 +94,18 @@ class Tracker:
         except PipelineError as problem:
             _logger.warning("The views in MLflow's UI were not updated: %s", problem)
             return {}
-        base = ui_base(self.uri)
-        return {name: view_page(base, self.experiment_id, id_) for name, id_ in kept.items()}
+        return self._addresses(kept)
+
+    def kept_views(self) -> dict[str, str]:
+        """The addresses that open the views of the "Views" menu, by name."""
+        return self._addresses(kept_ids(self._store))
+
+    def _addresses(self, ids: Mapping[str, str]) -> dict[str, str]:
+        return {name: view_page(self.ui, self.experiment_id, id_) for name, id_ in ids.items()}
 
     def run_page(self, run_id: str) -> str:
         """The address of a run's page."""
-        return run_page(ui_base(self.uri), self.experiment_id, run_id)
+        return run_page(self.ui, self.experiment_id, run_id)
 
     def link(self, run_id: str) -> str:
         """A link to a run's page that works inside the UI, such as in a description."""
@@ -159,17 +185,22 @@ class Tracker:
         )
         return next((found(run) for run in self._stored(search) if has_artifacts(run)), None)
 
-    def search(self, search: str, *, experiments: Sequence[str] = ()) -> list[FoundRun]:
+    def search(
+        self, search: str, *, experiments: Sequence[str] = (), everywhere: bool = False
+    ) -> list[FoundRun]:
         """The ended runs that a search finds, newest first, without deleted ones.
 
         Args:
             search: from `tagged` or `any_of`, or as a user typed it.
             experiments: the names of those to search; none for this tracker's own.
+            everywhere: search all experiments of the store instead.
 
         Raises:
             PipelineError: the store does not understand the search, or has no such experiment.
         """
         ids = [self._experiment_id(name) for name in experiments]
+        if everywhere:
+            ids = self._all_experiment_ids()
         stored = self._stored(search, ids)
         return [found(run) for run in stored if run.info.status != "RUNNING"]
 
@@ -281,6 +312,22 @@ class Tracker:
                 token = page.token or None
         return runs
 
+    def experiment_name(self, experiment_id: str) -> str:
+        """The name of an experiment."""
+        with self._store.writing():
+            return str(self._store.client.get_experiment(experiment_id).name)
+
+    def _all_experiment_ids(self) -> list[str]:
+        """The ids of all experiments that were not deleted."""
+        ids: list[str] = []
+        token: str | None = ""
+        with self._store.writing():
+            while token is not None:
+                page = self._store.client.search_experiments(page_token=token or None)
+                ids += [str(experiment.experiment_id) for experiment in page]
+                token = page.token or None
+        return ids
+
     def _experiment_id(self, name: str) -> str:
         with self._store.writing():
             experiment = self._store.client.get_experiment_by_name(name)
@@ -320,7 +367,7 @@ def connect(*, experiment: str | None = None) -> Tracker:
 
     Args:
         experiment: its name, created if it is new; None for the one of the run that `mlflow run`
-            has opened, else `MLFLOW_EXPERIMENT_NAME`, else the project's own.
+            has opened, else `MLFLOW_EXPERIMENT_NAME`, else MLflow's `Default`.
 
     Raises:
         PipelineError: there is no such store, it does not answer, it cannot be written, or the
@@ -341,3 +388,23 @@ def adopted_run(step: str, parameters: Mapping[str, str]) -> AbstractContextMana
     if "MLFLOW_RUN_ID" not in os.environ:
         return nullcontext()
     return connect().start_step(step, step, parameters=parameters)
+
+
+def end_opened_run(step: str, error: BaseException) -> None:
+    """End the run that `mlflow run` has opened, if no step has taken it over, with what went wrong.
+
+    Such an error was found before any work began: unless it is an interruption or a fault of this
+    package, it is a mistake. A store that refuses is not waited for.
+
+    Args:
+        step: the step.
+        error: what ended it.
+    """
+    if "MLFLOW_RUN_ID" not in os.environ:
+        return
+    with suppress(PipelineError):
+        run = connect().start_step(step, step, parameters={})
+        if isinstance(error, PipelineError):
+            run.end("mistake", reason_of(error))
+        else:
+            run.end_after(error)

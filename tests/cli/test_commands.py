@@ -1,14 +1,19 @@
 """The command line: help, errors in one line, exit codes."""
 
 import os
+import re
+import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import yaml
 
+from pipeline import __version__
 from pipeline.cli import commands, mlproject
 from pipeline.config.options import STEPS, PredictSettings
 from pipeline.config.settings import declared, name_of
@@ -23,7 +28,7 @@ def test_every_step_has_help_an_example_and_each_of_its_settings(
 ) -> None:
     assert commands.run([step, "--help"]) == 0
     shown = capsys.readouterr().out
-    assert f"Example: {step} " in shown
+    assert re.search(rf"Example: \S.* {step}( |$)", shown, re.MULTILINE)
     for item, _, _ in declared(STEPS[step]):
         assert f"--{name_of(item).replace('_', '-')} " in shown
 
@@ -45,8 +50,11 @@ def test_help_imports_neither_torch_nor_mlflow_nor_numpy() -> None:
     [
         (["mnist", "--drop-rate", "1.5"], "drop_rate must be a number in [0, 1), got '1.5'"),
         (["mnist", "--drop_rate", "x"], "drop_rate must be a number in [0, 1), got 'x'"),
-        (["mnist", "--drop-rat", "0.5"], "No such option '--drop-rat'"),
-        (["mnits"], "No such command 'mnits'"),
+        (["mnist", "--droprate", "0.5"], "'--droprate'. Did you mean '--drop-rate'?"),
+        (["mnist", "--cake", "0.5"], "No such option '--cake'"),
+        (["mnits"], "No such command 'mnits'. Did you mean 'mnist'?"),
+        (["mnist", "--force", "yes"], "force must be true or false, got 'yes'"),
+        (["sweep", "--no-seeds"], "No such option '--no-seeds'"),
         (["mnist", "--epochs"], "Option '--epochs' requires an argument"),
     ],
 )
@@ -68,7 +76,7 @@ def test_mlproject_is_what_the_settings_say() -> None:
 
 def test_mlproject_offers_every_step_but_those_that_take_values_without_a_name() -> None:
     offered = yaml.safe_load(mlproject.render())["entry_points"]
-    assert set(STEPS) - set(offered) == {"explore", "predict", "explain"}
+    assert set(STEPS) - set(offered) == {"explore", "predict", "explain", "open"}
 
 
 def test_files_stand_before_or_after_the_options_and_a_dash_is_one(
@@ -81,6 +89,130 @@ def test_files_stand_before_or_after_the_options_and_a_dash_is_one(
     assert commands.run(["predict", "--", "--odd name"]) == 0
     assert [one.images for one in taken] == [("a.png", "-", "b.png"), ("--odd name",)]
     assert [one.passes for one in taken] == [3, 0]
+
+
+def settings_of(monkeypatch: pytest.MonkeyPatch, step: str, *arguments: str) -> Any:  # noqa: ANN401
+    """What the step is given."""
+    taken: list[object] = []
+    module = SimpleNamespace(run=lambda settings, _: taken.append(settings))
+    monkeypatch.setitem(sys.modules, f"pipeline.steps.{step}", module)
+    assert commands.run([step, *arguments]) == 0
+    return taken.pop()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ((), False),
+        (("--force",), True),
+        (("--force", "true"), True),
+        (("--force", "False"), False),
+        (("--force=false",), False),
+        (("--no-force",), False),
+        (("--force", "--epochs", "3"), True),
+        (("--data", "--force"), False),  # the value of another option
+    ],
+)
+def test_yes_or_no_may_stand_alone_or_have_a_value(
+    arguments: tuple[str, ...], expected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert settings_of(monkeypatch, "mnist", *arguments).force is expected
+
+
+def test_a_file_after_such_an_option_is_not_its_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = settings_of(monkeypatch, "predict", "--why", "a.png", "--", "--why")
+    assert (settings.why, settings.images) == (True, ("a.png", "--why"))
+    assert settings_of(monkeypatch, "open", "--no_browser").browser is False
+
+
+def test_the_bare_command_shows_its_help_as_any_other_text(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert commands.run([]) == 0
+    shown = capsys.readouterr()
+    assert shown.err == ""
+    assert shown.out.startswith("Usage: ")
+    assert commands.run(["--help"]) == 0
+    assert capsys.readouterr().out == shown.out
+
+
+def test_the_help_lists_whole_sentences_in_the_order_of_work(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    commands.run([])
+    listed = capsys.readouterr().out.partition("Commands:")[2]
+    entries = re.findall(r"^  (\S+) +(\S.*(?:\n {4,}.*)*)", listed, re.MULTILINE)
+    assert [name for name, _ in entries] == [*STEPS, "completion"]
+    assert all(re.fullmatch(r"[A-Z].*\w\.", " ".join(text.split())) for _, text in entries)
+
+
+def test_the_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
+    assert commands.run(["--version"]) == 0
+    assert capsys.readouterr().out == f"why-zero {__version__}\n"
+
+
+@pytest.fixture(scope="module")
+def command(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The command as pip installs it: a script of its name on the path."""
+    script = tmp_path_factory.mktemp("bin") / "why-zero"
+    script.write_text(
+        f"#!{sys.executable}\nimport sys\nsys.path.insert(0, {str(ROOT)!r})\n"
+        "from pipeline.__main__ import main\nif __name__ == '__main__':\n    main()\n"
+    )
+    script.chmod(0o755)
+    return script
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        (["sw"], "sweep"),
+        (["mnist", "--sel"], "--select"),
+        (["mnist", "--select", ""], "last best"),
+        (["mnist", "--force", "t"], "true"),
+        (["sweep", "--activations", "relu,"], "relu,relu relu,none"),
+        (["completion", ""], "bash zsh fish"),
+    ],
+)
+def test_bash_completes_steps_options_and_values(
+    words: list[str], offered: str, command: Path
+) -> None:
+    """With the script that the command prints, in a real bash."""
+    program = (
+        'eval "$(why-zero completion bash)"; COMP_WORDS=(why-zero "$@"); COMP_CWORD=$#; '
+        '_why_zero_completion why-zero; echo "${COMPREPLY[*]}"'
+    )
+    done = subprocess.run(
+        ["bash", "--norc", "-c", program, "bash", *words],
+        env={**os.environ, "PATH": f"{command.parent}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == offered
+
+
+@pytest.mark.kill
+def test_ctrl_c_says_which_line_goes_on_where_it_stopped(command: Path, tmp_path: Path) -> None:
+    line = ["sweep", "--epochs", "1000", "--widths", "8", "--data", "mnist", "--seeds", "0-1"]
+    process = subprocess.Popen(
+        [command, *line],
+        cwd=tmp_path,
+        env={**os.environ, "MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("epoch")
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGINT
+    assert error.splitlines()[-2:] == [
+        "stopped; unfinished runs are marked as killed",
+        f"to go on where it stopped:  why-zero {' '.join(line)}",
+    ]
 
 
 def test_several_failures_are_a_line_each(

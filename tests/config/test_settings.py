@@ -1,10 +1,19 @@
 """What texts settings take, and what they say of others."""
 
+from dataclasses import Field, fields, replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.config.options import STEPS, MainSettings, MnistSettings, PredictSettings
+from pipeline.config.options import (
+    STEPS,
+    MainSettings,
+    MnistSettings,
+    OpenSettings,
+    PredictSettings,
+    SweepSettings,
+)
 from pipeline.config.recipe import Recipe
 from pipeline.config.settings import argument, canonical, declared, parsed, texts
 from pipeline.errors import UsageError
@@ -89,7 +98,9 @@ def test_values_without_a_name_are_taken_as_they_are_and_checked() -> None:
 
 def test_at_most_one_field_of_a_step_takes_values_without_a_name() -> None:
     taken = {step: argument(settings) for step, settings in STEPS.items()}
-    assert [step for step, found in taken.items() if found] == ["explore", "predict", "explain"]
+    assert [step for step, found in taken.items() if found] == [
+        *("open", "explore", "predict", "explain")
+    ]
     assert "images" not in texts(PredictSettings(images=("a.png",)))
 
 
@@ -107,14 +118,76 @@ def test_a_rate_survives_the_way_through_text(rate: float) -> None:
 @pytest.mark.parametrize(
     ("activation", "drop_rate", "arm", "name"),
     [
-        ("relu", 0.0, "relu", "relu seed 0"),
-        ("relu", 0.5, "relu+dropout", "relu+dropout p=0.5 seed 0"),
-        ("none", 0.25, "dropout", "dropout p=0.25 seed 0"),
-        ("none", 0.0, "linear", "linear seed 0"),
+        ("relu", 0.0, "relu", "p=0 s0"),
+        ("relu", 0.5, "relu+dropout", "p=0.5 s0"),
+        ("none", 0.25, "dropout", "p=0.25 s0 linear"),
+        ("none", 0.0, "linear", "p=0 s0 linear"),
     ],
 )
-def test_a_recipe_is_named_by_its_arm_rate_and_seed(
+def test_a_recipe_has_an_arm_and_is_named_by_its_rate_and_seed(
     activation: str, drop_rate: float, arm: str, name: str
 ) -> None:
     recipe = parsed(Recipe, {"activation": activation, "drop_rate": str(drop_rate)})
     assert (recipe.arm, recipe.name) == (arm, name)
+
+
+OTHER_VALUES = {
+    "epochs": 5,
+    "batch_size": 64,
+    "momentum": 0.9,
+    "weight_decay": 1e-4,
+    "holdout": 100,
+    "patience": 3,
+    "select": "best",
+    "precision": "bfloat16",
+    "probe_every": 1,
+    "mask_passes": 0,
+    "activation": "none",
+    "output_dropout": False,
+    "widths": (64, 32),
+    "optimizer": "sgd",
+    "learning_rate": 0.01,
+    "seed": 7,
+    "drop_rate": 0.25,
+}
+
+
+@pytest.mark.parametrize("item", fields(Recipe), ids=lambda item: item.name)
+def test_whatever_differs_from_the_defaults_is_in_the_name(item: Field[object]) -> None:
+    """So no two networks of a sweep share a name."""
+    others = {"optimizer": "sgd"} if item.name == "momentum" else {}
+    without = Recipe(**others)  # type: ignore[arg-type]
+    changed = replace(without, **{item.name: OTHER_VALUES[item.name]})
+    assert changed.name != without.name
+    assert (changed.label == without.label) == (item.name == "seed")
+
+
+def test_a_name_begins_with_what_tells_networks_of_a_sweep_apart() -> None:
+    """A list cuts off the end of a name."""
+    recipe = Recipe(
+        drop_rate=0.2, seed=1, widths=(64, 32), optimizer="sgd", learning_rate=0.01, epochs=5
+    )
+    assert recipe.name == "p=0.2 s1 w=64-32 sgd lr=0.01 epochs=5"
+    assert recipe.label == "p=0.2 w=64-32 sgd lr=0.01 epochs=5"
+
+
+@pytest.mark.parametrize("text", ["0..4", "0:4", " 0 ... 4", "0–4"])
+def test_a_range_of_seeds_that_is_written_otherwise_is_answered_with_the_way_to_write_it(
+    text: str,
+) -> None:
+    with pytest.raises(UsageError, match=r"got '.*': write 0-4$"):
+        parsed(SweepSettings, {"seeds": text})
+
+
+def test_what_cannot_be_guessed_is_not() -> None:
+    with pytest.raises(UsageError, match=r"got 'many'$"):
+        parsed(SweepSettings, {"seeds": "many"})
+
+
+def test_at_most_one_run_is_opened() -> None:
+    assert parsed(OpenSettings, {}, ("abc",)).run == ("abc",)
+    assert parsed(OpenSettings, {}).run == ()
+    with pytest.raises(UsageError, match="run must be at most one, got abc def"):
+        parsed(OpenSettings, {}, ("abc", "def"))
+    with pytest.raises(UsageError, match="run must be the id of a run, got 'no id!'"):
+        parsed(OpenSettings, {}, ("no id!",))

@@ -20,7 +20,6 @@ from pipeline.data import ImageData, as_input, split
 from pipeline.errors import PipelineError
 from pipeline.explorer import explorer_of, page
 from pipeline.explorer import publish as publishing
-
 from pipeline.explorer.explored import Explored
 from pipeline.explorer.page import render_page
 from pipeline.records.result import Result

@@ -12,7 +12,8 @@ from pipeline.tracking import FoundRun, Version
 
 RUN = FoundRun(
     id="b" * 32,
-    name="relu seed 1",
+    experiment_id="1",
+    name="p=0.5 s1",
     parameters={"dataset_digest": "d1", "holdout": "5000"},
     tags={},
     metrics={},
@@ -30,7 +31,7 @@ VERSION = Version(
 
 
 def selected(value: float, metric: str = "val/accuracy") -> Selection:
-    return Selection(run=RUN, metric=metric, value=value, compared=1, tied=())
+    return Selection(run=RUN, metric=metric, value=value, compared=1, tied=(), source="")
 
 
 def holder(value: float) -> Incumbent:

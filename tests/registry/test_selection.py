@@ -117,7 +117,6 @@ def a_step(place: Tracker) -> str:
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda _: "sweep:latest", "the latest sweep must have compared its networks"),
         (lambda _: f"sweep:{os.urandom(16).hex()}", "sweep must be latest or the id of a run"),
         (lambda _: f"run:{os.urandom(16).hex()}", "a run must exist and not be deleted"),
         (a_step, "must be a finished network's"),

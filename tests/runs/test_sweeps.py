@@ -6,7 +6,13 @@ import pytest
 from mlflow import MlflowClient
 
 from pipeline.errors import PipelineError
-from pipeline.runs.sweeps import find_sweep, finished_networks, search_in
+from pipeline.runs.sweeps import (
+    find_sweep,
+    finished_networks,
+    newest_comparison,
+    search_in,
+    source_of,
+)
 from pipeline.tracking import Tracker, connect
 
 
@@ -24,6 +30,15 @@ def tracker(
     for name in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID", "MLFLOW_EXPERIMENT_NAME"):
         monkeypatch.delenv(name, raising=False)
     return connect(experiment=request.node.name)
+
+
+@pytest.fixture
+def alone(tmp_path: Path, tracker: Tracker, monkeypatch: pytest.MonkeyPatch) -> Tracker:
+    """A tracker on a store without any other test's runs."""
+    del tracker
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    return connect()
 
 
 def network(tracker: Tracker, outcome: str = "finished") -> str:
@@ -96,17 +111,53 @@ def test_its_networks_come_in_its_order_without_those_that_failed_or_are_gone(
     assert "1 of the sweep's 5 networks no longer exist" in caplog.text
 
 
-def test_where_there_is_no_such_sweep_one_line_says_so(tracker: Tracker) -> None:
-    assert "got 0 sweeps and none that has in the experiment that this run is in" in refusal(
-        "latest", tracker
-    )
-    assert "got 'abc', which is not in the experiment that this run is in" in refusal(
-        "abc", tracker
-    )
-    empty = sweep(tracker, None)
-    assert f"a sweep that has compared its networks, got {empty!r}" in refusal(empty, tracker)
+def test_where_the_experiment_has_no_sweep_the_newest_of_the_store_is_meant(
+    alone: Tracker,
+) -> None:
+    """As after a sweep in an experiment with a name, or by an older version."""
+    elsewhere = connect(experiment="elsewhere")
+    trained = network(elsewhere)
+    there = sweep(elsewhere, file_of(trained))
+    found = find_sweep("latest", alone)
+    assert found.id == there
+    assert [run.id for run in finished_networks(found, alone)] == [trained]
+    assert source_of(found, alone) == f"'the step' (run {there}, experiment 'elsewhere')"
+    assert f"experiments/{elsewhere.experiment_id}/runs/{there}" in found.page
+    here = sweep(alone, file_of("here"))
+    sweep(elsewhere, file_of("newer, but elsewhere"))
+    assert find_sweep("latest", alone).id == here
+
+
+def test_without_a_sweep_the_newest_main_is_meant(alone: Tracker) -> None:
+    """So that a network can be registered after the README's first command."""
+    sweep(alone, file_of("older"), step="main")
+    main = sweep(alone, file_of("newer"), step="main")
+    assert find_sweep("latest", alone).id == main
+    swept = sweep(connect(experiment="elsewhere"), file_of("there"))
+    assert find_sweep("latest", alone).id == main
+    assert newest_comparison(alone) is not None
+    here = sweep(alone, file_of("here"))
+    later = sweep(alone, file_of("newest"), step="main")
+    assert find_sweep("latest", alone).id == here
+    comparison = newest_comparison(alone)
+    assert comparison is not None
+    assert comparison.id == later
+    assert swept != here
+
+
+def test_a_sweep_is_found_by_its_id_in_any_experiment(alone: Tracker) -> None:
+    there = sweep(connect(experiment="elsewhere"), file_of("there"))
+    assert find_sweep(there, alone).id == there
+
+
+def test_where_there_is_no_such_sweep_one_line_says_so(alone: Tracker) -> None:
+    assert newest_comparison(alone) is None
+    assert "got none that has in the store: run sweep or main first" in refusal("latest", alone)
+    assert "got 'abc', which does not exist or was deleted" in refusal("abc", alone)
+    empty = sweep(alone, None)
+    assert f"a sweep that has compared its networks, got {empty!r}" in refusal(empty, alone)
     with pytest.raises(PipelineError, match="an experiment must exist, got 'nowhere'"):
-        find_sweep("latest", tracker, experiments=("nowhere",))
+        find_sweep("latest", alone, experiments=("nowhere",))
 
 
 @pytest.mark.parametrize(

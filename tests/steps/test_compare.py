@@ -91,17 +91,27 @@ def test_the_newest_sweep_that_came_to_an_end_is_compared(
 
 
 def test_a_sweep_that_failed_before_it_compared_is_not_the_latest(
-    pipeline: Pipeline, runs: Runs, store: str, swept: list[str], caplog: pytest.LogCaptureFixture
+    pipeline: Pipeline, runs: Runs, store: str, swept: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert pipeline("sweep", "--data", "nope") == 2
+    with connect().start_step("sweep", "a sweep", parameters={}) as failed:
+        failed.end("failed", "the disk is full")
     assert pipeline("compare", "--experiments", f"auto,{SWEPT}") == 0
     [run] = runs(step="compare")
     assert networks_of(run, store) == swept
-    [failed] = runs(step="sweep")
-    assert pipeline("compare", "--sweep", failed.info.run_id) == 1
-    assert "the id of a sweep that has compared its networks" in caplog.text + "".join(
-        run.data.tags.get("reason", "") for run in runs(step="compare")
-    )
+    assert pipeline("compare", "--sweep", failed.id) == 1
+    assert "the id of a sweep that has compared its networks" in capsys.readouterr().err
+
+
+def test_links_lead_to_the_experiment_that_a_network_is_in(
+    pipeline: Pipeline, runs: Runs, swept: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert pipeline("compare", "--experiments", SWEPT) == 0
+    assert f"experiment '{SWEPT}')" in capsys.readouterr().out
+    [run] = runs(step="compare")
+    described = run.data.tags["mlflow.note.content"]
+    there = MlflowClient().get_run(swept[0]).info.experiment_id
+    assert there != run.info.experiment_id
+    assert all(f"#/experiments/{there}/runs/{network}" in described for network in swept)
 
 
 def test_a_sweep_is_found_by_its_id(
@@ -182,13 +192,16 @@ def test_what_cannot_be_compared_is_one_line(
     shown = capsys.readouterr().err
     assert line in shown
     assert shown.count("\n") == 1
-    [run] = runs(step="compare")
-    assert run.data.tags["outcome"] == "failed"
+    assert runs() == []
 
 
-def test_an_experiment_without_a_sweep_is_one_line(
-    pipeline: Pipeline, capsys: pytest.CaptureFixture[str]
+def test_a_store_without_a_sweep_is_one_line(
+    pipeline: Pipeline,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/empty.db")
     assert pipeline("compare") == 1
     assert "the latest sweep must have compared its networks" in capsys.readouterr().err
 

@@ -16,7 +16,9 @@ from pipeline.foreign import load_module
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
-PROGRAM = re.compile(r"    ((?:[A-Z_]+=\S+ )*(?:mlflow|python3?|pip|make|unzip|curl|git) .*)")
+PROGRAM = re.compile(
+    r"    ((?:[A-Z_]+=\S+ )*(?:why-zero|mlflow|python3?|pip|make|unzip|curl|git) .*)"
+)
 FASHION = Path("/usr/share/datasets/fashion-mnist")
 # Run elsewhere: where, and by whom.
 ELSEWHERE = {
@@ -56,6 +58,8 @@ def arguments(command: str) -> list[str] | None:
     words = shlex.split(command.rsplit("&&", maxsplit=1)[-1].split(" < ", maxsplit=1)[0])
     while "=" in words[0]:
         words.pop(0)
+    if words[:1] == ["why-zero"]:
+        return words[1:]
     if words[:3] == ["python", "-m", "pipeline"]:
         return words[3:]
     if words[:3] != ["mlflow", "run", "."]:

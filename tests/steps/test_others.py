@@ -43,7 +43,7 @@ def test_preparing_twice_logs_the_pictures_once(
     assert second.data.tags["outcome"] == "finished"
 
 
-def test_a_damaged_file_fails_the_run_with_its_reason_and_writes_nothing(
+def test_a_damaged_file_is_one_line_and_neither_a_run_nor_a_file(
     pipeline: Pipeline, runs: Runs, small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "cut short"
@@ -51,10 +51,9 @@ def test_a_damaged_file_fails_the_run_with_its_reason_and_writes_nothing(
     for path in small.iterdir():
         (folder / path.name).write_bytes(path.read_bytes()[:-1])
     assert pipeline("prepare", "--dataset", "mine", "--source", folder) == 1
-    assert capsys.readouterr().err.count("\n") == 1
-    [run] = runs(step="prepare")
-    assert run.info.status == "FAILED"
-    assert "cut short" in run.data.tags["reason"]
+    [line] = capsys.readouterr().err.splitlines()
+    assert "cut short" in line
+    assert runs() == []
     assert not list(tmp_path.glob("prepared/**/*.safetensors"))
 
 
@@ -139,19 +138,62 @@ def test_more_held_out_than_there_is_stops_main_before_the_toy(
     pipeline: Pipeline, runs: Runs, small: Path
 ) -> None:
     assert pipeline("main", "--data", small, "--holdout", 300) == 2
-    assert [run.data.tags["step"] for run in runs()] == ["main"]
+    assert runs() == []
 
 
-def test_a_bad_setting_under_mlflow_run_leaves_its_reason_in_the_run(
-    pipeline: Pipeline, runs: Runs, store: str, experiment: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("arguments", "code", "reason"),
+    [
+        (("--drop-rate", "1.5"), 2, "drop_rate must be a number in [0, 1), got '1.5'"),
+        (("--data", "mnits"), 2, "data must be one of "),
+        (("--device", "cuda:7"), 1, "device must be on this machine"),
+    ],
+)
+def test_a_mistake_under_mlflow_run_leaves_its_reason_in_the_run(
+    pipeline: Pipeline,
+    runs: Runs,
+    store: str,
+    experiment: str,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    arguments: tuple[str, ...],
+    code: int,
+    reason: str,
 ) -> None:
     client = MlflowClient(store)
     opened = client.create_run(client.create_experiment(experiment))
     monkeypatch.setenv("MLFLOW_RUN_ID", opened.info.run_id)
-    assert pipeline("mnist", "--drop-rate", "1.5") == 2
+    assert pipeline("mnist", *arguments) == code
     [run] = runs()
     assert run.info.status == "FAILED"
-    assert run.data.tags["reason"] == "drop_rate must be a number in [0, 1), got '1.5'"
+    assert run.data.tags["outcome"] == "mistake"
+    assert run.data.tags["reason"].startswith(reason)
+
+
+@pytest.mark.parametrize(
+    "mistake",
+    [
+        ("mnist", "--drop-rate", "1.5"),
+        ("mnist", "--data", "mnits"),
+        ("sweep", "--data", "mnits"),
+        ("sweep", "--holdout", "60000"),
+        ("main", "--holdout", "60000"),
+        ("prepare", "--dataset", "mine", "--source", "nowhere"),
+        ("compare", "--sweep", "abc"),
+        ("register", "--from", "run:abc"),
+        ("compact", "--from", "sweep:abc"),
+        ("export", "--model", "models:/none/1"),
+        ("import", "--bundle", "nowhere"),
+        ("open", "abc"),
+    ],
+    ids=" ".join,
+)
+def test_a_mistake_makes_no_run(
+    pipeline: Pipeline, runs: Runs, mistake: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert pipeline(*mistake) in {1, 2}
+    assert capsys.readouterr().err.count("\n") == 1
+    assert runs() == []
 
 
 def test_a_server_that_does_not_answer_fails_at_once_and_writes_nothing(

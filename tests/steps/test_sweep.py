@@ -83,7 +83,7 @@ def test_a_sweep_trains_one_network_for_each_combination_in_stacks(
     assert {run.data.params["drop_rate"] for run in networks} == {"0", "0.2", "0.4"}
     [step] = runs(kind="step", outcome="finished")
     assert {run.data.tags["sweep"] for run in networks} == {step.info.run_id}
-    assert "relu+dropout p=0.2 seed 1 lr=0.01" in {run.info.run_name for run in networks}
+    assert any(run.info.run_name.startswith("p=0.2 s1 w=6-4 lr=0.01 ") for run in networks)
 
 
 @pytest.mark.kill
@@ -193,7 +193,7 @@ def test_stacks_on_two_devices_train_side_by_side(
     assert sorted(run.data.params["device"] for run in networks) == ["cpu"] * 2 + ["cpu:0"] * 2
     by_name = {run.info.run_name: run.data.metrics["val/loss"] for run in networks}
     for seed in (0, 1):
-        name = f"relu+dropout p=0.5 seed {seed}"
+        name = f"p=0.5 s{seed} w=6-4 batch=50 epochs=2 holdout=50 probe=1 masks=1 small0"
         # To rounding: two threads of Python may share the processor's threads unevenly.
         assert by_name[f"{name} cpu"] == pytest.approx(by_name[f"{name} cpu:0"], rel=1e-4)
 

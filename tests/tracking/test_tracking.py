@@ -20,7 +20,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from PIL import Image
 
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, UsageError
 from pipeline.tracking import (
     Run,
     Tracker,
@@ -28,6 +28,7 @@ from pipeline.tracking import (
     any_of,
     connect,
     connectivity,
+    end_opened_run,
     source,
     tagged,
     watching_system,
@@ -67,10 +68,9 @@ def a_network(tracker: Tracker, **tags: str) -> Run:
 # Where runs go
 
 
-def test_without_a_word_runs_go_to_the_experiment_named_after_the_project(
-    client: MlflowClient,
-) -> None:
-    assert client.get_experiment(connect().experiment_id).name == "why-zero"
+def test_without_a_word_runs_go_where_mlflow_run_puts_them(client: MlflowClient) -> None:
+    assert client.get_experiment(connect().experiment_id).name == "Default"
+    assert connect().experiment_id == "0"  # what `mlflow run` takes
 
 
 def test_the_experiment_named_in_the_environment_is_used_and_made_where_it_is_new(
@@ -193,6 +193,42 @@ def test_artifacts_that_cannot_be_written_are_refused_before_anything_starts(
         connect(experiment="no place")
 
 
+def test_a_folder_with_a_space_in_its_name_holds_the_store_and_gets_no_other_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "my project").mkdir()
+    monkeypatch.chdir(tmp_path / "my project")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    tracker = connect()
+    with tracker.start_step("toy", "toy", parameters={}) as run:
+        run.text("a note", "note.txt")
+    assert tracker.artifact(run.id, "note.txt").is_relative_to(tmp_path / "my project")
+    assert [path.name for path in tmp_path.iterdir()] == ["my project"]
+    assert tracker.ui_command == "mlflow ui"
+
+
+def test_a_folder_without_room_for_artifacts_is_refused_before_there_is_an_experiment(
+    tmp_path: Path, client: MlflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else its artifacts would be meant for that folder for good."""
+    (tmp_path / "mlruns").write_text("not a folder")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(PipelineError, match=f"must be writable, got {tmp_path}/mlruns: ") as caught:
+        connect(experiment="never made")
+    assert client.get_experiment_by_name("never made") is None
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/other/mlflow.db")
+    with pytest.raises(PipelineError, match="must be writable"):
+        connect()
+    assert (tmp_path / "other/mlflow.db").stat().st_size == 0  # nothing was made in it
+    # What the message says to do.
+    assert "--artifact-location FOLDER`, and set MLFLOW_EXPERIMENT_NAME=NAME" in str(caught.value)
+    MlflowClient().create_experiment("mine", artifact_location=f"{tmp_path}/elsewhere")
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "mine")
+    with connect().start_step("toy", "toy", parameters={}) as run:
+        run.text("it is kept", "note.txt")
+    assert list((tmp_path / "elsewhere").rglob("note.txt"))
+
+
 # How a run ends
 
 
@@ -209,6 +245,11 @@ def leave(error: BaseException | None) -> None:
             PipelineError("loss must be finite\nmore"),
             "FAILED",
             {"outcome": "failed", "reason": "loss must be finite"},
+        ),
+        (
+            UsageError("holdout must be less"),
+            "FAILED",
+            {"outcome": "mistake", "reason": "holdout must be less"},
         ),
         (ValueError("bug"), "FAILED", {"outcome": "failed", "reason": "ValueError: bug"}),
         (KeyboardInterrupt(), "KILLED", {"outcome": "killed"}),
@@ -382,6 +423,29 @@ def test_the_first_step_takes_up_the_run_of_mlflow_run_and_keeps_parameters_as_t
     assert taken.info.run_name == first.name == "mnist p=0.5"
     assert {"kind": "step", "step": "mnist"}.items() <= taken.data.tags.items()
     assert client.get_run(second.id).data.params == PARAMETERS
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [
+        (UsageError("drop_rate must be less"), "mistake"),
+        (PipelineError("there is no such run"), "mistake"),
+        (ValueError("bug"), "failed"),
+        (KeyboardInterrupt(), "killed"),
+    ],
+)
+def test_what_stops_a_step_before_it_has_begun_is_told_in_the_run_of_mlflow_run(
+    error: BaseException, outcome: str, client: MlflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = opened_by_mlflow_run(client, monkeypatch, None)
+    end_opened_run("mnist", error)
+    told = client.get_run(opened)
+    assert told.data.tags["outcome"] == outcome
+    assert told.data.tags.get("reason", "").endswith(str(error))
+    assert told.info.status == ("KILLED" if outcome == "killed" else "FAILED")
+    before = client.search_runs(["0", told.info.experiment_id])
+    end_opened_run("mnist", error)  # now there is none
+    assert len(client.search_runs(["0", told.info.experiment_id])) == len(before)
 
 
 def test_a_name_given_to_mlflow_run_stays(

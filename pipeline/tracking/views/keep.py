@@ -61,6 +61,11 @@ def keep(store: Store, views: Sequence[View]) -> dict[str, str]:
     return {view.name: ids[view.name] for view in views if view.name in ids}
 
 
+def kept_ids(store: Store) -> dict[str, str]:
+    """The ids of the views in the menu of the store's experiment, by name."""
+    return _ids(_tags(store))
+
+
 def _is_a_persons(view: View, tags: Mapping[str, str]) -> bool:
     """Whether a user has changed or deleted the view, or saved another with the same name."""
     text = tags.get(TAG_PREFIX + view.id)

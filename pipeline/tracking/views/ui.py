@@ -4,9 +4,11 @@ import importlib.util
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 import requests
+
+from pipeline.tracking.address import is_server
 
 _CODE = "main.*.js"
 _LINK = re.compile(r'src="([^"]*/main\.[^"/]*\.js)"')
@@ -20,7 +22,7 @@ def words_it_lacks(uri: str, words: Iterable[str]) -> list[str]:
         uri: the tracking URI; the UI of a server is the server's, else the installed MLflow's.
         words: of a format that the UI is to understand.
     """
-    code = _served(uri) if urlsplit(uri).scheme in {"http", "https"} else _installed()
+    code = _served(uri) if is_server(uri) else _installed()
     return [word for word in words if code is not None and word not in code]
 
 
