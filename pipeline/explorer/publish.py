@@ -111,9 +111,7 @@ def log_explorers(
         except PipelineError as problem:
             console.line(f"no {path}: {problem}")
         else:
-            links |= log_explorer(
-                run, results, data, tracker=tracker, console=console, path=path
-            )
+            links |= log_explorer(run, results, data, tracker=tracker, console=console, path=path)
     return links
 
 

@@ -9,9 +9,10 @@ from pipeline.config.options import CompareSettings
 from pipeline.config.settings import texts
 from pipeline.console import Console
 from pipeline.errors import PipelineError
+from pipeline.explorer import log_explorers
 from pipeline.records.result import Result
 from pipeline.runs.links import print_pages
-from pipeline.runs.load import load_result
+from pipeline.runs.load import load_data, load_result
 from pipeline.runs.sweeps import find_sweep, finished_networks, search_in, source_of
 from pipeline.tracking import FoundRun, Tracker, connect, searches_metrics
 
@@ -45,7 +46,17 @@ def run(settings: CompareSettings, console: Console) -> None:
     results = _loaded(found, tracker, source=source)
     with tracker.start_step("compare", name, parameters=texts(settings)) as step:
         console.line(f"{len(results)} networks from {source}")
-        comparison.publish(step, results, console, origin=source, caution=caution)
+        comparisons = comparison.compare(results)
+        links = log_explorers(step, comparisons, load_data, tracker=tracker, console=console)
+        comparison.publish(
+            step,
+            results,
+            comparisons,
+            console=console,
+            origin=source,
+            caution=caution,
+            links=links,
+        )
     console.elapsed("done")
     print_pages(tracker, console, report=step.id)
 

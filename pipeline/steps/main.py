@@ -8,6 +8,7 @@ from pipeline.config.recipe import Recipe, Training
 from pipeline.config.settings import texts
 from pipeline.console import Console
 from pipeline.data import KNOWN_NAMES, prepared, split
+from pipeline.explorer import log_explorers
 from pipeline.fit import FitContext, Task, fit
 from pipeline.runs.links import print_links
 from pipeline.steps import prepare, toy
@@ -45,6 +46,10 @@ def run(settings: MainSettings, console: Console) -> None:
         )
         tasks = [Task(recipe=recipe, data=data, device=device) for recipe in recipes]
         results = fit(tasks, context).complete()
-        comparison.publish(step, results, console, origin="this run")
+        comparisons = comparison.compare(results)
+        links = log_explorers(step, comparisons, lambda _: data, tracker=tracker, console=console)
+        comparison.publish(
+            step, results, comparisons, console=console, origin="this run", links=links
+        )
     console.elapsed("done")
     print_links(results, tracker, console, report=step.id)

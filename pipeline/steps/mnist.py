@@ -7,6 +7,7 @@ from pipeline.config.recipe import Recipe
 from pipeline.config.settings import texts
 from pipeline.console import Console
 from pipeline.data import prepared, split
+from pipeline.explorer import log_explorer
 from pipeline.fit import FitContext, Task, fit
 from pipeline.runs.links import print_pages
 from pipeline.tracking import connect
@@ -35,6 +36,8 @@ def run(settings: MnistSettings, console: Console) -> None:
             cuda_graphs=settings.cuda_graphs,
         )
         [result] = fit([task], context).complete()
-        step.describe(f"Trained [{task.name}]({result.page}).")
+        links = log_explorer(step, [result], data, tracker=tracker, console=console)
+        pages = "".join(f" [{name}]({page})." for name, page in links.items())
+        step.describe(f"Trained [{task.name}]({result.page}).{pages}")
     console.elapsed("done")
     print_pages(tracker, console, report=result.run_id)

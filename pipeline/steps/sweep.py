@@ -15,6 +15,7 @@ from pipeline.config.settings import texts
 from pipeline.console import Console
 from pipeline.data import ImageData, prepared, split
 from pipeline.errors import UsageError
+from pipeline.explorer import log_explorers
 from pipeline.fit import FitContext, Fitted, Task, fit
 from pipeline.runs.links import print_links
 from pipeline.tracking import connect
@@ -51,8 +52,22 @@ def run(settings: SweepSettings, console: Console) -> None:
         fitted = fit(_tasks(recipes, sets=sets, places=places), context)
         _show_failures(fitted, console)
         if fitted.results:
+            comparisons = comparison.compare(fitted.results)
+            by_digest = {data.digest: data for data in sets}
             comparison.publish(
-                step, fitted.results, console, origin="this sweep", failures=fitted.failures
+                step,
+                fitted.results,
+                comparisons,
+                console=console,
+                origin="this sweep",
+                failures=fitted.failures,
+                links=log_explorers(
+                    step,
+                    comparisons,
+                    lambda result: by_digest[result.dataset_digest],
+                    tracker=tracker,
+                    console=console,
+                ),
             )
             console.elapsed("done")
             print_links(fitted.results, tracker, console, report=step.id)

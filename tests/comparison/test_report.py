@@ -77,7 +77,7 @@ def test_the_page_shows_the_test_accuracy_of_the_chosen_group_alone(sweep: Sweep
     ]
     for text in (
         page(compare(results), {}, origin="a sweep"),
-        markdown(compare(results), {}, pages={"Page with figures": "#"}, origin="a sweep"),
+        markdown(compare(results), {}, pages={"Page": "#"}, origin="a sweep"),
     ):
         assert text.count("63.21") == 1
         assert "12.34" not in text
@@ -96,7 +96,7 @@ def test_what_anybody_wrote_cannot_break_the_page(network: Network) -> None:
     assert "<script" not in text
     assert bad in Reader(text).words
     assert "| a\\|b\u2003\u200b | one two\u2003\u200b |" in markdown(
-        compare(results), {"a|b": "one\ntwo"}, pages={"Page with figures": "#"}, origin="a sweep"
+        compare(results), {"a|b": "one\ntwo"}, pages={"Page": "#"}, origin="a sweep"
     )
 
 
@@ -123,7 +123,7 @@ def test_every_kind_of_network_can_be_reported(
         reader = Reader(page(every, {}, origin="a sweep"))
         assert reader.open == []
         assert "nan" not in re.split(r"\W+", reader.words)
-        text = markdown(every, {}, pages={"Page with figures": "#"}, origin="a sweep")
+        text = markdown(every, {}, pages={"Page": "#"}, origin="a sweep")
         assert "nan" not in re.split(r"\W+", text)
 
 
@@ -180,17 +180,17 @@ def test_networks_that_failed_are_named_with_their_reason(sweep: Sweep) -> None:
         in Reader(page(every, failures, origin="a sweep")).words
     )
     assert "| relu p=0.9 seed 3\u2003\u200b | loss must" in markdown(
-        every, failures, pages={"Page with figures": "#"}, origin="a sweep"
+        every, failures, pages={"Page": "#"}, origin="a sweep"
     )
 
 
 def test_a_description_fits_however_many_networks_there_are(sweep: Sweep) -> None:
-    few = markdown(compare(sweep(ACCURACIES)), {}, pages={"Page with figures": "#page"}, origin="a sweep")
-    assert "[Page with figures](#page)" in few
+    few = markdown(compare(sweep(ACCURACIES)), {}, pages={"Page": "#page"}, origin="a sweep")
+    assert "[Page](#page)" in few
     assert few.count("](#/a-page)") == 12
     rates = {index / 500: (0.9, 0.8 + index / 5000) for index in range(250)}
     failures: Mapping[str, str] = {f"network {index}": "failed " * 20 for index in range(250)}
-    many = markdown(compare(sweep(rates)), failures, pages={"Page with figures": "#page"}, origin="a sweep")
+    many = markdown(compare(sweep(rates)), failures, pages={"Page": "#page"}, origin="a sweep")
     assert len(many) <= ROOM
     assert "more rows on the page" in many
 
@@ -229,7 +229,7 @@ def test_a_caution_and_where_networks_come_from_stand_in_every_form(sweep: Sweep
     every, words = compare(sweep(ACCURACIES)), {"origin": "the search <x>", "caution": "Beware."}
     for text in (
         Reader(page(every, {}, **words)).words,
-        markdown(every, {}, page="#", **words),
+        markdown(every, {}, pages={"Page": "#"}, **words),
     ):
         assert text.index("Beware.") < text.index("highest accuracy")
         assert "Networks from the search <x>" in text

@@ -51,7 +51,12 @@ def swept(store: str, small: Path, tmp_path_factory: pytest.TempPathFactory) -> 
             ]
             results = fit(tasks, context).complete()
             comparison.publish(
-                step, results, console, origin="this sweep", failures={"relu seed 7": "NaN"}
+                step,
+                results,
+                comparison.compare(results),
+                console=console,
+                origin="this sweep",
+                failures={"relu seed 7": "NaN"},
             )
         with tracker.start_step("sweep", "killed", parameters={}) as step:
             step.end("killed")
