@@ -74,8 +74,9 @@ def description(
     height, width = shape
     return (
         f"Tells {len(classes)} classes ({_listed(classes)}) apart in grey images of {height} x "
-        f"{width} pixels like those of {result.dataset}. Each version is a trained network that "
-        f"passed every gate of `register`; its page has its model card.\n\n{_snippet(address)}\n"
+        f"{width} pixels like those of {result.dataset}. Each version is a trained network "
+        "with a model card on its page, and what every gate of `register` found in its tags."
+        f"\n\n{_snippet(address)}\n"
     )
 
 

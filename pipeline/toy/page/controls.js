@@ -17,11 +17,16 @@ for (const [index, unit] of NAMES.entries()) {
 }
 
 const arms = ARMS.map((arm) => {
-  const title = html("h3");
+  const title = html("h3", { id: `title-${arm}` });
   const formula = html("p", { class: "formula" });
   const score = html("p", { class: "score" });
   const parts = [makeNetwork(arm), makeReading(arm), makeHistory(arm)];
-  const node = html("article", { class: "card arm", id: `panel-${arm}`, "data-arm": arm });
+  const node = html("article", {
+    class: "card arm",
+    id: `panel-${arm}`,
+    "data-arm": arm,
+    "aria-labelledby": title.id,
+  });
   const heading = html("div", { class: "heading" }, title, formula);
   node.append(heading, parts[0].node, score, parts[1].node, parts[2].node);
   const draw = () => {

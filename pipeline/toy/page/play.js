@@ -23,11 +23,13 @@ function play() {
   draw();
 }
 
+/** Stops where it is. */
 function rest() {
   clearTimeout(timer);
   timer = 0;
 }
 
+/** Stops, and says so. */
 function pause() {
   rest();
   writeFragment();
@@ -72,7 +74,7 @@ document.addEventListener("keydown", ({ key }) => {
 });
 
 /** Whether the space bar plays, and does not press what has the focus. */
-const isSpaceFree = ({ target }) => isByPointer || !target.closest("button, [role]");
+const isSpaceFree = ({ target }) => isByPointer || !target.closest("button, summary, [role]");
 
 byId("play").addEventListener("click", toggle);
 // A browser presses the focused button as the key comes up.

@@ -239,7 +239,10 @@ def test_a_step_by_hand_ends_playing_and_a_look_at_a_unit_does_not(
 def test_screen_readers_hear_of_beginning_and_end_and_not_of_every_step(player: Reader) -> None:
     player.press("Space")
     assert player.text("#status") == "Playing from update 1 of 10, Forward."
-    assert player.tab.get_attribute("#caption", "aria-live") == "off"
+    # An output is live unless it says otherwise; the status has spoken.
+    live = "output, [role=status], [aria-live]"
+    speaking = "all => all.filter((e) => e.getAttribute('aria-live') !== 'off').map((e) => e.id)"
+    assert player.tab.locator(live).evaluate_all(speaking) == ["status"]
     player.tab.clock.run_for(2 * 1300 + 50)
     player.press("Space")
     assert player.text("#status") == "Paused at update 1 of 10, Backward."
@@ -784,6 +787,7 @@ def visible(reader: Reader, selector: str) -> list[str]:
 
 
 PANELS = "main > section"
+NAMES = {"relu": "ReLU", "relu+dropout": "ReLU + Dropout", "dropout": "Dropout"}
 SECTIONS = ["panel-legend", "panel-networks", "panel-loss", "panel-vector", "panel-answer"]
 
 
@@ -795,13 +799,14 @@ def test_on_a_phone_one_section_and_one_network_are_shown_and_tabs_lead_to_the_o
         phone.tab.click(f"#tab-{name}")
         assert visible(phone, PANELS) == [section]
         assert phone.tab.evaluate("document.documentElement.scrollHeight") < 2700
-        panel = phone.tab.locator(f"#{section}")
-        assert panel.get_attribute("role") == "tabpanel"
+        panel = phone.tab.get_by_role("tabpanel").first
+        assert panel.get_attribute("id") == section
         assert phone.tab.get_attribute(f"#tab-{name}", "aria-controls") == section
     phone.tab.click("#tab-networks")
     for arm in ARMS:
         phone.tab.locator(f'[data-tab="{arm}"]').click()
         assert visible(phone, ".arm") == [f"panel-{arm}"]
+        assert phone.tab.get_by_role("tabpanel", name=NAMES[arm], exact=True).count() == 1
     assert phone.fragment()["arm"] == ARMS[-1]
 
 
@@ -847,7 +852,12 @@ def test_a_screen_that_becomes_wide_shows_everything(phone: Reader) -> None:
 
 
 def test_on_a_phone_every_button_is_large_enough_for_a_finger(phone: Reader) -> None:
-    phone.tab.click("#view summary")
+    assert phone.tab.get_attribute("#view", "open") is None
+    phone.tab.focus("#update")
+    phone.press("Tab")
+    phone.tab.focus("#view summary")
+    phone.press("Space")
+    assert phone.tab.get_attribute("#view", "open") is not None
     small = phone.tab.evaluate(
         """[...document.querySelectorAll('button, summary')].filter((e) => e.checkVisibility() &&
             e.getBoundingClientRect().height < 44).map((e) => e.outerHTML)"""
