@@ -1,22 +1,17 @@
 """Renders a trace as one self-contained HTML page, for use from disk or in any frame."""
 
-import json
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.page import assemble
 from pipeline.toy.experiment import ARMS, WIDTHS, Trace
 
 LONGEST = 200
 SCRIPTS = (
-    "dom",
-    "numbers",
     "run",
-    "words",
     "position",
-    "shapes",
     "network",
     "sentences",
     "reading",
@@ -54,16 +49,7 @@ def render_page(
         "shown": min(updates, LONGEST),
         "trace": _numbers(trace, updates),
     }
-    text = _part("page.html")
-    for mark, part in (
-        ("/* style */", _part("style.css")),
-        ("/* words */", _safe(json.loads(_part("words.json")))),
-        ("/* script */", "\n".join(_part(f"{name}.js") for name in SCRIPTS)),
-        # Last, so that no text of a run is taken for a mark.
-        ("/* run */", _safe(run)),
-    ):
-        text = text.replace(mark, part, 1)
-    return text
+    return assemble(__name__, SCRIPTS, run=run)
 
 
 def _numbers(trace: Trace, updates: int) -> dict[str, list[Any]]:
@@ -97,13 +83,3 @@ def _listed(array: NDArray[Any]) -> list[Any]:
 
 
 _NAMES = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
-
-
-def _safe(values: object) -> str:
-    """JSON that cannot end its script element."""
-    text = json.dumps(values, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return text.replace("<", "\\u003c")
-
-
-def _part(name: str) -> str:
-    return (files("pipeline.toy.page") / name).read_text(encoding="utf-8")

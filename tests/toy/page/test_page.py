@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipeline import page as shared
 from pipeline.plots import style
 from pipeline.toy import page
 from pipeline.toy.experiment import Trace
 
-PARTS = Path(page.__file__).parent
-SCRIPTS = "\n".join(path.read_text("utf-8") for path in sorted(PARTS.glob("*.js")))
-STYLE = (PARTS / "style.css").read_text("utf-8")
-WORDS = json.loads((PARTS / "words.json").read_text("utf-8"))
+PARTS = [Path(room.__file__).parent for room in (shared, page)]
+SCRIPTS = "\n".join(path.read_text("utf-8") for part in PARTS for path in part.glob("*.js"))
+STYLE = "".join(path.read_text("utf-8") for part in PARTS for path in part.glob("*.css"))
 
 
 def text(trace: Trace, *, init: str = "notebook") -> str:
@@ -91,12 +91,14 @@ def test_nothing_that_a_run_says_can_end_the_script_that_holds_it(trace: Trace) 
     assert "<!--" not in page
 
 
-def test_both_languages_say_the_same_things_with_the_same_values() -> None:
-    english, korean = WORDS["en"], WORDS["ko"]
+@pytest.mark.parametrize("part", PARTS, ids=["shared", "own"])
+def test_both_languages_say_the_same_things_with_the_same_values(part: Path) -> None:
+    words = json.loads((part / "words.json").read_text("utf-8"))
+    english, korean = words["en"], words["ko"]
     assert english.keys() == korean.keys()
     for key in english:
         # Korean nouns have no plural: only the values themselves must be there.
-        values = [set(re.findall(r"\{(\w+)\}", words[key])) for words in (english, korean)]
+        values = [set(re.findall(r"\{(\w+)\}", said[key])) for said in (english, korean)]
         assert values[0] == values[1], key
         assert korean[key].strip()
         assert english[key].strip()
