@@ -18,8 +18,8 @@ from typing import NoReturn
 
 import click
 
-from pipeline.cli.group import COMMAND, DEBUG_VARIABLE, build
-from pipeline.errors import Interrupted, PipelineError
+from pipeline.cli.group import COMMAND, DEBUG_VARIABLE, build, tell_opened_run
+from pipeline.errors import Interrupted, PipelineError, UsageError
 from why_zero.errors import WhyZeroError
 
 # What continues where it stopped when the same line is run again.
@@ -50,7 +50,9 @@ def run(arguments: Sequence[str]) -> int:
     except click.exceptions.NoArgsIsHelpError as bare:
         click.echo(bare.format_message())
     except click.ClickException as error:
-        return _fail(_message(error), error.exit_code)
+        message = _message(error)
+        tell_opened_run(arguments[0], UsageError(message))
+        return _fail(message, error.exit_code)
     except WhyZeroError as error:
         if "--debug" in arguments or os.environ.get(DEBUG_VARIABLE):
             raise
