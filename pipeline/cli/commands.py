@@ -87,7 +87,11 @@ def _stopped(arguments: Sequence[str], again: str) -> str:
         again: what starts it once more.
     """
     lines = ["stopped; unfinished runs are marked as killed"]
-    if arguments[0] in RESUMED and not any(word.startswith("--force") for word in arguments):
+    pairs = zip(arguments, [*arguments[1:], ""], strict=True)
+    is_forced = any(
+        word.startswith("--force") and "false" not in {value, word[8:]} for word, value in pairs
+    )
+    if arguments[0] in RESUMED and not is_forced:
         lines.append(f"to go on where it stopped:  {again}")
     return "\n".join(lines)
 
