@@ -18,8 +18,8 @@ from typing import NoReturn
 
 import click
 
-from pipeline.cli.group import COMMAND, DEBUG_VARIABLE, build
-from pipeline.errors import Interrupted, PipelineError
+from pipeline.cli.group import COMMAND, DEBUG_VARIABLE, build, tell_opened_run
+from pipeline.errors import Interrupted, PipelineError, UsageError
 from why_zero.errors import WhyZeroError
 
 # What continues where it stopped when the same line is run again.
@@ -50,7 +50,9 @@ def run(arguments: Sequence[str]) -> int:
     except click.exceptions.NoArgsIsHelpError as bare:
         click.echo(bare.format_message())
     except click.ClickException as error:
-        return _fail(_message(error), error.exit_code)
+        message = _message(error)
+        tell_opened_run(arguments[0], UsageError(message))
+        return _fail(message, error.exit_code)
     except WhyZeroError as error:
         if "--debug" in arguments or os.environ.get(DEBUG_VARIABLE):
             raise
@@ -85,7 +87,11 @@ def _stopped(arguments: Sequence[str], again: str) -> str:
         again: what starts it once more.
     """
     lines = ["stopped; unfinished runs are marked as killed"]
-    if arguments[0] in RESUMED and not any(word.startswith("--force") for word in arguments):
+    pairs = zip(arguments, [*arguments[1:], ""], strict=True)
+    is_forced = any(
+        word.startswith("--force") and "false" not in {value, word[8:]} for word, value in pairs
+    )
+    if arguments[0] in RESUMED and not is_forced:
         lines.append(f"to go on where it stopped:  {again}")
     return "\n".join(lines)
 

@@ -138,16 +138,20 @@ def _step(step: str, settings: type, program: str) -> click.Command:
     )
 
 
+def tell_opened_run(step: str, error: BaseException) -> None:
+    """If `mlflow run` has opened a run that no step has taken over, end it with what went wrong."""
+    if "MLFLOW_RUN_ID" in os.environ:
+        from pipeline.tracking import end_opened_run
+
+        end_opened_run(step, error)
+
+
 @contextmanager
 def _telling_an_opened_run(step: str) -> Iterator[None]:
-    """If `mlflow run` has opened a run that no step has taken over, end it with what went wrong."""
     try:
         yield
     except BaseException as error:
-        if "MLFLOW_RUN_ID" in os.environ:
-            from pipeline.tracking import end_opened_run
-
-            end_opened_run(step, error)
+        tell_opened_run(step, error)
         raise
 
 

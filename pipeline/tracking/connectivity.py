@@ -58,7 +58,7 @@ def check_folder(location: str) -> None:
     above = next(path for path in (folder, *folder.parents) if path.exists())
     if not (above.is_dir() and os.access(above, os.W_OK | os.X_OK)):
         raise PipelineError(
-            f"an experiment's artifact folder must be writable, got {folder}: free that path, or "
+            f"an experiment's artifact folder must be writable, got {folder}: make it so, or "
             "make another experiment, with `mlflow experiments create --experiment-name NAME "
             "--artifact-location FOLDER`, and set MLFLOW_EXPERIMENT_NAME=NAME"
         )

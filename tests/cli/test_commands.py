@@ -215,6 +215,22 @@ def test_ctrl_c_says_which_line_goes_on_where_it_stopped(command: Path, tmp_path
     ]
 
 
+@pytest.mark.parametrize(
+    ("line", "goes_on"),
+    [
+        ("sweep", True),
+        ("main --force false --epochs 3", True),  # as `mlflow run` writes it
+        ("mnist --force=false", True),
+        ("sweep --force", False),  # which would begin anew
+        ("sweep --force true", False),
+        ("mnist --force=true", False),
+        ("register", False),
+    ],
+)
+def test_a_line_is_named_only_where_it_goes_on(line: str, goes_on: bool) -> None:
+    assert ("to go on where it stopped:  x" in commands._stopped(line.split(), "x")) is goes_on
+
+
 def test_several_failures_are_a_line_each(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -146,6 +146,7 @@ def test_more_held_out_than_there_is_stops_main_before_the_toy(
     [
         (("--drop-rate", "1.5"), 2, "drop_rate must be a number in [0, 1), got '1.5'"),
         (("--data", "mnits"), 2, "data must be one of "),
+        (("--rate", "0.5"), 2, "No such option '--rate'"),
         (("--device", "cuda:7"), 1, "device must be on this machine"),
     ],
 )

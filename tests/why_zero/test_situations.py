@@ -757,14 +757,41 @@ def test_the_table_shows_a_line_a_layer_one_for_all_and_the_notes() -> None:
     with ZeroProbe(module) as probe:
         module(X[:2, :3])
     probe.notes["part"] = "said"
-    head, relu, swish, total, note = str(probe).splitlines()
+    head, relu, swish, total, shared, note = str(probe).splitlines()
     assert head.split() == [
-        *("layer", "activation", "p", "axis", "units", "active", "dropped", "inactive", "both"),
-        *("unexplained", "zero", "silent", "passes"),
+        *("layer", "activation", "p", "units", "active", "dropped", "inactive", "both"),
+        *("zero", "silent"),
     ]
-    shares = ["0.0%", "50.0%", "0.0%", "50.0%", "0.0%", "100.0%"]
-    assert relu.split() == ["1", "relu", "1", "1", "4", *shares, "2", "1"]
-    assert swish.split() == ["3", "hardswish", "0", "1", "4", *shares, "-", "1"]
+    shares = ["0.0%", "50.0%", "0.0%", "50.0%", "100.0%"]
+    assert relu.split() == ["1", "relu", "1", "4", *shares, "2"]
+    assert swish.split() == ["3", "hardswish", "0", "4", *shares, "-"]
     assert total.split() == ["all", "8", *shares, "2"]
+    assert shared == "in every layer: passes 1, axis 1, unexplained 0.0%"
+    assert max(map(len, (head, relu, swish, total))) <= 80
     assert note == "note: part: said"
     assert "(1 more layers)" in probe.report(worst=1)
+
+
+def test_what_differs_between_layers_stays_in_the_table() -> None:
+    """Here the number of passes: the second layer is left out of one."""
+    module = Often()
+    with ZeroProbe(module) as probe:
+        module(X[:2, :3], times=1)
+        module(X[:2, :3], times=2)
+    head, once, twice, *_ = str(probe).splitlines()
+    assert head.split()[-1] == "passes"
+    assert (once.split()[-1], twice.split()[-1]) == ("2", "1")
+    assert "in every layer: axis 1, unexplained 0.0%, activation relu" in str(probe)
+
+
+class Often(nn.Module):
+    """Two layers, of which the second is called on demand."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Sequential(nn.Linear(3, 4), nn.ReLU())
+        self.second = nn.Sequential(nn.Linear(4, 4), nn.ReLU())
+
+    def forward(self, x: Tensor, *, times: int) -> Tensor:
+        h = self.first(x)
+        return self.second(h) if times > 1 else h

@@ -127,7 +127,7 @@ def test_an_axis_that_no_weights_tell_is_a_guess_that_can_be_overridden() -> Non
     with ZeroProbe(module) as probe:
         module(SEQUENCES)
     assert (probe.layers["0"].unit_axes, probe.layers["0"].axis_is_guess) == ((2,), True)
-    assert " 2? " in str(probe)
+    assert "axis 2?" in str(probe)
     for axis in (1, {"0": 1}):
         with ZeroProbe(module, unit_axis=axis) as probe:
             module(SEQUENCES)

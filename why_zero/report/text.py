@@ -7,6 +7,10 @@ from why_zero.records import CAUSES, Share, WatchedLayer, ZeroCauses
 SHARES: tuple[Share, ...] = (*CAUSES, "unexplained")
 HEADS = ("layer", "activation", "p", "axis", "units", *SHARES, "zero", "silent", "passes")
 
+WIDTH = 80  # of a terminal
+# In a table that is wider, those with one value for all layers are told below it, in this order.
+SHARED = ("passes", "axis", "unexplained", "activation", "p")
+
 
 def report(
     layers: Sequence[WatchedLayer],
@@ -21,8 +25,10 @@ def report(
     rows = [HEADS, *map(cells, shown)]
     if len(layers) > 1:
         rows.append(total(layers))
-    widths = [max(len(row[k]) for row in rows) for k in range(len(HEADS))]
-    lines = ["  ".join(_aligned(row, widths)).rstrip() for row in rows]
+    rows, shared = _fitted(rows, len(shown))
+    lines = _lines(rows)
+    if shared:
+        lines.append(f"in every layer: {', '.join(shared)}")
     if not layers:
         lines = ["no activation function and no dropout was met"]
     if worst is not None and len(shown) < len(layers):
@@ -66,9 +72,31 @@ def _shares(causes: ZeroCauses) -> tuple[str, ...]:
     return (*(f"{causes.share(cause):.1%}" for cause in SHARES), f"{causes.zero_share:.1%}")
 
 
-def _aligned(row: Sequence[str], widths: Sequence[int]) -> list[str]:
-    """Names to the left, numbers to the right."""
-    return [
-        cell.ljust(width) if k < 2 else cell.rjust(width)
-        for k, (cell, width) in enumerate(zip(row, widths, strict=True))
-    ]
+def _fitted(rows: list[tuple[str, ...]], layers: int) -> tuple[list[tuple[str, ...]], list[str]]:
+    """The table without the columns that need not be in it to fit a terminal, and what they say.
+
+    Args:
+        rows: the heads, the layers, and perhaps one for all.
+        layers: how many of them are layers.
+    """
+    told: list[str] = []
+    for head in SHARED:
+        column = rows[0].index(head)
+        values = {row[column] for row in rows[1 : layers + 1]}
+        if len(values) == 1 and max(map(len, _lines(rows))) > WIDTH:
+            rows = [row[:column] + row[column + 1 :] for row in rows]
+            told.append(f"{head} {values.pop()}")
+    return rows, told
+
+
+def _lines(rows: Sequence[Sequence[str]]) -> list[str]:
+    """The rows with names to the left and numbers to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        cells = [
+            cell.ljust(width) if head in {"layer", "activation"} else cell.rjust(width)
+            for head, cell, width in zip(rows[0], row, widths, strict=True)
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return lines
