@@ -2,6 +2,8 @@
 
 from dataclasses import fields
 
+from pipeline.comparison.compare import compare
+from pipeline.comparison.outcome import outcome_metrics
 from pipeline.config.options import MnistSettings
 from pipeline.config.recipe import Recipe
 from pipeline.config.settings import texts
@@ -33,5 +35,6 @@ def run(settings: MnistSettings, console: Console) -> None:
         )
         task = Task(recipe=recipe, data=data, device=device)
         [result] = fit([task], context).complete()
+        step.metrics(outcome_metrics(compare([result])), step=0)
         step.describe(f"Trained [{recipe.name}]({result.page}).")
     console.elapsed("done")

@@ -35,6 +35,12 @@ def run(settings: PrepareSettings, console: Console, *, pipeline: str | None = N
         data = load(settings.dataset, settings.source, cache=folder / "downloads")
         path = write_prepared(data, folder)
         log_dataset(step, data, context="prepared")
+        counts = {
+            "training_images": len(data.train_labels),
+            "test_images": len(data.test_labels),
+            "classes": len(data.classes),
+        }
+        step.metrics({name: float(count) for name, count in counts.items()}, step=0)
         mark = fingerprint("prepare", data.name, data.digest)
         found = None if settings.force else tracker.finished(mark, kind="step")
         if found:
