@@ -116,6 +116,8 @@ STATES = {
 }
 INK = "#222222"
 PALE = "#666666"
+# Of grid lines: they can be seen on white, and on the grey that the report has in the dark.
+GRID = "#D4D4D4"
 
 SMALL, NORMAL, LARGE = 8.5, 9.5, 12.5
 # MLflow fits a picture to its pane, so twice the dots are a sharper picture, not a larger one.
