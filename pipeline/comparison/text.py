@@ -54,7 +54,8 @@ def has_seeds(comparison: Comparison) -> bool:
 def method(comparison: Comparison) -> str:
     """What stands behind a ±, or why there is none."""
     if not has_seeds(comparison):
-        return "One seed gives no interval, so no group can be told from another."
+        told = ", so no group can be told from another" if len(comparison.groups) > 1 else ""
+        return f"One seed gives no interval{told}."
     return (
         "Mean ± half width of a 95 % interval of the mean over seeds (Student's t, n - 1 degrees "
         "of freedom); a single seed has none, nor do seeds that all agree."
@@ -63,8 +64,10 @@ def method(comparison: Comparison) -> str:
 
 def tests(comparison: Comparison) -> str:
     """How groups are compared, and why by seed."""
-    if not any(pair.difference.count > 1 for pair in comparison.against):
-        return "One seed gives no interval, so none of these differences can be told from chance."
+    seeds = max(pair.difference.count for pair in comparison.against)
+    if seeds < 2:
+        why = "One seed gives no interval" if seeds else "Without common seeds there are no pairs"
+        return f"{why}, so none of these differences can be told from chance."
     where = " where their widths agree" if "widths" in comparison.differing else ""
     return f"{_PAIRS.format(where)} {_corrected(comparison)}".rstrip()
 

@@ -10,7 +10,6 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from matplotlib.text import Text
 from numpy.typing import NDArray
 
 from pipeline.plots.style import INK, LARGE, NORMAL, PALE, SMALL
@@ -137,10 +136,10 @@ def evenly(count: int, most: int) -> NDArray[np.intp]:
     return np.linspace(0, count - 1, min(count, most)).round().astype(np.intp)
 
 
-def head(axes: Axes, title: str) -> Text:
-    """A panel's title, above its left edge; returns it."""
+def head(axes: Axes, title: str) -> None:
+    """A panel's title, above its left edge."""
     # With y given, matplotlib does not measure every tick label to make room: 40 % of the time.
-    return axes.set_title(title, loc="left", y=1.0, fontsize=NORMAL, color=INK, parse_math=False)
+    axes.set_title(title, loc="left", y=1.0, fontsize=NORMAL, color=INK, parse_math=False)
 
 
 def count_epochs(axes: Axes, last: int) -> None:

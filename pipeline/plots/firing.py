@@ -96,7 +96,7 @@ def _frame(layers: list[UnitStates]) -> NDArray[np.uint8]:
     frame = np.full((SIDE, SIDE, 3), 255, dtype=np.uint8)
     gap = min(GAP, SIDE // (4 * len(layers)))
     height, wide = (SIDE - gap * (len(layers) + 1)) // len(layers), SIDE - 2 * GAP
-    some, all_, band_colour, stripe, floor = (
+    some, always, shade, stripe, floor = (
         np.array([round(255 * part) for part in to_rgb(colour)], dtype=np.uint8)
         for colour in (FIRING, ALWAYS_ON, DEAD_BAND["facecolor"], DEAD, PALE)
     )
@@ -107,8 +107,8 @@ def _frame(layers: list[UnitStates]) -> NDArray[np.uint8]:
         band = frame[top : top + height, GAP : GAP + wide]
         is_bar = rows <= np.ceil(states.firing_rate[order] * height)
         band[is_bar] = some
-        band[:, states.always_on[order]] = all_
-        band[:, states.dead[order]] = band_colour
+        band[:, states.always_on[order]] = always
+        band[:, states.dead[order]] = shade
         is_stripe = (rows + columns) % STRIPES < STRIPES // 4
         band[is_stripe & states.dead[order]] = stripe
         band[-1] = floor

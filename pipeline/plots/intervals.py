@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from pipeline.plots.panels import LINE, NARROW, panel
-from pipeline.plots.style import CAUSE_LOOKS, CURVES, INK, NORMAL, SMALL, Series
+from pipeline.plots.style import CAUSE_LOOKS, CURVES, GRID, INK, NORMAL, SMALL, Series
 from why_zero.records import Floats
 
 # With this many curves, single values hide each other.
@@ -200,7 +200,7 @@ def draw_bars(axes: Axes, positions: Floats, zeros: Zeros, scale: Scale) -> None
 
 def _show_percent(axes: Axes) -> None:
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.4g}"))
-    axes.grid(axis="y", color="#E5E5E5")
+    axes.grid(axis="y", color=GRID)
 
 
 def _draw(

@@ -18,7 +18,7 @@ from pipeline.plots.figure_layout import (
     label_below,
     new_figure,
 )
-from pipeline.plots.style import SERIES
+from pipeline.plots.style import GRID, SERIES
 from pipeline.records import History, Score
 from pipeline.records.words import percent
 from why_zero.records import Floats
@@ -69,7 +69,7 @@ def draw_learning_curves(
     head(panels[1], "accuracy (%, on a logarithmic scale of errors)")
     for axes in panels:
         count_epochs(axes, history[-1].epoch)
-        axes.grid(axis="y", color="#E5E5E5")
+        axes.grid(axis="y", color=GRID)
     label_below(figure, EPOCHS, left=0.6)
     return figure
 

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from pipeline.plots.panels import panel
-from pipeline.plots.style import INK, NORMAL, SMALL, shorten
+from pipeline.plots.style import GRID, INK, NORMAL, SMALL, shorten
 from why_zero.records import Floats
 
 # Longer labels go above their row instead of beside it, in lines of this many letters.
@@ -71,7 +71,7 @@ def draw_rows(
     axes.tick_params(axis="y", length=0)
     axes.xaxis.set_major_locator(MaxNLocator(6))
     axes.set_xlabel(axis, fontsize=NORMAL, color=INK)
-    axes.grid(axis="x", color="#E5E5E5")
+    axes.grid(axis="x", color=GRID)
     axes.set_axisbelow(True)
     return figure
 

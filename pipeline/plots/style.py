@@ -4,6 +4,7 @@ import io
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
@@ -116,11 +117,13 @@ STATES = {
 }
 INK = "#222222"
 PALE = "#666666"
+# Of grid lines: they can be seen on white, and on the grey that the report has in the dark.
+GRID = "#D4D4D4"
 
 SMALL, NORMAL, LARGE = 8.5, 9.5, 12.5
 # MLflow fits a picture to its pane, so twice the dots are a sharper picture, not a larger one.
 _DOTS_PER_INCH = 200
-_QUANTIZE = Image.Quantize.MAXCOVERAGE
+_QUANTIZE = Image.Quantize.FASTOCTREE
 
 
 def shorten(name: str, letters: int = 14) -> str:
@@ -131,14 +134,18 @@ def shorten(name: str, letters: int = 14) -> str:
 def to_png(figure: Figure) -> bytes:
     """The figure as a PNG file, 200 dots per inch, in 256 colours.
 
-    So it is sharp on a dense screen, and yet smaller than one of half the size in all colours. No
-    channel of a pixel is off by more than a few of 255, which nobody sees.
+    So it is sharp on a dense screen, and yet takes fewer bytes than one of half the size in all
+    colours. A channel of a pixel is off by a few of 255, which nobody sees.
     """
     figure.set_dpi(_DOTS_PER_INCH)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     image = Image.frombuffer("RGBA", canvas.get_width_height(), canvas.buffer_rgba())
+    # The fastest method by far; but its white is almost white, and is set to that of a page.
     few = image.convert("RGB").quantize(256, _QUANTIZE, dither=Image.Dither.NONE)
+    palette, ground = few.getpalette() or [], 3 * int(np.asarray(few)[0, 0])
+    palette[ground : ground + 3] = (255, 255, 255)
+    few.putpalette(palette)
     file = io.BytesIO()
     few.save(file, format="PNG")
     return file.getvalue()

@@ -35,7 +35,7 @@ def dead_title(
     born, now = (np.concatenate(states) for states in zip(*layers.values(), strict=True))
     dead, units = int(now.sum()), len(now)
     if is_diverged:
-        return f"{_diverged(epoch)}: now {_of(dead, units, 'unit', 'fires', 'fire')} for no image"
+        return _after_divergence(dead, units, epoch)
     tail = f" of {next(iter(layers))}" if len(layers) == 1 else ""
     where = _where({name: int(states[1].sum()) for name, states in layers.items()}, units)
     if not epoch:
@@ -86,7 +86,7 @@ def firing_title(
     if not units:
         return "No ReLU, so every unit always passes its value on"
     if is_diverged:
-        return f"{_diverged(epoch)}: now {_of(dead, units, 'unit', 'fires', 'fire')} for no image"
+        return _after_divergence(dead, units, epoch)
     when = f"After epoch {epoch}" if epoch else "Before training"
     if not dead and not always:
         fires = _of(units, units, "ReLU unit", "fires", "fire")
@@ -284,6 +284,12 @@ def _since_birth(born: Cells, now: Cells) -> str:
 
 def _number(count: int, noun: str) -> str:
     return counted(count, noun) if count else f"no {noun}s"
+
+
+def _after_divergence(dead: int, units: int, epoch: int) -> str:
+    """A unit that computes NaN is not called dead."""
+    silent = f": now {_of(dead, units, 'unit', 'fires', 'fire')} for no image" if dead else ""
+    return f"{_diverged(epoch)}{silent}"
 
 
 def _diverged(epoch: int) -> str:

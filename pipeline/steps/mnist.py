@@ -2,6 +2,8 @@
 
 from dataclasses import fields
 
+from pipeline.comparison.compare import compare
+from pipeline.comparison.outcome import outcome_metrics
 from pipeline.config.options import MnistSettings
 from pipeline.config.recipe import Recipe
 from pipeline.config.settings import texts
@@ -36,6 +38,7 @@ def run(settings: MnistSettings, console: Console) -> None:
             cuda_graphs=settings.cuda_graphs,
         )
         [result] = fit([task], context).complete()
+        step.metrics(outcome_metrics(compare([result])), step=0)
         links = log_explorer(step, [result], data, tracker=tracker, console=console)
         pages = "".join(f" [{name}]({page})." for name, page in links.items())
         step.describe(f"Trained [{task.name}]({result.page}).{pages}")

@@ -65,6 +65,12 @@ def log(
     ) as step:
         path = write_prepared(data, Path(settings.out).expanduser())
         log_dataset(step, data, context="prepared")
+        counts = {
+            "training_images": len(data.train_labels),
+            "test_images": len(data.test_labels),
+            "classes": len(data.classes),
+        }
+        step.metrics({name: float(count) for name, count in counts.items()}, step=0)
         mark = fingerprint("prepare", data.name, data.digest)
         found = None if settings.force else tracker.finished(mark, kind="step")
         if found:

@@ -144,6 +144,7 @@ def test_a_png_is_twice_as_dense_small_and_looks_like_the_figure(
     small = plots.to_png(figure)
     image = Image.open(io.BytesIO(small))
     assert image.size == (1920, int(200 * figure.get_figheight()))
+    assert image.convert("RGB").getpixel((0, 0)) == (255, 255, 255)
     assert len(small) < 0.7 * len(whole.getvalue())
     exact = read_as_rgb(FigureCanvasAgg(figure))
     assert np.abs(exact - np.asarray(image.convert("RGB"), dtype=int)).max() < 16

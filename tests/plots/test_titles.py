@@ -73,6 +73,9 @@ def test_after_the_loss_is_no_number_no_unit_is_called_dead() -> None:
         assert title == (
             "The loss became NaN or infinite in epoch 2: now both units fire for no image"
         )
+    assert titles.firing_title(0, 0, 2, 2, is_diverged=True) == (
+        "The loss became NaN or infinite in epoch 2"
+    )
 
 
 def lives(born: int, died: int, by_weights: int, by_inputs: int, epochs: int = 4) -> str:

@@ -82,8 +82,13 @@ def test_the_newest_sweep_that_came_to_an_end_is_compared(
     assert {item.path for item in client.list_artifacts(run.info.run_id)} == {
         "networks.csv",
         "comparison.csv",
+        "plots",
         "report",
     }
+    [picture] = client.list_artifacts(run.info.run_id, "plots")
+    assert picture.path == "plots/drop_rates.png"
+    assert run.data.metrics["networks"] == 4
+    assert run.data.metrics["chosen/drop_rate"] in {0.0, 0.5}
     [page] = client.list_artifacts(run.info.run_id, "report")
     assert page.path == "report/comparison.html"
     described = run.data.tags["mlflow.note.content"]

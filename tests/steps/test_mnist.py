@@ -82,6 +82,12 @@ def test_a_network_s_run_holds_all_that_it_should(
     name = "p=0.5 s0 w=12-8 batch=20 epochs=2 holdout=50 probe=1 small0"
     assert network.info.run_name == name
     assert "mlflow.parentRunId" not in network.data.tags
+    assert step.data.metrics["networks"] == 1
+    assert step.data.metrics["chosen/drop_rate"] == 0.5
+    assert step.data.metrics["chosen/val_accuracy"] == network.data.metrics["val/accuracy"]
+    # Of 12 and 8 units.
+    dead = 12 * network.data.metrics["dead/h1"] + 8 * network.data.metrics["dead/h2"]
+    assert step.data.metrics["chosen/dead_share"] == pytest.approx(dead / 20)
     assert network.data.tags["pipeline"] == step.info.run_id
     assert {key: network.data.tags[key] for key in ("step", "arm", "outcome", "stack_size")} == {
         "step": "mnist",
@@ -129,6 +135,8 @@ def test_a_network_s_run_holds_all_that_it_should(
         "state_dict.safetensors",
         "summary.txt",
     }
+    summary = client.download_artifacts(network.info.run_id, "summary.txt")
+    assert "mult-adds (M)" in Path(summary).read_text(encoding="utf-8")
     assert artifacts(store, network, "plots") == {
         f"plots/{name}.png"
         for name in (

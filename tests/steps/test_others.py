@@ -28,6 +28,7 @@ def test_prepare_writes_the_data_and_logs_what_they_look_like(
     assert run.info.run_name == "prepare mine"
     found = {i.path for i in MlflowClient(store).list_artifacts(run.info.run_id, "plots")}
     assert found == {"plots/samples.png", "plots/class_means.png"}
+    assert run.data.metrics == {"training_images": 300, "test_images": 60, "classes": 3}
     [dataset] = run.inputs.dataset_inputs
     assert dataset.dataset.name == "mine"
     assert pipeline("mnist", "--data", "mine", "--epochs", 0, "--holdout", 20) == 0
