@@ -50,7 +50,7 @@ def test_groups_are_labelled_by_what_differs(
 
 def test_one_group_is_called_what_its_networks_are_called(network: Network) -> None:
     [comparison] = compare([network(0.9, seed=3), network(0.8, seed=1)])
-    assert [group.label for group in comparison.groups] == ["relu+dropout p=0.5"]
+    assert [group.label for group in comparison.groups] == ["p=0.5 w=4 epochs=1"]
     assert comparison.groups[0].seeds == (1, 3)
 
 

@@ -54,7 +54,7 @@ def test_one_seed_gives_no_interval_and_no_claim(sweep: Sweep) -> None:
 
 def test_one_network_alone_is_compared_with_nothing(network: Network) -> None:
     assert read([network(0.9)]) == (
-        "relu+dropout p=0.5: 90.00 % of the held-out images correct with one seed; there is "
+        "p=0.5 w=4 epochs=1: 90.00 % of the held-out images correct with one seed; there is "
         "nothing to compare it with. One seed gives no interval."
     )
 
