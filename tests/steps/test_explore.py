@@ -1,0 +1,55 @@
+"""The explorer where it is left and made: in the runs of steps, and by a command."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+pytestmark = pytest.mark.slow
+Pipeline = Callable[..., int]
+Runs = Callable[..., list[Run]]
+SETTINGS = ("--epochs", "1", "--widths", "8", "--holdout", "100", "--batch-size", "50")
+
+
+def test_a_sweep_leaves_its_page_and_the_command_makes_one_of_any_of_its_networks(
+    pipeline: Pipeline,
+    runs: Runs,
+    store: str,
+    small: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    shared = (*SETTINGS, "--data", small)
+    assert pipeline("sweep", "--drop-rates", "0,0.5", "--seeds", "0", *shared) == 0
+    [step] = runs(step="sweep", kind="step")
+    client = MlflowClient(store)
+    left = Path(client.download_artifacts(step.info.run_id, "explorer.html")).read_text("utf-8")
+    assert left.count('"drop_rate":') == 2
+    link = f"runs/{step.info.run_id}/artifacts/explorer.html"
+    assert link in step.data.tags["mlflow.note.content"]
+    first, second = (run.info.run_id for run in runs(kind="network"))
+    assert pipeline("explore", first, second, "--data", small, "--out", "pair.html") == 0
+    made = (tmp_path / "pair.html").read_text("utf-8")
+    assert made.count('"drop_rate":') == 2
+    assert pipeline("explore", "sweep:latest", "--data", small) == 0
+    assert (tmp_path / "explorer.html").read_text("utf-8").count('"drop_rate":') == 1
+    capsys.readouterr()
+    # The set of a folder is not known by its name.
+    assert pipeline("explore", first) == 1
+    assert "data set that the network was trained on" in capsys.readouterr().err
+    assert pipeline("explore", first, first, first) == 2
+    assert "one network, or two to compare, got 3" in capsys.readouterr().err
+    assert pipeline("explore", first, "--data", small, "--out", "nowhere/page.html") == 1
+    assert "make nowhere first" in capsys.readouterr().err
+
+
+def test_mnist_leaves_the_page_of_its_network(
+    pipeline: Pipeline, runs: Runs, store: str, small: Path
+) -> None:
+    assert pipeline("mnist", *SETTINGS, "--data", small) == 0
+    [step] = runs(step="mnist", kind="step")
+    names = {item.path for item in MlflowClient(store).list_artifacts(step.info.run_id)}
+    assert "explorer.html" in names
+    assert "artifacts/explorer.html" in step.data.tags["mlflow.note.content"]
