@@ -14,6 +14,8 @@ from pipeline.runs.publish import publish
 from pipeline.tracking import Run, reason_of
 
 _logger = logging.getLogger(__name__)
+# Written after all others of its epoch, and always finite: a run that has it has the whole epoch.
+_LAST = "train_eval/accuracy"
 
 
 @dataclass(kw_only=True)
@@ -23,7 +25,7 @@ class Member:
     Attributes:
         task: what it is.
         run: its run.
-        is_new: whether nothing was logged to the run yet.
+        times: of the epochs whose points are in the run, in milliseconds since 1970.
         history: its records, without their weights.
         kept: the record whose weights are kept so far, with these weights.
         is_done: nothing is left to do: it is published, or its training has failed.
@@ -31,7 +33,7 @@ class Member:
 
     task: Task
     run: Run
-    is_new: bool
+    times: dict[int, int] = field(default_factory=dict)
     history: list[EpochRecord] = field(default_factory=list)
     kept: EpochRecord | None = None
     is_done: bool = False
@@ -43,8 +45,11 @@ class Member:
             self.kept = record
 
     def log(self, record: EpochRecord) -> None:
-        """Log an epoch that `take` has recorded."""
-        self.run.metrics(self._metrics(record), step=record.epoch)
+        """Log an epoch that `take` has recorded, unless its points are in the run already."""
+        if record.epoch not in self.times:
+            values = self._metrics(record)
+            values[_LAST] = values.pop(_LAST)
+            self.times[record.epoch] = self.run.metrics(values, step=record.epoch)
 
     def go_on(self, history: Sequence[EpochRecord], kept: EpochRecord | None) -> None:
         """Restore what an interrupted process had done, and log what it had not.
@@ -54,10 +59,14 @@ class Member:
             kept: the one whose weights are kept so far, with these weights.
         """
         self.history, self.kept = list(history), kept
-        if self.is_new:
-            self.run.series([(record.epoch, self._metrics(record)) for record in history])
-        else:
-            self.run.metrics_once(self._metrics(history[-1]), step=history[-1].epoch)
+        for record in history:
+            self.log(record)
+
+    @classmethod
+    def of(cls, task: Task, run: Run, *, is_new: bool) -> "Member":
+        """A network with its run; an old one is asked for what it has."""
+        logged = {} if is_new else run.logged(_LAST)
+        return cls(task=task, run=run, times={epoch: time for epoch, (time, _) in logged.items()})
 
     def _metrics(self, record: EpochRecord) -> dict[str, float]:
         before = self.history[record.epoch - 1] if record.epoch else None
@@ -92,6 +101,8 @@ class Member:
             self.task.recipe,
             history=self.history,
             chosen=self.kept,
+            metrics=self._metrics(self.history[self.kept.epoch]),
+            at_ms=self.times[self.kept.epoch],
             data=self.task.data,
             device=self.task.device,
             stack_size=stack_size,

@@ -181,7 +181,8 @@ def _open(stack_run: StackRun, context: FitContext) -> Iterator[tuple[int, Membe
             run.parameters(task.parameters)
             run.tags(size)
             log_dataset(run, task.data, context="training")
-        yield index, Member(task=task, run=run, is_new=run_id is None)
+            member = Member.of(task, run, is_new=run_id is None)
+        yield index, member
 
 
 def _known_runs(stack_run: StackRun, context: FitContext) -> dict[str, str]:

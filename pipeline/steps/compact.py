@@ -100,12 +100,14 @@ def _log(
     with run, render_pool(1) as pool:
         log_dataset(run, candidate.data, context="training")
         metrics = metrics_of(smaller, original.test)
-        run.metrics(metrics, step=chosen.epoch)
+        at_ms = run.metrics(metrics, step=chosen.epoch)
         result = publish(
             run,
             recipe,
             history=history,
             chosen=replace(chosen, weights=smaller.weights),
+            metrics=metrics,
+            at_ms=at_ms,
             data=candidate.data,
             device=torch.device("cpu"),
             stack_size=original.stack_size,

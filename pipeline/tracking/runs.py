@@ -67,38 +67,49 @@ class Run:
         with self.store.writing():
             self.store.client.log_batch(self.id, params=params)
 
-    def metrics(self, values: Mapping[str, float], step: int) -> None:
-        """Log one point of each metric; see `series`."""
-        self.series([(step, values)])
+    def metrics(self, values: Mapping[str, float], step: int, *, at_ms: int | None = None) -> int:
+        """Log one point of each metric in one write, and return their time; see `series`."""
+        return self.series([(step, values)], at_ms=at_ms)
 
-    def metrics_once(self, values: Mapping[str, float], step: int) -> None:
-        """Log those of the metrics that have no point at this step yet; see `series`."""
-        with self.store.writing():
-            missing = {
-                key: value
-                for key, value in values.items()
-                if all(p.step != step for p in self.store.client.get_metric_history(self.id, key))
-            }
-        self.metrics(missing, step)
-
-    def series(self, points: Iterable[tuple[int, Mapping[str, float]]]) -> None:
-        """Log many points in one call, which MLflow splits where a store takes fewer.
+    def series(
+        self, points: Iterable[tuple[int, Mapping[str, float]]], *, at_ms: int | None = None
+    ) -> int:
+        """Log many points, and return their time.
 
         NaN and infinity are left out: the store would keep infinity as 1.8e308 and spoil the
         chart. They show as a gap, and the reason of a diverged network says so.
 
         Args:
             points: steps, each with its metrics by name.
+            at_ms: their time, milliseconds since 1970; None for now. A point that was logged at
+                this time before is not doubled.
         """
-        now = time.time_ns() // 1_000_000
+        time_ms = time.time_ns() // 1_000_000 if at_ms is None else at_ms
         metrics = [
-            Metric(key, value, now, step)
+            Metric(key, value, time_ms, step)
             for step, values in points
             for key, value in values.items()
             if math.isfinite(value)
         ]
         with self.store.writing():
             self.store.client.log_batch(self.id, metrics=metrics)
+        return time_ms
+
+    def metrics_once(
+        self, values: Mapping[str, float], step: int, *, at_ms: int
+    ) -> Mapping[str, float]:
+        """Log those of the metrics that have no point at this step yet, and return what it has."""
+        points = {key: self.logged(key) for key in values}
+        there = {key: points[key][step][1] for key in values if step in points[key]}
+        missing = {key: value for key, value in values.items() if key not in there}
+        self.metrics(missing, step, at_ms=at_ms)
+        return {**missing, **there}
+
+    def logged(self, key: str) -> dict[int, tuple[int, float]]:
+        """The points of a metric so far, by step: the time of each and its value."""
+        with self.store.writing():
+            points = self.store.client.get_metric_history(self.id, key)
+        return {point.step: (point.timestamp, point.value) for point in points}
 
     def tags(self, values: Mapping[str, str]) -> None:
         """Set tags, over their old values; each is cut at 8,000 characters."""

@@ -83,7 +83,8 @@ def without_dropout(tracker: Tracker) -> FoundRun:
     network = plain(recipe, Stack([recipe], inputs=784, classes=10).state(0))
     parameters = recipe.parameters | {"dataset": "mnist"}
     with tracker.start_network(recipe.name, parameters, step="mnist", tags={}) as run:
-        log_model(run, network, example=np.zeros((2, 1, 28, 28), np.float32), step=0)
+        example = np.zeros((2, 1, 28, 28), np.float32)
+        log_model(run, network, example=example, metrics={}, step=0, at_ms=0)
     return tracker.run(run.id)
 
 

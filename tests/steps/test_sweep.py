@@ -67,6 +67,14 @@ def points(store: str, run: Run) -> Points:
     }
 
 
+def model_points(store: str, run: Run) -> set[tuple[str, int, float]]:
+    """The metrics of the run's model that do not depend on the clock."""
+    [output] = run.outputs.model_outputs
+    metrics = MlflowClient(store).get_logged_model(output.model_id).metrics
+    assert "test/accuracy" in {metric.key for metric in metrics}
+    return {(m.key, m.step, m.value) for m in metrics if not m.key.startswith("speed/")}
+
+
 def artifact_count(store: str, run: Run, folder: str | None = None) -> int:
     items = MlflowClient(store).list_artifacts(run.info.run_id, folder)
     return sum(artifact_count(store, run, i.path) if i.is_dir else 1 for i in items)
@@ -126,6 +134,7 @@ def test_a_killed_sweep_goes_on_where_it_was_without_duplicates(
         assert points(store, run) == points(store, expected)
         assert artifact_count(store, run) == artifact_count(store, expected)
         assert len(run.outputs.model_outputs) == len(expected.outputs.model_outputs) == 1
+        assert model_points(store, run) == model_points(store, expected)
         system = client.get_metric_history(run.info.run_id, "system/cpu_utilization_percentage")
         assert len({point.step for point in system}) == len(system)
 
