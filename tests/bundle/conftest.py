@@ -74,9 +74,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
             run.file(work / "weights.pkl", "notes")
             example = (data.test_images[:4, None] / 255).numpy()
             metrics = {"val/loss": 1 / 3}
-            address = log_model(
-                run, network, example=example, metrics=metrics, step=2, at_ms=at_ms
-            )
+            address = log_model(run, network, example=example, metrics=metrics, step=2, at_ms=at_ms)
             run.describe("# A network")
         registry = tracker.registry
         version = registry.create(

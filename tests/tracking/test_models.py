@@ -209,9 +209,10 @@ def test_a_model_whose_process_died_at_a_write_is_completed_without_a_double(
     # As it happens: the number of a sample of the system is that of the epoch.
     run.metrics({"system/cpu_utilization_percentage": 9.0}, step=3)
     measured = {"val/loss": 1.5, "zero/h1": 0.5}
-    with monkeypatch.context() as dying, pytest.raises(Dead):
-        dying.setattr(mlflow.MlflowClient, write, die)
+    monkeypatch.setattr(mlflow.MlflowClient, write, die)
+    with pytest.raises(Dead):
         log_model(run, network, example=rows(2), metrics=measured, step=3, at_ms=at_ms)
+    monkeypatch.setattr(mlflow.MlflowClient, write, whole)
     again = tracker.reopen(run.id)
     address = log_model(again, network, example=rows(2), metrics=measured, step=3, at_ms=at_ms)
     again.end("finished")
