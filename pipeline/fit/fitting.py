@@ -90,12 +90,9 @@ def _begin(tasks: Sequence[Task], context: FitContext) -> StackRun:
     members = [
         Planned(fingerprint=task.fingerprint, parameters=task.recipe.parameters) for task in tasks
     ]
-    checkpoint = checkpoints.begin(context.checkpoints, store=_store(context), members=members)
+    store = context.tracker.identity
+    checkpoint = checkpoints.begin(context.checkpoints, store=store, members=members)
     return StackRun(checkpoint=checkpoint, tasks=list(tasks), waiting=list(tasks))
-
-
-def _store(context: FitContext) -> str:
-    return f"{context.tracker.uri} {context.tracker.experiment_id}"
 
 
 def _under_way(waiting: Mapping[str, Task], context: FitContext) -> list[StackRun]:
@@ -105,7 +102,7 @@ def _under_way(waiting: Mapping[str, Task], context: FitContext) -> list[StackRu
     """
     claimed: set[str] = set()
     runs = []
-    for left in checkpoints.unfinished(context.checkpoints, store=_store(context)):
+    for left in checkpoints.unfinished(context.checkpoints, store=context.tracker.identity):
         keys = [member.fingerprint for member in left.members]
         missing = [key for key in keys if key in waiting and key not in claimed]
         others = [key for key in keys if key not in missing]
@@ -167,7 +164,7 @@ def _train_or_halve(run: StackRun, session: Session) -> list[StackRun]:
         session.context.console.line(
             f"{len(run.tasks)} networks do not fit into memory at once ({lack}); split in half"
         )
-        return run.halves(session.context)
+        return run.halves()
     return []
 
 

@@ -1,5 +1,6 @@
 """Trains one stack from its checkpoint, and ends the runs of its networks."""
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -19,9 +20,11 @@ from pipeline.runs.publish import log_dataset
 from pipeline.tracking import watching_system
 from pipeline.training import device as devices
 from pipeline.training.batches import Examples
-from pipeline.training.checkpoint import Checkpoint
+from pipeline.training.checkpoint import Checkpoint, DamagedError
 from pipeline.training.loop import epochs, make_optimizer
 from pipeline.training.stack import Stack
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(kw_only=True)
@@ -39,10 +42,14 @@ class StackRun:
     tasks: list[Task]
     waiting: list[Task]
 
-    def halves(self, context: FitContext) -> list["StackRun"]:
+    def halves(self) -> list["StackRun"]:
         """The same networks in two stacks, at the point training had reached."""
-        known = _known_runs(self, context)
-        run_ids = [known.get(task.fingerprint) for task in self.tasks]
+        try:
+            halves = self.checkpoint.halves()
+        except DamagedError as damage:
+            _logger.warning("%s", damage)
+            self.checkpoint.restart()
+            halves = self.checkpoint.halves()
         middle = len(self.tasks) // 2
         parts = [self.tasks[:middle], self.tasks[middle:]]
         return [
@@ -51,7 +58,7 @@ class StackRun:
                 tasks=part,
                 waiting=[task for task in part if task in self.waiting],
             )
-            for checkpoint, part in zip(self.checkpoint.halves(run_ids), parts, strict=True)
+            for checkpoint, part in zip(halves, parts, strict=True)
         ]
 
 
@@ -115,15 +122,25 @@ def _train(stack_run: StackRun, members: Mapping[int, Member], session: Session)
     recipes = [task.recipe for task in stack_run.tasks]
     training, validation = _examples(first)
     pixels = training.images.shape[1]
-    stack = Stack(recipes, inputs=pixels, classes=len(first.data.classes)).to(first.device)
-    optimizer = make_optimizer(stack)
+
+    def born() -> tuple[Stack, torch.optim.Optimizer]:
+        stack = Stack(recipes, inputs=pixels, classes=len(first.data.classes)).to(first.device)
+        return stack, make_optimizer(stack)
+
+    stack, optimizer = born()
     so_far: Sequence[Sequence[EpochRecord]] = ()
     if checkpoint.has_state:
-        progress = checkpoint.restore(stack, optimizer)
-        so_far = progress.histories
-        for index, member in members.items():
-            member.go_on(so_far[index], progress.kept[index])
-            session.progress.go_on(member.task.name, member.task.recipe, so_far[index][-1])
+        try:
+            progress = checkpoint.restore(stack, optimizer)
+        except DamagedError as damage:
+            _logger.warning("%s", damage)
+            checkpoint.restart()
+            stack, optimizer = born()
+        else:
+            so_far = progress.histories
+            for index, member in members.items():
+                member.go_on(so_far[index], progress.kept[index])
+                session.progress.go_on(member.task.name, member.task.recipe, so_far[index][-1])
     with watching_system([member.run for member in members.values()]):
         trained = epochs(
             stack,
@@ -150,14 +167,18 @@ def _train(stack_run: StackRun, members: Mapping[int, Member], session: Session)
 
 def _open(stack_run: StackRun, context: FitContext) -> Iterator[tuple[int, Member]]:
     """The networks without a result by their places in the stack, with their runs opened."""
-    known = _known_runs(stack_run, context)
-    size = {"stack_size": str(len(stack_run.tasks))}
+    stack = stack_run.checkpoint.identity
+    known = context.tracker.runs_of(stack)
+    size = {"stack_size": str(len(stack_run.tasks)), "stack": stack}
     if stack_run.checkpoint.is_halved:
         size["stack_halved"] = "true"
     for index, task in enumerate(stack_run.tasks):
         if task not in stack_run.waiting:
             continue
         run_id = known.get(task.fingerprint)
+        if run_id is None and (stack_run.checkpoint.is_halved or not context.is_forced):
+            # From the stack that this is a half of, or whose checkpoint is lost.
+            run_id = context.tracker.begun(task.fingerprint)
         if run_id is None:
             run = context.tracker.start_network(
                 task.name,
@@ -166,7 +187,6 @@ def _open(stack_run: StackRun, context: FitContext) -> Iterator[tuple[int, Membe
                 tags={
                     **context.tags,
                     **size,
-                    "stack": stack_run.checkpoint.identity,
                     "arm": task.recipe.arm,
                     "device_name": devices.describe(task.device),
                     "fingerprint": task.fingerprint,
@@ -183,13 +203,6 @@ def _open(stack_run: StackRun, context: FitContext) -> Iterator[tuple[int, Membe
             log_dataset(run, task.data, context="training")
             member = Member.of(task, run, is_new=run_id is None)
         yield index, member
-
-
-def _known_runs(stack_run: StackRun, context: FitContext) -> dict[str, str]:
-    """The ids of the existing runs of a stack's networks, by fingerprint."""
-    checkpoint = stack_run.checkpoint
-    planned = {member.fingerprint: member.run_id for member in checkpoint.members if member.run_id}
-    return planned | context.tracker.runs_of(checkpoint.identity)
 
 
 def _examples(task: Task) -> tuple[Examples, Examples]:

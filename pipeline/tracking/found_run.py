@@ -7,6 +7,8 @@ from urllib.parse import unquote, urlsplit
 
 from mlflow.entities import Run as StoredRun
 
+from pipeline.bundle.contents import ORIGIN
+
 
 @dataclass(frozen=True, kw_only=True)
 class FoundRun:
@@ -48,6 +50,11 @@ def local_artifacts(run: StoredRun) -> Path | None:
     if parts.scheme not in {"", "file"}:
         return None
     return Path(unquote(parts.path) if parts.scheme else run.info.artifact_uri)
+
+
+def is_own(run: StoredRun) -> bool:
+    """Whether a process that uses this store has computed the run, and no bundle has brought it."""
+    return ORIGIN not in run.data.tags
 
 
 def has_artifacts(run: StoredRun) -> bool:

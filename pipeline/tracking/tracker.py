@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -15,7 +16,7 @@ from mlflow.store.artifact.artifact_repository_registry import get_artifact_repo
 
 from pipeline.errors import PipelineError
 from pipeline.tracking.address import comparison_page, run_page, ui_base, ui_command, view_page
-from pipeline.tracking.found_run import FoundRun, found, has_artifacts, local_artifacts
+from pipeline.tracking.found_run import FoundRun, found, has_artifacts, is_own, local_artifacts
 from pipeline.tracking.processes import TAG, host, is_dead, this_process
 from pipeline.tracking.registry import Registry
 from pipeline.tracking.runs import Run
@@ -50,6 +51,16 @@ class Tracker:
         self.uri = store.uri
         self.experiment_id = store.experiment_id
         self.registry = Registry(store)
+
+    @cached_property
+    def identity(self) -> str:
+        """What tells this experiment from others, wherever its store is moved to.
+
+        It is no secret: it may be written anywhere.
+        """
+        with self._store.writing():
+            experiment = self._store.client.get_experiment(self.experiment_id)
+        return f"experiment {experiment.experiment_id} of {experiment.creation_time}"
 
     @property
     def ui_command(self) -> str | None:
@@ -149,6 +160,8 @@ class Tracker:
     def finished(self, fingerprint: str, *, kind: Kind = "network") -> FoundRun | None:
         """The newest run with this fingerprint that finished and still has its artifacts.
 
+        One that a bundle brought does not count: nobody here has computed it.
+
         Args:
             fingerprint: the value of its tag `fingerprint`.
             kind: of the run.
@@ -157,7 +170,8 @@ class Tracker:
             f"tags.fingerprint = '{fingerprint}' and tags.kind = '{kind}' "
             "and tags.outcome = 'finished' and attributes.status = 'FINISHED'"
         )
-        return next((found(run) for run in self._stored(search) if has_artifacts(run)), None)
+        runs = (run for run in self._stored(search) if is_own(run) and has_artifacts(run))
+        return next((found(run) for run in runs), None)
 
     def search(self, search: str, *, experiments: Sequence[str] = ()) -> list[FoundRun]:
         """The ended runs that a search finds, newest first, without deleted ones.
@@ -188,8 +202,21 @@ class Tracker:
         Args:
             stack: the value of their tag `stack`.
         """
-        runs = self._stored(f"tags.stack = '{stack}'")
+        runs = [run for run in self._stored(f"tags.stack = '{stack}'") if is_own(run)]
         return {run.data.tags["fingerprint"]: run.info.run_id for run in runs}
+
+    def begun(self, fingerprint: str, *, kind: Kind = "network") -> str | None:
+        """The newest run with this fingerprint that was killed or failed, to `reopen` it.
+
+        Args:
+            fingerprint: the value of its tag `fingerprint`.
+            kind: of the run.
+        """
+        search = f"tags.fingerprint = '{fingerprint}' and tags.kind = '{kind}'"
+        for run in self._stored(search):
+            if run.info.status in {"KILLED", "FAILED"} and is_own(run):
+                return str(run.info.run_id)
+        return None
 
     def reopen(self, run_id: str) -> Run:
         """Reopen a network's interrupted run, to resume it.

@@ -3,9 +3,11 @@
 A checkpoint is a folder. `plan.json` says which networks train together; `records-0003.safetensors`
 holds their records of epoch 3; `state.safetensors` the weights, the optimizer's state and the
 weights kept so far. Every file is written under a temporary name and renamed, the state last, so
-that the process may be killed at any moment.
+that the process may be killed at any moment. Every file holds a digest of its content and of its
+place, and nothing is taken from one that does not match it.
 """
 
+import hashlib
 import json
 import logging
 import os
@@ -31,12 +33,20 @@ from pipeline.training.stack import Stack
 
 T = TypeVar("T")
 Array = NDArray[Any]
-FORMAT = "why-zero checkpoint 2"
+FORMAT = "why-zero checkpoint 3"
 _PLAN, _STATE, _LOCK = "plan.json", "state.safetensors", "lock"
+_DIGEST = "digest"
 # What reading a damaged file can raise.
-_BROKEN = (OSError, SafetensorError, LookupError, ValueError, TypeError, AttributeError)
+_BROKEN = (
+    OSError, SafetensorError, LookupError, ValueError, TypeError, AttributeError, RecursionError,
+    OverflowError,
+)  # fmt: skip
 
 _logger = logging.getLogger(__name__)
+
+
+class DamagedError(PipelineError):
+    """A checkpoint that cannot be gone on with."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,12 +56,10 @@ class Planned:
     Attributes:
         fingerprint: of its task.
         parameters: its recipe as canonical text.
-        run_id: of its run, if known without asking the store.
     """
 
     fingerprint: str
     parameters: Mapping[str, str]
-    run_id: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +81,7 @@ class Checkpoint:
 
     Attributes:
         folder: where its files are.
-        store: where the networks' runs are.
+        store: which one the networks' runs are in.
         members: the networks, in their order in the stack.
         is_halved: they were part of a stack that did not fit into memory.
     """
@@ -115,7 +123,10 @@ class Checkpoint:
                 "stop it, or train them anyway with force=true"
             ) from None
         except OSError as error:
-            raise _unreadable(self.folder, error) from error
+            raise PipelineError(
+                f"a checkpoint must be readable, got {self.folder} ({error}): check its "
+                "permissions, or delete that folder to train these networks from scratch"
+            ) from error
         try:
             yield
         finally:
@@ -159,9 +170,9 @@ class Checkpoint:
         """Restore the stack and the optimizer as `save` saved them.
 
         Raises:
-            PipelineError: the files cannot be read.
+            DamagedError: a file is missing, or not as it was written.
         """
-        with _reading(self.folder):
+        with self._reading():
             state, header = _read(self.folder / _STATE)
             past: list[list[EpochRecord]] = [[] for _ in self.members]
             for epoch in range(int(header["epoch"]) + 1):
@@ -183,25 +194,36 @@ class Checkpoint:
             ]
         return TrainingState(histories=past, kept=kept)
 
-    def halves(self, run_ids: Sequence[str | None]) -> list["Checkpoint"]:
+    def restart(self) -> None:
+        """Forget all epochs: the networks are trained from scratch."""
+        for path in self.folder.glob("*.safetensors"):
+            with _writing(path):
+                path.unlink()
+
+    def halves(self) -> list["Checkpoint"]:
         """Two checkpoints with half of the networks each, at the same epoch, instead of this one.
 
-        Args:
-            run_ids: of every network's run.
+        Raises:
+            DamagedError: as `restore`; this one stays.
         """
         middle = len(self.members) // 2
-        halves = []
-        for part in (range(middle), range(middle, len(self.members))):
-            half = Checkpoint(
-                folder=_new_folder(self.folder.parent),
-                store=self.store,
-                members=[replace(self.members[i], run_id=run_ids[i]) for i in part],
-                is_halved=True,
-            )
-            if self.has_state:
-                with _reading(self.folder):
-                    self._copy_part(half.folder, part)
-            halves.append(half)
+        halves: list[Checkpoint] = []
+        try:
+            for part in (range(middle), range(middle, len(self.members))):
+                half = Checkpoint(
+                    folder=_new_folder(self.folder.parent),
+                    store=self.store,
+                    members=[self.members[i] for i in part],
+                    is_halved=True,
+                )
+                halves.append(half)
+                if self.has_state:
+                    with self._reading():
+                        self._copy_part(half.folder, part)
+        except PipelineError:
+            for half in halves:
+                half.remove()
+            raise
         for half in halves:
             half.plan()
         self.remove()
@@ -228,14 +250,25 @@ class Checkpoint:
 
     def plan(self) -> None:
         """Write which networks these are; from now on `unfinished` finds the folder."""
+        path = self.folder / _PLAN
         plan = {
-            "format": FORMAT,
             "store": self.store,
             "members": [asdict(member) for member in self.members],
             "is_halved": self.is_halved,
         }
-        with _placing(self.folder / _PLAN) as beside:
-            beside.write_text(json.dumps(plan), encoding="utf-8")
+        whole = {"format": FORMAT, "digest": _digest(path, {}, plan), "plan": plan}
+        with _placing(path) as beside:
+            beside.write_text(json.dumps(whole), encoding="utf-8")
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except _BROKEN as error:
+            raise DamagedError(
+                f"a checkpoint must be as it was written, got {self.folder} ({error}): its "
+                f"{len(self.members)} networks are trained from scratch, in the same runs"
+            ) from error
 
     def remove(self) -> None:
         """Delete the folder; the caller must hold its lock."""
@@ -279,8 +312,12 @@ def unfinished(root: Path, *, store: str) -> list[Checkpoint]:
     found = []
     for path in sorted(root.glob(f"*/{_PLAN}")):
         try:
-            plan = json.loads(path.read_text("utf-8"))
-            if (plan["format"], plan["store"]) == (FORMAT, store):
+            whole = json.loads(path.read_bytes())
+            if whole["format"] != FORMAT:
+                continue
+            plan = whole["plan"]
+            _check(path, whole["digest"], {}, plan)
+            if plan["store"] == store:
                 checkpoint = Checkpoint(
                     folder=path.parent,
                     store=store,
@@ -291,15 +328,11 @@ def unfinished(root: Path, *, store: str) -> list[Checkpoint]:
         except FileNotFoundError:
             continue  # the process that trained from it has finished
         except _BROKEN as error:
-            _logger.warning("%s", _unreadable(path.parent, error))
+            _logger.warning(
+                "a checkpoint's plan must be as it was written, got %s (%s): its networks are "
+                "trained from scratch, in the same runs; delete that folder", path, error,
+            )  # fmt: skip
     return sorted(found, key=lambda checkpoint: len(checkpoint.members))
-
-
-def _unreadable(folder: Path, error: Exception) -> PipelineError:
-    return PipelineError(
-        f"a checkpoint must be readable, got {folder} ({error}): restore it, or "
-        "delete that folder to train these networks from scratch"
-    )
 
 
 def _records_file(epoch: int) -> str:
@@ -307,8 +340,30 @@ def _records_file(epoch: int) -> str:
 
 
 def _write(path: Path, tensors: dict[str, Tensor], header: dict[str, str]) -> None:
+    tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    digest = _digest(path, tensors, header)
     with _placing(path) as beside:
-        save_file(tensors, beside, metadata=header)
+        save_file(tensors, beside, metadata={**header, _DIGEST: digest})
+
+
+def _digest(path: Path, tensors: Mapping[str, Tensor], header: object) -> str:
+    """A digest of what a file holds and of where it lies, 32 hexadecimal digits.
+
+    With its place, a whole file from another epoch or checkpoint is no whole file here.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    digest.update(json.dumps([path.parent.name, path.name, header], sort_keys=True).encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
+        # As bytes: numpy does not have every type of torch.
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _check(path: Path, digest: object, tensors: Mapping[str, Tensor], header: object) -> None:
+    if digest != _digest(path, tensors, header):
+        raise ValueError(f"{path.name} does not match its digest")
 
 
 @contextmanager
@@ -333,18 +388,12 @@ def _writing(folder: Path) -> Iterator[None]:
         ) from error
 
 
-@contextmanager
-def _reading(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except _BROKEN as error:
-        raise _unreadable(folder, error) from error
-
-
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     with safe_open(path, framework="pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        return tensors, dict(file.metadata())
+        header = dict(file.metadata())
+    _check(path, header.pop(_DIGEST), tensors, header)
+    return tensors, header
 
 
 def _prefixed(prefix: str, values: Mapping[str, T]) -> dict[str, T]:
