@@ -22,6 +22,8 @@ from pipeline.tracking.models import save_network, stored_as
 
 # Written last, so a run without it is one whose import was interrupted.
 DIGEST = "bundle_digest"
+# The same of an import that is under way: only the same bundle completes it.
+BEGUN = "importing"
 
 
 def fill_run(client: MlflowClient, run_id: str, bundle: Bundle, *, tags: Mapping[str, str]) -> None:
@@ -35,11 +37,13 @@ def fill_run(client: MlflowClient, run_id: str, bundle: Bundle, *, tags: Mapping
     """
     record = bundle.contents.run
     client.log_batch(run_id, params=[Param(*item) for item in record.parameters.items()])
-    client.log_batch(run_id, tags=[RunTag(*item) for item in tags.items()])
+    begun = {**tags, BEGUN: bundle.digest}
+    client.log_batch(run_id, tags=[RunTag(*item) for item in begun.items()])
     client.log_batch(run_id, metrics=_metrics(bundle.contents.metrics))
     client.log_inputs(run_id, [_dataset(entry) for entry in record.datasets])
     client.log_artifacts(run_id, str(bundle.folder / layout.ARTIFACTS))
     client.set_terminated(run_id, record.status, record.end_ms)
+    client.delete_tag(run_id, BEGUN)
     client.set_tag(run_id, DIGEST, bundle.digest)
 
 
