@@ -2,7 +2,6 @@
 
 import json
 import os
-import secrets
 import textwrap
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from safetensors.torch import save
 from pipeline.data.images import ImageData, Part, assemble
 from pipeline.data.paths import is_file
 from pipeline.errors import PipelineError
+from pipeline.files import beside
 
 FORMAT = "1"
 TENSORS = ("train_images", "train_labels", "test_images", "test_labels")
@@ -44,17 +44,14 @@ def write_prepared(data: ImageData, folder: Path) -> Path:
             "licence": data.licence,
         },
     )
-    part = folder / f".{data.name}.{secrets.token_hex(4)}.part"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
+        with beside(path) as work:
+            part = work / path.name
             with part.open("xb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
             part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
     except OSError as error:
         raise PipelineError(
             f"prepared data must be written to a folder with room for {len(content)} bytes, got "

@@ -1,8 +1,6 @@
 """What a finished network leaves in its run: test score, model, summary, history, pictures."""
 
-import tempfile
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 import torch
 import torchinfo
@@ -10,6 +8,7 @@ import torchinfo
 from pipeline import plots
 from pipeline.config.recipe import Recipe
 from pipeline.data import ImageData, as_input
+from pipeline.files import temporary_folder
 from pipeline.markdown import description
 from pipeline.plots import RenderPool
 from pipeline.plots.figure_layout import evenly
@@ -90,8 +89,8 @@ def publish(
     batch = as_input(data.train_images[: min(recipe.batch_size, EVALUATION_BATCH)])
     summary = torchinfo.summary(network, input_data=batch, verbose=0, device="cpu")
     run.text(str(summary), "summary.txt")
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / HISTORY
+    with temporary_folder() as folder:
+        path = folder / HISTORY
         histories.save(history, path)
         run.file(path)
     for name, png in pictures.items():

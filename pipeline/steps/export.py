@@ -1,6 +1,5 @@
 """The step `export`: a registered model, with everything recorded about it, as a folder or zip."""
 
-import tempfile
 from pathlib import Path
 
 import torch
@@ -13,6 +12,7 @@ from pipeline.config.settings import texts
 from pipeline.console import Console
 from pipeline.data import as_input, prepared
 from pipeline.errors import PipelineError
+from pipeline.files import temporary_folder
 from pipeline.tracking import (
     adopted_run,
     fetch_artifacts,
@@ -39,11 +39,11 @@ def run(settings: ExportSettings, console: Console) -> None:
         out = Path(settings.out).expanduser()
         with new_bundle(out, is_forced=settings.force) as folder:
             fetch_artifacts(store, contents.run.id, folder / layout.ARTIFACTS)
-            with tempfile.TemporaryDirectory() as temporary:
+            with temporary_folder() as temporary:
                 rebuilt = rebuild(
                     contents.run.parameters,
                     weights=folder / layout.STATE_DICT,
-                    example=fetch_example(store, contents.model.id, Path(temporary)),
+                    example=fetch_example(store, contents.model.id, temporary),
                 )
             mlmodel = write_model(
                 rebuilt.network,

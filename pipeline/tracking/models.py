@@ -2,7 +2,6 @@
 
 import copy
 import math
-import tempfile
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -16,9 +15,11 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from pipeline.files import check_room, temporary_folder
 from pipeline.tracking.runs import Run
 
 STATE_DICT = "state_dict.safetensors"
+_GRAPH_BYTES = 4 << 20
 _REQUIREMENTS = ("torch", "mlflow", "numpy")
 
 
@@ -58,8 +59,8 @@ def log_model(
     """
     _check_batch(example)
     client = run.store.client
-    with run.store.writing(), tempfile.TemporaryDirectory() as folder:
-        weights = Path(folder) / STATE_DICT
+    with run.store.writing(), temporary_folder() as folder:
+        weights = folder / STATE_DICT
         state = network.state_dict()
         save_file({key: value.cpu().contiguous() for key, value in state.items()}, weights)
         client.log_artifact(run.id, str(weights))
@@ -73,7 +74,7 @@ def log_model(
         ]
         client.log_batch(run.id, metrics=points)
         # `mlflow.pytorch.log_model` logs to the active run and has no other way to say which.
-        path = Path(folder) / "model"
+        path = folder / "model"
         save_network(network, path, example=example, of=stored_as(logged, run.id), bounds=bounds)
         client.log_model_artifacts(logged.model_id, str(path))
         client.finalize_logged_model(logged.model_id, LoggedModelStatus.READY)
@@ -99,8 +100,10 @@ def save_network(
 
     Raises:
         ValueError: the example is a batch of 1.
+        PipelineError: there is no room.
     """
     _check_batch(example)
+    check_room(path.parent, _room(network.state_dict()))
     # In training mode the masks of this very export would be baked in; a graph stays on its device.
     still = copy.deepcopy(network).cpu().eval()
     with torch.no_grad():
@@ -126,6 +129,14 @@ def stored_as(logged: LoggedModel, run_id: str) -> Model:
         run_id=run_id,
         model_id=logged.model_id,
     )
+
+
+def _room(state: Mapping[str, Tensor]) -> int:
+    """More bytes than the graph of a network takes, with its weights.
+
+    On a full disk torch's writer of graphs ends the process.
+    """
+    return 2 * sum(value.nbytes for value in state.values()) + _GRAPH_BYTES
 
 
 def _check_batch(example: NDArray[np.float32]) -> None:

@@ -3,7 +3,6 @@
 import json
 import logging
 import math
-import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_RUN_NOTE
 from numpy.typing import NDArray
 
 from pipeline.errors import PipelineError
+from pipeline.files import temporary_folder
 from pipeline.tracking.address import run_page
 from pipeline.tracking.environment import setting
 from pipeline.tracking.store import Store, one_line
@@ -105,6 +105,13 @@ class Run:
         self.metrics(missing, step, at_ms=at_ms)
         return {**missing, **there}
 
+    def began_ms(self, key: str) -> int | None:
+        """The time of the first point of a metric, at which the rest may be logged; None without.
+
+        So what a killed process had logged in part is completed without a double.
+        """
+        return min((time_ms for time_ms, _ in self.logged(key).values()), default=None)
+
     def logged(self, key: str) -> dict[int, tuple[int, float]]:
         """The points of a metric so far, by step: the time of each and its value."""
         with self.store.writing():
@@ -127,8 +134,7 @@ class Run:
             text: the whole file.
             path: where, below the run's artifacts, such as `report/summary.txt`.
         """
-        with self.store.writing():
-            self.store.client.log_text(self.id, text, path)
+        self.data(text.encode(), path)
 
     def file(self, local: Path, folder: str | None = None) -> None:
         """Copy a local file into a folder of the run's artifacts, or to their top."""
@@ -138,8 +144,8 @@ class Run:
     def data(self, content: bytes, path: str) -> None:
         """Write bytes as an artifact, such as a picture that the UI shows; path as in `text`."""
         where = PurePosixPath(path)
-        with tempfile.TemporaryDirectory() as folder:
-            local = Path(folder) / where.name
+        with temporary_folder() as folder:
+            local = folder / where.name
             local.write_bytes(content)
             self.file(local, None if where.parent == PurePosixPath() else str(where.parent))
 

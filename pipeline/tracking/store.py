@@ -18,6 +18,7 @@ from safetensors import SafetensorError
 from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline.errors import PipelineError
+from pipeline.files import full_disk, no_room
 from pipeline.tracking import connectivity, environment
 
 T = TypeVar("T")
@@ -174,6 +175,10 @@ def _refusals(uri: str) -> Iterator[None]:
         root: BaseException = error
         while root.__cause__ is not None:
             root = root.__cause__
+        database = connectivity.sqlite_file(uri)
+        places = [Path(tempfile.gettempdir()), *([database.parent] if database else [])]
+        if (full := full_disk(*places)) is not None:
+            raise PipelineError(no_room(full)) from error
         refusal = f"the tracking store must work, and {uri} refused ({one_line(root)}): "
         remedy = "check MLFLOW_TRACKING_URI, its server and the free disk space"
         raise PipelineError(connectivity.without_password(refusal) + remedy) from error

@@ -5,7 +5,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Literal
 
@@ -16,7 +16,14 @@ from mlflow.store.artifact.artifact_repository_registry import get_artifact_repo
 
 from pipeline.errors import PipelineError
 from pipeline.tracking.address import comparison_page, run_page, ui_base, ui_command, view_page
-from pipeline.tracking.found_run import FoundRun, found, has_artifacts, is_own, local_artifacts
+from pipeline.tracking.found_run import (
+    FoundRun,
+    found,
+    is_own,
+    local_artifacts,
+    missing_artifacts,
+    missing_files,
+)
 from pipeline.tracking.processes import TAG, host, is_dead, this_process
 from pipeline.tracking.registry import Registry
 from pipeline.tracking.runs import Run
@@ -105,6 +112,7 @@ class Tracker:
         tags: Mapping[str, str],
         color: str | None = None,
         kind: Kind = "network",
+        goes_on: bool = False,
     ) -> Run:
         """Open a separate run for a network, without a parent, so that the UI compares it.
 
@@ -116,7 +124,15 @@ class Tracker:
             color: of its lines in the UI, `#rrggbb`; None for one of the UI's, which may be
                 another run's too.
             kind: `network` for one that was trained.
+            goes_on: reopen the run that a killed process had begun with the same fingerprint.
         """
+        begun = self.begun(tags["fingerprint"], kind=kind) if goes_on else None
+        if begun is not None:
+            run = self.reopen(begun)
+            with run.ending_unless_done():
+                run.parameters(parameters)
+                run.tags(tags)
+            return run
         if color is not None:
             tags = {**tags, _COLOR_TAG: color}
         return self._start(kind, name, parameters, step=step, tags=tags)
@@ -157,7 +173,9 @@ class Tracker:
             run.parameters({key: value for key, value in parameters.items() if key not in typed})
         return run
 
-    def finished(self, fingerprint: str, *, kind: Kind = "network") -> FoundRun | None:
+    def finished(
+        self, fingerprint: str, *, kind: Kind = "network", has_files: bool = True
+    ) -> FoundRun | None:
         """The newest run with this fingerprint that finished and still has its artifacts.
 
         One that a bundle brought does not count: nobody here has computed it.
@@ -165,13 +183,30 @@ class Tracker:
         Args:
             fingerprint: the value of its tag `fingerprint`.
             kind: of the run.
+            has_files: whether such a run has artifacts at all.
         """
         search = (
             f"tags.fingerprint = '{fingerprint}' and tags.kind = '{kind}' "
             "and tags.outcome = 'finished' and attributes.status = 'FINISHED'"
         )
-        runs = (run for run in self._stored(search) if is_own(run) and has_artifacts(run))
-        return next((found(run) for run in runs), None)
+        for run in self._stored(search):
+            if is_own(run) and (not has_files or self._is_whole(run)):
+                return found(run)
+        return None
+
+    def _is_whole(self, run: StoredRun) -> bool:
+        """Whether the files of a finished run and of its model still exist; warns if not."""
+        lost = missing_artifacts(run)
+        for output in run.outputs.model_outputs if run.outputs else ():
+            with self._store.writing():
+                model = found_or_none(partial(self._store.client.get_logged_model, output.model_id))
+            lost = lost or missing_files(model)
+        if lost:
+            _logger.warning(
+                "a finished run must have its files, got none at %s for %r (%s): it is computed "
+                "again", lost, run.info.run_name, run.info.run_id,
+            )  # fmt: skip
+        return not lost
 
     def search(self, search: str, *, experiments: Sequence[str] = ()) -> list[FoundRun]:
         """The ended runs that a search finds, newest first, without deleted ones.

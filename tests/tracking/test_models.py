@@ -1,6 +1,7 @@
 """Models on a real temporary SQLite store: the same numbers, for any batch, without pickle."""
 
 import math
+import shutil
 from collections import OrderedDict
 from pathlib import Path
 
@@ -180,6 +181,28 @@ def test_bounds_can_be_others(logged: tuple[Tracker, Run, nn.Sequential, str]) -
 
 class Dead(BaseException):
     """The process ends here."""
+
+
+@pytest.mark.parametrize("lost", ["the model", "the weights", "the artifacts"])
+def test_a_finished_run_without_its_files_does_not_count_and_says_so(
+    logged: tuple[Tracker, Run, nn.Sequential, str], caplog: pytest.LogCaptureFixture, lost: str
+) -> None:
+    tracker, _, network, _ = logged
+    with tracker.start_network("lost", {}, step="t", tags={"fingerprint": lost}) as run:
+        address = log_model(run, network, example=rows(2), metrics={}, step=0, at_ms=0)
+    assert tracker.finished(lost) is not None
+    weights = tracker.artifact(run.id, "state_dict.safetensors")
+    model = mlflow.MlflowClient().get_logged_model(address.removeprefix("models:/"))
+    if lost == "the weights":
+        weights.unlink()
+    else:
+        place = model.artifact_location if lost == "the model" else weights.parent
+        shutil.rmtree(str(place).removeprefix("file://"))
+    assert caplog.text == ""
+    assert tracker.finished(lost) is None
+    [record] = caplog.records
+    assert "a finished run must have its files, got none at" in record.message
+    assert run.id in record.message
 
 
 WRITES = (

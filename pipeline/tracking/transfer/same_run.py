@@ -4,10 +4,8 @@ A bundle keeps the ids that it was exported with, and anybody can write one. Wha
 that is there must be so, or its model and its numbers would borrow that run's trust.
 """
 
-import tempfile
 from collections.abc import Iterator, Mapping
 from functools import partial
-from pathlib import Path
 
 from mlflow.entities import LoggedModel
 from mlflow.entities import Run as StoredRun
@@ -17,6 +15,7 @@ from pipeline.bundle.contents import Points
 from pipeline.bundle.digests import digest
 from pipeline.bundle.read import Bundle
 from pipeline.errors import PipelineError
+from pipeline.files import temporary_folder
 from pipeline.tracking.store import Store, found_or_none
 from pipeline.tracking.transfer.read_store import (
     fetch_artifacts,
@@ -102,8 +101,7 @@ def _has_model(store: Store, run: StoredRun) -> bool:
 
 def _other_artifacts(store: Store, run: StoredRun, bundle: Bundle) -> Iterator[str]:
     received = bundle.folder / layout.ARTIFACTS
-    with tempfile.TemporaryDirectory() as temporary:
-        kept = Path(temporary)
+    with temporary_folder() as kept:
         fetch_artifacts(store, run.info.run_id, kept)
         for path in sorted(path for path in received.rglob("*") if path.is_file()):
             name = path.relative_to(received)

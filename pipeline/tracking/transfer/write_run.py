@@ -1,8 +1,6 @@
 """Writes a run and a logged model from a bundle; writing them twice changes nothing."""
 
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 
 from mlflow.entities import (
     Dataset,
@@ -18,6 +16,7 @@ from mlflow.tracking import MlflowClient
 from pipeline.bundle import layout
 from pipeline.bundle.contents import DatasetRecord, Points
 from pipeline.bundle.read import Bundle
+from pipeline.files import temporary_folder
 from pipeline.tracking.models import save_network, stored_as
 
 # Written last, so a run without it is one whose import was interrupted.
@@ -58,8 +57,8 @@ def fill_model(client: MlflowClient, model: LoggedModel, bundle: Bundle, *, run_
     """
     points = _metrics(bundle.contents.model.metrics, model_id=model.model_id)
     client.log_batch(run_id, metrics=points)
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary) / "model"
+    with temporary_folder() as temporary:
+        folder = temporary / "model"
         rebuilt, of = bundle.rebuilt, stored_as(model, run_id)
         save_network(rebuilt.network, folder, example=rebuilt.example, of=of)
         client.log_model_artifacts(model.model_id, str(folder))
