@@ -72,6 +72,16 @@ class Member:
         before = self.history[record.epoch - 1] if record.epoch else None
         return metrics(record, before, self.history[0])
 
+    @property
+    def deletion(self) -> str | None:
+        """Why it cannot be finished, if somebody has deleted its run; None otherwise."""
+        if not self.run.is_gone():
+            return None
+        return (
+            f"a run must not be deleted while its network is trained, got {self.run.id}: restore "
+            "it in MLflow's UI, or run the same command again for a new one"
+        )
+
     def finish(self, *, stack_size: int, render_pool: RenderPool) -> Result | str:
         """End the run with all its results, or with the reason why it failed.
 
@@ -82,6 +92,9 @@ class Member:
             self.run.end("finished")
         except Exception as error:
             _logger.debug("%s was not published", self.task.name, exc_info=True)
+            if deletion := self.deletion:
+                self.run.leave()
+                return deletion
             self.run.end_after(error)
             return reason_of(error)
         self.is_done = True

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from pipeline.data import split
+from pipeline.errors import PipelineError
 from pipeline.fit.members import Member
 from pipeline.fit.progress import Progress
 from pipeline.fit.tasks import FitContext, Task
@@ -116,31 +117,16 @@ def train(stack_run: StackRun, session: Session) -> None:
             stack_run.checkpoint.remove()
 
 
-def _train(stack_run: StackRun, members: Mapping[int, Member], session: Session) -> None:
-    """Train the stack to its end, and log its members, which are keyed by their places."""
-    checkpoint, first = stack_run.checkpoint, stack_run.tasks[0]
+def _train(stack_run: StackRun, members: dict[int, Member], session: Session) -> None:
+    """Train the stack to its end, and log its members, which are keyed by their places.
+
+    One whose run was deleted is no member any more.
+    """
+    checkpoint = stack_run.checkpoint
     recipes = [task.recipe for task in stack_run.tasks]
-    training, validation = _examples(first)
-    pixels = training.images.shape[1]
-
-    def born() -> tuple[Stack, torch.optim.Optimizer]:
-        stack = Stack(recipes, inputs=pixels, classes=len(first.data.classes)).to(first.device)
-        return stack, make_optimizer(stack)
-
-    stack, optimizer = born()
-    so_far: Sequence[Sequence[EpochRecord]] = ()
-    if checkpoint.has_state:
-        try:
-            progress = checkpoint.restore(stack, optimizer)
-        except DamagedError as damage:
-            _logger.warning("%s", damage)
-            checkpoint.restart()
-            stack, optimizer = born()
-        else:
-            so_far = progress.histories
-            for index, member in members.items():
-                member.go_on(so_far[index], progress.kept[index])
-                session.progress.go_on(member.task.name, member.task.recipe, so_far[index][-1])
+    training, validation = _examples(stack_run.tasks[0])
+    stack, optimizer, so_far = _where_it_was(stack_run, members, session)
+    everyone = dict(members)  # the checkpoint keeps also those whose runs are deleted meanwhile
     with watching_system([member.run for member in members.values()]):
         trained = epochs(
             stack,
@@ -152,17 +138,64 @@ def _train(stack_run: StackRun, members: Mapping[int, Member], session: Session)
             heartbeat=session.turns.heartbeat,
         )
         for records in trained:
-            logged = [record for record in records if record.member in members]
-            for record in logged:
-                members[record.member].take(record)
-            kept = [members[i].kept if i in members else None for i in range(len(recipes))]
+            for record in records:
+                if record.member in everyone:
+                    everyone[record.member].take(record)
+            kept = [everyone[i].kept if i in everyone else None for i in range(len(recipes))]
             checkpoint.save(stack, optimizer, records=records, kept=kept)
             # Only now: epochs that are not in the checkpoint are trained and logged again.
+            logged = [record for record in records if record.member in members]
             for record in logged:
-                members[record.member].log(record)
+                _log(record, stack_run, members, session)
+            if not members:
+                return
             if logged:
                 session.progress.epoch(recipes, [task.name for task in stack_run.tasks], logged)
             session.turns.give_way()
+
+
+def _where_it_was(
+    stack_run: StackRun, members: Mapping[int, Member], session: Session
+) -> tuple[Stack, torch.optim.Optimizer, Sequence[Sequence[EpochRecord]]]:
+    """The stack and its optimizer from the checkpoint, with all records so far; else as born."""
+    checkpoint, first = stack_run.checkpoint, stack_run.tasks[0]
+    recipes = [task.recipe for task in stack_run.tasks]
+    inputs, classes = first.data.train_images[0].numel(), len(first.data.classes)
+
+    def born() -> tuple[Stack, torch.optim.Optimizer]:
+        stack = Stack(recipes, inputs=inputs, classes=classes).to(first.device)
+        return stack, make_optimizer(stack)
+
+    stack, optimizer = born()
+    if not checkpoint.has_state:
+        return stack, optimizer, ()
+    try:
+        progress = checkpoint.restore(stack, optimizer)
+    except DamagedError as damage:
+        _logger.warning("%s", damage)
+        checkpoint.restart()
+        return *born(), ()
+    for index, member in members.items():
+        history = progress.histories[index]
+        member.go_on(history, progress.kept[index])
+        session.progress.go_on(member.task.name, member.task.recipe, history[-1])
+    return stack, optimizer, progress.histories
+
+
+def _log(
+    record: EpochRecord, stack_run: StackRun, members: dict[int, Member], session: Session
+) -> None:
+    """Log the epoch of a member; if its run was deleted, it fails alone."""
+    member = members[record.member]
+    try:
+        member.log(record)
+    except PipelineError:
+        deletion = member.deletion
+        if deletion is None:
+            raise
+        member.run.leave()
+        session.end(stack_run, member.task, deletion)
+        del members[record.member]
 
 
 def _open(stack_run: StackRun, context: FitContext) -> Iterator[tuple[int, Member]]:

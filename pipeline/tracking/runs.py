@@ -21,7 +21,7 @@ from pipeline.errors import PipelineError
 from pipeline.files import temporary_folder
 from pipeline.tracking.address import run_page
 from pipeline.tracking.environment import setting
-from pipeline.tracking.store import Store, one_line
+from pipeline.tracking.store import Store, found_or_none, one_line
 from why_zero.errors import WhyZeroError
 
 Outcome = Literal["finished", "failed", "killed"]
@@ -201,6 +201,19 @@ class Run:
                 # As when another thread or process has logged the same data at the same moment:
                 # neither finds the entry, both write it, one is refused. Now it is there.
                 self.store.client.log_inputs(self.id, [entry])
+
+    def is_gone(self) -> bool:
+        """Whether it has been deleted meanwhile; False where the store does not answer."""
+        try:
+            with self.store.writing():
+                stored = found_or_none(lambda: self.store.client.get_run(self.id))
+        except PipelineError:
+            return False
+        return stored is None or stored.info.lifecycle_stage != "active"
+
+    def leave(self) -> None:
+        """Leave it as it is, at the end of its block too: it has been deleted."""
+        self._is_open = False
 
     def end(self, outcome: Outcome, reason: str | None = None) -> None:
         """End the run with a status and the tags `outcome` and `reason`; again changes nothing."""

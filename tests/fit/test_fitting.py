@@ -288,6 +288,52 @@ def test_what_is_damaged_is_trained_anew_in_the_same_runs_with_nothing_doubled(
         assert [run.tags["outcome"] for run in runs] == ["finished"] * 2
 
 
+@pytest.mark.parametrize("when", ["while it is trained", "while it is published"])
+def test_a_network_whose_run_is_deleted_fails_alone(
+    context: FitContext,
+    tasks: list[Task],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    when: str,
+) -> None:
+    client, publish = MlflowClient(context.tracker.uri), members.publish
+
+    def delete_after_epoch(record: EpochRecord) -> None:
+        if (record.epoch, record.member) == (0, 2):
+            delete()
+
+    def delete_and_publish(run: object, recipe: Recipe, **rest: object) -> object:
+        if recipe.drop_rate == 0.3:
+            delete()
+        return publish(run, recipe, **rest)  # type: ignore[arg-type]
+
+    def delete() -> None:
+        [run] = context.tracker._stored("params.drop_rate = '0.3'")
+        client.delete_run(run.info.run_id)
+
+    with monkeypatch.context() as disturbed:
+        if when == "while it is trained":
+            disturbed.setattr(members.Member, "log", stopping(delete_after_epoch))
+        else:
+            disturbed.setattr(members, "publish", delete_and_publish)
+        fitted = fit(tasks, context)
+    assert rates(fitted) == [0.0, 0.6]
+    [(name, reason)] = fitted.failures.items()
+    assert name == tasks[1].name
+    assert reason.startswith("a run must not be deleted while its network is trained, got ")
+    assert caplog.text == ""
+    assert [run.tags["outcome"] for run in networks(context)] == ["finished"] * 2
+    for run in networks(context):
+        system = points_of(client, run.id, "system/cpu_utilization_percentage")
+        assert len(system) >= 2
+    assert rates(fit(tasks, context)) == [0.0, 0.3, 0.6]
+    assert len(networks(context)) == 3
+
+
+def points_of(client: MlflowClient, run_id: str, key: str) -> list[tuple[int, float]]:
+    return [(point.step, point.value) for point in client.get_metric_history(run_id, key)]
+
+
 def stopping(stop: Callable[..., None]) -> Callable[..., None]:
     """`Member.log`, which may be stopped once it has logged."""
     log = members.Member.log
