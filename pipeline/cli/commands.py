@@ -23,6 +23,7 @@ import click
 from pipeline.config.options import STEPS, module_of
 from pipeline.config.settings import argument, canonical, declared, name_of, parsed
 from pipeline.errors import Interrupted, PipelineError, UsageError
+from pipeline.redaction import redacted
 from why_zero.errors import WhyZeroError
 
 DEBUG_VARIABLE = "WHY_ZERO_DEBUG"
@@ -82,7 +83,7 @@ def _leave_reason(step: str, error: UsageError) -> None:
 
 def _fail(message: str, exit_code: int) -> int:
     """Show the message; it has several lines only if several things failed."""
-    for line in message.splitlines():
+    for line in redacted(message).splitlines():
         click.echo(f"error: {line}", err=True)
     return exit_code
 

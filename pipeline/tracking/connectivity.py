@@ -4,7 +4,6 @@ MLflow would find out too, after retrying for minutes.
 """
 
 import os
-import re
 import socket
 import sqlite3
 import threading
@@ -15,20 +14,19 @@ from urllib.parse import unquote, urlsplit
 
 import requests
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 
 from pipeline.errors import PipelineError
+from pipeline.redaction import redacted
 
 ANSWER_SECONDS = 8.0
 _DATABASE_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 
 
-def without_password(text: str) -> str:
-    """The text with the passwords in its addresses removed."""
-    return re.sub(r"(//[^/:@\s]*):[^/@\s]+@", r"\1:***@", text)
-
-
 def check(uri: str) -> None:
     """Return if the store answers; any other problem shows at its first use.
+
+    An address that its readers would take apart in another way is refused, and not repeated.
 
     Args:
         uri: a tracking URI as MLflow takes it.
@@ -36,6 +34,7 @@ def check(uri: str) -> None:
     Raises:
         PipelineError: no answer within `ANSWER_SECONDS`, or a SQLite file that cannot be written.
     """
+    _check_form(uri)
     scheme = urlsplit(uri).scheme.partition("+")[0]
     if scheme in {"http", "https"}:
         _within(uri, lambda: _ask_server(uri))
@@ -43,6 +42,22 @@ def check(uri: str) -> None:
         _within(uri, lambda: _ask_database(uri, _DATABASE_PORTS[scheme]))
     elif scheme == "sqlite":
         _check_sqlite(uri)
+
+
+def _check_form(uri: str) -> None:
+    """Return if the parts of an address can be told apart."""
+    try:
+        parts = urlsplit(uri)
+        is_whole = parts.port is None or parts.port > 0
+        if parts.scheme.partition("+")[0] in _DATABASE_PORTS:
+            is_whole = "@" not in str(make_url(uri).database)
+    except (ValueError, ArgumentError):
+        is_whole = False
+    if not is_whole:
+        raise PipelineError(
+            f"a tracking URI must be an address, got {redacted(uri)}: write @, / and : in a "
+            "password as %40, %2F and %3A, a port as a number, and an IPv6 host in brackets"
+        )
 
 
 def check_folder(location: str) -> None:
@@ -81,7 +96,7 @@ def _within(uri: str, ask: Callable[[], None]) -> None:
     thread.join(ANSWER_SECONDS)
     if problems:
         raise PipelineError(
-            f"the tracking server must answer, got {problems[-1]} from {without_password(uri)}: "
+            f"the tracking server must answer, got {problems[-1]} from {redacted(uri)}: "
             "start it, or correct or unset MLFLOW_TRACKING_URI"
         )
 
@@ -112,7 +127,7 @@ def _check_sqlite(uri: str) -> None:
     try:
         if not uri.startswith("sqlite:///"):
             raise PipelineError(
-                f"a SQLite tracking URI must start with sqlite:///, got {uri}: "
+                f"a SQLite tracking URI must start with sqlite:///, got {redacted(uri)}: "
                 "correct or unset MLFLOW_TRACKING_URI"
             )
         path = sqlite_file(uri)
@@ -126,6 +141,6 @@ def _check_sqlite(uri: str) -> None:
         if getattr(error, "sqlite_errorname", "") == "SQLITE_BUSY":
             return  # another process is writing, so it can be written
         raise PipelineError(
-            f"the tracking store must be a writable SQLite file, got {uri} ({error}): "
+            f"the tracking store must be a writable SQLite file, got {redacted(uri)} ({error}): "
             "free that path, or set MLFLOW_TRACKING_URI to another"
         ) from error

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import PipelineError
 from pipeline.files import temporary_folder
+from pipeline.redaction import redacted
 from pipeline.tracking.address import run_page
 from pipeline.tracking.environment import setting
 from pipeline.tracking.store import Store, found_or_none, one_line
@@ -63,7 +64,7 @@ class Run:
 
     def parameters(self, values: Mapping[str, str]) -> None:
         """Log settings, which can be logged only once."""
-        params = [Param(key, value) for key, value in values.items()]
+        params = [Param(key, redacted(value)) for key, value in values.items()]
         with self.store.writing():
             self.store.client.log_batch(self.id, params=params)
 
@@ -120,8 +121,9 @@ class Run:
 
     def tags(self, values: Mapping[str, str]) -> None:
         """Set tags, over their old values; each is cut at 8,000 characters."""
+        tags = [RunTag(key, redacted(value)) for key, value in values.items()]
         with self.store.writing():
-            self.store.client.log_batch(self.id, tags=[RunTag(*item) for item in values.items()])
+            self.store.client.log_batch(self.id, tags=tags)
 
     def describe(self, markdown: str) -> None:
         """Set the description on the run's page: tables, headings and links to pages show."""
@@ -272,4 +274,4 @@ class Run:
 def reason_of(error: BaseException) -> str:
     """Why something failed, in one line; errors from outside this project name their type."""
     kind = "" if isinstance(error, WhyZeroError) else f"{type(error).__name__}: "
-    return kind + one_line(error)
+    return redacted(kind + one_line(error))

@@ -19,6 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline.errors import PipelineError
 from pipeline.files import full_disk, no_room
+from pipeline.redaction import redacted
 from pipeline.tracking import connectivity, environment
 
 T = TypeVar("T")
@@ -118,7 +119,7 @@ def _client(uri: str) -> MlflowClient:
         return MlflowClient(uri)
     except ImportError as error:
         raise PipelineError(
-            f"a database needs its driver, got {connectivity.without_password(uri)} "
+            f"a database needs its driver, got {redacted(uri)} "
             f"({one_line(error)}): install the driver, or correct or unset MLFLOW_TRACKING_URI"
         ) from error
 
@@ -181,4 +182,4 @@ def _refusals(uri: str) -> Iterator[None]:
             raise PipelineError(no_room(full)) from error
         refusal = f"the tracking store must work, and {uri} refused ({one_line(root)}): "
         remedy = "check MLFLOW_TRACKING_URI, its server and the free disk space"
-        raise PipelineError(connectivity.without_password(refusal) + remedy) from error
+        raise PipelineError(redacted(refusal) + remedy) from error
