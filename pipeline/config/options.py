@@ -18,6 +18,7 @@ from pipeline.config.settings import (
     FILE,
     MODEL_AND_INPUTS,
     NOT_NEGATIVE,
+    PASSES,
     POSITIVE,
     POSITIVE_COUNT,
     POSITIVES,
@@ -342,7 +343,7 @@ class PredictSettings:
     )
     passes: int = setting(
         0,
-        COUNT,
+        PASSES,
         "also classify under this many dropout masks, for uncertainty (Monte Carlo dropout)",
     )
     seed: int = setting(0, COUNT, "seed for these masks")
