@@ -12,11 +12,30 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, UsageError
 
 # Told without the file that was written.
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _PROBE_BYTES = 1 << 20
+
+
+def given_path(text: str) -> Path:
+    """The path that a user has typed, with `~` for a home.
+
+    Raises:
+        UsageError: it cannot be a path here.
+    """
+    try:
+        path = Path(text).expanduser()
+        os.fsencode(path)
+    except (RuntimeError, ValueError) as error:
+        raise UsageError(
+            f"a path must lead somewhere, got {text!a} ({error}): give one without ~, or with the "
+            "name of a user after it"
+        ) from error
+    if "\0" in text:
+        raise UsageError(f"a path must not hold a zero byte, got {text!a}: correct it")
+    return path
 
 
 @contextmanager

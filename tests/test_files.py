@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from pipeline import files
-from pipeline.errors import PipelineError
-from pipeline.files import beside, check_room, full_disk, temporary_folder
+from pipeline.errors import PipelineError, UsageError
+from pipeline.files import beside, check_room, full_disk, given_path, temporary_folder
 
 ROOT = Path(__file__).parent.parent
 
@@ -26,6 +26,15 @@ def test_what_is_made_beside_a_place_can_be_moved_there_and_leaves_nothing(tmp_p
         (work / "whole").write_text("a")
         (work / "whole").replace(out)
     assert [path.name for path in out.parent.iterdir()] == ["out[1].zip"]
+
+
+@pytest.mark.parametrize("text", ["~nosuchuser/x", "a\0b", "\ud800"])
+def test_a_text_that_is_no_path_is_refused_in_one_line(text: str) -> None:
+    with pytest.raises(UsageError, match="a path must") as caught:
+        given_path(text)
+    assert str(caught.value).isprintable()
+    assert given_path("~/x") == Path.home() / "x"
+    assert os.fsencode(given_path("a\udcff")) == b"a\xff"
 
 
 def _die_within(out: Path) -> None:

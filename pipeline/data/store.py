@@ -81,7 +81,7 @@ def read_prepared(path: Path, name: str | None = None) -> ImageData:
             metadata["name"],
             Part(*tensors[:2]),
             test=Part(*tensors[2:]),
-            classes=tuple(json.loads(metadata["classes"])),
+            classes=_classes(metadata["classes"]),
             source=metadata["source"],
             licence=metadata["licence"],
         )
@@ -89,7 +89,7 @@ def read_prepared(path: Path, name: str | None = None) -> ImageData:
         raise PipelineError(
             f"prepared data must be readable, got {path} ({error.strerror}): check its permissions"
         ) from error
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+    except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise _damaged(path, textwrap.shorten(f"{type(error).__name__}: {error}", 200)) from error
     except PipelineError as error:
         raise _damaged(path, "images and labels that do not match") from error
@@ -98,6 +98,13 @@ def read_prepared(path: Path, name: str | None = None) -> ImageData:
     if name not in (None, data.name):
         raise _damaged(path, f"the data set {data.name!r}")
     return data
+
+
+def _classes(text: str) -> tuple[str, ...]:
+    classes = json.loads(text)
+    if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
+        raise ValueError("classes that are no list of names")
+    return tuple(classes)
 
 
 def file_of(name: str, folder: Path) -> Path:

@@ -1,7 +1,5 @@
 """The step `export`: a registered model, with everything recorded about it, as a folder or zip."""
 
-from pathlib import Path
-
 import torch
 from jaxtyping import Float32
 from torch import Tensor
@@ -12,7 +10,7 @@ from pipeline.config.settings import texts
 from pipeline.console import Console
 from pipeline.data import as_input, prepared
 from pipeline.errors import PipelineError
-from pipeline.files import temporary_folder
+from pipeline.files import given_path, temporary_folder
 from pipeline.tracking import (
     adopted_run,
     fetch_artifacts,
@@ -36,7 +34,7 @@ def run(settings: ExportSettings, console: Console) -> None:
         check_extra()
         store = open_at()
         contents = read_contents(store, settings.model)
-        out = Path(settings.out).expanduser()
+        out = given_path(settings.out)
         with new_bundle(out, is_forced=settings.force) as folder:
             fetch_artifacts(store, contents.run.id, folder / layout.ARTIFACTS)
             with temporary_folder() as temporary:

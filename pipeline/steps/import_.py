@@ -1,11 +1,10 @@
 """The step `import`: a bundle into a store, every digest verified before anything is written."""
 
-from pathlib import Path
-
 from pipeline.bundle import open_bundle
 from pipeline.config.options import ImportSettings
 from pipeline.config.settings import texts
 from pipeline.console import Console
+from pipeline.files import given_path
 from pipeline.tracking import adopted_run, import_bundle, open_at
 
 
@@ -17,7 +16,7 @@ def run(settings: ImportSettings, console: Console) -> None:
     """
     with (
         adopted_run("import", texts(settings)),
-        open_bundle(Path(settings.bundle).expanduser()) as bundle,
+        open_bundle(given_path(settings.bundle)) as bundle,
     ):
         console.line(f"verified: {bundle.summary.model}, SHA-256 of its digests {bundle.digest}")
         store = open_at(None if settings.to == "auto" else settings.to)

@@ -1,12 +1,11 @@
 """The step `prepare`: read a data set, verify it, write it as tensors, show what it looks like."""
 
-from pathlib import Path
-
 from pipeline import plots
 from pipeline.config.options import PrepareSettings
 from pipeline.config.settings import texts
 from pipeline.console import Console
 from pipeline.data import ImageData, load, write_prepared
+from pipeline.files import given_path
 from pipeline.markdown import table
 from pipeline.runs.fingerprint import fingerprint
 from pipeline.runs.publish import log_dataset
@@ -31,7 +30,7 @@ def run(settings: PrepareSettings, console: Console, *, pipeline: str | None = N
         parameters=texts(settings),
         tags={"pipeline": pipeline} if pipeline else {},
     ) as step:
-        folder = Path(settings.out).expanduser()
+        folder = given_path(settings.out)
         data = load(settings.dataset, settings.source, cache=folder / "downloads")
         path = write_prepared(data, folder)
         log_dataset(step, data, context="prepared")

@@ -12,7 +12,7 @@ from pipeline import comparison
 from pipeline.config.options import SweepSettings
 from pipeline.config.recipe import Recipe, Schedule
 from pipeline.config.settings import canonical, texts
-from pipeline.console import Console
+from pipeline.console import Console, literal
 from pipeline.data import ImageData, prepared
 from pipeline.errors import UsageError
 from pipeline.fit import FitContext, Fitted, Task, fit
@@ -137,7 +137,7 @@ def _tasks(
 
 def _show_failures(fitted: Fitted, console: Console) -> None:
     if fitted.failures:
-        rows = [(name, reason) for name, reason in fitted.failures.items()]
+        rows = [(literal(name), literal(reason)) for name, reason in fitted.failures.items()]
         networks = "network" if len(rows) == 1 else "networks"
         title = f"{len(rows)} {networks} failed, {len(fitted.results)} finished"
         console.table(title, ("network", "why"), rows)

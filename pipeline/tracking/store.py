@@ -1,11 +1,10 @@
 """The store and the experiment that runs are logged to, and the errors when it refuses."""
 
-import hashlib
 import os
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -132,18 +131,25 @@ def _make_at_once(file: Path) -> None:
     """
     if _is_made(file):
         return
-    name = hashlib.sha256(str(file.absolute()).encode()).hexdigest()[:16]
-    with FileLock(Path(tempfile.gettempdir()) / f"why-zero-{name}.lock"):
-        if _is_made(file):
-            return
-        for left in file.parent.glob(f"{file.name}.*.new"):
-            left.unlink()
-        # A unique name: MLflow caches what it has opened by name.
-        beside = file.with_name(f"{file.name}.{uuid.uuid4().hex[:8]}.new")
-        client = MlflowClient(f"sqlite:///{beside.absolute()}")
-        client.search_experiments(max_results=1)
-        client._tracking_client.store.engine.dispose()  # noqa: SLF001 - or the file stays open
-        beside.replace(file)
+    # Beside it: in the temporary folder others could foresee its name, and take it.
+    lock = file.with_name(f".{file.name}.lock")
+    with FileLock(lock):
+        if not _is_made(file):
+            _make(file)
+        with suppress(OSError):
+            lock.unlink()  # whoever locks another from now on finds the store made
+
+
+def _make(file: Path) -> None:
+    """Create a new SQLite store beside its place, then move it there."""
+    for left in file.parent.glob(f"{file.name}.*.new"):
+        left.unlink()
+    # A unique name: MLflow caches what it has opened by name.
+    beside = file.with_name(f"{file.name}.{uuid.uuid4().hex[:8]}.new")
+    client = MlflowClient(f"sqlite:///{beside.absolute()}")
+    client.search_experiments(max_results=1)
+    client._tracking_client.store.engine.dispose()  # noqa: SLF001 - or the file stays open
+    beside.replace(file)
 
 
 def _is_made(file: Path) -> bool:

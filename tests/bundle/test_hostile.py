@@ -159,6 +159,10 @@ CASES: dict[str, tuple[Spoil, str, str]] = {
     "JSON without end": (
         written("run.json", "[" * 200_000), "run.json", "deeply",
     ),
+    "JSON that takes more memory than it is worth": (
+        written("artifacts/a.json", b"[" + b"[]," * 2_600_000 + b"0]"),
+        "artifacts/a.json", "more than 5,000,000 values",
+    ),
     "JSON of another type": (
         changed("run.json", lambda run: run.update(tags=["a"])), "run.json", "tags",
     ),
@@ -327,6 +331,7 @@ ZIPPED: dict[str, tuple[zipfile.ZipInfo, bytes, str, str]] = {
     "a name twice": (entry("README.md"), b"x", "README.md", "a second file"),
     "a name in another case": (entry("readme.md"), b"x", "readme.md", "same name"),
     "an unlisted file": (entry("a.txt"), b"x", "a.txt", "does not name"),
+    "no name": (entry(""), b"x", "''", "a file without a name"),
     "a bomb": (entry("a.txt"), bytes(40 << 20), "a.txt", "bytes out of"),
     "an endless name": (entry("a" * 60_000), b"x", "aaa", PATH),
 }  # fmt: skip

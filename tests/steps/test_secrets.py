@@ -32,7 +32,7 @@ def steps(small: Path, model: Path) -> list[list[str]]:
         ["main", *data, *TRAIN, "--drop-rates", "0,0.5"],
         ["compare"],
         ["register", "--name", "mine"],
-        ["compact", "--from", MODEL],
+        ["compact", "--from", "sweep:latest"],
         ["predict", "--model", MODEL, str(small / "t10k-images-idx3-ubyte")],
         ["export", "--model", MODEL, "--out", "bundle", *data],
         ["import", "--bundle", "bundle"],

@@ -1,5 +1,6 @@
 """The step `sweep`, on real files and a real store, killed and gone on with."""
 
+import io
 import os
 import signal
 import subprocess
@@ -16,10 +17,11 @@ from mlflow.entities import Run
 from pipeline.config.options import SweepSettings
 from pipeline.config.recipe import Recipe
 from pipeline.config.settings import parsed
+from pipeline.console import Console
 from pipeline.errors import PipelineError, UsageError
 from pipeline.fit import Fitted, fitting, members, stack_run
 from pipeline.records import EpochRecord
-from pipeline.steps.sweep import recipes_of
+from pipeline.steps.sweep import _show_failures, recipes_of
 from pipeline.training import device as devices
 from pipeline.training.stack import Stack
 
@@ -152,6 +154,14 @@ def test_a_network_that_fails_does_not_stop_the_others_and_is_told_with_its_reas
     assert len(runs(kind="network", outcome="failed")) == 2
     [step] = runs(kind="step")
     assert step.data.tags["outcome"] == "failed"
+
+
+def test_a_reason_with_brackets_is_shown_as_it_is() -> None:
+    shown = io.StringIO()
+    failures = {"p=0.5 [a]": "no file [/x] here [bold]"}
+    _show_failures(Fitted(results=[], failures=failures), Console(shown))
+    assert "p=0.5 [a]" in shown.getvalue()
+    assert "no file [/x] here [bold]" in shown.getvalue()
 
 
 def test_a_stack_that_does_not_fit_is_halved_and_its_runs_are_tagged(

@@ -531,13 +531,27 @@ def test_watching_goes_on_at_every_interval_and_stops_after_an_error(tracker: Tr
 
 
 def test_a_store_that_refuses_system_metrics_does_not_end_the_run(
-    tracker: Tracker, client: MlflowClient, caplog: pytest.LogCaptureFixture
+    tracker: Tracker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise MlflowException("no")
+
     run = a_network(tracker)
-    client.delete_run(run.id)
+    monkeypatch.setattr(MlflowClient, "log_batch", refuse)
     with watching_system([run]):
         pass
     assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+
+def test_a_run_that_is_deleted_takes_no_system_metrics_from_others(
+    tracker: Tracker, client: MlflowClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    deleted, other = a_network(tracker), a_network(tracker)
+    client.delete_run(deleted.id)
+    with watching_system([deleted, other]):
+        pass
+    assert caplog.text == ""  # training says what became of it
+    assert len(tracker.history(other.id, "system/disk_usage_percentage")) == 2
 
 
 # Runs found again
