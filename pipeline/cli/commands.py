@@ -47,6 +47,10 @@ def run(arguments: Sequence[str]) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     try:
+        Path.cwd()
+    except FileNotFoundError:
+        return _fail("the working folder must exist, got one that was deleted: go to another", 1)
+    try:
         build().main(list(arguments), prog_name="python -m pipeline", standalone_mode=False)
     except click.ClickException as error:
         return _fail(error.format_message(), error.exit_code)

@@ -19,7 +19,7 @@ from pipeline.plots import render_pool
 from pipeline.records.result import Result
 from pipeline.runs.load import load_result
 from pipeline.training import checkpoint as checkpoints
-from pipeline.training.checkpoint import Planned
+from pipeline.training.checkpoint import Planned, UnderWayError
 from why_zero.errors import WhyZeroError
 
 _logger = logging.getLogger(__name__)
@@ -51,14 +51,17 @@ def fit(tasks: Sequence[Task], context: FitContext) -> Fitted:
     results: list[Result] = []
     failures: dict[str, str] = {}
     for key, task in todo.items():
-        end = ends[key]
+        end = ends.get(key)
+        if end is None:
+            continue  # another process trains it
         if isinstance(end, Result):
             results.append(end)
         else:
             # Two may share a name, for example on two data sets with the same name.
             name = f"{task.name} ({key[:6]})" if task.name in failures else task.name
             failures[name] = end
-    return Fitted(results=results, failures=failures)
+    under_way = tuple(session.under_way.values())
+    return Fitted(results=results, failures=failures, under_way=under_way)
 
 
 def _finished(task: Task, context: FitContext) -> Result | None:
@@ -149,6 +152,8 @@ def _one_by_one(queue: deque[StackRun], session: Session) -> None:
             run = queue.popleft()
             try:
                 queue.extendleft(reversed(_train_or_halve(run, session)))
+            except UnderWayError as others:
+                session.under_way[run.checkpoint.identity] = str(others)
             except WhyZeroError as error:
                 for task in list(run.waiting):
                     session.end(run, task, str(error))

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
@@ -73,6 +73,7 @@ class Session:
         render_pool: draws the pictures of all.
         turns: decides who may work while another publishes.
         ends: the outcome of every network so far, by fingerprint: its result, or why it failed.
+        under_way: why the others have none here, by the checkpoints of processes that train them.
     """
 
     context: FitContext
@@ -80,6 +81,7 @@ class Session:
     render_pool: RenderPool
     turns: Turns
     ends: dict[str, Result | str]
+    under_way: dict[str, str] = field(default_factory=dict)
 
     def end(self, run: StackRun, task: Task, end: Result | str) -> None:
         """Record the outcome of a network, which its stack then no longer waits for."""

@@ -4,6 +4,7 @@ MLflow would find out too, after retrying for minutes.
 """
 
 import os
+import re
 import socket
 import sqlite3
 import threading
@@ -13,6 +14,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import requests
+from mlflow.environment_variables import MLFLOW_TRACKING_INSECURE_TLS
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -20,6 +22,7 @@ from pipeline.errors import PipelineError
 from pipeline.redaction import redacted
 
 ANSWER_SECONDS = 8.0
+_CERTIFICATE = "MLFLOW_TRACKING_SERVER_CERT_PATH"
 _DATABASE_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 
 
@@ -82,10 +85,13 @@ def _within(uri: str, ask: Callable[[], None]) -> None:
     # Neither name lookup nor trying a host's several addresses obeys our time-out, so
     # a thread asks and is left behind.
     problems: list[str] = ["no answer"]
+    told: list[PipelineError] = []
 
     def run() -> None:
         try:
             ask()
+        except PipelineError as problem:
+            told.append(problem)
         except (OSError, requests.RequestException) as error:
             problems.append(type(error).__name__)
         else:
@@ -94,6 +100,8 @@ def _within(uri: str, ask: Callable[[], None]) -> None:
     thread = threading.Thread(target=run, daemon=True, name="ask-tracking-server")
     thread.start()
     thread.join(ANSWER_SECONDS)
+    if told:
+        raise told[0]
     if problems:
         raise PipelineError(
             f"the tracking server must answer, got {problems[-1]} from {redacted(uri)}: "
@@ -103,10 +111,25 @@ def _within(uri: str, ask: Callable[[], None]) -> None:
 
 def _ask_server(uri: str) -> None:
     # Any answer will do, even 401, except a proxy's answer that it reaches no server.
+    authority = os.environ.get(_CERTIFICATE)
+    if authority and not Path(authority).exists():
+        raise PipelineError(f"{_CERTIFICATE} must be a file, got {authority!r}: correct it")
+    is_trusted = MLFLOW_TRACKING_INSECURE_TLS.get()
     try:
-        answer = requests.get(f"{uri.rstrip('/')}/health", timeout=5, allow_redirects=False)
-    except requests.exceptions.SSLError:
-        return  # it answered; the client judges its certificate
+        answer = requests.get(
+            f"{uri.rstrip('/')}/health",
+            timeout=5,
+            allow_redirects=False,
+            verify=not is_trusted and (authority or True),
+        )
+    except requests.exceptions.SSLError as error:
+        # MLflow would retry, and tell less.
+        cause = re.search(r"certificate verify failed: ([^(]+)", str(error))
+        raise PipelineError(
+            "a tracking server's certificate must be verified, got "
+            f"{cause[1].strip() if cause else 'an error of TLS'} from {redacted(uri)}: set "
+            f"{_CERTIFICATE} to the certificate of its authority, or correct MLFLOW_TRACKING_URI"
+        ) from error
     if answer.status_code >= 500:
         answer.raise_for_status()
 

@@ -24,6 +24,7 @@ from pipeline.tracking import connectivity, environment
 T = TypeVar("T")
 
 DEFAULT_EXPERIMENT = "why-zero"
+_NOT_LET_IN = {"UNAUTHENTICATED", "PERMISSION_DENIED", "CUSTOMER_UNAUTHORIZED"}
 REFUSALS = (MlflowException, RequestException, SQLAlchemyError, SafetensorError, OSError)
 
 
@@ -188,4 +189,9 @@ def _refusals(uri: str) -> Iterator[None]:
             raise PipelineError(no_room(full)) from error
         refusal = f"the tracking store must work, and {uri} refused ({one_line(root)}): "
         remedy = "check MLFLOW_TRACKING_URI, its server and the free disk space"
+        if getattr(error, "error_code", "") in _NOT_LET_IN:
+            remedy = (
+                "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or "
+                "MLFLOW_TRACKING_TOKEN, to those of somebody who may write there"
+            )
         raise PipelineError(redacted(refusal) + remedy) from error

@@ -45,6 +45,10 @@ _BROKEN = (
 _logger = logging.getLogger(__name__)
 
 
+class UnderWayError(PipelineError):
+    """Networks that another process trains."""
+
+
 class DamagedError(PipelineError):
     """A checkpoint that cannot be gone on with."""
 
@@ -111,16 +115,17 @@ class Checkpoint:
         """Keep other processes from training the same networks while the block runs.
 
         Raises:
-            PipelineError: one does.
+            UnderWayError: one does.
+            PipelineError: the folder cannot be read.
         """
         lock = FileLock(self.folder / _LOCK, timeout=0)
         try:
             lock.acquire()
         except Timeout:
-            raise PipelineError(
-                "a network must be trained by one process at a time, got a second one for "
-                f"{len(self.members)} networks (checkpoint {self.folder}): wait for the first, "
-                "stop it, or train them anyway with force=true"
+            raise UnderWayError(
+                f"another process trains {len(self.members)} of the networks (checkpoint "
+                f"{self.folder}): run the same command again once it has ended, or train them "
+                "anyway with force=true"
             ) from None
         except OSError as error:
             raise PipelineError(

@@ -345,6 +345,19 @@ def stopping(stop: Callable[..., None]) -> Callable[..., None]:
     return log_and_stop
 
 
+def test_networks_that_another_process_trains_are_no_failures(
+    context: FitContext, tasks: list[Task]
+) -> None:
+    begun = fitting._begin(tasks[:2], context).checkpoint
+    with begun.locked():
+        fitted = fit(tasks, context)
+    assert rates(fitted) == [0.6]
+    assert fitted.failures == {}
+    with pytest.raises(PipelineError, match="another process trains 2 of the networks"):
+        fitted.complete()
+    assert rates(fit(tasks, context)) == [0.0, 0.3, 0.6]
+
+
 def test_a_lost_checkpoint_folder_makes_no_second_runs(
     context: FitContext, tasks: list[Task], monkeypatch: pytest.MonkeyPatch
 ) -> None:

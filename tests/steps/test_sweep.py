@@ -1,6 +1,5 @@
 """The step `sweep`, on real files and a real store, killed and gone on with."""
 
-import io
 import os
 import signal
 import subprocess
@@ -156,12 +155,12 @@ def test_a_network_that_fails_does_not_stop_the_others_and_is_told_with_its_reas
     assert step.data.tags["outcome"] == "failed"
 
 
-def test_a_reason_with_brackets_is_shown_as_it_is() -> None:
-    shown = io.StringIO()
+def test_a_reason_with_brackets_is_shown_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
     failures = {"p=0.5 [a]": "no file [/x] here [bold]"}
-    _show_failures(Fitted(results=[], failures=failures), Console(shown))
-    assert "p=0.5 [a]" in shown.getvalue()
-    assert "no file [/x] here [bold]" in shown.getvalue()
+    _show_failures(Fitted(results=[], failures=failures), Console())
+    shown = capsys.readouterr().out
+    assert "p=0.5 [a]" in shown
+    assert "no file [/x] here [bold]" in shown
 
 
 def test_a_stack_that_does_not_fit_is_halved_and_its_runs_are_tagged(

@@ -17,7 +17,7 @@ from pipeline.records import EpochRecord
 from pipeline.records.history import packed
 from pipeline.training import checkpoint as checkpoints
 from pipeline.training.batches import Examples
-from pipeline.training.checkpoint import Checkpoint, DamagedError, Planned
+from pipeline.training.checkpoint import Checkpoint, DamagedError, Planned, UnderWayError
 from pipeline.training.loop import epochs, make_optimizer
 from pipeline.training.stack import Stack
 
@@ -169,8 +169,8 @@ def test_two_processes_do_not_train_the_same_networks(tmp_path: Path) -> None:
     checkpoint = begin(tmp_path, [ADAM])
     with (
         checkpoint.locked(),
-        pytest.raises(PipelineError, match="trained by one process at a time"),
-        Checkpoint(folder=checkpoint.folder, store="here", members=[]).locked(),
+        pytest.raises(UnderWayError, match="another process trains 1 of the networks"),
+        Checkpoint(folder=checkpoint.folder, store="here", members=checkpoint.members).locked(),
     ):
         pass
     with checkpoint.locked():
