@@ -26,6 +26,7 @@ class Member:
         task: what it is.
         run: its run.
         times: of the epochs whose points are in the run, in milliseconds since 1970.
+        again: epochs that were trained again; the run's points are of the first time.
         history: its records, without their weights.
         kept: the record whose weights are kept so far, with these weights.
         is_done: nothing is left to do: it is published, or its training has failed.
@@ -34,6 +35,7 @@ class Member:
     task: Task
     run: Run
     times: dict[int, int] = field(default_factory=dict)
+    again: set[int] = field(default_factory=set)
     history: list[EpochRecord] = field(default_factory=list)
     kept: EpochRecord | None = None
     is_done: bool = False
@@ -46,10 +48,12 @@ class Member:
 
     def log(self, record: EpochRecord) -> None:
         """Log an epoch that `take` has recorded, unless its points are in the run already."""
-        if record.epoch not in self.times:
-            values = self._metrics(record)
-            values[_LAST] = values.pop(_LAST)
-            self.times[record.epoch] = self.run.metrics(values, step=record.epoch)
+        if record.epoch in self.times:
+            self.again.add(record.epoch)
+            return
+        values = self._metrics(record)
+        values[_LAST] = values.pop(_LAST)
+        self.times[record.epoch] = self.run.metrics(values, step=record.epoch)
 
     def go_on(self, history: Sequence[EpochRecord], kept: EpochRecord | None) -> None:
         """Restore what an interrupted process had done, and log what it had not.
@@ -60,7 +64,8 @@ class Member:
         """
         self.history, self.kept = list(history), kept
         for record in history:
-            self.log(record)
+            if record.epoch not in self.times:
+                self.log(record)
 
     @classmethod
     def of(cls, task: Task, run: Run, *, is_new: bool) -> "Member":
@@ -71,6 +76,14 @@ class Member:
     def _metrics(self, record: EpochRecord) -> dict[str, float]:
         before = self.history[record.epoch - 1] if record.epoch else None
         return metrics(record, before, self.history[0])
+
+    def _logged(self, epoch: int) -> dict[str, float]:
+        """The points of an epoch as the run has them: a second time has other seconds."""
+        values = self._metrics(self.history[epoch])
+        if epoch not in self.again:
+            return values
+        points = {key: self.run.logged(key) for key in values}
+        return {key: points[key][epoch][1] for key in values if epoch in points[key]}
 
     @property
     def deletion(self) -> str | None:
@@ -114,7 +127,7 @@ class Member:
             self.task.recipe,
             history=self.history,
             chosen=self.kept,
-            metrics=self._metrics(self.history[self.kept.epoch]),
+            metrics=self._logged(self.kept.epoch),
             at_ms=self.times[self.kept.epoch],
             data=self.task.data,
             device=self.task.device,

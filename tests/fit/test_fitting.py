@@ -334,6 +334,32 @@ def points_of(client: MlflowClient, run_id: str, key: str) -> list[tuple[int, fl
     return [(point.step, point.value) for point in client.get_metric_history(run_id, key)]
 
 
+def test_a_model_whose_epoch_was_trained_twice_has_the_points_of_its_run(
+    context: FitContext, tasks: list[Task], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as killed:
+        killed.setattr(members, "publish", refusing(members.publish, 0.0, error=Interrupted(15)))
+        with pytest.raises(Interrupted):
+            fit(tasks[:1], context)
+    [folder] = context.checkpoints.iterdir()
+    (folder / "state.safetensors").unlink()
+    [result] = fit(tasks[:1], context).complete()
+    client = MlflowClient(context.tracker.uri)
+    run = client.get_run(result.run_id)
+    logged = {
+        (key, point.step, point.value)
+        for key in run.data.metrics
+        for point in client.get_metric_history(result.run_id, key)
+    }
+    kinds = {(key, step) for key, step, _ in logged}
+    assert ("speed/epoch_seconds", 1) in kinds
+    assert len(logged) == len(kinds)  # one point a step
+    [output] = run.outputs.model_outputs
+    of_model = client.get_logged_model(output.model_id).metrics
+    chosen = {point for point in logged if point[1] == 1 and not point[0].startswith("system/")}
+    assert {(m.key, m.step, m.value) for m in of_model} == chosen
+
+
 def stopping(stop: Callable[..., None]) -> Callable[..., None]:
     """`Member.log`, which may be stopped once it has logged."""
     log = members.Member.log
