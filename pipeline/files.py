@@ -16,6 +16,7 @@ from pipeline.errors import PipelineError, UsageError
 
 # Told without the file that was written.
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_BEFORE = "before"
 _PROBE_BYTES = 1 << 20
 
 
@@ -53,7 +54,7 @@ def beside(out: Path) -> Iterator[Path]:
     """
     out.parent.mkdir(parents=True, exist_ok=True)
     for left in out.parent.glob(f".{glob.escape(out.name)}.*.part"):
-        _remove_abandoned(left)
+        _remove_abandoned(left, out)
     folder = out.parent / f".{out.name}.{secrets.token_hex(4)}.part"
     folder.mkdir()
     try:
@@ -61,6 +62,26 @@ def beside(out: Path) -> Iterator[Path]:
             yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def replace_folder(folder: Path, out: Path, work: Path) -> None:
+    """Move a folder to `out`, in the place of the one that may be there.
+
+    Args:
+        folder: in `work`.
+        out: where it belongs.
+        work: as `beside` gives it; if the process is killed in between, the next brings back what
+            was at `out`.
+    """
+    before = work / _BEFORE
+    if out.exists():
+        out.rename(before)
+    try:
+        folder.rename(out)
+    except OSError:
+        if before.exists():
+            before.rename(out)
+        raise
 
 
 @contextmanager
@@ -130,11 +151,12 @@ def _has_room(folder: Path) -> bool:
     return True
 
 
-def _remove_abandoned(folder: Path) -> None:
-    """Remove the folder, unless a living process still fills it."""
+def _remove_abandoned(folder: Path, out: Path) -> None:
+    """Remove the folder, unless a living process still fills it; what it had replaced goes back."""
     try:
         with FileLock(_lock(folder), timeout=0):
-            pass
+            if (folder / _BEFORE).exists() and not out.exists():
+                (folder / _BEFORE).rename(out)
     except (Timeout, OSError):
         return
     shutil.rmtree(folder, ignore_errors=True)

@@ -14,7 +14,14 @@ import pytest
 
 from pipeline import files
 from pipeline.errors import PipelineError, UsageError
-from pipeline.files import beside, check_room, full_disk, given_path, temporary_folder
+from pipeline.files import (
+    beside,
+    check_room,
+    full_disk,
+    given_path,
+    replace_folder,
+    temporary_folder,
+)
 
 ROOT = Path(__file__).parent.parent
 
@@ -59,6 +66,37 @@ def test_what_a_killed_process_left_is_removed_by_the_next_and_what_a_living_one
         with beside(out) as second:
             assert {first, second} == set(tmp_path.iterdir())
     assert list(tmp_path.iterdir()) == []
+
+
+def _die_while_replacing(out: Path) -> None:
+    with beside(out) as work:
+        (work / "new").mkdir()
+        rename = Path.rename
+
+        def rename_once(self: Path, target: Path) -> Path:
+            if self.name == "new":
+                os.kill(os.getpid(), signal.SIGKILL)
+            return rename(self, target)
+
+        Path.rename = rename_once  # type: ignore[method-assign]
+        replace_folder(work / "new", out, work)
+
+
+@pytest.mark.kill
+def test_a_folder_that_a_killed_process_had_moved_away_is_brought_back(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "old").write_text("a")
+    died = multiprocessing.get_context("fork").Process(target=_die_while_replacing, args=(out,))
+    died.start()
+    died.join()
+    assert not out.exists()
+    with beside(out) as work:
+        assert [path.name for path in out.iterdir()] == ["old"]
+        (work / "new").mkdir()
+        replace_folder(work / "new", out, work)
+    assert list(out.iterdir()) == []
+    assert list(tmp_path.iterdir()) == [out]
 
 
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "full"), RuntimeError("full, pos 64")])

@@ -11,7 +11,7 @@ from pipeline.bundle import layout
 from pipeline.bundle.digests import parse_sums, sums_text
 from pipeline.bundle.files import write_text
 from pipeline.errors import PipelineError
-from pipeline.files import NO_ROOM, beside
+from pipeline.files import NO_ROOM, beside, replace_folder
 
 _DATE = (
     1980,
@@ -52,7 +52,7 @@ def new_bundle(out: Path, *, is_forced: bool) -> Iterator[Path]:
                 _pack(folder, [*names, layout.SUMS], work / "zip")
                 (work / "zip").replace(out)
             else:
-                _place(folder, out, before=work / "before")
+                replace_folder(folder, out, work)
     except OSError as error:
         # Not for errors of the caller's block, such as a file that it cannot read.
         if error.errno not in NO_ROOM and not _is_below(error.filename, out):
@@ -61,18 +61,6 @@ def new_bundle(out: Path, *, is_forced: bool) -> Iterator[Path]:
             f"a bundle needs a writable place with enough room, got {out} "
             f"({error.strerror or error}): give another place or make room"
         ) from error
-
-
-def _place(folder: Path, out: Path, *, before: Path) -> None:
-    """Move the folder to `out`, in the place of the one that may be there."""
-    if out.exists():
-        out.rename(before)
-    try:
-        folder.rename(out)
-    except OSError:
-        if before.exists():
-            before.rename(out)
-        raise
 
 
 def _is_below(name: object, out: Path) -> bool:
