@@ -222,9 +222,10 @@ class Run:
         if not self._is_open:
             return
         tags = {"outcome": outcome} | ({"reason": reason} if reason else {})
+        # The status last: killed in between, the run is still open, and is marked as killed later.
+        self.tags(tags)
         with self.store.writing():
             self.store.client.set_terminated(self.id, _STATUS[outcome])
-        self.tags(tags)
         self._is_open = False
 
     def __enter__(self) -> "Run":  # noqa: PYI034 - the tests' type checker refuses Self here

@@ -323,6 +323,34 @@ def test_a_run_ends_as_its_block_is_left(
     }
 
 
+@pytest.mark.parametrize("write", ["log_batch", "set_terminated"])
+@pytest.mark.parametrize("is_done", [False, True], ids=["before", "after"])
+def test_a_run_whose_process_died_while_it_ended_is_finished_or_still_open(
+    tracker: Tracker,
+    client: MlflowClient,
+    monkeypatch: pytest.MonkeyPatch,
+    write: str,
+    is_done: bool,
+) -> None:
+    """One that has ended without an outcome would count neither as a result nor as begun."""
+    whole, mark = getattr(MlflowClient, write), f"{write} {is_done}"
+    run = a_network(tracker, fingerprint=mark)
+    run.text("x", "x.txt")
+
+    def die(*given: object, **named: object) -> None:
+        if is_done:
+            whole(*given, **named)
+        raise SystemExit
+
+    with monkeypatch.context() as dying:
+        dying.setattr(MlflowClient, write, die)
+        with pytest.raises(SystemExit):
+            run.end("finished")
+    is_finished = tracker.finished(mark) is not None
+    assert is_finished == (write == "set_terminated" and is_done)
+    assert client.get_run(run.id).info.status == ("FINISHED" if is_finished else "RUNNING")
+
+
 def test_a_second_end_changes_nothing(tracker: Tracker, client: MlflowClient) -> None:
     with a_network(tracker) as run:
         run.end("failed", "by hand")
