@@ -23,10 +23,14 @@ import click
 from pipeline.config.options import STEPS, module_of
 from pipeline.config.settings import argument, canonical, declared, name_of, parsed
 from pipeline.errors import Interrupted, PipelineError, UsageError
+from pipeline.interrupts import interrupt
 from pipeline.redaction import redacted
 from why_zero.errors import WhyZeroError
 
 DEBUG_VARIABLE = "WHY_ZERO_DEBUG"
+_ENDING = [signal.SIGINT, signal.SIGTERM]
+if hasattr(signal, "SIGHUP"):  # the terminal is closed; Windows has none
+    _ENDING.append(signal.SIGHUP)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -44,8 +48,9 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code; a user's mistake is one line on stderr."""
     _settle_streams()
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupt)
+    for number in _ENDING:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as after nohup
+            signal.signal(number, _interrupt)
     try:
         Path.cwd()
     except FileNotFoundError:
@@ -92,12 +97,12 @@ def _fail(message: str, exit_code: int) -> int:
     return exit_code
 
 
-def _interrupt(number: int, _frame: FrameType | None) -> NoReturn:
+def _interrupt(number: int, _frame: FrameType | None) -> None:
     """Raise once: a second signal must not interrupt the ending of the runs."""
-    for each in (signal.SIGINT, signal.SIGTERM):
+    for each in _ENDING:
         # Not SIG_IGN: Python complains about a signal that has already arrived.
         signal.signal(each, lambda *_: None)
-    raise Interrupted(number)
+    interrupt(number)
 
 
 def build() -> click.Group:

@@ -4,7 +4,7 @@ import os
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -18,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline.errors import PipelineError
 from pipeline.files import full_disk, no_room
+from pipeline.interrupts import held
 from pipeline.redaction import redacted
 from pipeline.tracking import connectivity, environment
 
@@ -48,10 +49,12 @@ class Store:
     def writing(self) -> Iterator[None]:
         """Turn the store's refusals inside the block into one line.
 
+        Nothing interrupts a write to an embedded store: cut in a commit, it stays locked.
+
         Raises:
             PipelineError: the store refused, for example for a full disk.
         """
-        with _refusals(self.uri):
+        with held() if connectivity.sqlite_file(self.uri) else nullcontext(), _refusals(self.uri):
             yield
 
 
