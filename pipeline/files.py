@@ -64,6 +64,12 @@ def beside(out: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def remove_abandoned(folder: Path) -> None:
+    """Remove whatever killed processes have left in a folder that `beside` had made for them."""
+    for left in folder.glob(".*.part"):
+        _remove_abandoned(left, folder / left.name[1:].rsplit(".", 2)[0])
+
+
 def replace_folder(folder: Path, out: Path, work: Path) -> None:
     """Move a folder to `out`, in the place of the one that may be there.
 

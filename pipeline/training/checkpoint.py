@@ -27,6 +27,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from pipeline.errors import PipelineError
+from pipeline.files import beside, remove_abandoned
 from pipeline.records import EpochRecord
 from pipeline.records import history as histories
 from pipeline.training.stack import Stack
@@ -215,24 +216,29 @@ class Checkpoint:
         halves: list[Checkpoint] = []
         try:
             for part in (range(middle), range(middle, len(self.members))):
-                half = Checkpoint(
-                    folder=_new_folder(self.folder.parent),
-                    store=self.store,
-                    members=[self.members[i] for i in part],
-                    is_halved=True,
-                )
+                members = [self.members[i] for i in part]
+                half = replace(self, folder=_new_name(self.folder), members=members, is_halved=True)
+                with half._made() as folder:  # noqa: SLF001 - another of this class
+                    if self.has_state:
+                        with self._reading():
+                            self._copy_part(folder, part)
                 halves.append(half)
-                if self.has_state:
-                    with self._reading():
-                        self._copy_part(half.folder, part)
         except PipelineError:
             for half in halves:
                 half.remove()
             raise
-        for half in halves:
-            half.plan()
         self.remove()
         return halves
+
+    @contextmanager
+    def _made(self) -> Iterator[Path]:
+        """The new folder to fill, which after the block is in its place, with the plan."""
+        with _writing(self.folder.parent), beside(self.folder) as work:
+            folder = work / self.folder.name
+            folder.mkdir()
+            yield folder
+            replace(self, folder=folder).plan()
+            folder.rename(self.folder)
 
     def _copy_part(self, folder: Path, part: range) -> None:
         """Write the state of some of the networks into another folder."""
@@ -254,7 +260,7 @@ class Checkpoint:
         _write(folder / _STATE, tensors, {"epoch": header["epoch"], "kept": epochs})
 
     def plan(self) -> None:
-        """Write which networks these are; from now on `unfinished` finds the folder."""
+        """Write which networks these are, by which `unfinished` finds the folder."""
         path = self.folder / _PLAN
         plan = {
             "store": self.store,
@@ -293,27 +299,27 @@ def begin(root: Path, *, store: str, members: Sequence[Planned]) -> Checkpoint:
         store: where the networks' runs are.
         members: the networks, in their order in the stack.
     """
-    checkpoint = Checkpoint(folder=_new_folder(root), store=store, members=members)
-    checkpoint.plan()
+    checkpoint = Checkpoint(folder=_new_name(root / "first"), store=store, members=members)
+    with checkpoint._made():  # noqa: SLF001 - the same module
+        pass
     return checkpoint
 
 
-def _new_folder(root: Path) -> Path:
-    folder = root / uuid.uuid4().hex[:16]
-    with _writing(folder):
-        folder.mkdir(parents=True)
-    return folder
+def _new_name(beside_folder: Path) -> Path:
+    return beside_folder.with_name(uuid.uuid4().hex[:16])
 
 
 def unfinished(root: Path, *, store: str) -> list[Checkpoint]:
     """The checkpoints that were begun and not removed, smallest stacks first.
 
-    One in another format is left alone; one that cannot be read is a warning.
+    One in another format is left alone; one that cannot be read is a warning. What killed processes
+    had not yet put in its place is removed.
 
     Args:
         root: the folder of all checkpoints.
         store: only those whose runs are there.
     """
+    remove_abandoned(root)
     found = []
     for path in sorted(root.glob(f"*/{_PLAN}")):
         try:

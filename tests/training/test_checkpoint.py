@@ -297,6 +297,30 @@ def test_a_whole_file_in_the_wrong_place_is_noticed(tmp_path: Path, other: str) 
         restored([ADAM], one)
 
 
+@pytest.mark.parametrize("what", ["begun", "halved"])
+def test_a_checkpoint_is_in_its_place_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    whole = begin(tmp_path, three(ADAM))
+    train(three(ADAM), whole, stop_after=1)
+    write = Checkpoint.plan
+
+    def write_and_die(self: Checkpoint) -> None:
+        write(self)
+        [hidden] = tmp_path.glob(".*.part")
+        # As a killed process leaves it, whose lock is free.
+        shutil.copytree(hidden, tmp_path / ".0123456789abcdef.01234567.part")
+        raise SystemExit
+
+    with monkeypatch.context() as dying:
+        dying.setattr(Checkpoint, "plan", write_and_die)
+        with pytest.raises(SystemExit):
+            begin(tmp_path, [ADAM]) if what == "begun" else whole.halves()
+    [found] = checkpoints.unfinished(tmp_path, store="here")
+    assert found.members == whole.members
+    assert list(tmp_path.iterdir()) == [whole.folder]
+
+
 def test_a_checkpoint_that_is_restarted_has_forgotten_its_epochs_and_not_its_networks(
     tmp_path: Path,
 ) -> None:
