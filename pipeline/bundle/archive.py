@@ -93,6 +93,8 @@ def _zip_sizes(archive: zipfile.ZipFile) -> dict[str, int]:
     for entry in archive.infolist():
         name = entry.orig_filename  # as it is written: zipfile cuts a name at NUL
         kind = stat.S_IFMT(entry.external_attr >> 16)
+        if not name:
+            raise BundleError(name, "a file without a name")
         if name in sizes:
             raise BundleError(name, "a second file with this name")
         if kind not in (0, stat.S_IFREG) or entry.is_dir():

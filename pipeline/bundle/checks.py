@@ -10,7 +10,7 @@ from pipeline.bundle.codec import strict_json
 from pipeline.bundle.layout import BundleError
 from pipeline.bundle.pages import predict_script
 
-_MOST_JSON = 256 << 20
+_MOST_JSON = 128 << 20
 _MOST_TEXT = 64 << 20
 
 

@@ -9,6 +9,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, TypeAdapter, ValidationError
 
+# A list of nothing takes three bytes of text and sixty of memory. Enough for a million points.
+MOST_VALUES = 5_000_000
 _NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
@@ -62,8 +64,12 @@ def strict_json(text: str | bytes) -> Any:  # noqa: ANN401 - JSON is anything
     """The value of a JSON text, without what only Python's reader takes.
 
     Raises:
-        ValueError: the text is not JSON, is nested too deeply, or repeats a key.
+        ValueError: the text is not JSON, is nested too deeply, repeats a key, or holds more than
+            `MOST_VALUES` values.
     """
+    content = text.encode() if isinstance(text, str) else text
+    if sum(map(content.count, (b",", b"[", b"{"))) > MOST_VALUES:
+        raise ValueError(f"more than {MOST_VALUES:,} values")
     try:
         return json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
     except RecursionError:

@@ -15,6 +15,7 @@ _ID = re.compile(r"[0-9A-Za-z-]{1,64}", re.ASCII)
 # MLflow's rule for names of parameters, metrics and tags, that holds on every system.
 _KEY = re.compile(r"[\w.\-/ :]{1,250}")
 _STATUSES = frozenset({"FINISHED", "FAILED", "KILLED"})
+_KINDS = frozenset({"network", "compacted"})
 _MOST = 2**53
 _LENGTHS = {"parameter": 6000, "tag": 8000, "experiment": 20_000, "text": 5000, "dataset": 60_000}
 
@@ -49,12 +50,25 @@ def _problems(contents: Contents, summary: Summary) -> Iterator[tuple[str, str]]
         yield layout.RUN, "a run that has not ended"
     if not contents.experiment.name.strip() or len(contents.experiment.name) > 500:
         yield layout.EXPERIMENT, "an experiment without a name"
-    if not model.name or re.search(r"[/:.%\"']", model.name):
-        yield layout.MODEL, "an invalid model name"
+    if run.tags.get("kind") not in _KINDS:
+        yield layout.RUN, "a run that has trained no network"
     if summary.run != run.id or summary.model != f"models:/{version.name}/{version.version}":
         yield layout.SUMMARY, "a different model from the one in the other files"
+    yield from _model(contents)
     yield from _texts(contents)
     yield from _numbers(contents)
+
+
+def _model(contents: Contents) -> Iterator[tuple[str, str]]:
+    model = contents.model
+    if not model.name or re.search(r"[/:.%\"']", model.name):
+        yield layout.MODEL, "an invalid model name"
+    if not model.parameters.items() <= contents.run.parameters.items():
+        yield layout.MODEL, "parameters that are not its run's"
+    for key, points in model.metrics.items():
+        # As text: NaN equals nothing.
+        if not set(map(repr, points)) <= set(map(repr, contents.metrics.get(key, ()))):
+            yield layout.MODEL, f"points of {key[:80]!a} that are not its run's"
 
 
 def _texts(contents: Contents) -> Iterator[tuple[str, str]]:

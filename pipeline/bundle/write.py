@@ -1,9 +1,6 @@
 """Puts a bundle in its place, as a folder or a zip: whole, or not at all."""
 
-import errno
 import os
-import secrets
-import shutil
 import stat
 import zipfile
 from collections.abc import Iterator
@@ -14,9 +11,8 @@ from pipeline.bundle import layout
 from pipeline.bundle.digests import parse_sums, sums_text
 from pipeline.bundle.files import write_text
 from pipeline.errors import PipelineError
+from pipeline.files import NO_ROOM, beside, replace_folder
 
-# Told without the file that was written.
-_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _DATE = (
     1980,
     1,
@@ -31,7 +27,8 @@ _DATE = (
 def new_bundle(out: Path, *, is_forced: bool) -> Iterator[Path]:
     """An empty folder to fill; after the block it is at `out`, with its SHA256SUMS.
 
-    If the block fails, nothing is left at or next to `out`.
+    If the block fails, nothing is left at or next to `out`; what a killed process has left there
+    is removed by the next.
 
     Args:
         out: a folder to make, or a file that ends in .zip.
@@ -42,42 +39,38 @@ def new_bundle(out: Path, *, is_forced: bool) -> Iterator[Path]:
     """
     is_zip = out.suffix.lower() == ".zip"
     _check_place(out, is_zip=is_zip, is_forced=is_forced)
-    # Next to `out`, because a folder can be renamed only within one file system.
-    work = out.parent / f".{out.name}.{secrets.token_hex(4)}.part"
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        folder = work / "bundle"
-        folder.mkdir(parents=True)
-        yield folder
-        names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
-        layout.check_names(names)
-        write_text(folder / layout.SUMS, sums_text(folder, names))
-        if is_zip:
-            _pack(folder, [*names, layout.SUMS], work / "zip")
-            (work / "zip").replace(out)
-        else:
-            if out.exists():
-                out.rename(work / "before")
-            folder.rename(out)
+        with beside(out) as work:
+            folder = work / "bundle"
+            folder.mkdir()
+            yield folder
+            files = (path for path in folder.rglob("*") if path.is_file())
+            names = sorted(path.relative_to(folder).as_posix() for path in files)
+            layout.check_names(names)
+            write_text(folder / layout.SUMS, sums_text(folder, names))
+            if is_zip:
+                _pack(folder, [*names, layout.SUMS], work / "zip")
+                (work / "zip").replace(out)
+            else:
+                replace_folder(folder, out, work)
     except OSError as error:
         # Not for errors of the caller's block, such as a file that it cannot read.
-        if error.errno not in _NO_ROOM and not _is_below(error.filename, work, out):
+        if error.errno not in NO_ROOM and not _is_below(error.filename, out):
             raise
         raise PipelineError(
             f"a bundle needs a writable place with enough room, got {out} "
             f"({error.strerror or error}): give another place or make room"
         ) from error
-    finally:
-        if (work / "before").exists() and not out.exists():
-            (work / "before").rename(out)
-        shutil.rmtree(work, ignore_errors=True)
 
 
-def _is_below(name: object, *places: Path) -> bool:
-    """Whether the file that an error names is one of these places, or lies in one."""
+def _is_below(name: object, out: Path) -> bool:
+    """Whether the file that an error names is `out`, its folder, or what is made beside it."""
     path = Path(name) if isinstance(name, str) else None
-    return path is not None and any(
-        path in (place, place.parent) or place in path.parents for place in places
+    if path is None or path in (out, out.parent):
+        return path is not None
+    return any(
+        place.parent == out.parent and place.name.startswith(f".{out.name}.")
+        for place in (path, *path.parents)
     )
 
 

@@ -20,10 +20,16 @@ import click
 
 from pipeline.cli.group import COMMAND, DEBUG_VARIABLE, build, tell_opened_run
 from pipeline.errors import Interrupted, PipelineError, UsageError
+from pipeline.interrupts import interrupt
+from pipeline.redaction import redacted
 from why_zero.errors import WhyZeroError
 
 # What continues where it stopped when the same line is run again.
 RESUMED = ("main", "mnist", "sweep")
+
+_ENDING = [signal.SIGINT, signal.SIGTERM]
+if hasattr(signal, "SIGHUP"):  # the terminal is closed; Windows has none
+    _ENDING.append(signal.SIGHUP)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -41,8 +47,13 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code; a user's mistake is one line on stderr."""
     _settle_streams()
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupt)
+    for number in _ENDING:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as after nohup
+            signal.signal(number, _interrupt)
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return _fail("the working folder must exist, got one that was deleted: go to another", 1)
     program = _program()
     is_within_mlflow = "MLFLOW_RUN_ID" in os.environ
     try:
@@ -108,14 +119,14 @@ def _settle_streams() -> None:
 
 def _fail(message: str, exit_code: int) -> int:
     """Show the message; it has several lines only if several things failed."""
-    for line in message.splitlines():
+    for line in redacted(message).splitlines():
         click.echo(f"error: {line}", err=True)
     return exit_code
 
 
-def _interrupt(number: int, _frame: FrameType | None) -> NoReturn:
+def _interrupt(number: int, _frame: FrameType | None) -> None:
     """Raise once: a second signal must not interrupt the ending of the runs."""
-    for each in (signal.SIGINT, signal.SIGTERM):
+    for each in _ENDING:
         # Not SIG_IGN: Python complains about a signal that has already arrived.
         signal.signal(each, lambda *_: None)
-    raise Interrupted(number)
+    interrupt(number)

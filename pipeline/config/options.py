@@ -20,6 +20,7 @@ from pipeline.config.settings import (
     NAME_OR_PATH,
     NAMES_OR_PATHS,
     NOT_NEGATIVE,
+    PASSES,
     PATH,
     POSITIVE,
     POSITIVE_COUNT,
@@ -410,7 +411,7 @@ class PredictSettings:
     )
     passes: int = setting(
         0,
-        COUNT,
+        PASSES,
         "also classify under this many dropout masks, for uncertainty (Monte Carlo dropout)",
     )
     seed: int = setting(0, COUNT, "seed for these masks")

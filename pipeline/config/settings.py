@@ -90,6 +90,9 @@ def parsed(settings: type[T], texts: Mapping[str, str], values: Sequence[str] = 
     Raises:
         UsageError: a text breaks its setting's rule.
     """
+    for name, text in texts.items():
+        if any("\ud800" <= letter <= "\udfff" for letter in text):
+            raise UsageError(f"{name} must be text in UTF-8, got {text!a}")
     chosen: dict[str, Any] = {
         item.name: _value(item, kind, texts[name_of(item)].strip())
         for item, kind, _ in declared(settings)
@@ -176,12 +179,14 @@ def _numbers(parse: Callable[[str], float]) -> Callable[[str], tuple[float, ...]
             return (parse(text),)
         try:
             start, stop, step = (Decimal(part.strip()) for part in text.split(":"))
-            count = int((stop - start) / step) + 1
+            steps = (stop - start) / step
+            # Before it is made a whole number, which may have a million digits.
+            is_allowed = step > 0 and 0 <= steps < MOST_VALUES
         except ArithmeticError:
             raise ValueError(text) from None
-        if step <= 0 or not 1 <= count <= MOST_VALUES:
+        if not is_allowed:
             raise ValueError(text)
-        return tuple(parse(str(start + index * step)) for index in range(count))
+        return tuple(parse(str(start + index * step)) for index in range(int(steps) + 1))
 
     return several
 
@@ -263,6 +268,7 @@ COUNTS = Kind(
     _axis_of(_integers(_integer(0))),
     meant=_dashed,
 )
+PASSES = Kind("N", "a whole number from 0 to 100,000", _integer(0, 100_000))
 POSITIVE_COUNT = Kind("N", "a whole number of at least 1", _integer(1))
 WIDTHS = Kind("N,…", "whole numbers of at least 1, separated by commas", _list_of(_is_width))
 SHAPES = Kind(

@@ -10,6 +10,7 @@ from pipeline.data.paths import is_file, is_folder
 from pipeline.data.sets import load
 from pipeline.data.store import DamagedError, file_of, read_prepared, write_prepared
 from pipeline.errors import UsageError
+from pipeline.files import given_path
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +28,7 @@ def prepared(data: str, folder: Path = Path("prepared")) -> ImageData:
         UsageError: none of these.
         PipelineError: what was asked for cannot be read, loaded or written.
     """
-    path = Path(data).expanduser()
+    path = given_path(data)
     if path.suffix == ".safetensors":
         return read_prepared(path)
     if data in KNOWN or (path.name == data and is_file(file_of(data, folder))):

@@ -10,6 +10,7 @@ from pipeline.data.images import ImageData
 from pipeline.data.known import KNOWN, KNOWN_NAMES
 from pipeline.data.paths import check_name
 from pipeline.errors import UsageError
+from pipeline.files import given_path
 
 DOWNLOADS = Path("prepared") / "downloads"
 
@@ -29,7 +30,7 @@ def load(dataset: str, source: str = "auto", *, cache: Path = DOWNLOADS) -> Imag
     """
     check_name(dataset)
     if source != "auto":
-        return read_folder(Path(source).expanduser(), dataset)
+        return read_folder(given_path(source), dataset)
     if dataset not in KNOWN:
         raise UsageError(
             f"dataset must be one of {', '.join(KNOWN_NAMES)}, got {dataset!r}: "

@@ -2,7 +2,6 @@
 
 import json
 import os
-import secrets
 import textwrap
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from safetensors.torch import save
 from pipeline.data.images import ImageData, Part, assemble
 from pipeline.data.paths import is_file
 from pipeline.errors import PipelineError
+from pipeline.files import beside
 
 FORMAT = "1"
 TENSORS = ("train_images", "train_labels", "test_images", "test_labels")
@@ -44,17 +44,14 @@ def write_prepared(data: ImageData, folder: Path) -> Path:
             "licence": data.licence,
         },
     )
-    part = folder / f".{data.name}.{secrets.token_hex(4)}.part"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
+        with beside(path) as work:
+            part = work / path.name
             with part.open("xb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
             part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
     except OSError as error:
         raise PipelineError(
             f"prepared data must be written to a folder with room for {len(content)} bytes, got "
@@ -84,7 +81,7 @@ def read_prepared(path: Path, name: str | None = None) -> ImageData:
             metadata["name"],
             Part(*tensors[:2]),
             test=Part(*tensors[2:]),
-            classes=tuple(json.loads(metadata["classes"])),
+            classes=_classes(metadata["classes"]),
             source=metadata["source"],
             licence=metadata["licence"],
         )
@@ -92,7 +89,7 @@ def read_prepared(path: Path, name: str | None = None) -> ImageData:
         raise PipelineError(
             f"prepared data must be readable, got {path} ({error.strerror}): check its permissions"
         ) from error
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+    except (SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise _damaged(path, textwrap.shorten(f"{type(error).__name__}: {error}", 200)) from error
     except PipelineError as error:
         raise _damaged(path, "images and labels that do not match") from error
@@ -101,6 +98,13 @@ def read_prepared(path: Path, name: str | None = None) -> ImageData:
     if name not in (None, data.name):
         raise _damaged(path, f"the data set {data.name!r}")
     return data
+
+
+def _classes(text: str) -> tuple[str, ...]:
+    classes = json.loads(text)
+    if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
+        raise ValueError("classes that are no list of names")
+    return tuple(classes)
 
 
 def file_of(name: str, folder: Path) -> Path:

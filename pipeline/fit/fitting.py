@@ -19,7 +19,7 @@ from pipeline.plots import render_pool
 from pipeline.records.result import Result
 from pipeline.runs.load import load_result
 from pipeline.training import checkpoint as checkpoints
-from pipeline.training.checkpoint import Planned
+from pipeline.training.checkpoint import Planned, UnderWayError
 from why_zero.errors import WhyZeroError
 
 _logger = logging.getLogger(__name__)
@@ -50,14 +50,17 @@ def fit(tasks: Sequence[Task], context: FitContext) -> Fitted:
     results: list[Result] = []
     failures: dict[str, str] = {}
     for key, task in todo.items():
-        end = ends[key]
+        end = ends.get(key)
+        if end is None:
+            continue  # another process trains it
         if isinstance(end, Result):
             results.append(end)
         else:
             # Two may share a name, for example on two data sets with the same name.
             name = f"{task.name} ({key[:6]})" if task.name in failures else task.name
             failures[name] = end
-    return Fitted(results=results, failures=failures)
+    under_way = tuple(session.under_way.values())
+    return Fitted(results=results, failures=failures, under_way=under_way)
 
 
 def _finished(task: Task, context: FitContext) -> Result | None:
@@ -105,12 +108,9 @@ def _begin(tasks: Sequence[Task], context: FitContext) -> StackRun:
     members = [
         Planned(fingerprint=task.fingerprint, parameters=task.recipe.parameters) for task in tasks
     ]
-    checkpoint = checkpoints.begin(context.checkpoints, store=_store(context), members=members)
+    store = context.tracker.identity
+    checkpoint = checkpoints.begin(context.checkpoints, store=store, members=members)
     return StackRun(checkpoint=checkpoint, tasks=list(tasks), waiting=list(tasks))
-
-
-def _store(context: FitContext) -> str:
-    return f"{context.tracker.uri} {context.tracker.experiment_id}"
 
 
 def _under_way(waiting: Mapping[str, Task], context: FitContext) -> list[StackRun]:
@@ -120,7 +120,7 @@ def _under_way(waiting: Mapping[str, Task], context: FitContext) -> list[StackRu
     """
     claimed: set[str] = set()
     runs = []
-    for left in checkpoints.unfinished(context.checkpoints, store=_store(context)):
+    for left in checkpoints.unfinished(context.checkpoints, store=context.tracker.identity):
         keys = [member.fingerprint for member in left.members]
         missing = [key for key in keys if key in waiting and key not in claimed]
         others = [key for key in keys if key not in missing]
@@ -167,6 +167,8 @@ def _one_by_one(queue: deque[StackRun], session: Session) -> None:
             run = queue.popleft()
             try:
                 queue.extendleft(reversed(_train_or_halve(run, session)))
+            except UnderWayError as others:
+                session.under_way[run.checkpoint.identity] = str(others)
             except WhyZeroError as error:
                 for task in list(run.waiting):
                     session.end(run, task, str(error))
@@ -182,7 +184,7 @@ def _train_or_halve(run: StackRun, session: Session) -> list[StackRun]:
         session.context.console.line(
             f"{len(run.tasks)} networks do not fit into memory at once ({lack}); split in half"
         )
-        return run.halves(session.context)
+        return run.halves()
     return []
 
 

@@ -14,6 +14,8 @@ from pipeline.runs.publish import publish
 from pipeline.tracking import Run, reason_of
 
 _logger = logging.getLogger(__name__)
+# Written after all others of its epoch, and always finite: a run that has it has the whole epoch.
+_LAST = "train_eval/accuracy"
 
 
 @dataclass(kw_only=True)
@@ -23,7 +25,8 @@ class Member:
     Attributes:
         task: what it is.
         run: its run.
-        is_new: whether nothing was logged to the run yet.
+        times: of the epochs whose points are in the run, in milliseconds since 1970.
+        again: epochs that were trained again; the run's points are of the first time.
         history: its records, without their weights.
         kept: the record whose weights are kept so far, with these weights.
         is_done: nothing is left to do: it is published, or its training has failed.
@@ -31,7 +34,8 @@ class Member:
 
     task: Task
     run: Run
-    is_new: bool
+    times: dict[int, int] = field(default_factory=dict)
+    again: set[int] = field(default_factory=set)
     history: list[EpochRecord] = field(default_factory=list)
     kept: EpochRecord | None = None
     is_done: bool = False
@@ -43,8 +47,13 @@ class Member:
             self.kept = record
 
     def log(self, record: EpochRecord) -> None:
-        """Log an epoch that `take` has recorded."""
-        self.run.metrics(self._metrics(record), step=record.epoch)
+        """Log an epoch that `take` has recorded, unless its points are in the run already."""
+        if record.epoch in self.times:
+            self.again.add(record.epoch)
+            return
+        values = self._metrics(record)
+        values[_LAST] = values.pop(_LAST)
+        self.times[record.epoch] = self.run.metrics(values, step=record.epoch)
 
     def go_on(self, history: Sequence[EpochRecord], kept: EpochRecord | None) -> None:
         """Restore what an interrupted process had done, and log what it had not.
@@ -54,14 +63,37 @@ class Member:
             kept: the one whose weights are kept so far, with these weights.
         """
         self.history, self.kept = list(history), kept
-        if self.is_new:
-            self.run.series([(record.epoch, self._metrics(record)) for record in history])
-        else:
-            self.run.metrics_once(self._metrics(history[-1]), step=history[-1].epoch)
+        for record in history:
+            if record.epoch not in self.times:
+                self.log(record)
+
+    @classmethod
+    def of(cls, task: Task, run: Run, *, is_new: bool) -> "Member":
+        """A network with its run; an old one is asked for what it has."""
+        logged = {} if is_new else run.logged(_LAST)
+        return cls(task=task, run=run, times={epoch: time for epoch, (time, _) in logged.items()})
 
     def _metrics(self, record: EpochRecord) -> dict[str, float]:
         before = self.history[record.epoch - 1] if record.epoch else None
         return metrics(record, before, self.history[0])
+
+    def _logged(self, epoch: int) -> dict[str, float]:
+        """The points of an epoch as the run has them: a second time has other seconds."""
+        values = self._metrics(self.history[epoch])
+        if epoch not in self.again:
+            return values
+        points = {key: self.run.logged(key) for key in values}
+        return {key: points[key][epoch][1] for key in values if epoch in points[key]}
+
+    @property
+    def deletion(self) -> str | None:
+        """Why it cannot be finished, if somebody has deleted its run; None otherwise."""
+        if not self.run.is_gone():
+            return None
+        return (
+            f"a run must not be deleted while its network is trained, got {self.run.id}: restore "
+            "it in MLflow's UI, or run the same command again for a new one"
+        )
 
     def finish(self, *, stack_size: int, render_pool: RenderPool) -> Result | str:
         """End the run with all its results, or with the reason why it failed.
@@ -73,6 +105,9 @@ class Member:
             self.run.end("finished")
         except Exception as error:
             _logger.debug("%s was not published", self.task.name, exc_info=True)
+            if deletion := self.deletion:
+                self.run.leave()
+                return deletion
             self.run.end_after(error)
             return reason_of(error)
         self.is_done = True
@@ -92,6 +127,8 @@ class Member:
             self.task.recipe,
             history=self.history,
             chosen=self.kept,
+            metrics=self._logged(self.kept.epoch),
+            at_ms=self.times[self.kept.epoch],
             data=self.task.data,
             device=self.task.device,
             stack_size=stack_size,

@@ -1,13 +1,15 @@
 """Trains one stack from its checkpoint, and ends the runs of its networks."""
 
+import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
 from pipeline.data import split
+from pipeline.errors import PipelineError
 from pipeline.fit.members import Member
 from pipeline.fit.progress import Progress
 from pipeline.fit.tasks import FitContext, Task
@@ -20,9 +22,11 @@ from pipeline.runs.publish import log_dataset
 from pipeline.tracking import watching_system
 from pipeline.training import device as devices
 from pipeline.training.batches import Examples
-from pipeline.training.checkpoint import Checkpoint
+from pipeline.training.checkpoint import Checkpoint, DamagedError
 from pipeline.training.loop import epochs, make_optimizer
 from pipeline.training.stack import Stack
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(kw_only=True)
@@ -40,10 +44,14 @@ class StackRun:
     tasks: list[Task]
     waiting: list[Task]
 
-    def halves(self, context: FitContext) -> list["StackRun"]:
+    def halves(self) -> list["StackRun"]:
         """The same networks in two stacks, at the point training had reached."""
-        known = _known_runs(self, context)
-        run_ids = [known.get(task.fingerprint) for task in self.tasks]
+        try:
+            halves = self.checkpoint.halves()
+        except DamagedError as damage:
+            _logger.warning("%s", damage)
+            self.checkpoint.restart()
+            halves = self.checkpoint.halves()
         middle = len(self.tasks) // 2
         parts = [self.tasks[:middle], self.tasks[middle:]]
         return [
@@ -52,7 +60,7 @@ class StackRun:
                 tasks=part,
                 waiting=[task for task in part if task in self.waiting],
             )
-            for checkpoint, part in zip(self.checkpoint.halves(run_ids), parts, strict=True)
+            for checkpoint, part in zip(halves, parts, strict=True)
         ]
 
 
@@ -66,6 +74,7 @@ class Session:
         render_pool: draws the pictures of all.
         turns: decides who may work while another publishes.
         ends: the outcome of every network so far, by fingerprint: its result, or why it failed.
+        under_way: why the others have none here, by the checkpoints of processes that train them.
     """
 
     context: FitContext
@@ -73,6 +82,7 @@ class Session:
     render_pool: RenderPool
     turns: Turns
     ends: dict[str, Result | str]
+    under_way: dict[str, str] = field(default_factory=dict)
 
     def end(self, run: StackRun, task: Task, end: Result | str) -> None:
         """Record the outcome of a network, which its stack then no longer waits for."""
@@ -110,21 +120,16 @@ def train(stack_run: StackRun, session: Session) -> None:
             stack_run.checkpoint.remove()
 
 
-def _train(stack_run: StackRun, members: Mapping[int, Member], session: Session) -> None:
-    """Train the stack to its end, and log its members, which are keyed by their places."""
-    checkpoint, first = stack_run.checkpoint, stack_run.tasks[0]
+def _train(stack_run: StackRun, members: dict[int, Member], session: Session) -> None:
+    """Train the stack to its end, and log its members, which are keyed by their places.
+
+    One whose run was deleted is no member any more.
+    """
+    checkpoint = stack_run.checkpoint
     recipes = [task.recipe for task in stack_run.tasks]
-    training, validation = _examples(first)
-    pixels = training.images.shape[1]
-    stack = Stack(recipes, inputs=pixels, classes=len(first.data.classes)).to(first.device)
-    optimizer = make_optimizer(stack)
-    so_far: Sequence[Sequence[EpochRecord]] = ()
-    if checkpoint.has_state:
-        progress = checkpoint.restore(stack, optimizer)
-        so_far = progress.histories
-        for index, member in members.items():
-            member.go_on(so_far[index], progress.kept[index])
-            session.progress.go_on(member.task.name, member.task.recipe, so_far[index][-1])
+    training, validation = _examples(stack_run.tasks[0])
+    stack, optimizer, so_far = _where_it_was(stack_run, members, session)
+    everyone = dict(members)  # the checkpoint keeps also those whose runs are deleted meanwhile
     updates_per_epoch = math.ceil(len(training) / recipes[0].batch_size)
     with (
         watching_system([member.run for member in members.values()]),
@@ -145,30 +150,81 @@ def _train(stack_run: StackRun, members: Mapping[int, Member], session: Session)
             heartbeat=heartbeat,
         )
         for records in trained:
-            logged = [record for record in records if record.member in members]
-            for record in logged:
-                members[record.member].take(record)
-            kept = [members[i].kept if i in members else None for i in range(len(recipes))]
+            for record in records:
+                if record.member in everyone:
+                    everyone[record.member].take(record)
+            kept = [everyone[i].kept if i in everyone else None for i in range(len(recipes))]
             checkpoint.save(stack, optimizer, records=records, kept=kept)
             # Only now: epochs that are not in the checkpoint are trained and logged again.
+            logged = [record for record in records if record.member in members]
             for record in logged:
-                members[record.member].log(record)
+                _log(record, stack_run, members, session)
+            if not members:
+                return
             if logged:
                 names = [task.name for task in stack_run.tasks]
                 session.progress.epoch(recipes, names, logged, pace)
             session.turns.give_way()
 
 
+def _where_it_was(
+    stack_run: StackRun, members: Mapping[int, Member], session: Session
+) -> tuple[Stack, torch.optim.Optimizer, Sequence[Sequence[EpochRecord]]]:
+    """The stack and its optimizer from the checkpoint, with all records so far; else as born."""
+    checkpoint, first = stack_run.checkpoint, stack_run.tasks[0]
+    recipes = [task.recipe for task in stack_run.tasks]
+    inputs, classes = first.data.train_images[0].numel(), len(first.data.classes)
+
+    def born() -> tuple[Stack, torch.optim.Optimizer]:
+        stack = Stack(recipes, inputs=inputs, classes=classes).to(first.device)
+        return stack, make_optimizer(stack)
+
+    stack, optimizer = born()
+    if not checkpoint.has_state:
+        return stack, optimizer, ()
+    try:
+        progress = checkpoint.restore(stack, optimizer)
+    except DamagedError as damage:
+        _logger.warning("%s", damage)
+        checkpoint.restart()
+        return *born(), ()
+    for index, member in members.items():
+        history = progress.histories[index]
+        member.go_on(history, progress.kept[index])
+        session.progress.go_on(member.task.name, member.task.recipe, history[-1])
+    return stack, optimizer, progress.histories
+
+
+def _log(
+    record: EpochRecord, stack_run: StackRun, members: dict[int, Member], session: Session
+) -> None:
+    """Log the epoch of a member; if its run was deleted, it fails alone."""
+    member = members[record.member]
+    try:
+        member.log(record)
+    except PipelineError:
+        deletion = member.deletion
+        if deletion is None:
+            raise
+        member.run.leave()
+        session.end(stack_run, member.task, deletion)
+        del members[record.member]
+
+
 def _open(stack_run: StackRun, context: FitContext) -> Iterator[tuple[int, Member]]:
     """The networks without a result by their places in the stack, with their runs opened."""
-    known = _known_runs(stack_run, context)
-    size = {"stack_size": str(len(stack_run.tasks))}
+    stack = stack_run.checkpoint.identity
+    known = context.tracker.runs_of(stack)
+    size = {"stack_size": str(len(stack_run.tasks)), "stack": stack}
     if stack_run.checkpoint.is_halved:
         size["stack_halved"] = "true"
     for index, task in enumerate(stack_run.tasks):
         if task not in stack_run.waiting:
             continue
         run_id = known.get(task.fingerprint)
+        if run_id is None and (stack_run.checkpoint.is_halved or not context.is_forced):
+            # From the stack that this is a half of, or whose checkpoint is lost.
+            run_id = context.tracker.begun(task.fingerprint)
         if run_id is None:
             run = context.tracker.start_network(
                 task.name,
@@ -177,7 +233,6 @@ def _open(stack_run: StackRun, context: FitContext) -> Iterator[tuple[int, Membe
                 tags={
                     **context.tags,
                     **size,
-                    "stack": stack_run.checkpoint.identity,
                     "arm": task.recipe.arm,
                     "device_name": devices.describe(task.device),
                     "fingerprint": task.fingerprint,
@@ -192,14 +247,8 @@ def _open(stack_run: StackRun, context: FitContext) -> Iterator[tuple[int, Membe
             run.parameters(task.parameters)
             run.tags(size)
             log_dataset(run, task.data, context="training")
-        yield index, Member(task=task, run=run, is_new=run_id is None)
-
-
-def _known_runs(stack_run: StackRun, context: FitContext) -> dict[str, str]:
-    """The ids of the existing runs of a stack's networks, by fingerprint."""
-    checkpoint = stack_run.checkpoint
-    planned = {member.fingerprint: member.run_id for member in checkpoint.members if member.run_id}
-    return planned | context.tracker.runs_of(checkpoint.identity)
+            member = Member.of(task, run, is_new=run_id is None)
+        yield index, member
 
 
 def _examples(task: Task) -> tuple[Examples, Examples]:

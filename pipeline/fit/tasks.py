@@ -91,17 +91,19 @@ class Fitted:
 
     Attributes:
         results: of the networks that finished, in the order of the tasks.
-        failures: why the others failed, by their names.
+        failures: why others failed, by their names.
+        under_way: what to say of the rest, which another process trains.
     """
 
     results: list[Result]
     failures: dict[str, str]
+    under_way: tuple[str, ...] = ()
 
     def complete(self) -> list[Result]:
         """All results.
 
         Raises:
-            PipelineError: a network failed.
+            PipelineError: a network failed, or another process trains it.
         """
         if self.failures:
             total = len(self.results) + len(self.failures)
@@ -111,6 +113,8 @@ class Fitted:
             why = "; ".join(f"{_named(names)}: {reason}" for reason, names in reasons.items())
             networks = "network" if total == 1 else "networks"
             raise PipelineError(f"{len(self.failures)} of {total} {networks} failed: {why}")
+        if self.under_way:
+            raise PipelineError("\n".join(self.under_way))
         return self.results
 
 

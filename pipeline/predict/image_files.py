@@ -1,6 +1,7 @@
 """Reads image files as grey pixels: PNG, JPEG and IDX, from a path or standard input."""
 
 import io
+import math
 import struct
 import sys
 import warnings
@@ -19,6 +20,7 @@ STANDARD_INPUT = "-"
 FORMATS = ("PNG", "JPEG")
 # What Pillow raises for files that are damaged; a decompression bomb is an error of its own.
 DAMAGES = (OSError, SyntaxError, ValueError, TypeError, LookupError, struct.error, zlib.error)
+MOST_PIXELS = 1 << 24  # worked on; larger pictures are reduced first
 GREY_LEVELS_16_BIT = 257  # 65,535 / 255
 
 Grey = NDArray[np.uint8]
@@ -110,7 +112,9 @@ def _decoded(content: bytes, name: str) -> Image.Image:
             with Image.open(io.BytesIO(content), formats=FORMATS) as image:
                 is_animated = image.format == "PNG" and getattr(image, "is_animated", False)
                 if not is_animated:
-                    return ImageOps.exif_transpose(image)
+                    image.load()
+                    ImageOps.exif_transpose(image, in_place=True)  # no copy
+                    return _within_bounds(image)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise PipelineError(
             f"an image must have at most {Image.MAX_IMAGE_PIXELS} pixels, got more in {name}: "
@@ -129,6 +133,22 @@ def _decoded(content: bytes, name: str) -> Image.Image:
     raise PipelineError(
         f"an image must be a still, got an animation in {name}: save one of its frames"
     )
+
+
+def _within_bounds(image: Image.Image) -> Image.Image:
+    """The image, if it is huge with each square of some pixels averaged to one.
+
+    Grey levels and layouts are worked out in float64: a picture of the most pixels allowed would
+    take gigabytes for what becomes 28 x 28.
+    """
+    factor = math.ceil(math.sqrt(image.width * image.height / MOST_PIXELS))
+    if factor < 2:
+        return image
+    if image.mode.startswith("I;"):
+        image = image.convert("I")
+    elif image.mode in {"1", "P", "PA"}:
+        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+    return image.reduce(factor)
 
 
 def _grey(image: Image.Image) -> Grey:

@@ -1,18 +1,17 @@
 """What a finished network leaves in its run: test score, model, summary, history, pictures."""
 
-import tempfile
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Mapping
 
 import torch
 
 from pipeline import plots
 from pipeline.config.recipe import Recipe
 from pipeline.data import ImageData, as_input
+from pipeline.files import temporary_folder
 from pipeline.markdown import description
 from pipeline.plots import RenderPool
 from pipeline.plots.figure_layout import evenly
-from pipeline.records import EpochRecord, History
+from pipeline.records import EpochRecord, History, Score
 from pipeline.records import history as histories
 from pipeline.records.result import Result
 from pipeline.runs.load import HISTORY
@@ -36,6 +35,8 @@ def publish(
     *,
     history: History,
     chosen: EpochRecord,
+    metrics: Mapping[str, float],
+    at_ms: int,
     data: ImageData,
     device: torch.device,
     stack_size: int,
@@ -48,6 +49,8 @@ def publish(
         recipe: what it was made from.
         history: its records, from epoch 0 on.
         chosen: the record whose weights were kept.
+        metrics: the run's at this epoch.
+        at_ms: the time of these points.
         data: what it was trained on.
         device: where it was trained.
         stack_size: how many networks were trained together with it, itself included.
@@ -57,11 +60,15 @@ def publish(
         raise ValueError("the chosen record must hold its weights")
     network = plain(recipe, chosen.weights).eval()
     test, confusion = score(network, data)
+    # Once: a process that died while it published has logged them.
+    tested = run.metrics_once(
+        {"test/loss": test.loss, "test/accuracy": test.accuracy}, step=chosen.epoch, at_ms=at_ms
+    )
     result = Result(
         recipe=recipe,
         history=history,
         chosen=chosen,
-        test=test,
+        test=Score(tested["test/loss"], tested["test/accuracy"]),
         run_id=run.id,
         page=run.page,
         device=str(device),
@@ -72,16 +79,15 @@ def publish(
     )
     # Started first: other processes draw while this one does the rest.
     pictures = _pictures(result, data, confusion, render_pool)
-    # Once: a process that died while it published has logged them.
-    run.metrics_once({"test/loss": test.loss, "test/accuracy": test.accuracy}, step=chosen.epoch)
     images = data.test_images[:EXAMPLES]
     # A single image would become the only batch size that the exported graph takes.
     example = as_input(images.expand(max(2, len(images)), -1, -1)).numpy()
-    log_model(run, network, example=example, step=chosen.epoch)
+    measured = {**metrics, **tested}
+    log_model(run, network, example=example, metrics=measured, step=chosen.epoch, at_ms=at_ms)
     batch = as_input(data.train_images[: min(recipe.batch_size, EVALUATION_BATCH)])
     run.text(summary(network, batch), "summary.txt")
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / HISTORY
+    with temporary_folder() as folder:
+        path = folder / HISTORY
         histories.save(history, path)
         run.file(path)
     for name, png in pictures.items():

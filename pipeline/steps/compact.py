@@ -63,7 +63,14 @@ def run(settings: CompactSettings, console: Console) -> None:
             ending = f"{origin.name} has no dead units to remove, so there is no smaller network."
             step.describe(f"{ending} See [its run]({origin.page}).")
         else:
-            result, text = _log(candidate, smaller, mark=mark, step_id=step.id, tracker=tracker)
+            result, text = _log(
+                candidate,
+                smaller,
+                mark=mark,
+                step_id=step.id,
+                tracker=tracker,
+                goes_on=not settings.force,
+            )
             ending = f"{result.recipe.name}: {_removed(smaller)}; run {result.run_id}"
             step.describe(
                 f"[{origin.name}]({origin.page}) became [smaller]({result.page}).\n\n{text}"
@@ -81,7 +88,13 @@ def _origin(settings: CompactSettings, tracker: Tracker) -> FoundRun:
 
 
 def _log(
-    candidate: Candidate, smaller: SmallerNetwork, *, mark: str, step_id: str, tracker: Tracker
+    candidate: Candidate,
+    smaller: SmallerNetwork,
+    *,
+    mark: str,
+    step_id: str,
+    tracker: Tracker,
+    goes_on: bool,
 ) -> tuple[Result, str]:
     """Log the smaller network as any other is, and return it with what it says of itself."""
     original, recipe = candidate.result, smaller.recipe
@@ -102,16 +115,20 @@ def _log(
             "fingerprint": mark,
         },
         color=run_color(recipe),
+        goes_on=goes_on,
     )
     with run, render_pool(1) as pool:
         log_dataset(run, candidate.data, context="training")
         metrics = metrics_of(smaller, original.test)
-        run.metrics(metrics, step=chosen.epoch)
+        began_ms = run.began_ms(next(iter(metrics)))
+        at_ms = run.metrics(metrics, step=chosen.epoch, at_ms=began_ms)
         result = publish(
             run,
             recipe,
             history=history,
             chosen=replace(chosen, weights=smaller.weights),
+            metrics=metrics,
+            at_ms=at_ms,
             data=candidate.data,
             device=torch.device("cpu"),
             stack_size=original.stack_size,

@@ -1,8 +1,5 @@
 """The step `export`: a registered model, with everything recorded about it, as a folder or zip."""
 
-import tempfile
-from pathlib import Path
-
 import torch
 from jaxtyping import Float32
 from torch import Tensor
@@ -13,6 +10,7 @@ from pipeline.config.settings import texts
 from pipeline.console import Console
 from pipeline.data import as_input, prepared
 from pipeline.errors import PipelineError
+from pipeline.files import given_path, temporary_folder
 from pipeline.tracking import (
     adopted_run,
     fetch_artifacts,
@@ -35,15 +33,15 @@ def run(settings: ExportSettings, console: Console) -> None:
     check_extra()
     store = open_at()
     contents = read_contents(store, settings.model)
-    out = Path(settings.out).expanduser()
+    out = given_path(settings.out)
     with adopted_run("export", texts(settings)):
         with new_bundle(out, is_forced=settings.force) as folder:
             fetch_artifacts(store, contents.run.id, folder / layout.ARTIFACTS)
-            with tempfile.TemporaryDirectory() as temporary:
+            with temporary_folder() as temporary:
                 rebuilt = rebuild(
                     contents.run.parameters,
                     weights=folder / layout.STATE_DICT,
-                    example=fetch_example(store, contents.model.id, Path(temporary)),
+                    example=fetch_example(store, contents.model.id, temporary),
                 )
             mlmodel = write_model(
                 rebuilt.network,

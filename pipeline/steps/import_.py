@@ -1,11 +1,10 @@
 """The step `import`: a bundle into a store, every digest verified before anything is written."""
 
-from pathlib import Path
-
 from pipeline.bundle import open_bundle
 from pipeline.config.options import ImportSettings
 from pipeline.config.settings import texts
 from pipeline.console import Console
+from pipeline.files import given_path
 from pipeline.tracking import adopted_run, import_bundle, open_at
 
 
@@ -16,7 +15,7 @@ def run(settings: ImportSettings, console: Console) -> None:
         PipelineError: the bundle is refused and nothing is written, or the store refused.
     """
     with (
-        open_bundle(Path(settings.bundle).expanduser()) as bundle,
+        open_bundle(given_path(settings.bundle)) as bundle,
         adopted_run("import", texts(settings)),
     ):
         console.line(f"verified: {bundle.summary.model}, SHA-256 of its digests {bundle.digest}")

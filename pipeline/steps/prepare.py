@@ -1,12 +1,11 @@
 """The step `prepare`: read a data set, verify it, write it as tensors, show what it looks like."""
 
-from pathlib import Path
-
 from pipeline import plots
 from pipeline.config.options import PrepareSettings
 from pipeline.config.settings import texts
 from pipeline.console import Console
 from pipeline.data import ImageData, load, write_prepared
+from pipeline.files import given_path
 from pipeline.markdown import table
 from pipeline.runs.fingerprint import fingerprint
 from pipeline.runs.publish import log_dataset
@@ -33,7 +32,7 @@ def read(settings: PrepareSettings) -> ImageData:
     Raises:
         PipelineError: it is missing, damaged or wrong.
     """
-    cache = Path(settings.out).expanduser() / "downloads"
+    cache = given_path(settings.out) / "downloads"
     return load(settings.dataset, settings.source, cache=cache)
 
 
@@ -63,7 +62,7 @@ def log(
         parameters=texts(settings),
         tags={"pipeline": pipeline} if pipeline else {},
     ) as step:
-        path = write_prepared(data, Path(settings.out).expanduser())
+        path = write_prepared(data, given_path(settings.out))
         log_dataset(step, data, context="prepared")
         counts = {
             "training_images": len(data.train_labels),

@@ -12,7 +12,7 @@ from pipeline import comparison
 from pipeline.config.options import SweepSettings
 from pipeline.config.recipe import Recipe, Schedule
 from pipeline.config.settings import texts
-from pipeline.console import Console
+from pipeline.console import Console, literal
 from pipeline.data import ImageData, prepared, split
 from pipeline.errors import UsageError
 from pipeline.explorer import log_explorers
@@ -140,7 +140,7 @@ def _tasks(
 
 def _show_failures(fitted: Fitted, console: Console) -> None:
     if fitted.failures:
-        rows = [(name, reason) for name, reason in fitted.failures.items()]
+        rows = [(literal(name), literal(reason)) for name, reason in fitted.failures.items()]
         networks = "network" if len(rows) == 1 else "networks"
         title = f"{len(rows)} {networks} failed, {len(fitted.results)} finished"
         console.table(title, ("network", "why"), rows)

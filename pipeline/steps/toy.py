@@ -1,9 +1,7 @@
 """The step `toy`: three small networks from one start, with every unit's state at every update."""
 
 import hashlib
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from safetensors.numpy import save_file
@@ -13,6 +11,7 @@ from pipeline.config.recipe import Recipe
 from pipeline.config.settings import texts
 from pipeline.console import Console
 from pipeline.errors import PipelineError
+from pipeline.files import temporary_folder
 from pipeline.markdown import Row, table
 from pipeline.records.metrics import metrics
 from pipeline.runs.fingerprint import fingerprint
@@ -61,7 +60,16 @@ def run(settings: ToySettings, console: Console, *, pipeline: str | None = None)
         _check_finite(trace)
         check_the_first_layer(trace)
         pages = [
-            _log_arm(tracker, recipe, arm, trace, step=step, init=settings.init)
+            _log_arm(
+                tracker,
+                recipe,
+                arm,
+                trace,
+                step=step,
+                init=settings.init,
+                mark=fingerprint(mark, arm),
+                is_forced=settings.force,
+            )
             for arm, recipe in zip(experiment.ARMS, arms, strict=True)
         ]
         masks = _mask_averages(arms, trace)
@@ -137,8 +145,16 @@ def _log_arm(
     *,
     step: Run,
     init: str,
+    mark: str,
+    is_forced: bool,
 ) -> str:
-    """Log one network by update, in a run of its own, and return the link to it."""
+    """Log one network by update, in a run of its own, and return the link to it.
+
+    What a killed toy has logged stays, and is completed.
+    """
+    found = None if is_forced else tracker.finished(mark, has_files=False)
+    if found:
+        return f"[{arm}]({tracker.link(found.id)})"
     history = trace.histories[arm]
     content = trace.arrays["samples/x"].tobytes() + trace.arrays["samples/target"].tobytes()
     digest = hashlib.blake2b(content, digest_size=16).hexdigest()
@@ -147,13 +163,20 @@ def _log_arm(
         recipe.parameters
         | {"device": "cpu", "dataset": f"toy {init}", "dataset_digest": digest, "init": init},
         step="toy",
-        tags={"pipeline": step.id, "arm": arm, "stack_size": str(len(experiment.ARMS))},
+        tags={
+            "pipeline": step.id,
+            "arm": arm,
+            "stack_size": str(len(experiment.ARMS)),
+            "fingerprint": mark,
+        },
+        goes_on=not is_forced,
     ) as run:
         befores = (None, *history[:-1])
-        run.series(
+        points = [
             (record.epoch, metrics(record, before, history[0]))
             for record, before in zip(history, befores, strict=True)
-        )
+        ]
+        run.series(points, at_ms=run.began_ms("train_eval/accuracy"))
         return f"[{arm}]({run.page})"
 
 
@@ -188,8 +211,8 @@ def _log_trace(step: Run, trace: experiment.Trace, pages: list[str], *, masks: s
         "arms": ",".join(experiment.ARMS),
         "about": experiment.__doc__ or "",
     }
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / TRACE
+    with temporary_folder() as folder:
+        path = folder / TRACE
         save_file(dict(trace.arrays), path, metadata=header)
         step.file(path)
     page = "\n\n".join(["## Hidden units, update by update", table(COLUMNS, rows), LEGEND, masks])

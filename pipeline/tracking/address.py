@@ -8,6 +8,8 @@ from urllib.parse import quote, urlencode, urlsplit
 from mlflow.exceptions import MlflowException
 from mlflow.utils.search_utils import SearchUtils
 
+from pipeline.redaction import has_secrets
+
 LOCAL_UI = "http://127.0.0.1:5000"
 # Otherwise the UI takes the experiment for one of language models, with empty pages.
 _TRAINING = {"workflowType": "machine_learning"}
@@ -28,12 +30,18 @@ def ui_command(uri: str) -> str | None:
         return None
     if uri == f"sqlite:///{Path.cwd() / 'mlflow.db'}":
         return "mlflow ui"
+    if has_secrets(uri):
+        return 'mlflow ui --backend-store-uri "$MLFLOW_TRACKING_URI"'
     return f"mlflow ui --backend-store-uri {shlex.quote(uri)}"
 
 
 def ui_base(uri: str) -> str:
-    """The address where the UI is, once `ui_command` runs; no slash at its end."""
-    return uri.rstrip("/") if ui_command(uri) is None else LOCAL_UI
+    """The address where the UI is, once `ui_command` runs; no slash at its end, no password."""
+    if ui_command(uri) is not None:
+        return LOCAL_UI
+    parts = urlsplit(uri)
+    host = parts.netloc.rpartition("@")[2]
+    return f"{parts.scheme}://{host}{parts.path}".rstrip("/")
 
 
 def run_page(base: str, experiment_id: str, run_id: str) -> str:

@@ -14,21 +14,22 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import requests
+from mlflow.environment_variables import MLFLOW_TRACKING_INSECURE_TLS
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 
 from pipeline.errors import PipelineError
+from pipeline.redaction import redacted
 
 ANSWER_SECONDS = 8.0
+_CERTIFICATE = "MLFLOW_TRACKING_SERVER_CERT_PATH"
 _DATABASE_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
-
-
-def without_password(text: str) -> str:
-    """The text with the passwords in its addresses removed."""
-    return re.sub(r"(//[^/:@\s]*):[^/@\s]+@", r"\1:***@", text)
 
 
 def check(uri: str) -> None:
     """Return if the store answers; any other problem shows at its first use.
+
+    An address that its readers would take apart in another way is refused, and not repeated.
 
     Args:
         uri: a tracking URI as MLflow takes it.
@@ -36,6 +37,7 @@ def check(uri: str) -> None:
     Raises:
         PipelineError: no answer within `ANSWER_SECONDS`, or a SQLite file that cannot be written.
     """
+    _check_form(uri)
     scheme = urlsplit(uri).scheme.partition("+")[0]
     if scheme in {"http", "https"}:
         _within(uri, lambda: _ask_server(uri))
@@ -43,6 +45,22 @@ def check(uri: str) -> None:
         _within(uri, lambda: _ask_database(uri, _DATABASE_PORTS[scheme]))
     elif scheme == "sqlite":
         _check_sqlite(uri)
+
+
+def _check_form(uri: str) -> None:
+    """Return if the parts of an address can be told apart."""
+    try:
+        parts = urlsplit(uri)
+        is_whole = parts.port is None or parts.port > 0
+        if parts.scheme.partition("+")[0] in _DATABASE_PORTS:
+            is_whole = "@" not in str(make_url(uri).database)
+    except (ValueError, ArgumentError):
+        is_whole = False
+    if not is_whole:
+        raise PipelineError(
+            f"a tracking URI must be an address, got {redacted(uri)}: write @, / and : in a "
+            "password as %40, %2F and %3A, a port as a number, and an IPv6 host in brackets"
+        )
 
 
 def check_folder(location: str) -> None:
@@ -68,10 +86,13 @@ def _within(uri: str, ask: Callable[[], None]) -> None:
     # Neither name lookup nor trying a host's several addresses obeys our time-out, so
     # a thread asks and is left behind.
     problems: list[str] = ["no answer"]
+    told: list[PipelineError] = []
 
     def run() -> None:
         try:
             ask()
+        except PipelineError as problem:
+            told.append(problem)
         except (OSError, requests.RequestException) as error:
             problems.append(type(error).__name__)
         else:
@@ -80,19 +101,36 @@ def _within(uri: str, ask: Callable[[], None]) -> None:
     thread = threading.Thread(target=run, daemon=True, name="ask-tracking-server")
     thread.start()
     thread.join(ANSWER_SECONDS)
+    if told:
+        raise told[0]
     if problems:
         raise PipelineError(
-            f"the tracking server must answer, got {problems[-1]} from {without_password(uri)}: "
+            f"the tracking server must answer, got {problems[-1]} from {redacted(uri)}: "
             "start it, or correct or unset MLFLOW_TRACKING_URI"
         )
 
 
 def _ask_server(uri: str) -> None:
     # Any answer will do, even 401, except a proxy's answer that it reaches no server.
+    authority = os.environ.get(_CERTIFICATE)
+    if authority and not Path(authority).exists():
+        raise PipelineError(f"{_CERTIFICATE} must be a file, got {authority!r}: correct it")
+    is_trusted = MLFLOW_TRACKING_INSECURE_TLS.get()
     try:
-        answer = requests.get(f"{uri.rstrip('/')}/health", timeout=5, allow_redirects=False)
-    except requests.exceptions.SSLError:
-        return  # it answered; the client judges its certificate
+        answer = requests.get(
+            f"{uri.rstrip('/')}/health",
+            timeout=5,
+            allow_redirects=False,
+            verify=not is_trusted and (authority or True),
+        )
+    except requests.exceptions.SSLError as error:
+        # MLflow would retry, and tell less.
+        cause = re.search(r"certificate verify failed: ([^(]+)", str(error))
+        raise PipelineError(
+            "a tracking server's certificate must be verified, got "
+            f"{cause[1].strip() if cause else 'an error of TLS'} from {redacted(uri)}: set "
+            f"{_CERTIFICATE} to the certificate of its authority, or correct MLFLOW_TRACKING_URI"
+        ) from error
     if answer.status_code >= 500:
         answer.raise_for_status()
 
@@ -113,7 +151,7 @@ def _check_sqlite(uri: str) -> None:
     try:
         if not uri.startswith("sqlite:///"):
             raise PipelineError(
-                f"a SQLite tracking URI must start with sqlite:///, got {uri}: "
+                f"a SQLite tracking URI must start with sqlite:///, got {redacted(uri)}: "
                 "correct or unset MLFLOW_TRACKING_URI"
             )
         path = sqlite_file(uri)
@@ -127,6 +165,6 @@ def _check_sqlite(uri: str) -> None:
         if getattr(error, "sqlite_errorname", "") == "SQLITE_BUSY":
             return  # another process is writing, so it can be written
         raise PipelineError(
-            f"the tracking store must be a writable SQLite file, got {uri} ({error}): "
+            f"the tracking store must be a writable SQLite file, got {redacted(uri)} ({error}): "
             "free that path, or set MLFLOW_TRACKING_URI to another"
         ) from error

@@ -5,9 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from mlflow.entities import LoggedModel
 from mlflow.entities import Run as StoredRun
 
+from pipeline.bundle.contents import ORIGIN
 from pipeline.tracking.address import run_page
+from pipeline.tracking.models import STATE_DICT
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,15 +55,36 @@ def found(run: StoredRun) -> FoundRun:
     )
 
 
+def is_own(run: StoredRun) -> bool:
+    """Whether a process that uses this store has computed the run, and no bundle has brought it."""
+    return ORIGIN not in run.data.tags
+
+
 def local_artifacts(run: StoredRun) -> Path | None:
     """The folder of the run's artifacts; None where they are not on this machine."""
-    parts = urlsplit(run.info.artifact_uri)
+    return _local(run.info.artifact_uri)
+
+
+def missing_artifacts(run: StoredRun) -> str:
+    """Where the run's artifacts were and are not; empty if they exist, as remote ones do."""
+    folder = local_artifacts(run)
+    if folder is None:
+        return ""
+    has_model = bool(run.outputs and run.outputs.model_outputs)
+    needed = folder / STATE_DICT if has_model else folder
+    return "" if needed.exists() else str(needed)
+
+
+def missing_files(model: LoggedModel | None) -> str:
+    """The same for the files of a logged model, which may itself be gone."""
+    if model is None:
+        return "its model"
+    folder = _local(model.artifact_location)
+    return "" if folder is None or (folder / "MLmodel").is_file() else str(folder)
+
+
+def _local(address: str) -> Path | None:
+    parts = urlsplit(address)
     if parts.scheme not in {"", "file"}:
         return None
-    return Path(unquote(parts.path) if parts.scheme else run.info.artifact_uri)
-
-
-def has_artifacts(run: StoredRun) -> bool:
-    """Whether the run's artifacts still exist; remote ones are assumed to."""
-    folder = local_artifacts(run)
-    return folder is None or folder.is_dir()
+    return Path(unquote(parts.path) if parts.scheme else address)

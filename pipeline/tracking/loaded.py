@@ -13,7 +13,9 @@ from pipeline.tracking.store import REFUSALS, one_line
 
 REQUIREMENTS = "requirements.txt"
 # What reading a file that is not an MLmodel can raise.
-_MALFORMED = (YAMLError, AttributeError, KeyError, TypeError, ValueError)
+_MALFORMED = (
+    YAMLError, AttributeError, LookupError, TypeError, ValueError, RecursionError, OverflowError,
+)  # fmt: skip
 Shape = tuple[int, ...]
 
 

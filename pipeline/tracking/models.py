@@ -1,7 +1,8 @@
 """Logs a network as a model that can be loaded without running foreign code."""
 
 import copy
-import tempfile
+import math
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 
@@ -14,9 +15,11 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from pipeline.files import check_room, temporary_folder
 from pipeline.tracking.runs import Run
 
 STATE_DICT = "state_dict.safetensors"
+_GRAPH_BYTES = 4 << 20
 _REQUIREMENTS = ("torch", "mlflow", "numpy")
 
 
@@ -25,7 +28,9 @@ def log_model(
     network: nn.Module,
     *,
     example: NDArray[np.float32],
+    metrics: Mapping[str, float],
     step: int,
+    at_ms: int,
     name: str = "model",
     bounds: tuple[float, float] = (0.0, 1.0),
 ) -> str:
@@ -33,8 +38,8 @@ def log_model(
 
     It is written as a graph (pt2) that takes batches of any size, and among the run's artifacts as
     `state_dict.safetensors`, from which the network can be rebuilt. The network given is not
-    changed. The run's metrics of that step become the model's. A model that
-    a killed process had begun to log for this run is completed.
+    changed. A model that a killed process had begun to log for this run is completed: every part
+    can be written again without a double, and that it is ready is written last.
 
     The graph refuses inputs that are not numbers within `bounds`: a server would answer NaN with
     NaN, and pixels of 0 … 255 with confident nonsense.
@@ -43,7 +48,9 @@ def log_model(
         run: an open run.
         network: takes one tensor, gives one tensor, the batch along the first axis of both.
         example: an input, shape (batch, ...), with a batch of at least 2.
+        metrics: the run's at that step, which become the model's; what is not finite is left out.
         step: the epoch whose weights these are.
+        at_ms: the time of these points in the run; with another the run would get second points.
         name: of the model; none of `/ : . % " '`.
         bounds: the least and the greatest value of an input.
 
@@ -52,16 +59,22 @@ def log_model(
     """
     _check_batch(example)
     client = run.store.client
-    with run.store.writing(), tempfile.TemporaryDirectory() as folder:
-        weights = Path(folder) / STATE_DICT
+    with run.store.writing(), temporary_folder() as folder:
+        weights = folder / STATE_DICT
         state = network.state_dict()
         save_file({key: value.cpu().contiguous() for key, value in state.items()}, weights)
         client.log_artifact(run.id, str(weights))
         logged = _begin(run, name=name, step=step)
         if logged.status == LoggedModelStatus.READY:
             return str(logged.model_uri)
+        points = [
+            Metric(key, value, at_ms, step, model_id=logged.model_id, run_id=run.id)
+            for key, value in metrics.items()
+            if math.isfinite(value)
+        ]
+        client.log_batch(run.id, metrics=points)
         # `mlflow.pytorch.log_model` logs to the active run and has no other way to say which.
-        path = Path(folder) / "model"
+        path = folder / "model"
         save_network(network, path, example=example, of=stored_as(logged, run.id), bounds=bounds)
         client.log_model_artifacts(logged.model_id, str(path))
         client.finalize_logged_model(logged.model_id, LoggedModelStatus.READY)
@@ -87,8 +100,10 @@ def save_network(
 
     Raises:
         ValueError: the example is a batch of 1.
+        PipelineError: there is no room.
     """
     _check_batch(example)
+    check_room(path.parent, _room(network.state_dict()))
     # In training mode the masks of this very export would be baked in; a graph stays on its device.
     still = copy.deepcopy(network).cpu().eval()
     with torch.no_grad():
@@ -116,41 +131,47 @@ def stored_as(logged: LoggedModel, run_id: str) -> Model:
     )
 
 
+def _room(state: Mapping[str, Tensor]) -> int:
+    """More bytes than the graph of a network takes, with its weights.
+
+    On a full disk torch's writer of graphs ends the process.
+    """
+    return 2 * sum(value.nbytes for value in state.values()) + _GRAPH_BYTES
+
+
 def _check_batch(example: NDArray[np.float32]) -> None:
     if len(example) < 2:
         raise ValueError(f"example must be a batch of at least 2, got {len(example)}")
 
 
 def _begin(run: Run, *, name: str, step: int) -> LoggedModel:
-    """The run's logged model: one that a killed process had begun, or a new one."""
+    """The run's logged model, among its outputs: one that was begun before, or a new one."""
     client = run.store.client
     stored = client.get_run(run.id)
-    begun = client.search_logged_models([run.experiment_id], f"source_run_id = '{run.id}'")
-    logged: LoggedModel = (
-        begun[0]
-        if begun
-        else client.create_logged_model(
+    if not _models(run, name):
+        client.create_logged_model(
             run.experiment_id, name=name, source_run_id=run.id, params=stored.data.params
         )
-    )
+    # Asked again: a creation whose answer was lost has been repeated, and made two.
+    logged, *ghosts = _models(run, name)
+    for ghost in ghosts:
+        client.delete_logged_model(ghost.model_id)
     outputs = stored.outputs.model_outputs if stored.outputs else []
     if logged.model_id not in {output.model_id for output in outputs}:
         client.log_outputs(run.id, [LoggedModelOutput(logged.model_id, step=step)])
-        points = [
-            Metric(
-                point.key,
-                point.value,
-                point.timestamp,  # the same, or the run would get a second point
-                point.step,
-                model_id=logged.model_id,
-                run_id=run.id,
-            )
-            for key in stored.data.metrics
-            for point in client.get_metric_history(run.id, key)
-            if point.step == step and point.model_id is None
-        ]
-        client.log_batch(run.id, metrics=points)
     return logged
+
+
+def _models(run: Run, name: str) -> list[LoggedModel]:
+    """The models of this run with this name: a complete one first, then the oldest."""
+    of_run = f"source_run_id = '{run.id}' AND name = '{name}'"
+    found = run.store.client.search_logged_models([run.experiment_id], of_run)
+    return sorted(
+        found,
+        key=lambda model: (
+            model.status != LoggedModelStatus.READY, model.creation_timestamp, model.model_id
+        ),
+    )  # fmt: skip
 
 
 def _refuse_outside(network: nn.Module, bounds: tuple[float, float]) -> None:

@@ -3,7 +3,6 @@
 import json
 import logging
 import math
-import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,9 +18,11 @@ from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_RUN_NOTE
 from numpy.typing import NDArray
 
 from pipeline.errors import PipelineError, UsageError
+from pipeline.files import temporary_folder
+from pipeline.redaction import redacted
 from pipeline.tracking.address import run_page
 from pipeline.tracking.environment import setting
-from pipeline.tracking.store import Store, one_line
+from pipeline.tracking.store import Store, found_or_none, one_line
 from why_zero.errors import WhyZeroError
 
 # A mistake is a failure that was found before any work began.
@@ -74,47 +75,66 @@ class Run:
 
     def parameters(self, values: Mapping[str, str]) -> None:
         """Log settings, which can be logged only once."""
-        params = [Param(key, value) for key, value in values.items()]
+        params = [Param(key, redacted(value)) for key, value in values.items()]
         with self.store.writing():
             self.store.client.log_batch(self.id, params=params)
 
-    def metrics(self, values: Mapping[str, float], step: int) -> None:
-        """Log one point of each metric; see `series`."""
-        self.series([(step, values)])
+    def metrics(self, values: Mapping[str, float], step: int, *, at_ms: int | None = None) -> int:
+        """Log one point of each metric in one write, and return their time; see `series`."""
+        return self.series([(step, values)], at_ms=at_ms)
 
-    def metrics_once(self, values: Mapping[str, float], step: int) -> None:
-        """Log those of the metrics that have no point at this step yet; see `series`."""
-        with self.store.writing():
-            missing = {
-                key: value
-                for key, value in values.items()
-                if all(p.step != step for p in self.store.client.get_metric_history(self.id, key))
-            }
-        self.metrics(missing, step)
-
-    def series(self, points: Iterable[tuple[int, Mapping[str, float]]]) -> None:
-        """Log many points in one call, which MLflow splits where a store takes fewer.
+    def series(
+        self, points: Iterable[tuple[int, Mapping[str, float]]], *, at_ms: int | None = None
+    ) -> int:
+        """Log many points, and return their time.
 
         NaN and infinity are left out: the store would keep infinity as 1.8e308 and spoil the
         chart. They show as a gap, and the reason of a diverged network says so.
 
         Args:
             points: steps, each with its metrics by name.
+            at_ms: their time, milliseconds since 1970; None for now. A point that was logged at
+                this time before is not doubled.
         """
-        now = time.time_ns() // 1_000_000
+        time_ms = time.time_ns() // 1_000_000 if at_ms is None else at_ms
         metrics = [
-            Metric(key, value, now, step)
+            Metric(key, value, time_ms, step)
             for step, values in points
             for key, value in values.items()
             if math.isfinite(value)
         ]
         with self.store.writing():
             self.store.client.log_batch(self.id, metrics=metrics)
+        return time_ms
+
+    def metrics_once(
+        self, values: Mapping[str, float], step: int, *, at_ms: int
+    ) -> Mapping[str, float]:
+        """Log those of the metrics that have no point at this step yet, and return what it has."""
+        points = {key: self.logged(key) for key in values}
+        there = {key: points[key][step][1] for key in values if step in points[key]}
+        missing = {key: value for key, value in values.items() if key not in there}
+        self.metrics(missing, step, at_ms=at_ms)
+        return {**missing, **there}
+
+    def began_ms(self, key: str) -> int | None:
+        """The time of the first point of a metric, at which the rest may be logged; None without.
+
+        So what a killed process had logged in part is completed without a double.
+        """
+        return min((time_ms for time_ms, _ in self.logged(key).values()), default=None)
+
+    def logged(self, key: str) -> dict[int, tuple[int, float]]:
+        """The points of a metric so far, by step: the time of each and its value."""
+        with self.store.writing():
+            points = self.store.client.get_metric_history(self.id, key)
+        return {point.step: (point.timestamp, point.value) for point in points}
 
     def tags(self, values: Mapping[str, str]) -> None:
         """Set tags, over their old values; each is cut at 8,000 characters."""
+        tags = [RunTag(key, redacted(value)) for key, value in values.items()]
         with self.store.writing():
-            self.store.client.log_batch(self.id, tags=[RunTag(*item) for item in values.items()])
+            self.store.client.log_batch(self.id, tags=tags)
 
     def describe(self, markdown: str) -> None:
         """Set the description on the run's page: tables, headings and links to pages show."""
@@ -127,8 +147,7 @@ class Run:
             text: the whole file.
             path: where, below the run's artifacts, such as `report/summary.txt`.
         """
-        with self.store.writing():
-            self.store.client.log_text(self.id, text, path)
+        self.data(text.encode(), path)
 
     def file(self, local: Path, folder: str | None = None) -> None:
         """Copy a local file into a folder of the run's artifacts, or to their top."""
@@ -138,8 +157,8 @@ class Run:
     def data(self, content: bytes, path: str) -> None:
         """Write bytes as an artifact, such as a picture that the UI shows; path as in `text`."""
         where = PurePosixPath(path)
-        with tempfile.TemporaryDirectory() as folder:
-            local = Path(folder) / where.name
+        with temporary_folder() as folder:
+            local = folder / where.name
             local.write_bytes(content)
             self.file(local, None if where.parent == PurePosixPath() else str(where.parent))
 
@@ -196,14 +215,28 @@ class Run:
                 # neither finds the entry, both write it, one is refused. Now it is there.
                 self.store.client.log_inputs(self.id, [entry])
 
+    def is_gone(self) -> bool:
+        """Whether it has been deleted meanwhile; False where the store does not answer."""
+        try:
+            with self.store.writing():
+                stored = found_or_none(lambda: self.store.client.get_run(self.id))
+        except PipelineError:
+            return False
+        return stored is None or stored.info.lifecycle_stage != "active"
+
+    def leave(self) -> None:
+        """Leave it as it is, at the end of its block too: it has been deleted."""
+        self._is_open = False
+
     def end(self, outcome: Outcome, reason: str | None = None) -> None:
         """End the run with a status and the tags `outcome` and `reason`; again changes nothing."""
         if not self._is_open:
             return
         tags = {"outcome": outcome} | ({"reason": reason} if reason else {})
+        # The status last: killed in between, the run is still open, and is marked as killed later.
+        self.tags(tags)
         with self.store.writing():
             self.store.client.set_terminated(self.id, _STATUS[outcome])
-        self.tags(tags)
         self._is_open = False
 
     def __enter__(self) -> "Run":  # noqa: PYI034 - the tests' type checker refuses Self here
@@ -255,4 +288,4 @@ class Run:
 def reason_of(error: BaseException) -> str:
     """Why something failed, in one line; errors from outside this project name their type."""
     kind = "" if isinstance(error, WhyZeroError) else f"{type(error).__name__}: "
-    return kind + one_line(error)
+    return redacted(kind + one_line(error))

@@ -1,11 +1,10 @@
 """The store and the experiment that runs are logged to, and the errors when it refuses."""
 
-import hashlib
 import os
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -20,11 +19,15 @@ from safetensors import SafetensorError
 from sqlalchemy.exc import SQLAlchemyError
 
 from pipeline.errors import PipelineError
+from pipeline.files import full_disk, no_room
+from pipeline.interrupts import held
+from pipeline.redaction import redacted
 from pipeline.tracking import connectivity, environment
 from pipeline.tracking.address import is_server
 
 T = TypeVar("T")
 
+_NOT_LET_IN = {"UNAUTHENTICATED", "PERMISSION_DENIED", "CUSTOMER_UNAUTHORIZED"}
 REFUSALS = (MlflowException, RequestException, SQLAlchemyError, SafetensorError, OSError)
 
 
@@ -48,10 +51,12 @@ class Store:
     def writing(self) -> Iterator[None]:
         """Turn the store's refusals inside the block into one line.
 
+        Nothing interrupts a write to an embedded store: cut in a commit, it stays locked.
+
         Raises:
             PipelineError: the store refused, for example for a full disk.
         """
-        with _refusals(self.uri):
+        with held() if connectivity.sqlite_file(self.uri) else nullcontext(), _refusals(self.uri):
             yield
 
 
@@ -143,7 +148,7 @@ def _client(uri: str) -> MlflowClient:
         return MlflowClient(uri)
     except ImportError as error:
         raise PipelineError(
-            f"a database needs its driver, got {connectivity.without_password(uri)} "
+            f"a database needs its driver, got {redacted(uri)} "
             f"({one_line(error)}): install the driver, or correct or unset MLFLOW_TRACKING_URI"
         ) from error
 
@@ -157,18 +162,25 @@ def _make_at_once(file: Path) -> None:
     if _is_made(file):
         return
     connectivity.check_folder(NEW_ARTIFACTS)  # of MLflow's `Default`, which it makes at once
-    name = hashlib.sha256(str(file.absolute()).encode()).hexdigest()[:16]
-    with FileLock(Path(tempfile.gettempdir()) / f"why-zero-{name}.lock"):
-        if _is_made(file):
-            return
-        for left in file.parent.glob(f"{file.name}.*.new"):
-            left.unlink()
-        # A unique name: MLflow caches what it has opened by name.
-        beside = file.with_name(f"{file.name}.{uuid.uuid4().hex[:8]}.new")
-        client = MlflowClient(f"sqlite:///{beside.absolute()}")
-        client.search_experiments(max_results=1)
-        client._tracking_client.store.engine.dispose()  # noqa: SLF001 - or the file stays open
-        beside.replace(file)
+    # Beside it: in the temporary folder others could foresee its name, and take it.
+    lock = file.with_name(f".{file.name}.lock")
+    with FileLock(lock):
+        if not _is_made(file):
+            _make(file)
+        with suppress(OSError):
+            lock.unlink()  # whoever locks another from now on finds the store made
+
+
+def _make(file: Path) -> None:
+    """Create a new SQLite store beside its place, then move it there."""
+    for left in file.parent.glob(f"{file.name}.*.new"):
+        left.unlink()
+    # A unique name: MLflow caches what it has opened by name.
+    beside = file.with_name(f"{file.name}.{uuid.uuid4().hex[:8]}.new")
+    client = MlflowClient(f"sqlite:///{beside.absolute()}")
+    client.search_experiments(max_results=1)
+    client._tracking_client.store.engine.dispose()  # noqa: SLF001 - or the file stays open
+    beside.replace(file)
 
 
 def _is_made(file: Path) -> bool:
@@ -204,6 +216,15 @@ def _refusals(uri: str) -> Iterator[None]:
         root: BaseException = error
         while root.__cause__ is not None:
             root = root.__cause__
+        database = connectivity.sqlite_file(uri)
+        places = [Path(tempfile.gettempdir()), *([database.parent] if database else [])]
+        if (full := full_disk(*places)) is not None:
+            raise PipelineError(no_room(full)) from error
         refusal = f"the tracking store must work, and {uri} refused ({one_line(root)}): "
         remedy = "check MLFLOW_TRACKING_URI, its server and the free disk space"
-        raise PipelineError(connectivity.without_password(refusal) + remedy) from error
+        if getattr(error, "error_code", "") in _NOT_LET_IN:
+            remedy = (
+                "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or "
+                "MLFLOW_TRACKING_TOKEN, to those of somebody who may write there"
+            )
+        raise PipelineError(redacted(refusal) + remedy) from error

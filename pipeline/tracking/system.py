@@ -38,6 +38,7 @@ def watching_system(
     )
     steps = itertools.count(_first_step(runs))
     is_over = threading.Event()
+    watched = list(runs)
 
     def sample() -> None:
         source.collect_metrics()
@@ -45,13 +46,17 @@ def watching_system(
         for monitor in source.monitors:
             monitor.clear_metrics()
         step = next(steps)
-        try:
-            for run in runs:
+        for run in list(watched):
+            try:
                 run.metrics(values, step)
-        except PipelineError as refusal:
-            # A run does not fail for its system metrics: the next write will report the problem.
-            _logger.warning("No more system metrics are logged: %s", refusal)
-            is_over.set()
+            except PipelineError as refusal:
+                # A run does not fail for its system metrics: the next write reports the problem.
+                if run.is_gone():
+                    watched.remove(run)
+                    continue
+                _logger.warning("No more system metrics are logged: %s", refusal)
+                is_over.set()
+                return
 
     def watch() -> None:
         while not is_over.wait(source.sampling_interval * len(runs)):

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Literal
 
@@ -23,7 +24,14 @@ from pipeline.tracking.address import (
     ui_command,
     view_page,
 )
-from pipeline.tracking.found_run import FoundRun, found, has_artifacts, local_artifacts
+from pipeline.tracking.found_run import (
+    FoundRun,
+    found,
+    is_own,
+    local_artifacts,
+    missing_artifacts,
+    missing_files,
+)
 from pipeline.tracking.processes import TAG, host, is_dead, this_process
 from pipeline.tracking.registry import Registry
 from pipeline.tracking.runs import Run, reason_of
@@ -60,6 +68,16 @@ class Tracker:
         self.uri = store.uri
         self.experiment_id = store.experiment_id
         self.registry = Registry(store)
+
+    @cached_property
+    def identity(self) -> str:
+        """What tells this experiment from others, wherever its store is moved to.
+
+        It is no secret: it may be written anywhere.
+        """
+        with self._store.writing():
+            experiment = self._store.client.get_experiment(self.experiment_id)
+        return f"experiment {experiment.experiment_id} of {experiment.creation_time}"
 
     @property
     def ui_command(self) -> str | None:
@@ -120,6 +138,7 @@ class Tracker:
         tags: Mapping[str, str],
         color: str | None = None,
         kind: Kind = "network",
+        goes_on: bool = False,
     ) -> Run:
         """Open a separate run for a network, without a parent, so that the UI compares it.
 
@@ -131,7 +150,15 @@ class Tracker:
             color: of its lines in the UI, `#rrggbb`; None for one of the UI's, which may be
                 another run's too.
             kind: `network` for one that was trained.
+            goes_on: reopen the run that a killed process had begun with the same fingerprint.
         """
+        begun = self.begun(tags["fingerprint"], kind=kind) if goes_on else None
+        if begun is not None:
+            run = self.reopen(begun)
+            with run.ending_unless_done():
+                run.parameters(parameters)
+                run.tags(tags)
+            return run
         if color is not None:
             tags = {**tags, _COLOR_TAG: color}
         return self._start(kind, name, parameters, step=step, tags=tags)
@@ -172,18 +199,40 @@ class Tracker:
             run.parameters({key: value for key, value in parameters.items() if key not in typed})
         return run
 
-    def finished(self, fingerprint: str, *, kind: Kind = "network") -> FoundRun | None:
+    def finished(
+        self, fingerprint: str, *, kind: Kind = "network", has_files: bool = True
+    ) -> FoundRun | None:
         """The newest run with this fingerprint that finished and still has its artifacts.
+
+        One that a bundle brought does not count: nobody here has computed it.
 
         Args:
             fingerprint: the value of its tag `fingerprint`.
             kind: of the run.
+            has_files: whether such a run has artifacts at all.
         """
         search = (
             f"tags.fingerprint = '{fingerprint}' and tags.kind = '{kind}' "
             "and tags.outcome = 'finished' and attributes.status = 'FINISHED'"
         )
-        return next((found(run) for run in self._stored(search) if has_artifacts(run)), None)
+        for run in self._stored(search):
+            if is_own(run) and (not has_files or self._is_whole(run)):
+                return found(run)
+        return None
+
+    def _is_whole(self, run: StoredRun) -> bool:
+        """Whether the files of a finished run and of its model still exist; warns if not."""
+        lost = missing_artifacts(run)
+        for output in run.outputs.model_outputs if run.outputs else ():
+            with self._store.writing():
+                model = found_or_none(partial(self._store.client.get_logged_model, output.model_id))
+            lost = lost or missing_files(model)
+        if lost:
+            _logger.warning(
+                "a finished run must have its files, got none at %s for %r (%s): it is computed "
+                "again", lost, run.info.run_name, run.info.run_id,
+            )  # fmt: skip
+        return not lost
 
     def search(
         self, search: str, *, experiments: Sequence[str] = (), everywhere: bool = False
@@ -219,8 +268,21 @@ class Tracker:
         Args:
             stack: the value of their tag `stack`.
         """
-        runs = self._stored(f"tags.stack = '{stack}'")
+        runs = [run for run in self._stored(f"tags.stack = '{stack}'") if is_own(run)]
         return {run.data.tags["fingerprint"]: run.info.run_id for run in runs}
+
+    def begun(self, fingerprint: str, *, kind: Kind = "network") -> str | None:
+        """The newest run with this fingerprint that was killed or failed, to `reopen` it.
+
+        Args:
+            fingerprint: the value of its tag `fingerprint`.
+            kind: of the run.
+        """
+        search = f"tags.fingerprint = '{fingerprint}' and tags.kind = '{kind}'"
+        for run in self._stored(search):
+            if run.info.status in {"KILLED", "FAILED"} and is_own(run):
+                return str(run.info.run_id)
+        return None
 
     def reopen(self, run_id: str) -> Run:
         """Reopen a network's interrupted run, to resume it.

@@ -3,9 +3,11 @@
 A checkpoint is a folder. `plan.json` says which networks train together; `records-0003.safetensors`
 holds their records of epoch 3; `state.safetensors` the weights, the optimizer's state and the
 weights kept so far. Every file is written under a temporary name and renamed, the state last, so
-that the process may be killed at any moment.
+that the process may be killed at any moment. Every file holds a digest of its content and of its
+place, and nothing is taken from one that does not match it.
 """
 
+import hashlib
 import json
 import logging
 import os
@@ -25,18 +27,31 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from pipeline.errors import PipelineError
+from pipeline.files import beside, remove_abandoned
 from pipeline.records import EpochRecord
 from pipeline.records import history as histories
 from pipeline.training.stack import Stack
 
 T = TypeVar("T")
 Array = NDArray[Any]
-FORMAT = "why-zero checkpoint 2"
+FORMAT = "why-zero checkpoint 3"
 _PLAN, _STATE, _LOCK = "plan.json", "state.safetensors", "lock"
+_DIGEST = "digest"
 # What reading a damaged file can raise.
-_BROKEN = (OSError, SafetensorError, LookupError, ValueError, TypeError, AttributeError)
+_BROKEN = (
+    OSError, SafetensorError, LookupError, ValueError, TypeError, AttributeError, RecursionError,
+    OverflowError,
+)  # fmt: skip
 
 _logger = logging.getLogger(__name__)
+
+
+class UnderWayError(PipelineError):
+    """Networks that another process trains."""
+
+
+class DamagedError(PipelineError):
+    """A checkpoint that cannot be gone on with."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,12 +61,10 @@ class Planned:
     Attributes:
         fingerprint: of its task.
         parameters: its recipe as canonical text.
-        run_id: of its run, if known without asking the store.
     """
 
     fingerprint: str
     parameters: Mapping[str, str]
-    run_id: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +86,7 @@ class Checkpoint:
 
     Attributes:
         folder: where its files are.
-        store: where the networks' runs are.
+        store: which one the networks' runs are in.
         members: the networks, in their order in the stack.
         is_halved: they were part of a stack that did not fit into memory.
     """
@@ -103,19 +116,23 @@ class Checkpoint:
         """Keep other processes from training the same networks while the block runs.
 
         Raises:
-            PipelineError: one does.
+            UnderWayError: one does.
+            PipelineError: the folder cannot be read.
         """
         lock = FileLock(self.folder / _LOCK, timeout=0)
         try:
             lock.acquire()
         except Timeout:
-            raise PipelineError(
-                "a network must be trained by one process at a time, got a second one for "
-                f"{len(self.members)} networks (checkpoint {self.folder}): wait for the first, "
-                "stop it, or train them anyway with force=true"
+            raise UnderWayError(
+                f"another process trains {len(self.members)} of the networks (checkpoint "
+                f"{self.folder}): run the same command again once it has ended, or train them "
+                "anyway with force=true"
             ) from None
         except OSError as error:
-            raise _unreadable(self.folder, error) from error
+            raise PipelineError(
+                f"a checkpoint must be readable, got {self.folder} ({error}): check its "
+                "permissions, or delete that folder to train these networks from scratch"
+            ) from error
         try:
             yield
         finally:
@@ -159,9 +176,9 @@ class Checkpoint:
         """Restore the stack and the optimizer as `save` saved them.
 
         Raises:
-            PipelineError: the files cannot be read.
+            DamagedError: a file is missing, or not as it was written.
         """
-        with _reading(self.folder):
+        with self._reading():
             state, header = _read(self.folder / _STATE)
             past: list[list[EpochRecord]] = [[] for _ in self.members]
             for epoch in range(int(header["epoch"]) + 1):
@@ -183,29 +200,45 @@ class Checkpoint:
             ]
         return TrainingState(histories=past, kept=kept)
 
-    def halves(self, run_ids: Sequence[str | None]) -> list["Checkpoint"]:
+    def restart(self) -> None:
+        """Forget all epochs: the networks are trained from scratch."""
+        for path in self.folder.glob("*.safetensors"):
+            with _writing(path):
+                path.unlink()
+
+    def halves(self) -> list["Checkpoint"]:
         """Two checkpoints with half of the networks each, at the same epoch, instead of this one.
 
-        Args:
-            run_ids: of every network's run.
+        Raises:
+            DamagedError: as `restore`; this one stays.
         """
         middle = len(self.members) // 2
-        halves = []
-        for part in (range(middle), range(middle, len(self.members))):
-            half = Checkpoint(
-                folder=_new_folder(self.folder.parent),
-                store=self.store,
-                members=[replace(self.members[i], run_id=run_ids[i]) for i in part],
-                is_halved=True,
-            )
-            if self.has_state:
-                with _reading(self.folder):
-                    self._copy_part(half.folder, part)
-            halves.append(half)
-        for half in halves:
-            half.plan()
+        halves: list[Checkpoint] = []
+        try:
+            for part in (range(middle), range(middle, len(self.members))):
+                members = [self.members[i] for i in part]
+                half = replace(self, folder=_new_name(self.folder), members=members, is_halved=True)
+                with half._made() as folder:  # noqa: SLF001 - another of this class
+                    if self.has_state:
+                        with self._reading():
+                            self._copy_part(folder, part)
+                halves.append(half)
+        except PipelineError:
+            for half in halves:
+                half.remove()
+            raise
         self.remove()
         return halves
+
+    @contextmanager
+    def _made(self) -> Iterator[Path]:
+        """The new folder to fill, which after the block is in its place, with the plan."""
+        with _writing(self.folder.parent), beside(self.folder) as work:
+            folder = work / self.folder.name
+            folder.mkdir()
+            yield folder
+            replace(self, folder=folder).plan()
+            folder.rename(self.folder)
 
     def _copy_part(self, folder: Path, part: range) -> None:
         """Write the state of some of the networks into another folder."""
@@ -227,15 +260,26 @@ class Checkpoint:
         _write(folder / _STATE, tensors, {"epoch": header["epoch"], "kept": epochs})
 
     def plan(self) -> None:
-        """Write which networks these are; from now on `unfinished` finds the folder."""
+        """Write which networks these are, by which `unfinished` finds the folder."""
+        path = self.folder / _PLAN
         plan = {
-            "format": FORMAT,
             "store": self.store,
             "members": [asdict(member) for member in self.members],
             "is_halved": self.is_halved,
         }
-        with _placing(self.folder / _PLAN) as beside:
-            beside.write_text(json.dumps(plan), encoding="utf-8")
+        whole = {"format": FORMAT, "digest": _digest(path, {}, plan), "plan": plan}
+        with _placing(path) as beside:
+            beside.write_text(json.dumps(whole), encoding="utf-8")
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            yield
+        except _BROKEN as error:
+            raise DamagedError(
+                f"a checkpoint must be as it was written, got {self.folder} ({error}): its "
+                f"{len(self.members)} networks are trained from scratch, in the same runs"
+            ) from error
 
     def remove(self) -> None:
         """Delete the folder; the caller must hold its lock."""
@@ -255,32 +299,36 @@ def begin(root: Path, *, store: str, members: Sequence[Planned]) -> Checkpoint:
         store: where the networks' runs are.
         members: the networks, in their order in the stack.
     """
-    checkpoint = Checkpoint(folder=_new_folder(root), store=store, members=members)
-    checkpoint.plan()
+    checkpoint = Checkpoint(folder=_new_name(root / "first"), store=store, members=members)
+    with checkpoint._made():  # noqa: SLF001 - the same module
+        pass
     return checkpoint
 
 
-def _new_folder(root: Path) -> Path:
-    folder = root / uuid.uuid4().hex[:16]
-    with _writing(folder):
-        folder.mkdir(parents=True)
-    return folder
+def _new_name(beside_folder: Path) -> Path:
+    return beside_folder.with_name(uuid.uuid4().hex[:16])
 
 
 def unfinished(root: Path, *, store: str) -> list[Checkpoint]:
     """The checkpoints that were begun and not removed, smallest stacks first.
 
-    One in another format is left alone; one that cannot be read is a warning.
+    One in another format is left alone; one that cannot be read is a warning. What killed processes
+    had not yet put in its place is removed.
 
     Args:
         root: the folder of all checkpoints.
         store: only those whose runs are there.
     """
+    remove_abandoned(root)
     found = []
     for path in sorted(root.glob(f"*/{_PLAN}")):
         try:
-            plan = json.loads(path.read_text("utf-8"))
-            if (plan["format"], plan["store"]) == (FORMAT, store):
+            whole = json.loads(path.read_bytes())
+            if whole["format"] != FORMAT:
+                continue
+            plan = whole["plan"]
+            _check(path, whole["digest"], {}, plan)
+            if plan["store"] == store:
                 checkpoint = Checkpoint(
                     folder=path.parent,
                     store=store,
@@ -291,15 +339,11 @@ def unfinished(root: Path, *, store: str) -> list[Checkpoint]:
         except FileNotFoundError:
             continue  # the process that trained from it has finished
         except _BROKEN as error:
-            _logger.warning("%s", _unreadable(path.parent, error))
+            _logger.warning(
+                "a checkpoint's plan must be as it was written, got %s (%s): its networks are "
+                "trained from scratch, in the same runs; delete that folder", path, error,
+            )  # fmt: skip
     return sorted(found, key=lambda checkpoint: len(checkpoint.members))
-
-
-def _unreadable(folder: Path, error: Exception) -> PipelineError:
-    return PipelineError(
-        f"a checkpoint must be readable, got {folder} ({error}): restore it, or "
-        "delete that folder to train these networks from scratch"
-    )
 
 
 def _records_file(epoch: int) -> str:
@@ -307,8 +351,30 @@ def _records_file(epoch: int) -> str:
 
 
 def _write(path: Path, tensors: dict[str, Tensor], header: dict[str, str]) -> None:
+    tensors = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    digest = _digest(path, tensors, header)
     with _placing(path) as beside:
-        save_file(tensors, beside, metadata=header)
+        save_file(tensors, beside, metadata={**header, _DIGEST: digest})
+
+
+def _digest(path: Path, tensors: Mapping[str, Tensor], header: object) -> str:
+    """A digest of what a file holds and of where it lies, 32 hexadecimal digits.
+
+    With its place, a whole file from another epoch or checkpoint is no whole file here.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    digest.update(json.dumps([path.parent.name, path.name, header], sort_keys=True).encode())
+    for name in sorted(tensors):
+        tensor = tensors[name]
+        digest.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
+        # As bytes: numpy does not have every type of torch.
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _check(path: Path, digest: object, tensors: Mapping[str, Tensor], header: object) -> None:
+    if digest != _digest(path, tensors, header):
+        raise ValueError(f"{path.name} does not match its digest")
 
 
 @contextmanager
@@ -333,18 +399,12 @@ def _writing(folder: Path) -> Iterator[None]:
         ) from error
 
 
-@contextmanager
-def _reading(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except _BROKEN as error:
-        raise _unreadable(folder, error) from error
-
-
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     with safe_open(path, framework="pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        return tensors, dict(file.metadata())
+        header = dict(file.metadata())
+    _check(path, header.pop(_DIGEST), tensors, header)
+    return tensors, header
 
 
 def _prefixed(prefix: str, values: Mapping[str, T]) -> dict[str, T]:

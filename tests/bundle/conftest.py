@@ -63,7 +63,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
         network = plain(RECIPE, Stack([RECIPE], inputs=30, classes=3).state(0))
         with tracker.start_network("a network", parameters, step="mnist", tags=tags) as run:
             log_dataset(run, data, context="training")
-            run.series([(step, {"val/loss": 1 / (step + 1)}) for step in range(3)])
+            at_ms = run.series([(step, {"val/loss": 1 / (step + 1)}) for step in range(3)])
             # A key whose points share a step, as after a resumed run, and a value that is none.
             odd = [Metric("odd", 3.0, 1000 + i, 7) for i in range(2)]
             odd.append(Metric("odd", math.nan, 1002, 8))
@@ -73,7 +73,8 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
             (work / "weights.pkl").write_bytes(b"not for a bundle")
             run.file(work / "weights.pkl", "notes")
             example = (data.test_images[:4, None] / 255).numpy()
-            address = log_model(run, network, example=example, step=2)
+            metrics = {"val/loss": 1 / 3}
+            address = log_model(run, network, example=example, metrics=metrics, step=2, at_ms=at_ms)
             run.describe("# A network")
         registry = tracker.registry
         version = registry.create(

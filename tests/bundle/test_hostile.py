@@ -69,6 +69,16 @@ def changed(name: str, change: Callable[[dict], object]) -> Spoil:
     return spoil
 
 
+def parameters(change: Callable[[dict], object]) -> Spoil:
+    """Change the parameters, of the run and of its model alike."""
+
+    def spoil(folder: Path) -> None:
+        for name in ("run.json", "model.json"):
+            changed(name, lambda record: change(record["parameters"]))(folder)
+
+    return spoil
+
+
 def saved(value: object) -> bytes:
     """What `torch.save` makes of a value: a zip with a pickle."""
     file = io.BytesIO()
@@ -104,14 +114,25 @@ CASES: dict[str, tuple[Spoil, str, str]] = {
         STATE, "linear1.bias",
     ),
     "weights of another network": (
-        changed("run.json", lambda run: run["parameters"].update(widths="9")), STATE, "(9,)",
+        parameters(lambda of: of.update(widths="9")), STATE, "(9,)",
     ),
     "parameters that define no network": (
-        changed("run.json", lambda run: run["parameters"].update(drop_rate="2")),
-        "run.json", "drop_rate must be",
+        parameters(lambda of: of.update(drop_rate="2")), "run.json", "drop_rate must be",
     ),
     "a parameter that is missing": (
-        changed("run.json", lambda run: run["parameters"].pop("widths")), "run.json", "widths",
+        parameters(lambda of: of.pop("widths")), "run.json", "widths",
+    ),
+    "a run of a step": (
+        changed("run.json", lambda run: run["tags"].update(kind="step")),
+        "run.json", "no network",
+    ),
+    "a model with a parameter of its own": (
+        changed("model.json", lambda model: model["parameters"].update(epochs="99")),
+        "model.json", "not its run's",
+    ),
+    "a model that claims better numbers than its run": (
+        changed("model.json", lambda m: m["metrics"]["val/loss"][0].__setitem__(2, 0.001)),
+        "model.json", "points of 'val/loss'",
     ),
     "an example that does not fit": (
         written(EXAMPLE, "[[0.0, 1.0], [0.0, 1.0]]"), EXAMPLE, "network cannot take",
@@ -137,6 +158,10 @@ CASES: dict[str, tuple[Spoil, str, str]] = {
     "a program beside the bundle": (written("setup.py", "import os"), "setup.py", "not belong"),
     "JSON without end": (
         written("run.json", "[" * 200_000), "run.json", "deeply",
+    ),
+    "JSON that takes more memory than it is worth": (
+        written("artifacts/a.json", b"[" + b"[]," * 2_600_000 + b"0]"),
+        "artifacts/a.json", "more than 5,000,000 values",
     ),
     "JSON of another type": (
         changed("run.json", lambda run: run.update(tags=["a"])), "run.json", "tags",
@@ -306,6 +331,7 @@ ZIPPED: dict[str, tuple[zipfile.ZipInfo, bytes, str, str]] = {
     "a name twice": (entry("README.md"), b"x", "README.md", "a second file"),
     "a name in another case": (entry("readme.md"), b"x", "readme.md", "same name"),
     "an unlisted file": (entry("a.txt"), b"x", "a.txt", "does not name"),
+    "no name": (entry(""), b"x", "''", "a file without a name"),
     "a bomb": (entry("a.txt"), bytes(40 << 20), "a.txt", "bytes out of"),
     "an endless name": (entry("a" * 60_000), b"x", "aaa", PATH),
 }  # fmt: skip

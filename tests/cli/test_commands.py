@@ -33,6 +33,19 @@ def test_every_step_has_help_an_example_and_each_of_its_settings(
         assert f"--{name_of(item).replace('_', '-')} " in shown
 
 
+def test_a_working_folder_that_is_gone_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert commands.run(["toy"]) == 1
+    assert capsys.readouterr().err == (
+        "error: the working folder must exist, got one that was deleted: go to another\n"
+    )
+
+
 def test_help_imports_neither_torch_nor_mlflow_nor_numpy() -> None:
     program = (
         "import sys; from pipeline.cli import commands; commands.run(['mnist', '--help'])\n"

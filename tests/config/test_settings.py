@@ -27,6 +27,29 @@ def test_a_drop_rate_outside_its_range_is_refused_with_rule_and_value(text: str)
     assert caught.value.exit_code == 2
 
 
+@pytest.mark.parametrize(
+    "text", ["0:1e999999:1", "0:0.9:1e-999999", "0:nan:1", "0:0.9:0", "0.9:0:0.1", "0:inf:1", "::"]
+)
+def test_a_range_without_an_end_in_reach_is_refused_at_once(text: str) -> None:
+    with pytest.raises(UsageError, match="drop_rates must be numbers"):
+        parsed(MainSettings, {"drop_rates": text})
+
+
+def test_a_range_holds_its_ends() -> None:
+    assert parsed(MainSettings, {"drop_rates": "0:0.3:0.1"}).drop_rates == (0.0, 0.1, 0.2, 0.3)
+    assert parsed(MainSettings, {"drop_rates": "0.5:0.5:0.1"}).drop_rates == (0.5,)
+
+
+def test_what_no_store_could_write_is_refused_by_name() -> None:
+    with pytest.raises(UsageError, match=r"data must be text in UTF-8, got 'a\\udcff'"):
+        parsed(MainSettings, {"data": "a\udcff"})
+
+
+def test_more_passes_than_memory_could_hold_are_refused() -> None:
+    with pytest.raises(UsageError, match="passes must be a whole number from 0 to 100,000"):
+        parsed(PredictSettings, {"passes": str(2**63 - 1)}, ("image.png",))
+
+
 @pytest.mark.parametrize("text", ["0", "256,0", "-3", "2.5", "256,,128", "many", ""])
 def test_widths_that_are_not_positive_whole_numbers_are_refused(text: str) -> None:
     with pytest.raises(UsageError, match="widths must be whole numbers of at least 1"):

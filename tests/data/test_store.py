@@ -109,6 +109,21 @@ def test_a_safetensors_file_of_something_else_is_refused(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
+    "classes", ["[" * 100_000, '[["a"], ["b"], ["c"]]', '{"a": 1}', '"abc"', "[1, 2, 3]", "null"]
+)
+def test_classes_that_are_no_names_are_refused_in_one_line(
+    own: ImageData, store: Path, classes: str
+) -> None:
+    path = write_prepared(own, store)
+    with safe_open(path, framework="np") as file:
+        metadata = file.metadata() | {"classes": classes}
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    save_file(tensors, path, metadata=metadata)
+    with pytest.raises(PipelineError, match="must hold what was written to it"):
+        read_prepared(path)
+
+
+@pytest.mark.parametrize(
     ("key", "value"),
     [("format", "2"), ("name", "../own"), ("classes", "7"), ("classes", '["a"]'), ("digest", "")],
 )

@@ -1,6 +1,5 @@
 """What becomes of every network, whatever other processes do and whatever fails."""
 
-import json
 import logging
 import shutil
 from collections.abc import Callable, Iterator
@@ -10,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from mlflow import MlflowClient
 
 from pipeline.config.recipe import Recipe
 from pipeline.console import Console
@@ -24,7 +24,6 @@ pytestmark = pytest.mark.slow
 
 CPU = torch.device("cpu")
 RECIPE = Recipe(widths=(5, 4), epochs=1, batch_size=20, holdout=10, mask_passes=0)
-OF_0_2 = Path(__file__).parents[1] / "training" / "checkpoint_of_0_2"
 Publish = Callable[..., Any]
 
 
@@ -239,16 +238,190 @@ def test_a_network_goes_on_in_the_smallest_of_its_stacks_and_the_others_where_th
         assert both.is_there
 
 
-def test_a_checkpoint_of_version_0_2_belongs_to_nobody_who_asks_and_is_left(
-    context: FitContext, tasks: list[Task], caplog: pytest.LogCaptureFixture
+def points(context: FitContext, run_id: str) -> dict[str, list[tuple[int, float]]]:
+    """Every point of a run but those of the clock, as often as the store has them."""
+    client = MlflowClient(context.tracker.uri)
+    return {
+        key: sorted((p.step, p.value) for p in client.get_metric_history(run_id, key))
+        for key in client.get_run(run_id).data.metrics
+        if not key.startswith(("speed/", "system/"))
+    }
+
+
+def test_what_is_damaged_is_trained_anew_in_the_same_runs_with_nothing_doubled(
+    context: FitContext,
+    tasks: list[Task],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    left = context.checkpoints / "left"
-    shutil.copytree(OF_0_2, left)
-    plan = json.loads((left / "plan.json").read_text())
-    plan["store"] = fitting._store(context)
-    (left / "plan.json").write_text(json.dumps(plan))
-    before = sorted(path.name for path in left.iterdir())
-    assert rates(fit(tasks[:1], context)) == [0.0]
+    """Two networks are stopped after epoch 1 of 2, and a bit of a file flips meanwhile."""
+    two = [replace(task, recipe=replace(task.recipe, epochs=2)) for task in tasks[:2]]
+    monkeypatch.setattr(members.Member, "_publish", lambda *_, **__: "published")
+    undisturbed = replace(context, tracker=connect(experiment="undisturbed"))
+    fit(two, replace(undisturbed, checkpoints=Path("elsewhere")))
+    expected = {r.parameters["drop_rate"]: points(context, r.id) for r in networks(undisturbed)}
+
+    def stop(records: Any, *_: object) -> None:  # noqa: ANN401
+        if records.epoch == 1:
+            raise Interrupted(15)
+
+    for file in ("state.safetensors", "records-0000.safetensors", "plan.json", None):
+        tracker = connect(experiment=f"damaged {file}")
+        damaged = replace(context, tracker=tracker, checkpoints=Path(f"of {file}"))
+        with monkeypatch.context() as first:
+            first.setattr(members.Member, "log", stopping(stop))
+            with pytest.raises(Interrupted):
+                fit(two, damaged)
+        [folder] = damaged.checkpoints.iterdir()
+        if file is None:
+            (folder / "state.safetensors").unlink()
+        else:
+            content = bytearray((folder / file).read_bytes())
+            content[-3] ^= 4
+            (folder / file).write_bytes(content)
+        caplog.clear()
+        fit(two, damaged)
+        assert len(caplog.records) == (file is not None), caplog.text
+        assert all("trained from scratch, in the same runs" in r.message for r in caplog.records)
+        runs = networks(damaged)
+        assert {r.parameters["drop_rate"]: points(context, r.id) for r in runs} == expected
+        assert [run.tags["outcome"] for run in runs] == ["finished"] * 2
+
+
+@pytest.mark.parametrize("when", ["while it is trained", "while it is published"])
+def test_a_network_whose_run_is_deleted_fails_alone(
+    context: FitContext,
+    tasks: list[Task],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    when: str,
+) -> None:
+    client, publish = MlflowClient(context.tracker.uri), members.publish
+
+    def delete_after_epoch(record: EpochRecord) -> None:
+        if (record.epoch, record.member) == (0, 2):
+            delete()
+
+    def delete_and_publish(run: object, recipe: Recipe, **rest: object) -> object:
+        if recipe.drop_rate == 0.3:
+            delete()
+        return publish(run, recipe, **rest)  # type: ignore[arg-type]
+
+    def delete() -> None:
+        [run] = context.tracker._stored("params.drop_rate = '0.3'")
+        client.delete_run(run.info.run_id)
+
+    with monkeypatch.context() as disturbed:
+        if when == "while it is trained":
+            disturbed.setattr(members.Member, "log", stopping(delete_after_epoch))
+        else:
+            disturbed.setattr(members, "publish", delete_and_publish)
+        fitted = fit(tasks, context)
+    assert rates(fitted) == [0.0, 0.6]
+    [(name, reason)] = fitted.failures.items()
+    assert name == tasks[1].name
+    assert reason.startswith("a run must not be deleted while its network is trained, got ")
     assert caplog.text == ""
-    assert sorted(path.name for path in left.iterdir()) == before
-    assert list(context.checkpoints.iterdir()) == [left]
+    assert [run.tags["outcome"] for run in networks(context)] == ["finished"] * 2
+    for run in networks(context):
+        system = points_of(client, run.id, "system/cpu_utilization_percentage")
+        assert len(system) >= 2
+    assert rates(fit(tasks, context)) == [0.0, 0.3, 0.6]
+    assert len(networks(context)) == 3
+
+
+def points_of(client: MlflowClient, run_id: str, key: str) -> list[tuple[int, float]]:
+    return [(point.step, point.value) for point in client.get_metric_history(run_id, key)]
+
+
+def test_a_model_whose_epoch_was_trained_twice_has_the_points_of_its_run(
+    context: FitContext, tasks: list[Task], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as killed:
+        killed.setattr(members, "publish", refusing(members.publish, 0.0, error=Interrupted(15)))
+        with pytest.raises(Interrupted):
+            fit(tasks[:1], context)
+    [folder] = context.checkpoints.iterdir()
+    (folder / "state.safetensors").unlink()
+    [result] = fit(tasks[:1], context).complete()
+    client = MlflowClient(context.tracker.uri)
+    run = client.get_run(result.run_id)
+    logged = {
+        (key, point.step, point.value)
+        for key in run.data.metrics
+        for point in client.get_metric_history(result.run_id, key)
+    }
+    kinds = {(key, step) for key, step, _ in logged}
+    assert ("speed/epoch_seconds", 1) in kinds
+    assert len(logged) == len(kinds)  # one point a step
+    [output] = run.outputs.model_outputs
+    of_model = client.get_logged_model(output.model_id).metrics
+    chosen = {point for point in logged if point[1] == 1 and not point[0].startswith("system/")}
+    assert {(m.key, m.step, m.value) for m in of_model} == chosen
+
+
+def stopping(stop: Callable[..., None]) -> Callable[..., None]:
+    """`Member.log`, which may be stopped once it has logged."""
+    log = members.Member.log
+
+    def log_and_stop(self: members.Member, record: EpochRecord) -> None:
+        log(self, record)
+        stop(record)
+
+    return log_and_stop
+
+
+def test_networks_that_another_process_trains_are_no_failures(
+    context: FitContext, tasks: list[Task]
+) -> None:
+    begun = fitting._begin(tasks[:2], context).checkpoint
+    with begun.locked():
+        fitted = fit(tasks, context)
+    assert rates(fitted) == [0.6]
+    assert fitted.failures == {}
+    with pytest.raises(PipelineError, match="another process trains 2 of the networks"):
+        fitted.complete()
+    assert rates(fit(tasks, context)) == [0.0, 0.3, 0.6]
+
+
+def test_a_lost_checkpoint_folder_makes_no_second_runs(
+    context: FitContext, tasks: list[Task], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as killed:
+        killed.setattr(members, "publish", refusing(members.publish, 0.0, error=Interrupted(15)))
+        with pytest.raises(Interrupted):
+            fit(tasks[:1], context)
+    shutil.rmtree(context.checkpoints)
+    assert rates(fit(tasks[:1], context)) == [0.0]
+    [run] = networks(context)
+    assert run.tags["outcome"] == "finished"
+    assert [step for step, _ in points(context, run.id)["val/loss"]] == [0, 1]
+    # Asked for again by force it is another network.
+    assert rates(fit(tasks[:1], replace(context, is_forced=True))) == [0.0]
+    assert len(networks(context)) == 2
+
+
+def test_a_checkpoint_belongs_to_its_experiment_wherever_the_working_folder_is_moved(
+    context: FitContext,
+    tasks: list[Task],
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = tmp_path_factory.mktemp("before")
+    after = before.with_name("after")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{before}/mlflow.db")
+    monkeypatch.chdir(before)
+    first = replace(context, tracker=connect())
+    begun = fitting._begin(tasks[:1], first).checkpoint
+    before.rename(after)
+    monkeypatch.chdir(after)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{after}/mlflow.db")
+    moved = replace(context, tracker=connect())
+    assert moved.tracker.identity == first.tracker.identity
+    [found] = fitting._stack_runs(tasks[:1], moved)
+    assert found.checkpoint.identity == begun.identity
+    # Another experiment is another place for runs.
+    other = replace(context, tracker=connect(experiment="another"))
+    assert [one.checkpoint.identity for one in fitting._stack_runs(tasks[:1], other)] != [
+        begun.identity
+    ]

@@ -98,7 +98,7 @@ def as_born(
     network = plain(recipe, Stack([recipe], inputs=784, classes=10).state(0))
     parameters = recipe.parameters | {"dataset": dataset}
     with tracker.start_network(recipe.name, parameters, step="mnist", tags={}) as run:
-        log_model(run, network, example=example, step=0)
+        log_model(run, network, example=example, metrics={}, step=0, at_ms=0)
     return tracker.run(run.id)
 
 

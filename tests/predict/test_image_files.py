@@ -3,6 +3,7 @@
 import gzip
 import io
 import struct
+import subprocess
 import sys
 import zlib
 from pathlib import Path
@@ -15,8 +16,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from pipeline.errors import PipelineError
+from pipeline.predict import image_files
 from pipeline.predict.image_files import read_images
 
+ROOT = Path(__file__).parent.parent.parent
 GREY = np.arange(60, dtype=np.uint8).reshape(6, 10) * 4
 
 
@@ -232,3 +235,48 @@ def test_a_damaged_file_is_read_or_refused_in_one_line_and_nothing_else(
     except PipelineError as error:
         outcome = str(error)
     assert "\n" not in outcome
+
+
+def huge(mode: str) -> Image.Image:
+    """Four squares of 2 x 2 pixels, whose means are 10, 20, 30 and 40."""
+    grey = np.kron(np.array([[10, 20], [30, 40]]), np.ones((2, 2)))
+    grey += np.tile([[-2, 2], [1, -1]], (2, 2))
+    if mode == "I;16":
+        return Image.fromarray((grey * 257).astype(np.uint16))
+    image = Image.fromarray(grey.astype(np.uint8))
+    return image.quantize(64) if mode == "P" else image.convert(mode)
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA", "P", "I;16"])
+def test_a_picture_of_more_pixels_than_are_worked_on_is_reduced_square_by_square(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    image = huge(mode)
+    assert image.mode == mode
+    np.testing.assert_array_equal(pixels(tmp_path, image), np.asarray(huge("L")))
+    monkeypatch.setattr(image_files, "MOST_PIXELS", 4)
+    np.testing.assert_array_equal(pixels(tmp_path, image), [[10, 20], [30, 40]])
+
+
+@pytest.mark.slow
+def test_the_largest_picture_allowed_takes_less_than_a_gigabyte(tmp_path: Path) -> None:
+    """9,400 x 9,400 pixels with an alpha channel, in a file of less than a megabyte."""
+    side = 9400
+    layers = np.zeros((side, side, 2), np.uint8)
+    layers[100:300, 100:300] = 255
+    name = written(tmp_path, png_bytes(Image.fromarray(layers, "LA")))
+    del layers
+    read = """
+import resource, sys
+from pipeline.predict.image_files import read_images
+from pipeline.predict.layouts import laid_out
+most = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = most()
+[pixels] = read_images(sys.argv[1]).pixels
+laid_out(pixels, (28, 28), layout="mnist", ink="auto", name="it")
+print((most() - before) // 1024)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", read, name], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert int(done.stdout) < 1000  # MiB

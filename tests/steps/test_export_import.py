@@ -1,5 +1,7 @@
 """The steps `export` and `import`: from SQLite through a bundle to a server on PostgreSQL."""
 
+import hashlib
+import json
 import math
 import os
 import shutil
@@ -11,9 +13,11 @@ import sys
 import tempfile
 import time
 import urllib.request
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 from urllib.error import URLError
 
 import mlflow
@@ -24,7 +28,9 @@ from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
 from mlflow.entities import Metric, Run
 from mlflow.exceptions import MlflowException
+from safetensors.numpy import load_file, save_file
 
+from pipeline.bundle.digests import sums_text
 from pipeline.cli import commands
 from pipeline.tracking import connect
 from pipeline.tracking.address import run_page
@@ -261,15 +267,135 @@ def test_under_mlflow_run_a_refusal_is_the_reason_in_the_run_that_it_opened(
     assert "nowhere.zip" in run.data.tags["reason"]
 
 
-def test_a_network_that_came_by_a_bundle_is_not_trained_again(
+def changed(bundle: Path, to: Path, change: Callable[[dict[str, Any]], None]) -> Path:
+    """The bundle with other records, by their names without `.json`, and the right digests."""
+    names = ("run", "metrics", "model", "version", "bundle")
+    with zipfile.ZipFile(bundle) as archive:
+        files = {name: archive.read(name) for name in archive.namelist() if name != "SHA256SUMS"}
+    records = {name: json.loads(files[f"{name}.json"]) for name in names}
+    change(records)
+    files |= {f"{name}.json": json.dumps(record).encode() for name, record in records.items()}
+    sums = (f"{hashlib.sha256(content).hexdigest()}  {name}\n" for name, content in files.items())
+    with zipfile.ZipFile(to, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+        archive.writestr("SHA256SUMS", "".join(sums))
+    return to
+
+
+def better(records: dict[str, Any]) -> None:
+    for metrics in (records["metrics"], records["model"]["metrics"]):
+        for point in metrics["test/accuracy"]:
+            point[2] = 0.999
+
+
+def borrowed(records: dict[str, Any]) -> None:
+    """A model of its own, and the claim that it comes from the run that is there."""
+    records["model"]["id"] = "m-" + "0" * 32
+
+
+def other_data(records: dict[str, Any]) -> None:
+    records["run"]["datasets"][0]["digest"] = "0" * 32
+
+
+def disguised(records: dict[str, Any]) -> None:
+    """A run of its own that says it was made from the one that is there."""
+    better(records)
+    records["run"]["tags"]["imported_from"] = records["run"]["id"]
+    records["run"]["id"] = records["bundle"]["run"] = "1" * 32
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (better, "another metric 'test/accuracy'"),
+        (disguised, "another metric 'test/accuracy'"),
+        (borrowed, "another model"),
+        (other_data, "other data"),
+        (lambda r: r["run"].update(end_ms=r["run"]["end_ms"] + 1), "another status or time"),
+        (lambda r: r["run"]["tags"].update(fingerprint="f" * 32), "another tag 'fingerprint'"),
+        (
+            lambda r: [r[of]["parameters"].update(seed="1") for of in ("run", "model")],
+            "other parameters",
+        ),
+    ],
+)
+@pytest.mark.parametrize("where", ["where it comes from", "where it was imported"])
+def test_a_bundle_that_says_something_else_of_a_run_that_is_there_is_refused(
+    *,
+    trained: Path,
+    store: str,
+    target: str,
+    tmp_path: Path,
+    bring: Callable[..., str],
+    capsys: pytest.CaptureFixture[str],
+    change: Callable[[dict[str, Any]], None],
+    said: str,
+    where: str,
+) -> None:
+    to = store if where == "where it comes from" else target
+    if to == target:
+        bring(trained, target)
+    before = rows(to)
+    lie = changed(trained, tmp_path / "lie.zip", change)
+    assert commands.run(["import", "--bundle", str(lie), "--to", to, "--force", "true"]) == 1
+    assert f"must say the same of a run that is there, got {said}" in capsys.readouterr().err
+    assert rows(to) == before
+
+
+def test_a_bundle_with_other_weights_of_a_run_that_is_there_is_refused(
+    trained: Path, store: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "lie"
+    with zipfile.ZipFile(trained) as archive:
+        archive.extractall(folder)
+    weights = folder / "artifacts/state_dict.safetensors"
+    save_file({key: value + 1 for key, value in load_file(weights).items()}, weights)
+    names = sorted(
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != "SHA256SUMS"
+    )
+    (folder / "SHA256SUMS").write_text(sums_text(folder, names))
+    before = rows(store)
+    assert commands.run(["import", "--bundle", str(folder), "--to", store]) == 1
+    assert "another artifact 'state_dict.safetensors'" in capsys.readouterr().err
+    assert rows(store) == before
+
+
+def test_an_import_is_not_completed_with_another_bundle(
+    trained: Path, target: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = MlflowClient.log_artifacts
+
+    def break_off(*_: object, **__: object) -> None:
+        raise MlflowException("the line is dead")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(MlflowClient, "log_artifacts", break_off)
+        assert commands.run(["import", "--bundle", str(trained), "--to", target]) == 1
+    assert MlflowClient.log_artifacts is whole
+    lie = changed(trained, tmp_path / "lie.zip", better)
+    assert commands.run(["import", "--bundle", str(lie), "--to", target]) == 1
+    assert "must be completed with the bundle that it was begun with" in capsys.readouterr().err
+
+
+def test_a_network_that_came_by_a_bundle_is_no_result_of_ours(
     trained: Path, target: str, small: Path, bring: Callable[..., str]
 ) -> None:
     bring(trained, target)
+    imported = network_of(MlflowClient(target)).info.run_id
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_URI", target)
         patch.setenv("MLFLOW_EXPERIMENT_NAME", "on its way")
         assert commands.run(["mnist", "--data", str(small), *SETTINGS]) == 0
-    network_of(MlflowClient(target))  # the only one
+    client = MlflowClient(target)
+    found = client.get_experiment_by_name("on its way")
+    assert found is not None
+    runs = client.search_runs([found.experiment_id], "tags.kind = 'network'")
+    [own] = [run for run in runs if run.info.run_id != imported]
+    assert own.info.status == "FINISHED"
+    assert own.data.tags["fingerprint"] == client.get_run(imported).data.tags["fingerprint"]
 
 
 def binaries() -> Path | None:

@@ -281,7 +281,7 @@ def test_an_unknown_data_set_is_refused_with_the_known_ones(
 
 
 @pytest.mark.kill
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_ends_all_runs_as_killed_within_two_seconds(
     number: signal.Signals, runs: Runs, small: Path, experiment: str
 ) -> None:

@@ -5,12 +5,15 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from safetensors import safe_open
 from safetensors.numpy import load_file
+
+from pipeline.errors import Interrupted
 
 pytestmark = pytest.mark.slow
 
@@ -104,6 +107,40 @@ def test_the_same_toy_is_not_run_again(
         assert pipeline("toy") == 0
     assert len(runs(kind="network")) == 3
     assert "force=true runs it again" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("dies_in", [0, 1, 2])
+def test_a_toy_that_was_killed_while_it_logged_leaves_no_second_networks(
+    pipeline: Pipeline, runs: Runs, store: str, monkeypatch: pytest.MonkeyPatch, dies_in: int
+) -> None:
+    left, log_batch = [dies_in], MlflowClient.log_batch
+
+    def log_a_part(self: MlflowClient, run_id: str, **given: Any) -> None:  # noqa: ANN401
+        metrics = given.get("metrics", ())
+        if len(metrics) > 1:
+            left[0] -= 1
+        if left[0] < 0 and len(metrics) > 1:
+            log_batch(self, run_id, metrics=metrics[: len(metrics) // 3])
+            raise Interrupted(15)
+        log_batch(self, run_id, **given)
+
+    with monkeypatch.context() as killed:
+        killed.setattr(MlflowClient, "log_batch", log_a_part)
+        assert pipeline("toy", "--epochs", 1) == 143
+    assert [run.info.status for run in runs(kind="network")] == ["FINISHED"] * dies_in + ["KILLED"]
+    assert pipeline("toy", "--epochs", 1) == 0
+    networks = runs(kind="network")
+    assert [run.info.status for run in networks] == ["FINISHED"] * 3
+    client = MlflowClient(store)
+    for run in networks:
+        for key in run.data.metrics:
+            steps = [point.step for point in client.get_metric_history(run.info.run_id, key)]
+            assert steps
+            assert len(steps) == len(set(steps)), key
+        losses = client.get_metric_history(run.info.run_id, "train_eval/loss")
+        assert len(losses) == 11  # before the first update, and after each of ten
+    assert pipeline("toy", "--epochs", 1, "--force", "true") == 0
+    assert len(runs(kind="network")) == 6
 
 
 def test_main_compares_its_drop_rates_and_says_where_to_look(

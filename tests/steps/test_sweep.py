@@ -16,10 +16,11 @@ from mlflow.entities import Run
 from pipeline.config.options import SweepSettings
 from pipeline.config.recipe import Recipe
 from pipeline.config.settings import parsed
+from pipeline.console import Console
 from pipeline.errors import PipelineError, UsageError
 from pipeline.fit import Fitted, fitting, members, stack_run
 from pipeline.records import EpochRecord
-from pipeline.steps.sweep import recipes_of
+from pipeline.steps.sweep import _show_failures, recipes_of
 from pipeline.training import device as devices
 from pipeline.training.stack import Stack
 
@@ -65,6 +66,14 @@ def points(store: str, run: Run) -> Points:
         for key in run.data.metrics
         if not key.startswith(("speed/", "system/"))
     }
+
+
+def model_points(store: str, run: Run) -> set[tuple[str, int, float]]:
+    """The metrics of the run's model that do not depend on the clock."""
+    [output] = run.outputs.model_outputs
+    metrics = MlflowClient(store).get_logged_model(output.model_id).metrics
+    assert "test/accuracy" in {metric.key for metric in metrics}
+    return {(m.key, m.step, m.value) for m in metrics if not m.key.startswith("speed/")}
 
 
 def artifact_count(store: str, run: Run, folder: str | None = None) -> int:
@@ -126,6 +135,7 @@ def test_a_killed_sweep_goes_on_where_it_was_without_duplicates(
         assert points(store, run) == points(store, expected)
         assert artifact_count(store, run) == artifact_count(store, expected)
         assert len(run.outputs.model_outputs) == len(expected.outputs.model_outputs) == 1
+        assert model_points(store, run) == model_points(store, expected)
         system = client.get_metric_history(run.info.run_id, "system/cpu_utilization_percentage")
         assert len({point.step for point in system}) == len(system)
 
@@ -143,6 +153,14 @@ def test_a_network_that_fails_does_not_stop_the_others_and_is_told_with_its_reas
     assert len(runs(kind="network", outcome="failed")) == 2
     [step] = runs(kind="step")
     assert step.data.tags["outcome"] == "failed"
+
+
+def test_a_reason_with_brackets_is_shown_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    failures = {"p=0.5 [a]": "no file [/x] here [bold]"}
+    _show_failures(Fitted(results=[], failures=failures), Console())
+    shown = capsys.readouterr().out
+    assert "p=0.5 [a]" in shown
+    assert "no file [/x] here [bold]" in shown
 
 
 def test_a_stack_that_does_not_fit_is_halved_and_its_runs_are_tagged(

@@ -1,5 +1,7 @@
 """Models on a real temporary SQLite store: the same numbers, for any batch, without pickle."""
 
+import math
+import shutil
 from collections import OrderedDict
 from pathlib import Path
 
@@ -35,8 +37,11 @@ def logged(tmp_path_factory: pytest.TempPathFactory) -> "tuple[Tracker, Run, nn.
             )
         )
         with tracker.start_network("a", {"seed": "0"}, step="t", tags={"fingerprint": "f"}) as run:
-            run.series([(0, {"val/loss": 2.0}), (1, {"val/loss": 1.0})])
-            address = log_model(run, network, example=rows(4), step=1)
+            at_ms = run.series([(0, {"val/loss": 2.0}), (1, {"val/loss": 1.0})])
+            measured = {"val/loss": 1.0, "gap": math.nan}
+            address = log_model(
+                run, network, example=rows(4), metrics=measured, step=1, at_ms=at_ms
+            )
             status_inside = mlflow.MlflowClient().get_run(run.id).info.status
         assert status_inside == "RUNNING"
     return tracker, run, network, address
@@ -144,7 +149,7 @@ def test_an_example_of_one_row_is_refused(
     logged: tuple[Tracker, Run, nn.Sequential, str],
 ) -> None:
     with pytest.raises(ValueError, match="at least 2"):
-        log_model(logged[1], logged[2], example=rows(1), step=0)
+        log_model(logged[1], logged[2], example=rows(1), metrics={}, step=0, at_ms=0)
 
 
 @pytest.mark.parametrize("value", [-0.01, 1.01, 255, np.nan, np.inf, -np.inf])
@@ -162,7 +167,9 @@ def test_the_graph_refuses_what_is_no_number_within_its_bounds(
 def test_bounds_can_be_others(logged: tuple[Tracker, Run, nn.Sequential, str]) -> None:
     tracker, _, network, _ = logged
     with tracker.start_network("b", {}, step="t", tags={}) as run:
-        address = log_model(run, network, example=rows(2), step=0, bounds=(-2.0, 2.0))
+        address = log_model(
+            run, network, example=rows(2), metrics={}, step=0, at_ms=0, bounds=(-2.0, 2.0)
+        )
     model = mlflow.pytorch.load_model(address)
     batch = 4 * rows(2) - 2
     np.testing.assert_allclose(
@@ -170,3 +177,92 @@ def test_bounds_can_be_others(logged: tuple[Tracker, Run, nn.Sequential, str]) -
     )
     with pytest.raises(RuntimeError, match=r"a number in \[-2, 2\]"):
         model(torch.full((1, 6), 2.5))
+
+
+class Dead(BaseException):
+    """The process ends here."""
+
+
+@pytest.mark.parametrize("lost", ["the model", "the weights", "the artifacts"])
+def test_a_finished_run_without_its_files_does_not_count_and_says_so(
+    logged: tuple[Tracker, Run, nn.Sequential, str], caplog: pytest.LogCaptureFixture, lost: str
+) -> None:
+    tracker, _, network, _ = logged
+    with tracker.start_network("lost", {}, step="t", tags={"fingerprint": lost}) as run:
+        address = log_model(run, network, example=rows(2), metrics={}, step=0, at_ms=0)
+    assert tracker.finished(lost) is not None
+    weights = tracker.artifact(run.id, "state_dict.safetensors")
+    model = mlflow.MlflowClient().get_logged_model(address.removeprefix("models:/"))
+    if lost == "the weights":
+        weights.unlink()
+    else:
+        place = model.artifact_location if lost == "the model" else weights.parent
+        shutil.rmtree(str(place).removeprefix("file://"))
+    assert caplog.text == ""
+    assert tracker.finished(lost) is None
+    [record] = caplog.records
+    assert "a finished run must have its files, got none at" in record.message
+    assert run.id in record.message
+
+
+WRITES = (
+    "log_artifact", "create_logged_model", "log_outputs", "log_batch", "log_model_artifacts",
+    "finalize_logged_model",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("is_done", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("write", WRITES)
+def test_a_model_whose_process_died_at_a_write_is_completed_without_a_double(
+    logged: tuple[Tracker, Run, nn.Sequential, str],
+    monkeypatch: pytest.MonkeyPatch,
+    write: str,
+    is_done: bool,
+) -> None:
+    tracker, _, network, _ = logged
+    client, whole = mlflow.MlflowClient(), getattr(mlflow.MlflowClient, write)
+
+    def die(*given: object, **named: object) -> None:
+        if is_done:
+            whole(*given, **named)
+        raise Dead
+
+    run = tracker.start_network("killed", {"seed": "1"}, step="t", tags={})
+    at_ms = run.metrics({"val/loss": 1.5, "zero/h1": 0.5}, step=3)
+    # As it happens: the number of a sample of the system is that of the epoch.
+    run.metrics({"system/cpu_utilization_percentage": 9.0}, step=3)
+    measured = {"val/loss": 1.5, "zero/h1": 0.5}
+    monkeypatch.setattr(mlflow.MlflowClient, write, die)
+    with pytest.raises(Dead):
+        log_model(run, network, example=rows(2), metrics=measured, step=3, at_ms=at_ms)
+    monkeypatch.setattr(mlflow.MlflowClient, write, whole)
+    again = tracker.reopen(run.id)
+    address = log_model(again, network, example=rows(2), metrics=measured, step=3, at_ms=at_ms)
+    again.end("finished")
+    of_run = f"source_run_id = '{run.id}'"
+    [model] = client.search_logged_models([tracker.experiment_id], of_run)
+    assert (model.model_uri, model.status.name) == (address, "READY")
+    assert {(metric.key, metric.value) for metric in model.metrics} == set(measured.items())
+    outputs = client.get_run(run.id).outputs.model_outputs
+    assert [(output.model_id, output.step) for output in outputs] == [(model.model_id, 3)]
+    for key, value in measured.items():
+        assert tracker.history(run.id, key) == [(3, value)]
+    assert mlflow.pytorch.load_model(address)(torch.zeros(5, 6)).shape == (5, 3)
+
+
+def test_a_creation_that_was_repeated_as_its_answer_was_lost_leaves_one_model(
+    logged: tuple[Tracker, Run, nn.Sequential, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracker, _, network, _ = logged
+    create = mlflow.MlflowClient.create_logged_model
+
+    def twice(*given: object, **named: object) -> object:
+        create(*given, **named)
+        return create(*given, **named)
+
+    monkeypatch.setattr(mlflow.MlflowClient, "create_logged_model", twice)
+    with tracker.start_network("doubled", {}, step="t", tags={}) as run:
+        address = log_model(run, network, example=rows(2), metrics={}, step=0, at_ms=0)
+    of_run = f"source_run_id = '{run.id}'"
+    models = mlflow.MlflowClient().search_logged_models([tracker.experiment_id], of_run)
+    assert [model.model_uri for model in models] == [address]

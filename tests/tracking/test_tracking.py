@@ -6,16 +6,24 @@ import os
 import shutil
 import socket
 import sqlite3
+import ssl
 import subprocess
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import IPv4Address
 from pathlib import Path
 from urllib.parse import parse_qs
 
 import numpy as np
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from PIL import Image
@@ -157,6 +165,88 @@ def test_a_database_whose_driver_is_missing_says_so(monkeypatch: pytest.MonkeyPa
     assert "No module named 'pg8000'" in message
 
 
+class Unwelcoming(BaseHTTPRequestHandler):
+    """Lets nobody in, and says so as MLflow's server does."""
+
+    def do_GET(self) -> None:
+        is_open = self.path.startswith("/health")
+        self.send_response(200 if is_open else 401)
+        self.end_headers()
+        self.wfile.write(b"OK" if is_open else b"You are not authenticated.")
+
+    def do_POST(self) -> None:
+        self.do_GET()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@contextlib.contextmanager
+def answering(authority: Path | None = None) -> Iterator[int]:
+    """A server of this kind on a port of its own, with TLS where a certificate is given."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Unwelcoming)
+    if authority:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(authority)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_who_is_not_let_in_is_told_which_variables_to_set(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with answering() as port:
+        message = refused(f"http://127.0.0.1:{port}", monkeypatch)
+    assert "401" in message
+    assert "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD" in message
+    assert "disk" not in message
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate that 127.0.0.1 has signed itself, with its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    signed = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False
+        )
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    private = key.private_bytes(
+        pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    path = tmp_path_factory.mktemp("tls") / "signed.pem"
+    path.write_bytes(signed.public_bytes(pem) + private)
+    return path
+
+
+def test_a_certificate_that_nobody_vouches_for_is_one_line_with_the_variable_that_helps(
+    certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with answering(certificate) as port:
+        uri = f"https://127.0.0.1:{port}"
+        message = refused(uri, monkeypatch)
+        assert f"got self-signed certificate from {uri}: set MLFLOW_TRACKING_SERVER_CERT" in message
+        monkeypatch.setenv("MLFLOW_TRACKING_SERVER_CERT_PATH", str(certificate))
+        connectivity.check(uri)
+        monkeypatch.setenv("MLFLOW_TRACKING_SERVER_CERT_PATH", "nowhere.pem")
+        assert "must be a file, got 'nowhere.pem'" in refused(uri, monkeypatch)
+
+
 @pytest.mark.parametrize("uri", ["nonsense://there", "http://", "sqlite://two-slashes"])
 def test_an_address_that_is_none_is_refused(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert uri in refused(uri, monkeypatch)
@@ -272,6 +362,34 @@ def test_a_run_ends_as_its_block_is_left(
         "outcome": tags["outcome"],
         "reason": tags.get("reason"),
     }
+
+
+@pytest.mark.parametrize("write", ["log_batch", "set_terminated"])
+@pytest.mark.parametrize("is_done", [False, True], ids=["before", "after"])
+def test_a_run_whose_process_died_while_it_ended_is_finished_or_still_open(
+    tracker: Tracker,
+    client: MlflowClient,
+    monkeypatch: pytest.MonkeyPatch,
+    write: str,
+    is_done: bool,
+) -> None:
+    """One that has ended without an outcome would count neither as a result nor as begun."""
+    whole, mark = getattr(MlflowClient, write), f"{write} {is_done}"
+    run = a_network(tracker, fingerprint=mark)
+    run.text("x", "x.txt")
+
+    def die(*given: object, **named: object) -> None:
+        if is_done:
+            whole(*given, **named)
+        raise SystemExit
+
+    with monkeypatch.context() as dying:
+        dying.setattr(MlflowClient, write, die)
+        with pytest.raises(SystemExit):
+            run.end("finished")
+    is_finished = tracker.finished(mark) is not None
+    assert is_finished == (write == "set_terminated" and is_done)
+    assert client.get_run(run.id).info.status == ("FINISHED" if is_finished else "RUNNING")
 
 
 def test_a_second_end_changes_nothing(tracker: Tracker, client: MlflowClient) -> None:
@@ -595,13 +713,27 @@ def test_watching_goes_on_at_every_interval_and_stops_after_an_error(tracker: Tr
 
 
 def test_a_store_that_refuses_system_metrics_does_not_end_the_run(
-    tracker: Tracker, client: MlflowClient, caplog: pytest.LogCaptureFixture
+    tracker: Tracker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise MlflowException("no")
+
     run = a_network(tracker)
-    client.delete_run(run.id)
+    monkeypatch.setattr(MlflowClient, "log_batch", refuse)
     with watching_system([run]):
         pass
     assert [record.levelname for record in caplog.records] == ["WARNING"]
+
+
+def test_a_run_that_is_deleted_takes_no_system_metrics_from_others(
+    tracker: Tracker, client: MlflowClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    deleted, other = a_network(tracker), a_network(tracker)
+    client.delete_run(deleted.id)
+    with watching_system([deleted, other]):
+        pass
+    assert caplog.text == ""  # training says what became of it
+    assert len(tracker.history(other.id, "system/disk_usage_percentage")) == 2
 
 
 # Runs found again

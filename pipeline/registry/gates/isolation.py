@@ -7,7 +7,6 @@ answers it gave there.
 import os
 import subprocess
 import sys
-import tempfile
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.files import temporary_folder
 from pipeline.registry.gates.candidate import Candidate
 from pipeline.registry.gates.result import GateError, GateResult, gap_in_words
 from pipeline.tracking import ISOLATED_LOAD, requirements_of
@@ -48,12 +48,10 @@ def ask(candidate: Candidate, *, isolation: Isolation, uri: str) -> Answers:
     Raises:
         GateError: it does not load.
     """
-    with tempfile.TemporaryDirectory(prefix="why-zero-") as folder:
-        asked, answered = Path(folder, "batches.npz"), Path(folder, "answers.npz")
+    with temporary_folder() as folder:
+        asked, answered = folder / "batches.npz", folder / "answers.npz"
         write_batches(candidate, asked)
-        python = (
-            _environment(candidate.address, Path(folder, "env")) if isolation == "env" else None
-        )
+        python = _environment(candidate.address, folder / "env") if isolation == "env" else None
         arguments = [ISOLATED_LOAD, candidate.address, asked, answered]
         _run(
             [str(python or sys.executable), "-I", *map(str, arguments)],

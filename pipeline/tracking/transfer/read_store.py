@@ -54,14 +54,14 @@ def read_contents(store: Store, address: str) -> Contents:
         model = client.get_logged_model(version.source.removeprefix("models:/"))
         experiment = client.get_experiment(run.info.experiment_id)
         registered = client.get_registered_model(version.name)
-        metrics = {key: _history(store, run, key) for key in sorted(run.data.metrics)}
+        metrics = {key: history(store, run, key) for key in sorted(run.data.metrics)}
     return Contents(
         experiment=ExperimentRecord(
             id=experiment.experiment_id, name=experiment.name, tags=dict(experiment.tags)
         ),
-        run=_run(run),
+        run=run_record(run),
         metrics=metrics,
-        model=_model(model, run),
+        model=model_record(model, run),
         version=_version(version, registered.description or "", registered.tags),
     )
 
@@ -107,7 +107,8 @@ def write_model(
     return dict(Model.load(str(folder)).to_dict())
 
 
-def _history(store: Store, run: StoredRun, key: str) -> Points:
+def history(store: Store, run: StoredRun, key: str) -> Points:
+    """All points of a metric of a run."""
     return _points(store.client.get_metric_history(run.info.run_id, key))
 
 
@@ -115,7 +116,8 @@ def _points(metrics: list[Metric]) -> Points:
     return tuple(sorted((point.step, point.timestamp, float(point.value)) for point in metrics))
 
 
-def _run(run: StoredRun) -> RunRecord:
+def run_record(run: StoredRun) -> RunRecord:
+    """What a store has on a run, but for its metrics and artifacts."""
     datasets = [
         DatasetRecord(
             name=entry.dataset.name,
@@ -140,7 +142,8 @@ def _run(run: StoredRun) -> RunRecord:
     )
 
 
-def _model(model: LoggedModel, run: StoredRun) -> ModelRecord:
+def model_record(model: LoggedModel, run: StoredRun) -> ModelRecord:
+    """What a store has on a logged model of a run, but for its files."""
     outputs = run.outputs.model_outputs if run.outputs else []
     points: dict[str, list[Metric]] = {}
     for metric in model.metrics or []:

@@ -1,8 +1,6 @@
 """Writes a run and a logged model from a bundle; writing them twice changes nothing."""
 
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 
 from mlflow.entities import (
     Dataset,
@@ -18,10 +16,13 @@ from mlflow.tracking import MlflowClient
 from pipeline.bundle import layout
 from pipeline.bundle.contents import DatasetRecord, Points
 from pipeline.bundle.read import Bundle
+from pipeline.files import temporary_folder
 from pipeline.tracking.models import save_network, stored_as
 
 # Written last, so a run without it is one whose import was interrupted.
 DIGEST = "bundle_digest"
+# The same of an import that is under way: only the same bundle completes it.
+BEGUN = "importing"
 
 
 def fill_run(client: MlflowClient, run_id: str, bundle: Bundle, *, tags: Mapping[str, str]) -> None:
@@ -35,11 +36,13 @@ def fill_run(client: MlflowClient, run_id: str, bundle: Bundle, *, tags: Mapping
     """
     record = bundle.contents.run
     client.log_batch(run_id, params=[Param(*item) for item in record.parameters.items()])
-    client.log_batch(run_id, tags=[RunTag(*item) for item in tags.items()])
+    begun = {**tags, BEGUN: bundle.digest}
+    client.log_batch(run_id, tags=[RunTag(*item) for item in begun.items()])
     client.log_batch(run_id, metrics=_metrics(bundle.contents.metrics))
     client.log_inputs(run_id, [_dataset(entry) for entry in record.datasets])
     client.log_artifacts(run_id, str(bundle.folder / layout.ARTIFACTS))
     client.set_terminated(run_id, record.status, record.end_ms)
+    client.delete_tag(run_id, BEGUN)
     client.set_tag(run_id, DIGEST, bundle.digest)
 
 
@@ -54,8 +57,8 @@ def fill_model(client: MlflowClient, model: LoggedModel, bundle: Bundle, *, run_
     """
     points = _metrics(bundle.contents.model.metrics, model_id=model.model_id)
     client.log_batch(run_id, metrics=points)
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary) / "model"
+    with temporary_folder() as temporary:
+        folder = temporary / "model"
         rebuilt, of = bundle.rebuilt, stored_as(model, run_id)
         save_network(rebuilt.network, folder, example=rebuilt.example, of=of)
         client.log_model_artifacts(model.model_id, str(folder))

@@ -1,7 +1,8 @@
 """Imports a bundle into a store: what exists stays, what is missing is created.
 
 Every part remembers in the tag `imported_from` what it was made from, so that a second import
-finds it, and one that was interrupted is completed.
+finds it, and one that was interrupted is completed. What is there and is not so in the bundle is
+refused before anything is written.
 """
 
 from mlflow.entities import LoggedModel, LoggedModelOutput, LoggedModelStatus
@@ -13,7 +14,8 @@ from pipeline.errors import PipelineError
 from pipeline.tracking.address import run_page, ui_base, ui_command
 from pipeline.tracking.registry import Registry, Version
 from pipeline.tracking.store import Store, found_or_none
-from pipeline.tracking.transfer.write_run import DIGEST, fill_model, fill_run
+from pipeline.tracking.transfer.same_run import check_same_model, check_same_run
+from pipeline.tracking.transfer.write_run import BEGUN, DIGEST, fill_model, fill_run
 
 
 def import_bundle(store: Store, bundle: Bundle, *, is_forced: bool = False) -> list[str]:
@@ -25,10 +27,12 @@ def import_bundle(store: Store, bundle: Bundle, *, is_forced: bool = False) -> l
         is_forced: move an alias that points to another version there.
 
     Raises:
-        PipelineError: the store refused; what was written stays, and another import resumes.
+        PipelineError: what is there differs, or the store refused; what was written stays, and
+            another import resumes.
     """
     importing = _Import(store, bundle)
     with store.writing():
+        importing.check()
         experiment_id = importing.experiment()
         run = importing.run(experiment_id)
         model_id = importing.model(run)
@@ -49,6 +53,28 @@ class _Import:
         self._bundle = bundle
         self._contents = bundle.contents
 
+    def check(self) -> None:
+        """Return if what is there already is what the bundle says of it.
+
+        Raises:
+            PipelineError: it differs.
+        """
+        run = self._found_run()
+        if run is None:
+            return
+        if not self._is_complete(run):
+            if run.data.tags.get(BEGUN, self._bundle.digest) != self._bundle.digest:
+                raise PipelineError(
+                    "an import must be completed with the bundle that it was begun with, got "
+                    f"another for run {run.info.run_id}: import that one, or delete the run"
+                )
+            return
+        if run.data.tags.get(DIGEST) != self._bundle.digest:
+            check_same_run(self._store, run, self._bundle, ours=frozenset({ORIGIN, DIGEST, BEGUN}))
+        model = self._found_model(run)
+        if model is None or model.status == LoggedModelStatus.READY:
+            check_same_model(self._store, run, self._bundle, model=model)
+
     def experiment(self) -> str:
         """The id of the experiment with this name, created if there is none."""
         record = self._contents.experiment
@@ -68,8 +94,8 @@ class _Import:
         """The run, created or completed unless it is already complete."""
         record = self._contents.run
         origin = record.tags.get(ORIGIN, record.id)
-        found = self._found_run(origin)
-        if found and (found.info.run_id == origin or DIGEST in found.data.tags):
+        found = self._found_run()
+        if found and self._is_complete(found):
             digest = found.data.tags.get(DIGEST, self._bundle.digest)
             same = (
                 "already there"
@@ -80,8 +106,9 @@ class _Import:
             return found
         tags = {**record.tags, ORIGIN: origin}
         tags.pop(DIGEST, None)
+        begun = {**tags, BEGUN: self._bundle.digest}
         run = found or self._client.create_run(
-            experiment_id, record.start_ms, {**tags}, run_name=record.name
+            experiment_id, record.start_ms, begun, run_name=record.name
         )
         fill_run(self._client, run.info.run_id, self._bundle, tags=tags)
         count = sum(len(points) for points in self._contents.metrics.values())
@@ -93,7 +120,7 @@ class _Import:
         """The id of the logged model, created or completed unless it is already complete."""
         record = self._contents.model
         origin = record.tags.get(ORIGIN, record.id)
-        found = self._found_model(origin, run)
+        found = self._found_model(run)
         if found and found.status == LoggedModelStatus.READY:
             self._say("logged model", record.name, f"already there ({found.model_id})")
             return str(found.model_id)
@@ -165,8 +192,13 @@ class _Import:
     def _say(self, part: str, name: str, done: str) -> None:
         self.said.append(f"{part} {name}: {done}")
 
-    def _found_run(self, origin: str) -> StoredRun | None:
+    def _is_complete(self, run: StoredRun) -> bool:
+        """Whether it is no import that was interrupted."""
+        return ORIGIN not in run.data.tags or DIGEST in run.data.tags
+
+    def _found_run(self) -> StoredRun | None:
         """The run that the bundle was made from, or one that was made from it."""
+        origin = self._contents.run.tags.get(ORIGIN, self._contents.run.id)
         run = found_or_none(lambda: self._client.get_run(origin))
         if run is not None and run.info.lifecycle_stage == "active":
             return run
@@ -174,8 +206,9 @@ class _Import:
         found = self._client.search_runs(experiments, f"tags.{ORIGIN} = '{origin}'")
         return next(iter(found), None)
 
-    def _found_model(self, origin: str, run: StoredRun) -> LoggedModel | None:
+    def _found_model(self, run: StoredRun) -> LoggedModel | None:
         """The logged model that the bundle was made from, or one that was made from it."""
+        origin = self._contents.model.tags.get(ORIGIN, self._contents.model.id)
         model = found_or_none(lambda: self._client.get_logged_model(origin))
         if model is not None:
             return model

@@ -1,0 +1,172 @@
+"""Places for files that are not finished, and what to say of a disk that is full."""
+
+import errno
+import glob
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from pipeline.errors import PipelineError, UsageError
+
+# Told without the file that was written.
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_BEFORE = "before"
+_PROBE_BYTES = 1 << 20
+
+
+def given_path(text: str) -> Path:
+    """The path that a user has typed, with `~` for a home.
+
+    Raises:
+        UsageError: it cannot be a path here.
+    """
+    try:
+        path = Path(text).expanduser()
+        os.fsencode(path)
+    except (RuntimeError, ValueError) as error:
+        raise UsageError(
+            f"a path must lead somewhere, got {text!a} ({error}): give one without ~, or with the "
+            "name of a user after it"
+        ) from error
+    if "\0" in text:
+        raise UsageError(f"a path must not hold a zero byte, got {text!a}: correct it")
+    return path
+
+
+@contextmanager
+def beside(out: Path) -> Iterator[Path]:
+    """A hidden folder next to `out`, for what is renamed to it once it is whole; then it is gone.
+
+    Next to it, because files can be renamed only within one file system. What killed processes
+    left for the same `out` is removed.
+
+    Args:
+        out: a file or folder, in a folder that is made if it does not exist.
+
+    Raises:
+        OSError: the folder cannot be made.
+    """
+    out.parent.mkdir(parents=True, exist_ok=True)
+    for left in out.parent.glob(f".{glob.escape(out.name)}.*.part"):
+        _remove_abandoned(left, out)
+    folder = out.parent / f".{out.name}.{secrets.token_hex(4)}.part"
+    folder.mkdir()
+    try:
+        with FileLock(_lock(folder)):
+            yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_abandoned(folder: Path) -> None:
+    """Remove whatever killed processes have left in a folder that `beside` had made for them."""
+    for left in folder.glob(".*.part"):
+        _remove_abandoned(left, folder / left.name[1:].rsplit(".", 2)[0])
+
+
+def replace_folder(folder: Path, out: Path, work: Path) -> None:
+    """Move a folder to `out`, in the place of the one that may be there.
+
+    Args:
+        folder: in `work`.
+        out: where it belongs.
+        work: as `beside` gives it; if the process is killed in between, the next brings back what
+            was at `out`.
+    """
+    before = work / _BEFORE
+    if out.exists():
+        out.rename(before)
+    try:
+        folder.rename(out)
+    except OSError:
+        if before.exists():
+            before.rename(out)
+        raise
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A folder in the temporary folder, gone after the block.
+
+    Raises:
+        PipelineError: it cannot be made, or there is no room left.
+    """
+    try:
+        made = tempfile.TemporaryDirectory()
+    except OSError as error:
+        raise PipelineError(
+            f"the temporary folder must be writable, got {error.strerror or error}: make room in "
+            "it, or set TMPDIR to another"
+        ) from error
+    with made as name:
+        folder = Path(name)
+        try:
+            yield folder
+        except PipelineError:
+            raise
+        except Exception as error:
+            # What libraries raise for a full disk is not always an OSError.
+            if (full := full_disk(folder.parent)) is None:
+                raise
+            raise PipelineError(f"{no_room(full)}, or set TMPDIR to another folder") from error
+
+
+def check_room(folder: Path, room: int) -> None:
+    """Return if so many bytes can be written to a folder, for writers that a full disk kills.
+
+    Raises:
+        PipelineError: there is less room.
+    """
+    if (free := shutil.disk_usage(folder).free) < room:
+        raise PipelineError(
+            f"a disk must have room for {room:,} bytes, got {free:,} in {folder}: make room there, "
+            "or set TMPDIR if that is the temporary folder"
+        )
+
+
+def full_disk(*folders: Path) -> Path | None:
+    """The first of these folders, or of those above it that exist, that has no room; else None."""
+    there = (next(path for path in (one, *one.parents) if path.is_dir()) for one in folders)
+    return next((folder for folder in there if not _has_room(folder)), None)
+
+
+def no_room(folder: Path) -> str:
+    """What to say of a folder without room; more advice may follow."""
+    return f"a disk must have room, got none left in {folder}: make room there"
+
+
+def _has_room(folder: Path) -> bool:
+    """Whether a file of a megabyte can be written; True where that fails for another reason."""
+    probe = folder / f".{secrets.token_hex(4)}.probe"
+    try:
+        with probe.open("xb") as file:
+            file.write(bytes(_PROBE_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        return error.errno not in NO_ROOM
+    finally:
+        with suppress(OSError):
+            probe.unlink(missing_ok=True)
+    return True
+
+
+def _remove_abandoned(folder: Path, out: Path) -> None:
+    """Remove the folder, unless a living process still fills it; what it had replaced goes back."""
+    try:
+        with FileLock(_lock(folder), timeout=0):
+            if (folder / _BEFORE).exists() and not out.exists():
+                (folder / _BEFORE).rename(out)
+    except (Timeout, OSError):
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _lock(folder: Path) -> Path:
+    return folder / "lock"

@@ -1,0 +1,50 @@
+"""What is secret in an address is not shown."""
+
+import pytest
+
+from pipeline.redaction import has_secrets, redacted
+
+SECRETS = {
+    "http://user:hunter22@host:5000/mlflow": "http://***@host:5000/mlflow",
+    "http://user:hun@ter22@host": "http://***@host",
+    "http://user:hun/ter22@host/a": "http://***@host/a",
+    "http://user:hun%40ter%2F22@host": "http://***@host",
+    "http://hunter22@host": "http://***@host",
+    "http://host/a?password=hunter22&x=1": "http://host/a?password=***&x=1",
+    "http://host/a?x=1&access_token=hunter22": "http://host/a?x=1&access_token=***",
+    "postgresql+psycopg2://u:hunter22@host/db?sslpassword=hunter22": (
+        "postgresql+psycopg2://***@host/db?sslpassword=***"
+    ),
+}
+
+
+@pytest.mark.parametrize(("address", "shown"), SECRETS.items())
+def test_an_address_is_shown_without_users_passwords_and_tokens(address: str, shown: str) -> None:
+    assert redacted(f"got {address} here") == f"got {shown} here"
+    assert has_secrets(address)
+
+
+@pytest.mark.parametrize(
+    "text", ["sqlite:////a b/mlflow.db", "http://127.0.0.1:5000/#/a?x=1", "write to me@here", ""]
+)
+def test_what_has_no_secret_is_shown_as_it_is(text: str) -> None:
+    assert redacted(text) == text
+    assert not has_secrets(text)
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("http://user:hunter22@host", "authentication failed for hunter22"),
+        ("http://user:hun/ter22@host", "no port 'hun/ter22'"),
+        ("http://user:hun%40ter22@host", "no host 'hun@ter22'"),
+        ("http://hunter22@host", "unknown hunter22"),
+    ],
+)
+def test_a_part_of_the_environments_address_is_hidden_wherever_a_library_quotes_it(
+    monkeypatch: pytest.MonkeyPatch, address: str, said: str
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    assert "ter22" not in redacted(said)
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "abcdefgh")
+    assert redacted("Bearer abcdefgh") == "Bearer ***"
