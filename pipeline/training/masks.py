@@ -10,6 +10,7 @@ from torch import Tensor
 
 from pipeline.config.recipe import Recipe
 from pipeline.training import device as devices
+from why_zero import BrokenIdentity
 
 
 @runtime_checkable
@@ -81,6 +82,45 @@ class RandomMasks:
             devices.fill_with_random_bits(row, generator)
         bits = words.view(torch.int32)[:, :count].view(len(generators), batch, -1)
         return bits if self._is_one_for_each else bits[self._seed_of]
+
+
+def check_masks(
+    kept: Sequence[Bool[Tensor, "networks batch _"] | None],
+    recipes: Sequence[Recipe],
+    units: Sequence[int],
+    *,
+    batch: int,
+    stream: str,
+    device: torch.device,
+) -> None:
+    """Identity 13: the first masks of a stream are those that each network draws alone.
+
+    Args:
+        kept: the masks, one for each layer.
+        recipes: as for `RandomMasks`, like `units`, `stream` and `device`.
+        units: of each layer.
+        batch: samples.
+        stream: what the masks are for.
+        device: where they are drawn.
+
+    Raises:
+        BrokenIdentity: a network has a mask that is not its own.
+    """
+    for member, recipe in enumerate(recipes):
+        alone = RandomMasks([recipe], units, stream=stream, device=device).draw(batch)
+        for layer, mask, own in zip(recipe.layers, kept, alone, strict=True):
+            # Beside networks that drop, one that does not has a mask that keeps everything.
+            given = None if mask is None or bool(mask[member].all()) else mask[member]
+            expected = None if own is None or bool(own.all()) else own[0]
+            if given is not expected and (
+                given is None or expected is None or not torch.equal(given, expected)
+            ):
+                raise BrokenIdentity(
+                    layer,
+                    13,
+                    expected=f"the first mask of network {member} ({recipe.name}), {stream}",
+                    observed="another one",
+                )
 
 
 def _is_at_least(
