@@ -304,8 +304,8 @@ def check_change(ratio: float, *, first: float = 5.0) -> None:
     """Weights of norm 10 changed by (3, 0) and (0, 8), biases by 4 and 6, beside one at rest."""
     check_updates(
         "h1",
-        [0.0, ratio],
-        sizes=torch.tensor([10.0, 10.0]),
+        [np.inf, ratio],  # a network whose weights were 0
+        sizes=torch.tensor([0.0, 10.0]),
         bias_changes=torch.tensor([[0.0, 0.0], [4.0, 6.0]]),
         unit_changes=np.array([[0.0, 0.0], [first, 10.0]]),
     )
