@@ -26,7 +26,7 @@ def record(epoch: int, loss: float, *, train: float | None = 1.0, own: float = 1
 def judged(recipe: Recipe, losses: list[float], *, after: int = 0) -> list[tuple[str | None, bool]]:
     """Endings, and whether the weights are kept, of the epochs behind the first `after`."""
     stack = Stack([recipe], inputs=1, classes=2)
-    records = [record(epoch, loss) for epoch, loss in enumerate(losses)]
+    records = [record(epoch, float(loss)) for epoch, loss in enumerate(losses)]
     stopping = Stopping(recipe, records[:after])
     found = [stopping.judge(one, stack) for one in records[after:]]
     assert stopping.ending == found[-1].ending
@@ -56,7 +56,7 @@ def test_what_was_best_before_a_resumption_is_remembered() -> None:
 def test_a_network_that_had_ended_has_ended() -> None:
     stopping = Stopping(RECIPE)
     stack = Stack([RECIPE], inputs=1, classes=2)
-    history = [stopping.judge(record(epoch, 1), stack) for epoch in range(3)]
+    history = [stopping.judge(record(epoch, 1.0), stack) for epoch in range(3)]
     assert Stopping(RECIPE, history).ending == "patience"
     assert Stopping(RECIPE, history[:2]).ending is None
 

@@ -245,6 +245,16 @@ def test_a_drop_rate_that_is_off_by_a_hundredth_is_caught_in_an_epoch() -> None:
     check_dropped("h1", torch.from_numpy(counts)[:, None], [0.49])
 
 
+def test_the_worst_of_many_units_may_be_further_off_than_a_unit_alone() -> None:
+    """152 dropped of 200 at 0.5 have the p-value 9e-14: too little alone, not for the worst of 5,000."""
+    counts = torch.full((4, 1, 5000), 100)
+    counts[2:] = 0
+    counts[:2, 0, 0] = torch.tensor([48, 152])
+    check_dropped("h1", counts, [0.5])
+    with pytest.raises(BrokenIdentity, match="of 200"):
+        check_dropped("h1", counts[..., :1], [0.5])
+
+
 def test_zeros_to_expect_are_those_of_independent_causes() -> None:
     """S = (3 + 2) / 10 and p = 0.4: s + p - s p = 0.7."""
     unit = [np.array([count]) for count in (4, 1, 3, 2)]
