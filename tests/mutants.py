@@ -71,7 +71,8 @@ class Mutant:
     text: str
 
     def __str__(self) -> str:
-        return f"{self.path}:{self.line}  {self.before}  →  {self.text}"
+        before, text = (" ".join(code.split())[:90] for code in (self.before, self.text))
+        return f"{self.path}:{self.line}  {before}  →  {text}"
 
 
 @click.command()
@@ -199,8 +200,7 @@ def mutants(path: str) -> Iterator[Mutant]:
         start, end = at(node)
         before = source[start:end].decode()
         for text in changes(node, before, source, at):
-            shown = " ".join(before.split()), " ".join(text.split())
-            yield Mutant(path, node.lineno, start, end, shown[0], text)
+            yield Mutant(path, node.lineno, start, end, before, text)
 
 
 def changes(  # noqa: C901 one case for each kind of node

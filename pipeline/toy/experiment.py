@@ -177,7 +177,12 @@ class _Recorder:
             self._by_arm(name, values)
         self._look()
         states = StateCount(len(ARMS), WIDTHS, CPU)
-        scores = evaluate(self._stack, [self._reference], states=states)
+        scores = evaluate(
+            self._stack,
+            [self._reference],
+            states=states,
+            counted_twice=len(self._records[0]) % len(ARMS),
+        )
         layers = self._watch.layers(states, is_trained=train is not None)
         for member, arm in enumerate(ARMS):
             for index, name in enumerate(self._stack.layer_names[:-1]):

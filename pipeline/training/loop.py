@@ -143,9 +143,8 @@ def epochs(
     for epoch in range(max(map(len, so_far), default=0), recipes[0].epochs + 1):
         if all(stop.ending for stop in stops):
             return
-        stream = f"epoch {epoch}"
-        watch, score = Watch(stack, stream=stream), ScoreSum(len(recipes), device)
-        masks.restart(stream)
+        watch, score = Watch(stack, epoch=epoch), ScoreSum(len(recipes), device)
+        masks.restart(f"epoch {epoch}")
         devices.synchronize(device)
         started = time.perf_counter()
         if epoch:

@@ -85,42 +85,40 @@ class RandomMasks:
 
 
 def check_masks(
-    kept: Sequence[Bool[Tensor, "networks batch _"] | None],
-    recipes: Sequence[Recipe],
+    kept: Sequence[Bool[Tensor, "batch _"] | None],
+    recipe: Recipe,
     units: Sequence[int],
     *,
     batch: int,
-    stream: str,
+    epoch: int,
     device: torch.device,
 ) -> None:
-    """Identity 13: the first masks of a stream are those that each network draws alone.
+    """Identity 13: a network's first masks of an epoch are those that it draws alone.
 
     Args:
-        kept: the masks, one for each layer.
-        recipes: as for `RandomMasks`, like `units`, `stream` and `device`.
+        kept: its masks in the stack, one for each layer.
+        recipe: its recipe.
         units: of each layer.
         batch: samples.
-        stream: what the masks are for.
+        epoch: whose masks they are.
         device: where they are drawn.
 
     Raises:
-        BrokenIdentity: a network has a mask that is not its own.
+        BrokenIdentity: a mask is not its own.
     """
-    for member, recipe in enumerate(recipes):
-        alone = RandomMasks([recipe], units, stream=stream, device=device).draw(batch)
-        for layer, mask, own in zip(recipe.layers, kept, alone, strict=True):
-            # Beside networks that drop, one that does not has a mask that keeps everything.
-            given = None if mask is None or bool(mask[member].all()) else mask[member]
-            expected = None if own is None or bool(own.all()) else own[0]
-            if given is not expected and (
-                given is None or expected is None or not torch.equal(given, expected)
-            ):
-                raise BrokenIdentity(
-                    layer,
-                    13,
-                    expected=f"the first mask of network {member} ({recipe.name}), {stream}",
-                    observed="another one",
-                )
+    alone = RandomMasks([recipe], units, stream=f"epoch {epoch}", device=device).draw(batch)
+    for layer, mask, own in zip(recipe.layers, kept, alone, strict=True):
+        # Alone it has no mask where it drops nothing; beside networks that drop, one of ones.
+        everything = torch.ones((), dtype=torch.bool, device=device)
+        given = everything if mask is None else mask
+        expected = everything if own is None else own[0]
+        if bool((given != expected).any()):
+            raise BrokenIdentity(
+                layer,
+                13,
+                expected=f"the first mask of {recipe.name} in epoch {epoch}",
+                observed="another one",
+            )
 
 
 def _is_at_least(

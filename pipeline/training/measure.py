@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from pipeline.config.recipe import Recipe
 from pipeline.records import EpochRecord, LayerRecord, Score
 from pipeline.training import device as devices
 from pipeline.training.batches import Batch, Examples
@@ -20,8 +21,7 @@ from why_zero import BrokenIdentity, StateCount, causes_of, count_causes, identi
 
 # Activations of a stack in a batch from which a CPU is faster with one network at a time.
 WORTH_GOING_ALONE = 5_000_000
-# Samples of D whose states are counted a second time: less than a hundredth of an evaluation.
-COUNTED_TWICE = 50
+SAMPLES_COUNTED_TWICE = 50
 _ALL = slice(None)
 
 
@@ -80,14 +80,20 @@ class ScoreSum:
 
 @torch.no_grad()
 def evaluate(
-    stack: Stack, batches: Iterable[Batch], *, states: StateCount | None = None
+    stack: Stack,
+    batches: Iterable[Batch],
+    *,
+    states: StateCount | None = None,
+    counted_twice: int = 0,
 ) -> list[Score]:
     """Each network's score in evaluation mode, in float32.
 
     Args:
         stack: the networks.
         batches: what they are scored on.
-        states: also counts what every hidden unit does; a few samples are counted twice.
+        states: also counts what every hidden unit does.
+        counted_twice: the network whose states are counted by the definitions as well, for the
+            first samples.
 
     Raises:
         BrokenIdentity: the two counts differ.
@@ -108,24 +114,25 @@ def evaluate(
             if states is not None and trace is not None:
                 hidden = [(layer.z, layer.h) for layer in trace[:-1]]
                 states.add(hidden, members)
-                if number == 0:
-                    _check_counting(part, hidden)
+                place = counted_twice - (members.start or 0)
+                if number == 0 and place in range(len(part.recipes)):
+                    _check_counting(part.recipes[place], hidden, place)
             total.add(logits, cross_entropy(logits, target), target, members)
     return total.scores()
 
 
 def _check_counting(
-    stack: Stack, hidden: Sequence[tuple[Float[Tensor, "networks batch _"], Tensor]]
+    recipe: Recipe, hidden: Sequence[tuple[Float[Tensor, "networks batch _"], Tensor]], member: int
 ) -> None:
-    """Count the first samples' states as an evaluation does, and by the definitions."""
-    first = [(z[:, :COUNTED_TWICE], h[:, :COUNTED_TWICE]) for z, h in hidden]
-    count = StateCount(len(stack.recipes), stack.recipes[0].widths, stack.scales.device)
+    """Count a network's states as an evaluation does, and by the definitions; a few samples."""
+    rows = slice(member, member + 1), slice(SAMPLES_COUNTED_TWICE)
+    first = [(z[rows], h[rows]) for z, h in hidden]
+    count = StateCount(1, recipe.widths, hidden[0][0].device)
     count.add(first)
-    for member, recipe in enumerate(stack.recipes):
-        for index, name in enumerate(recipe.layers[:-1]):
-            if recipe.has_relu(name):
-                own, *later = (z[member] for z, _ in first[index:])
-                identities.check_states(name, count.states(index, member), own, later=later)
+    for index, name in enumerate(recipe.layers[:-1]):
+        if recipe.has_relu(name):
+            own, *later = (z[0] for z, _ in first[index:])
+            identities.check_states(name, count.states(index, 0), own, later=later)
 
 
 def check_losses(
@@ -156,14 +163,15 @@ def check_losses(
 class Watch:
     """What the watched updates of one epoch showed, for every layer of a stack."""
 
-    def __init__(self, stack: Stack, *, stream: str | None = None) -> None:
+    def __init__(self, stack: Stack, *, epoch: int | None = None) -> None:
         """Start at zero, and remember the weights as they are now.
 
         Args:
             stack: the networks.
-            stream: of the masks, to compare those of the first pass with each network's own.
+            epoch: whose masks the first pass has: those of one network, of another one each epoch,
+                are compared with what it draws alone.
         """
-        self._stack, self._stream = stack, stream
+        self._stack, self._epoch = stack, epoch
         self._samples = 0
         self._batches = 0
         self._before = [_incoming(stack, layer) for layer in range(len(stack.weights))]
@@ -203,13 +211,14 @@ class Watch:
             self._causes[index] += counts
             self._zeros[name] += counts[1:].sum(0)
             self._add_gradients(index, is_silent=counts[0] == 0)
-        if self._stream and not self._batches:
+        if self._epoch is not None and not self._batches:
+            member = self._epoch % len(self._stack.recipes)
             check_masks(
-                [layer.keep for layer in layers],
-                self._stack.recipes,
+                [None if layer.keep is None else layer.keep[member] for layer in layers],
+                self._stack.recipes[member],
                 self._stack.units,
                 batch=samples,
-                stream=self._stream,
+                epoch=self._epoch,
                 device=self._stack.scales.device,
             )
         self._samples += samples
@@ -266,7 +275,7 @@ class Watch:
             for index in range(len(self._stack.weights))
         ]
         for column in columns:
-            for record, zeros in zip(column, self._zeros[column[0].name], strict=True):
+            for record, zeros in zip(column, self._zeros[column[0].name].cpu(), strict=True):
                 identities.check_zeros(record.name, record.causes, zeros)
                 if record.states is not None:
                     identities.check_firing(record.name, record.states)
@@ -338,7 +347,7 @@ def epoch_records(
     watch.check()
     networks = len(stack.recipes)
     states = StateCount(networks, stack.recipes[0].widths, stack.scales.device)
-    train_eval = evaluate(stack, training.in_order(), states=states)
+    train_eval = evaluate(stack, training.in_order(), states=states, counted_twice=epoch % networks)
     held_out = evaluate(stack, validation.in_order())
     layers = watch.layers(states, is_trained=train is not None)
     memory = devices.peak_memory_mb(stack.scales.device)

@@ -1,5 +1,6 @@
 """What an evaluation amounts to, whatever stands beside a network in its stack."""
 
+import math
 from itertools import chain
 
 import numpy as np
@@ -10,8 +11,8 @@ from pipeline.config.recipe import Recipe
 from pipeline.records import Score
 from pipeline.training import measure
 from pipeline.training.batches import Examples
-from pipeline.training.measure import evaluate
-from pipeline.training.stack import Stack
+from pipeline.training.measure import ScoreSum, Watch, cross_entropy, evaluate
+from pipeline.training.stack import LayerPass, Stack
 from why_zero import StateCount
 from why_zero.records import UnitStates
 
@@ -60,3 +61,54 @@ def test_one_by_one_an_evaluation_does_not_depend_on_the_neighbours_to_the_last_
         assert score == expected
         for lone, stacked in zip(layers, states[member], strict=True):
             np.testing.assert_array_equal(lone.magnitude, stacked.magnitude)
+
+
+def test_norms_of_gradients_and_changes_are_those_of_hand_arithmetic() -> None:
+    """Two passes with gradients (3, 4) and three times that; a change of (3, 4, bias 12) of 1."""
+    recipe = Recipe(widths=(2,), drop_rate=0.0)
+    stack = Stack([recipe], inputs=2, classes=2)
+    for parameter in stack.parameters():
+        torch.nn.init.constant_(parameter, 0.5)
+    watch = Watch(stack)
+    for factor in (1.0, 3.0):
+        trace: list[LayerPass] = []
+        stack(torch.ones(1, 4, 2), trace=trace)
+        for parameter in stack.parameters():
+            parameter.grad = torch.zeros_like(parameter)
+        # (networks, inputs, units): both are of the first unit.
+        stack.weights[0].grad = factor * torch.tensor([[[3.0, 0.0], [4.0, 0.0]]])
+        watch.add(trace)
+    watch.check()
+    with torch.no_grad():
+        stack.weights[0] += torch.tensor([[[3.0, 0.0], [4.0, 0.0]]])
+        stack.biases[0] += torch.tensor([[[12.0, 0.0]]])
+    states = StateCount(1, (2,), torch.device("cpu"))
+    states.add([(torch.ones(1, 3, 2), torch.ones(1, 3, 2))])
+    [[hidden, logits]] = watch.layers(states, is_trained=True)
+    assert hidden.gradient_norm == pytest.approx(10)
+    assert hidden.gradient_norms is not None
+    assert hidden.update_norms is not None
+    np.testing.assert_allclose(hidden.gradient_norms, [10, 0])
+    np.testing.assert_allclose(hidden.update_norms, [13, 0])
+    assert hidden.update_ratio == pytest.approx(5)  # four weights of 0.5 have the norm 1
+    assert (logits.gradient_norm, logits.update_ratio, logits.states) == (0, 0, None)
+    assert hidden.causes.active.tolist() == [8, 8]
+    [[born, _]] = Watch(stack).layers(states, is_trained=False)
+    assert (born.gradient_norm, born.gradient_norms) == (None, None)
+    assert (born.update_ratio, born.update_norms) == (None, None)
+
+
+def test_a_score_is_the_mean_loss_and_the_share_of_right_answers() -> None:
+    """Losses 1, 2 and 6 of the first network, two of its three answers right, in two batches."""
+    total = ScoreSum(2, torch.device("cpu"))
+    target = torch.tensor([[0, 1]])
+    logits = torch.tensor([[[2.0, 1.0], [3.0, 1.0]], [[0.0, 1.0], [1.0, 0.0]]])
+    total.add(logits, torch.tensor([[1.0, 2.0], [0.0, 0.0]]), target)
+    total.add(logits[:1, :1], torch.tensor([[6.0]]), target[:, :1], slice(0, 1))
+    assert total.scores() == [Score(3.0, 2 / 3), Score(0.0, 0.0)]
+
+
+def test_a_loss_is_minus_the_log_of_the_softmax_of_the_right_class() -> None:
+    logits = torch.tensor([[[math.log(3), 0.0]], [[0.0, 0.0]]])
+    losses = cross_entropy(logits, torch.tensor([[1]]))
+    torch.testing.assert_close(losses, torch.tensor([[math.log(4)], [math.log(2)]]))

@@ -127,7 +127,7 @@ def test_a_network_without_dropout_that_is_given_a_mask_is_caught(
     monkeypatch.setattr(
         masks, "_thresholds", lambda rates, device: right([max(rates)] * len(rates), device)
     )
-    assert broken([SMALL, replace(SMALL, drop_rate=0.0)]) == (13, "h1")
+    assert broken([replace(SMALL, drop_rate=0.0), SMALL]) == (13, "h1")
 
 
 # Which samples

@@ -246,7 +246,7 @@ def test_a_drop_rate_that_is_off_by_a_hundredth_is_caught_in_an_epoch() -> None:
 
 
 def test_the_worst_of_many_units_may_be_further_off_than_a_unit_alone() -> None:
-    """152 dropped of 200 at 0.5 have the p-value 9e-14: too little alone, not for the worst of 5,000."""
+    """152 of 200 dropped at 0.5: a p-value of 9e-14, too small alone, not as the worst of 5,000."""
     counts = torch.full((4, 1, 5000), 100)
     counts[2:] = 0
     counts[:2, 0, 0] = torch.tensor([48, 152])
