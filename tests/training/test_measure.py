@@ -6,14 +6,15 @@ from itertools import chain
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from pipeline.config.recipe import Recipe
 from pipeline.records import Score
 from pipeline.training import measure
 from pipeline.training.batches import Examples
-from pipeline.training.measure import ScoreSum, Watch, cross_entropy, evaluate
+from pipeline.training.measure import ScoreSum, Watch, check_losses, cross_entropy, evaluate
 from pipeline.training.stack import LayerPass, Stack
-from why_zero import StateCount
+from why_zero import BrokenIdentity, StateCount
 from why_zero.records import UnitStates
 
 WIDTHS = (60, 50)
@@ -112,3 +113,38 @@ def test_a_loss_is_minus_the_log_of_the_softmax_of_the_right_class() -> None:
     logits = torch.tensor([[[math.log(3), 0.0]], [[0.0, 0.0]]])
     losses = cross_entropy(logits, torch.tensor([[1]]))
     torch.testing.assert_close(losses, torch.tensor([[math.log(4)], [math.log(2)]]))
+
+
+def test_a_loss_that_is_not_its_label_s_is_named() -> None:
+    """-ln softmax(ln 3, 0) is ln 4/3 = 0.287682 and ln 4; only the second network's is wrong."""
+    logits = torch.tensor([[[math.log(3), 0.0]] * 3] * 2)
+    labels = torch.tensor([[1, 1, 0]])
+    losses = torch.tensor([[math.log(4), math.log(4), math.log(4 / 3)]] * 2)
+    check_losses(logits, losses, labels)
+    check_losses(logits, losses + 1e-5, labels)
+    losses[1, 2] = math.log(4)
+    with pytest.raises(
+        BrokenIdentity, match=r"0\.287682 for the label of sample 2, observed 1\.38"
+    ):
+        check_losses(logits, losses, labels)
+    logits[1, 2] = math.nan  # a network that diverges is left alone
+    check_losses(logits, losses, labels)
+
+
+def test_the_network_that_is_counted_twice_is_the_one_that_was_named(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Together, and alone where the activations of all are too many."""
+    seen: list[Tensor] = []
+    monkeypatch.setattr(
+        measure.identities, "check_states", lambda *given, **_: seen.append(given[2])
+    )
+    data = Examples(torch.arange(60, dtype=torch.uint8).view(3, 20), torch.zeros(3).long())
+    for worth_going_alone in (measure.WORTH_GOING_ALONE, 0):
+        monkeypatch.setattr(measure, "WORTH_GOING_ALONE", worth_going_alone)
+        states = StateCount(3, WIDTHS, torch.device("cpu"))
+        evaluate(stack, data.in_order(), states=states, counted_twice=2)
+    hidden = stack.first(data.images[None] / 255)[2]
+    assert [len(z) for z in seen] == [3] * 4
+    torch.testing.assert_close(seen[0], hidden)
+    torch.testing.assert_close(seen[2], hidden)

@@ -104,6 +104,18 @@ def test_a_layer_without_dropout_is_checked_too(layer: Layer) -> None:
                 check_pass("h1", counts, scale=torch.ones(3, 1, 1), **arguments)
 
 
+def test_a_linear_unit_s_own_zeros_are_nobody_s_fault_without_dropout_either(layer: Layer) -> None:
+    layer.z[:, :3, 0] = 0.0
+    is_linear = torch.ones(3, 1, 1, dtype=torch.bool)
+    counts = count_causes(layer.z, None, is_linear=is_linear)
+    arguments = {"y": layer.z, "keep": None, "scale": torch.ones(3, 1, 1), "is_linear": is_linear}
+    check_pass("logits", counts, z=layer.z, **arguments)
+    counts[0, 0, 0] -= 1
+    counts[2, 0, 0] += 1
+    with pytest.raises(BrokenIdentity, match=r"expected 4 zeros .* observed 3 in y"):
+        check_pass("logits", counts, z=layer.z, **arguments)
+
+
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("rate", [0.1, 0.3, 0.5, 0.9])
 def test_survivors_agree_to_the_rounding_of_their_type(dtype: torch.dtype, rate: float) -> None:
