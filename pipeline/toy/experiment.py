@@ -18,7 +18,7 @@ from pipeline.training import device as devices
 from pipeline.training.batches import Batch, order
 from pipeline.training.loop import Update, make_optimizer, updates
 from pipeline.training.masks import RandomMasks
-from pipeline.training.measure import Watch, evaluate, scales
+from pipeline.training.measure import Watch, check_losses, evaluate, scales
 from pipeline.training.stack import LayerPass, Stack, named_as_plain
 from why_zero import StateCount
 from why_zero.identities import check_gradients
@@ -146,6 +146,7 @@ class _Recorder:
             if layer.keep is not None:
                 gradients = _gradient(layer.h), _gradient(layer.y)
                 check_gradients(name, *gradients, keep=kept, scale=scale)
+        check_losses(update.logits, update.losses, self._reference.target[:, sample, None])
         self._by_arm("loss", update.losses[:, 0])
         gradients_of = [
             [_gradient(parameter) for parameter in parameters]
