@@ -148,3 +148,29 @@ def test_the_network_that_is_counted_twice_is_the_one_that_was_named(
     assert [len(z) for z in seen] == [3] * 4
     torch.testing.assert_close(seen[0], hidden)
     torch.testing.assert_close(seen[2], hidden)
+
+
+@pytest.mark.parametrize("which", ["weights[0]", "biases[0]", "weights[1]"])
+def test_a_unit_that_was_never_active_and_learns_is_a_broken_identity(which: str) -> None:
+    """By its incoming row, its bias or its outgoing column; the second unit of h1 is closed."""
+    stack = Stack([Recipe(widths=(2,), drop_rate=0.0)], inputs=2, classes=2)
+    stack.load(
+        0,
+        {
+            "linear1.weight": np.array([[1, 1], [-1, -1]], dtype=np.float32),
+            "linear1.bias": np.zeros(2, dtype=np.float32),
+            "linear2.weight": np.ones((2, 2), dtype=np.float32),
+            "linear2.bias": np.zeros(2, dtype=np.float32),
+        },
+    )
+    trace: list[LayerPass] = []
+    stack(torch.ones(1, 4, 2), trace=trace)
+    for parameter in stack.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    Watch(stack).add(trace)
+    kind, place = which.removesuffix("]").split("[")
+    gradient = getattr(stack, kind)[int(place)].grad
+    # (networks, inputs, units): the second input of the logits is the second unit.
+    (gradient[0, 1] if place == "1" else gradient[..., 1]).fill_(1e-15)
+    with pytest.raises(BrokenIdentity, match=r"identity 8 must hold in layer h1 .* for unit 1"):
+        Watch(stack).add(trace)

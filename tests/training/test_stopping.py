@@ -93,3 +93,7 @@ def test_an_epoch_without_validation_is_never_the_best() -> None:
     )
     found = Stopping(recipe).judge(unjudged, Stack([recipe], inputs=1, classes=2))
     assert (found.ending, found.weights) == (None, None)
+
+
+def test_without_a_best_epoch_patience_counts_from_the_untrained_network() -> None:
+    assert judged(RECIPE, [math.inf] * 3) == [(None, False), (None, False), ("patience", False)]

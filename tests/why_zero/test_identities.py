@@ -267,6 +267,13 @@ def test_the_worst_of_many_units_may_be_further_off_than_a_unit_alone() -> None:
         check_dropped("h1", counts[..., :1], [0.5])
 
 
+def test_the_level_of_a_call_is_shared_by_its_four_tests() -> None:
+    """43 of 43 dropped at 0.5 have the p-value 2**-42, 2.3e-13, below 1e-12 / 4; 42 have not."""
+    check_dropped("h1", torch.tensor([0, 42, 0, 0])[:, None, None], [0.5])
+    with pytest.raises(BrokenIdentity, match="dropped of 43, observed 43"):
+        check_dropped("h1", torch.tensor([0, 43, 0, 0])[:, None, None], [0.5])
+
+
 def test_zeros_to_expect_are_those_of_independent_causes() -> None:
     """S = (3 + 2) / 10 and p = 0.4: s + p - s p = 0.7."""
     unit = [np.array([count]) for count in (4, 1, 3, 2)]
