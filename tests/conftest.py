@@ -1,12 +1,15 @@
 """Shapes and types are checked at run time; a browser, a server to see, and eyes of four kinds."""
 
+import inspect
 import logging
 import os
+import pkgutil
 import shutil
 import signal
 import socket
 import subprocess
 import sys
+import textwrap
 import time
 import urllib.error
 import urllib.request
@@ -45,6 +48,30 @@ QUIET = (
 def warnings_are_heard(caplog: pytest.LogCaptureFixture) -> None:
     """Have warnings logged: importing `mlflow.pytorch` silences them where nobody has set up."""
     caplog.set_level(logging.WARNING)
+
+
+@pytest.fixture
+def plant(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str, str], None]:
+    """Plant a bug: `plant("pipeline.training.measure.Watch.add", right, wrong)`.
+
+    The function is compiled anew from its source with the right piece, which must be there once,
+    replaced by the wrong one, and takes the right one's place wherever that was imported.
+    """
+
+    def replace(path: str, right: str, wrong: str) -> None:
+        found = pkgutil.resolve_name(path)
+        function = inspect.unwrap(found)
+        source = textwrap.dedent(inspect.getsource(function))
+        assert source.count(right) == 1, f"{path} must hold {right!r} once"
+        names: dict[str, Any] = {}
+        code = compile(source.replace(right, wrong), inspect.getfile(function), "exec")
+        exec(code, function.__globals__, names)  # noqa: S102
+        monkeypatch.setattr(path, names[function.__name__])
+        for module in [m for n, m in sys.modules.items() if n.startswith(("pipeline", "why_zero"))]:
+            for name in [name for name, value in vars(module).items() if value is found]:
+                monkeypatch.setattr(module, name, names[function.__name__])
+
+    return replace
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,10 @@ IDENTITIES = {
     7: "dy/dh = m / (1 - p)",
     8: "the gradients of a unit that is closed for every sample are exactly 0",
     9: "under plain SGD on fixed samples a dead unit of the first layer stays dead",
+    10: "states are those of z: fired counts z > 0, and mean |h| is the mean of max(z, 0)",
+    11: "the changes of weights and biases, squared, add up to those of the units",
+    12: "an epoch sees every sample once, with its own input and label",
+    13: "a network's masks are those of its own seed, layer and epoch",
 }
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from why_zero.errors import BrokenIdentity
-from why_zero.records import Floats, expected_zero_rate
+from why_zero.records import Floats, UnitStates, ZeroCauses, expected_zero_rate
 
 # One call of a check breaks a right instrument with at most this probability, however many
 # numbers it looks at. A run that makes fewer than a million such calls (an epoch of a layer of a
@@ -24,6 +24,10 @@ from why_zero.records import Floats, expected_zero_rate
 FALSE_ALARM = 1e-12
 # Two roundings (the scale's, the product's) on either side, in units of the coarser number type.
 _ROUNDINGS = 4
+# What float32 sums of a batch, and of a layer's weights (millions of equal changes), may be off by.
+_OF_A_BATCH, _OF_A_LAYER = 1e-4, 0.05
+# The squares of smaller changes vanish in float32.
+_VANISHING = 1e-30
 
 
 def check_counts(layer: str, counts: Int[Tensor, "4 ..."], pairs: int) -> None:
@@ -41,6 +45,25 @@ def check_counts(layer: str, counts: Int[Tensor, "4 ..."], pairs: int) -> None:
     if not bool((total == pairs).all()):
         wrong = total[total != pairs].flatten()[0]
         raise BrokenIdentity(layer, 1, expected=f"{pairs} pairs a unit", observed=int(wrong))
+
+
+def check_zeros(layer: str, causes: ZeroCauses, zeros: Int[Tensor, " units"]) -> None:
+    """Identity 1: a record blames dropout and ReLU for as many zeros as its layer was seen to have.
+
+    Args:
+        layer: its name, for the error.
+        causes: of the record.
+        zeros: of each unit, summed by another way than the causes.
+
+    Raises:
+        BrokenIdentity: the causes are another layer's, or their sums went wrong.
+    """
+    blamed = causes.dropped + causes.inactive + causes.both
+    seen = zeros.cpu().numpy()
+    for unit in np.flatnonzero(blamed != seen)[:1]:
+        raise BrokenIdentity(
+            layer, 1, expected=f"{seen[unit]} zeros of unit {unit}", observed=int(blamed[unit])
+        )
 
 
 def check_survivors(
@@ -106,7 +129,7 @@ def check_dead(
     """Identity 8: what is said to be dead has gradients of exactly 0.0.
 
     It holds for units that are dead over D, with the loss taken over D in evaluation mode, and for
-    units with z <= 0 (or dropped) for every sample of a batch, with that batch's gradients.
+    units that were closed or dropped for every sample of a batch, with that batch's gradients.
 
     Args:
         layer: its name, for the error.
@@ -249,6 +272,97 @@ def check_dropped(
                     expected=f"about {count * drop_rates[network]:.6g} dropped of {count}",
                     observed=int(dropped[network, unit]),
                 )
+
+
+def check_states(
+    layer: str,
+    states: UnitStates,
+    z: Float[Tensor, "samples units"],
+    *,
+    later: Sequence[Float[Tensor, "samples _"]],
+) -> None:
+    """Identity 10 for a few samples: the states are those of a count as the definitions have it.
+
+    Args:
+        layer: its name, for the error.
+        states: of a ReLU layer, over these samples alone.
+        z: pre-activations.
+        later: z of the hidden layers behind it. If any z is not finite, nothing is checked.
+
+    Raises:
+        BrokenIdentity: a unit did not fire, come back or answer as often or as strongly as that.
+    """
+    if not all(bool(layer.isfinite().all()) for layer in (z, *later)):
+        return
+    fires = z > 0
+    comes_back = fires.clone()
+    for deeper in later:
+        comes_back &= (deeper > 0).any(1, keepdim=True)
+    for what, found, expected in (
+        ("samples fired for", states.fired, fires.sum(0)),
+        ("samples with a gradient", states.reached, comes_back.sum(0)),
+        ("mean |h|", states.magnitude, z.clamp(min=0).mean(0)),
+    ):
+        right = expected.cpu().double().numpy()
+        for unit in np.flatnonzero(~np.isclose(found, right, rtol=_OF_A_BATCH, atol=0))[:1]:
+            raise BrokenIdentity(
+                layer, 10, expected=f"{right[unit]:.6g} {what} of unit {unit}", observed=found[unit]
+            )
+
+
+def check_firing(layer: str, states: UnitStates) -> None:
+    """Identity 10 over D: a ReLU's mean |h| is 0 just where it never fires.
+
+    Args:
+        layer: its name, for the error.
+        states: of a ReLU layer; a mean that is not finite is left out.
+
+    Raises:
+        BrokenIdentity: a dead unit gives something, or one that fires gives nothing.
+    """
+    differs = (states.fired > 0) != (states.magnitude > 0)
+    for unit in np.flatnonzero(differs & np.isfinite(states.magnitude))[:1]:
+        raise BrokenIdentity(
+            layer,
+            10,
+            expected=f"mean |h| = 0 just where no sample fires unit {unit}",
+            observed=f"{states.magnitude[unit]:.6g} with {states.fired[unit]} that do",
+        )
+
+
+def check_updates(
+    layer: str,
+    ratios: Sequence[float],
+    *,
+    sizes: Float[Tensor, " networks"],
+    bias_changes: Float[Tensor, "networks units"],
+    unit_changes: NDArray[Any],
+) -> None:
+    """Identity 11: Pythagoras for an epoch's change, to the rounding of float32 sums.
+
+    Args:
+        layer: its name, for the error.
+        ratios: the norm of the weights' change over that of the weights, of each network. One that
+            is not finite is left out.
+        sizes: the norm of the weights before the change.
+        bias_changes: of each unit's bias.
+        unit_changes: the norm of the change of each unit's row with its bias, (networks, units).
+
+    Raises:
+        BrokenIdentity: ratios and norms do not belong together.
+    """
+    with np.errstate(invalid="ignore", over="ignore"):  # of networks that diverge
+        by_weights = np.asarray(ratios) * sizes.cpu().double().numpy()
+        found = by_weights**2 + (bias_changes.cpu().double().numpy() ** 2).sum(1)
+        expected = (unit_changes**2).sum(1)
+    fits = np.isclose(found, expected, rtol=_OF_A_LAYER, atol=_VANISHING)
+    for network in np.flatnonzero(~fits & np.isfinite(found) & np.isfinite(expected))[:1]:
+        raise BrokenIdentity(
+            layer,
+            11,
+            expected=f"{expected[network]:.6g} of network {network}",
+            observed=f"{found[network]:.6g}",
+        )
 
 
 def _two_sided_p_values(

@@ -65,8 +65,8 @@ def packed(history: History) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
         for norms in _ROW_NORMS:
             rows = [getattr(layer, norms) for layer in layers]
             arrays[f"{first.name}/{norms}"] = np.stack([absent if r is None else r for r in rows])
-        if first.mask_dead is not None:
-            unknown = np.full(len(first.mask_dead), _UNKNOWN, dtype=np.uint8)
+        if any(layer.mask_dead is not None for layer in layers):
+            unknown = np.full(len(first.causes.active), _UNKNOWN, dtype=np.uint8)
             masked = [
                 unknown if x.mask_dead is None else x.mask_dead.astype(np.uint8) for x in layers
             ]

@@ -18,7 +18,7 @@ from pipeline.training import device as devices
 from pipeline.training.batches import Batch, order
 from pipeline.training.loop import Update, make_optimizer, updates
 from pipeline.training.masks import RandomMasks
-from pipeline.training.measure import Watch, evaluate
+from pipeline.training.measure import Watch, check_losses, evaluate, scales
 from pipeline.training.stack import LayerPass, Stack, named_as_plain
 from why_zero import StateCount
 from why_zero.identities import check_gradients
@@ -123,6 +123,7 @@ class _Recorder:
 
     def __init__(self, stack: Stack, reference: Batch) -> None:
         self._stack = stack
+        self._scales = scales(stack)
         self._reference = reference
         self._rows: dict[str, list[NDArray[Any]]] = defaultdict(list)
         self._records: list[list[EpochRecord]] = [[] for _ in ARMS]
@@ -134,7 +135,9 @@ class _Recorder:
         self._rows["sample"].append(sample.numpy())
         self._rows["x"].append(update.batch.x[0, 0].numpy())
         self._rows["target"].append(update.batch.target[0, 0].numpy())
-        for name, layer in zip(self._stack.layer_names, update.layers, strict=True):
+        for name, layer, scale in zip(
+            self._stack.layer_names, update.layers, self._scales, strict=True
+        ):
             kept = torch.ones_like(layer.z, dtype=torch.bool) if layer.keep is None else layer.keep
             self._by_arm(f"{name}/mask", kept.expand_as(layer.z))
             for quantity, values in (("z", layer.z), ("h", layer.h), ("y", layer.y)):
@@ -142,7 +145,8 @@ class _Recorder:
                 self._by_arm(f"{name}/gradient_{quantity}", _gradient(values))
             if layer.keep is not None:
                 gradients = _gradient(layer.h), _gradient(layer.y)
-                check_gradients(name, *gradients, keep=kept, scale=layer.scale)
+                check_gradients(name, *gradients, keep=kept, scale=scale)
+        check_losses(update.logits, update.losses, self._reference.target[:, sample, None])
         self._by_arm("loss", update.losses[:, 0])
         gradients_of = [
             [_gradient(parameter) for parameter in parameters]
@@ -174,7 +178,12 @@ class _Recorder:
             self._by_arm(name, values)
         self._look()
         states = StateCount(len(ARMS), WIDTHS, CPU)
-        scores = evaluate(self._stack, [self._reference], states=states)
+        scores = evaluate(
+            self._stack,
+            [self._reference],
+            states=states,
+            counted_twice=len(self._records[0]) % len(ARMS),
+        )
         layers = self._watch.layers(states, is_trained=train is not None)
         for member, arm in enumerate(ARMS):
             for index, name in enumerate(self._stack.layer_names[:-1]):
@@ -199,7 +208,7 @@ class _Recorder:
             self._by_arm(f"{name}/evaluation_z", layer.z)
         masks = torch.cartesian_prod(*[torch.tensor([True, False])] * WIDTHS[0])
         # If nothing is ever dropped, every mask keeps everything.
-        kept = masks.repeat_interleave(SAMPLES, dim=0) | (self._stack.scales[0] == 1)
+        kept = masks.repeat_interleave(SAMPLES, dim=0) | (self._scales[0] == 1)
         masked: list[LayerPass] = []
         self._stack(x.repeat(1, len(masks), 1), [kept, None, None], trace=masked)
         self._by_arm("h2/mask_fired", (masked[1].z > 0).sum(1))

@@ -13,16 +13,26 @@ from torch import Tensor
 
 from pipeline.config.recipe import Recipe
 from pipeline.training import device as devices
+from why_zero import BrokenIdentity
 
 EVALUATION_BATCH = 1000
+# Inputs of a watched batch that are compared with the images.
+_COMPARED = 10
 
 
 @dataclass(frozen=True)
 class Batch:
-    """What a stack sees in one update: a batch for each network, or (1, …) one for all."""
+    """What a stack sees in one update: a batch for each network, or (1, …) one for all.
+
+    Attributes:
+        x: the inputs.
+        target: their classes.
+        rows: which samples these are, where they are an epoch's.
+    """
 
     x: Float[Tensor, "networks_or_1 batch inputs"]
     target: Int[Tensor, "networks_or_1 batch"]
+    rows: Int[Tensor, "networks_or_1 batch"] | None = None
 
 
 @dataclass(frozen=True)
@@ -72,7 +82,60 @@ def batches(
     for start in range(0, len(examples), size * every):
         taken = rows[:, start : start + size]
         x = examples.inputs(taken.reshape(-1)).view(*taken.shape, -1)
-        yield Batch(x, examples.labels[taken])
+        yield Batch(x, examples.labels[taken], taken)
+
+
+class Roll:
+    """Checks that the updates of an epoch see every sample once, as itself (identity 12)."""
+
+    def __init__(self, examples: Examples) -> None:
+        """Start with nobody seen."""
+        self._examples = examples
+        self._rows: list[Tensor] = []
+
+    def add(self, batch: Batch) -> None:
+        """Note whom an update saw; this starts nothing on the device."""
+        self._rows.append(_rows(batch))
+
+    def labels(self, batch: Batch) -> Int[Tensor, "networks_or_1 batch"]:
+        """The labels that a batch's samples have; its first inputs are compared with the images.
+
+        Raises:
+            BrokenIdentity: an input is another sample's.
+        """
+        rows = _rows(batch)
+        first = rows[:, :_COMPARED]
+        expected = self._examples.images[first].float() / 255
+        if not torch.allclose(batch.x[:, :_COMPARED], expected, rtol=0, atol=1e-6):
+            raise BrokenIdentity(
+                "input", 12, expected="each row's own image", observed="another one"
+            )
+        return self._examples.labels[rows]
+
+    def check(self) -> None:
+        """Call the roll at the end of the epoch.
+
+        Raises:
+            BrokenIdentity: somebody was left out or seen twice.
+        """
+        rows = torch.cat(self._rows, dim=1)
+        samples = len(self._examples)
+        is_seen = torch.zeros(len(rows), samples, dtype=torch.bool, device=rows.device)
+        is_seen.scatter_(1, rows, value=True)
+        different = int(is_seen.sum(1).min())
+        if (rows.shape[1], different) != (samples, samples):
+            raise BrokenIdentity(
+                "input",
+                12,
+                expected=f"{samples} samples in the updates of an epoch",
+                observed=f"{rows.shape[1]}, of which {different} are different ones",
+            )
+
+
+def _rows(batch: Batch) -> Int[Tensor, "networks_or_1 batch"]:
+    if batch.rows is None:
+        raise ValueError("a batch of an epoch must say which samples it holds, got none")
+    return batch.rows
 
 
 def order(seed: int, *, epoch: int, samples: int) -> Int[Tensor, " samples"]:

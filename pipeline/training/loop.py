@@ -14,10 +14,16 @@ from torch import Tensor
 
 from pipeline.records import EpochRecord, History
 from pipeline.training import device as devices
-from pipeline.training.batches import Batch, Examples, batches
+from pipeline.training.batches import Batch, Examples, Roll, batches
 from pipeline.training.mask_dead import with_mask_dead
 from pipeline.training.masks import MaskSource, RandomMasks
-from pipeline.training.measure import ScoreSum, Watch, cross_entropy, epoch_records
+from pipeline.training.measure import (
+    ScoreSum,
+    Watch,
+    check_losses,
+    cross_entropy,
+    epoch_records,
+)
 from pipeline.training.stack import LayerPass, Stack
 from pipeline.training.stopping import Stopping
 
@@ -137,11 +143,12 @@ def epochs(
     for epoch in range(max(map(len, so_far), default=0), recipes[0].epochs + 1):
         if all(stop.ending for stop in stops):
             return
-        watch, score = Watch(stack), ScoreSum(len(recipes), device)
+        watch, score = Watch(stack, epoch=epoch), ScoreSum(len(recipes), device)
         masks.restart(f"epoch {epoch}")
         devices.synchronize(device)
         started = time.perf_counter()
         if epoch:
+            roll = Roll(training)
             for update in updates(
                 stack,
                 optimizer,
@@ -151,9 +158,12 @@ def epochs(
                 graph=graph,
             ):
                 score.add(update.logits, update.losses, update.batch.target)
+                roll.add(update.batch)
                 if update.layers:
+                    check_losses(update.logits, update.losses, roll.labels(update.batch))
                     watch.add(update.layers)
                 heartbeat()
+            roll.check()
         elif every:
             _watch_birth(stack, masks, watch, batches(recipes, training, epoch=0, every=every))
         devices.synchronize(device)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from pipeline.config.recipe import Recipe
 from pipeline.training import device as devices
+from why_zero import BrokenIdentity
 
 
 @runtime_checkable
@@ -81,6 +82,43 @@ class RandomMasks:
             devices.fill_with_random_bits(row, generator)
         bits = words.view(torch.int32)[:, :count].view(len(generators), batch, -1)
         return bits if self._is_one_for_each else bits[self._seed_of]
+
+
+def check_masks(
+    kept: Sequence[Bool[Tensor, "batch _"] | None],
+    recipe: Recipe,
+    units: Sequence[int],
+    *,
+    batch: int,
+    epoch: int,
+    device: torch.device,
+) -> None:
+    """Identity 13: a network's first masks of an epoch are those that it draws alone.
+
+    Args:
+        kept: its masks in the stack, one for each layer.
+        recipe: its recipe.
+        units: of each layer.
+        batch: samples.
+        epoch: whose masks they are.
+        device: where they are drawn.
+
+    Raises:
+        BrokenIdentity: a mask is not its own.
+    """
+    alone = RandomMasks([recipe], units, stream=f"epoch {epoch}", device=device).draw(batch)
+    for layer, mask, own in zip(recipe.layers, kept, alone, strict=True):
+        # Alone it has no mask where it drops nothing; beside networks that drop, one of ones.
+        everything = torch.ones((), dtype=torch.bool, device=device)
+        given = everything if mask is None else mask
+        expected = everything if own is None else own[0]
+        if bool((given != expected).any()):
+            raise BrokenIdentity(
+                layer,
+                13,
+                expected=f"the first mask of {recipe.name} in epoch {epoch}",
+                observed="another one",
+            )
 
 
 def _is_at_least(

@@ -11,15 +11,35 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from pipeline.config.recipe import Recipe
 from pipeline.records import EpochRecord, LayerRecord, Score
 from pipeline.training import device as devices
 from pipeline.training.batches import Batch, Examples
+from pipeline.training.masks import check_masks
 from pipeline.training.stack import LayerPass, Stack
-from why_zero import StateCount, causes_of, count_causes, identities
+from why_zero import BrokenIdentity, StateCount, causes_of, count_causes, identities
 
 # Activations of a stack in a batch from which a CPU is faster with one network at a time.
 WORTH_GOING_ALONE = 5_000_000
+SAMPLES_COUNTED_TWICE = 50
 _ALL = slice(None)
+
+
+def drop_rates(stack: Stack) -> list[list[float]]:
+    """P of each layer and network as the recipes' settings say, not as stack or masks hold it."""
+    return [
+        [
+            recipe.drop_rate if name != "logits" or recipe.output_dropout else 0.0
+            for recipe in stack.recipes
+        ]
+        for name in stack.layer_names
+    ]
+
+
+def scales(stack: Stack) -> Float[Tensor, "layers networks 1 1"]:
+    """1 / (1 - p) with these drop rates: what a pass is checked by."""
+    factors = [[1 / (1 - rate) for rate in rates] for rates in drop_rates(stack)]
+    return torch.tensor(factors, device=stack.scales.device)[..., None, None]
 
 
 def cross_entropy(
@@ -60,7 +80,11 @@ class ScoreSum:
 
 @torch.no_grad()
 def evaluate(
-    stack: Stack, batches: Iterable[Batch], *, states: StateCount | None = None
+    stack: Stack,
+    batches: Iterable[Batch],
+    *,
+    states: StateCount | None = None,
+    counted_twice: int = 0,
 ) -> list[Score]:
     """Each network's score in evaluation mode, in float32.
 
@@ -68,11 +92,16 @@ def evaluate(
         stack: the networks.
         batches: what they are scored on.
         states: also counts what every hidden unit does.
+        counted_twice: the network whose states are counted by the definitions as well, for the
+            first samples.
+
+    Raises:
+        BrokenIdentity: the two counts differ.
     """
     total = ScoreSum(len(stack.recipes), stack.scales.device)
     together = [(_ALL, stack)]
     alone: list[tuple[slice, Stack]] = []
-    for batch in batches:
+    for number, batch in enumerate(batches):
         # A CPU's caches hold the layers of one network until they are counted, not those of all.
         activations = len(stack.recipes) * batch.target.shape[1] * sum(stack.units)
         is_large = stack.scales.device.type == "cpu" and activations >= WORTH_GOING_ALONE
@@ -83,35 +112,90 @@ def evaluate(
             trace: list[LayerPass] | None = [] if states is not None else None
             logits = part(x, trace=trace)
             if states is not None and trace is not None:
-                states.add([(layer.z, layer.h) for layer in trace[:-1]], members)
+                hidden = [(layer.z, layer.h) for layer in trace[:-1]]
+                states.add(hidden, members)
+                place = counted_twice - (members.start or 0)
+                if number == 0 and place in range(len(part.recipes)):
+                    _check_counting(part.recipes[place], hidden, place)
             total.add(logits, cross_entropy(logits, target), target, members)
     return total.scores()
+
+
+def _check_counting(
+    recipe: Recipe, hidden: Sequence[tuple[Float[Tensor, "networks batch _"], Tensor]], member: int
+) -> None:
+    """Count a network's states as an evaluation does, and by the definitions; a few samples."""
+    rows = slice(member, member + 1), slice(SAMPLES_COUNTED_TWICE)
+    first = [(z[rows], h[rows]) for z, h in hidden]
+    count = StateCount(1, recipe.widths, hidden[0][0].device)
+    count.add(first)
+    for index, name in enumerate(recipe.layers[:-1]):
+        if recipe.has_relu(name):
+            own, *later = (z[0] for z, _ in first[index:])
+            identities.check_states(name, count.states(index, 0), own, later=later)
+
+
+def check_losses(
+    logits: Float[Tensor, "networks batch classes"],
+    losses: Float[Tensor, "networks batch"],
+    labels: Int[Tensor, "networks_or_1 batch"],
+) -> None:
+    """Identity 12: the losses are those of the samples' own labels, computed another way.
+
+    Raises:
+        BrokenIdentity: they are not, by more than rounding. What is not finite is left alone.
+    """
+    logits = logits.float()
+    own = logits.gather(-1, labels.expand(len(logits), -1)[..., None])[..., 0]
+    expected = logits.logsumexp(-1) - own
+    tolerance = 1e-4 * (1 + logits.abs().amax(-1))
+    differs = ((losses - expected).abs() > tolerance) & losses.isfinite() & expected.isfinite()
+    if bool(differs.any()):
+        network, sample = differs.nonzero()[0].tolist()
+        raise BrokenIdentity(
+            "logits",
+            12,
+            expected=f"a loss of {expected[network, sample]:.6g} for the label of sample {sample}",
+            observed=f"{losses[network, sample]:.6g}",
+        )
 
 
 class Watch:
     """What the watched updates of one epoch showed, for every layer of a stack."""
 
-    def __init__(self, stack: Stack) -> None:
-        """Start at zero, and remember the weights as they are now."""
-        self._stack = stack
+    def __init__(self, stack: Stack, *, epoch: int | None = None) -> None:
+        """Start at zero, and remember the weights as they are now.
+
+        Args:
+            stack: the networks.
+            epoch: whose masks the first pass has: those of one network, of another one each epoch,
+                are compared with what it draws alone.
+        """
+        self._stack, self._epoch = stack, epoch
         self._samples = 0
         self._batches = 0
         self._before = [_incoming(stack, layer) for layer in range(len(stack.weights))]
         rows = [(weight.shape[0], weight.shape[2]) for weight in stack.weights]
         device = stack.scales.device
+        self._drop_rates, self._scales = drop_rates(stack), scales(stack)
         self._causes = [torch.zeros(4, *row, dtype=torch.int64, device=device) for row in rows]
+        # The same by name instead of place: no layer's causes are taken for another's.
+        self._zeros = {
+            name: torch.zeros(row, dtype=torch.int64, device=device)
+            for name, row in zip(stack.layer_names, rows, strict=True)
+        }
         self._row_norms = [torch.zeros(row, device=device) for row in rows]
         self._norms = [torch.zeros(row[0], device=device) for row in rows]
+        self._differentiated = [0] * len(rows)  # passes that left gradients
 
     def add(self, layers: Sequence[LayerPass]) -> None:
         """Count why each activation of a training pass was zero.
 
         Raises:
-            BrokenIdentity: the count contradicts the pass, or the gradients that the weights
-                hold now contradict the count.
+            BrokenIdentity: the count contradicts the pass or the recipes' drop rates, the
+                gradients that the weights hold now contradict the count, or a mask is another's.
         """
-        self._samples += layers[0].z.shape[1]
-        self._batches += 1
+        samples = layers[0].z.shape[1]
         for index, (name, layer) in enumerate(zip(self._stack.layer_names, layers, strict=True)):
             is_linear = self._stack.is_linear_at(name)
             counts = count_causes(layer.z, layer.keep, is_linear=is_linear)
@@ -121,14 +205,27 @@ class Watch:
                 z=layer.z.detach(),
                 y=layer.y.detach(),
                 keep=layer.keep,
-                scale=layer.scale,
+                scale=self._scales[index],
                 is_linear=is_linear,
             )
             self._causes[index] += counts
-            self._add_gradients(index, is_silent=counts[0] + counts[1] == 0)
+            self._zeros[name] += counts[1:].sum(0)
+            self._add_gradients(index, is_silent=counts[0] == 0)
+        if self._epoch is not None and not self._batches:
+            member = self._epoch % len(self._stack.recipes)
+            check_masks(
+                [None if layer.keep is None else layer.keep[member] for layer in layers],
+                self._stack.recipes[member],
+                self._stack.units,
+                batch=samples,
+                epoch=self._epoch,
+                device=self._stack.scales.device,
+            )
+        self._samples += samples
+        self._batches += 1
 
     def _add_gradients(self, index: int, *, is_silent: Bool[Tensor, "networks units"]) -> None:
-        """Add the gradient norms of one layer, whose silent units must have none."""
+        """Add the gradient norms of one layer; units never active in the batch must have none."""
         stack = self._stack
         gradient, bias = stack.weights[index].grad, stack.biases[index].grad
         if gradient is None or bias is None:
@@ -142,6 +239,7 @@ class Watch:
         identities.check_dead(stack.layer_names[index], is_silent & is_finite, *claimed)
         self._row_norms[index] += norms
         self._norms[index] += torch.linalg.vector_norm(norms, dim=1)
+        self._differentiated[index] += 1
 
     def check(self) -> None:
         """Check the sums against the distribution that dropout implies.
@@ -152,7 +250,7 @@ class Watch:
         if not self._samples:
             return
         for name, counts, rates in zip(
-            self._stack.layer_names, self._causes, self._stack.drop_rates, strict=True
+            self._stack.layer_names, self._causes, self._drop_rates, strict=True
         ):
             _, dropped, inactive, both = counts.sum(2)
             pairs = self._samples * counts.shape[2]
@@ -168,11 +266,19 @@ class Watch:
             states: what the units do over the reference set.
             is_trained: whether optimizer steps were taken; gradients and changes are recorded
                 only then.
+
+        Raises:
+            BrokenIdentity: a record contradicts itself, or what its layer was seen to do.
         """
         columns = [
             self._column(index, states, is_trained=is_trained)
             for index in range(len(self._stack.weights))
         ]
+        for column in columns:
+            for record, zeros in zip(column, self._zeros[column[0].name].cpu(), strict=True):
+                identities.check_zeros(record.name, record.causes, zeros)
+                if record.states is not None:
+                    identities.check_firing(record.name, record.states)
         return list(zip(*columns, strict=True))
 
     def _column(self, index: int, states: StateCount, *, is_trained: bool) -> list[LayerRecord]:
@@ -182,7 +288,21 @@ class Watch:
         update_norms = torch.linalg.vector_norm(after - before, dim=1).cpu().double().numpy()
         weight_change = (after - before)[:, :-1].flatten(1)
         ratios = (weight_change.norm(dim=1) / before[:, :-1].flatten(1).norm(dim=1)).tolist()
+        identities.check_updates(
+            name,
+            ratios,
+            sizes=torch.linalg.vector_norm(before[:, :-1], dim=(1, 2)),
+            bias_changes=(after - before)[:, -1],
+            unit_changes=update_norms,
+        )
         has_gradients = is_trained and self._batches > 0
+        if has_gradients and self._differentiated[index] != self._batches:
+            raise BrokenIdentity(
+                name,
+                8,
+                expected=f"gradients of {self._batches} passes",
+                observed=f"those of {self._differentiated[index]}",
+            )
         row_norms = self._row_norms[index].cpu().double().numpy() / max(self._batches, 1)
         norms = (self._norms[index].cpu().double() / max(self._batches, 1)).tolist()
         causes = self._causes[index].cpu()
@@ -227,7 +347,7 @@ def epoch_records(
     watch.check()
     networks = len(stack.recipes)
     states = StateCount(networks, stack.recipes[0].widths, stack.scales.device)
-    train_eval = evaluate(stack, training.in_order(), states=states)
+    train_eval = evaluate(stack, training.in_order(), states=states, counted_twice=epoch % networks)
     held_out = evaluate(stack, validation.in_order())
     layers = watch.layers(states, is_trained=train is not None)
     memory = devices.peak_memory_mb(stack.scales.device)

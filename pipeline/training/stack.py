@@ -29,14 +29,12 @@ class LayerPass:
         z: pre-activation.
         h: after the activation function.
         keep: the dropout mask, True = kept; None where nothing is dropped.
-        scale: 1 / (1 - p) of each network, shape (K, 1, 1).
         y: m * h / (1 - p), what the next layer sees.
     """
 
     z: Float[Tensor, "networks batch units"]
     h: Float[Tensor, "networks batch units"]
     keep: Bool[Tensor, "networks batch units"] | None
-    scale: Float[Tensor, "networks 1 1"]
     y: Float[Tensor, "networks batch units"]
 
     def retain_gradients(self) -> None:
@@ -133,12 +131,11 @@ class Stack(nn.Module):
         for layer in range(last + 1):
             h = z if layer == last else self._activate(z)
             keep = masks[layer] if masks is not None else None
-            scale = self.scales[layer]
             # The product keeps the sign: a dropped negative is -0.0, as nn.Dropout leaves it.
             # Read as bytes: on a CPU ones and zeros of bool take four times as long to multiply.
-            y = h if keep is None else h * (keep.view(torch.uint8) * scale)
+            y = h if keep is None else h * (keep.view(torch.uint8) * self.scales[layer])
             if trace is not None:
-                trace.append(LayerPass(z, h, keep, scale, y))
+                trace.append(LayerPass(z, h, keep, y))
             if layer < last:
                 z = batched_linear(self.biases[layer + 1], y, self.weights[layer + 1])
         return y

@@ -1,7 +1,7 @@
 """What the counts of a record mean, and under which names they go out."""
 
 import math
-from dataclasses import replace
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from pipeline.records.metrics import metrics
 from pipeline.training.batches import Examples
 from pipeline.training.loop import epochs, make_optimizer
 from pipeline.training.stack import Stack
-from why_zero.records import UnitStates, ZeroCauses
+from why_zero.records import UnexplainedZeros, UnitStates, WatchedLayer, ZeroCauses
 
 
 def counts(*values: int) -> np.ndarray:
@@ -150,29 +150,122 @@ def test_epoch_0_has_no_train_gradient_speed_or_revival_point() -> None:
     assert named["born_dead/h1"] == named["dead/h1"] == 0.5
 
 
-def test_a_history_survives_the_way_through_its_file(tmp_path: Path) -> None:
+def test_metrics_of_starved_and_mask_dead_units_and_of_speed_are_shares_and_numbers() -> None:
+    born, after = record(0, 3, 5, 4, 0), record(1, 3, 5, 4, 0)
+    [layer] = after.layers
+    assert layer.states is not None
+    starving = replace(layer.states, reached=counts(0, 0, 2, 0))
+    dead = np.array([False, False, False, True])
+    timed = replace(
+        after,
+        layers=(replace(layer, states=starving, mask_dead=dead),),
+        epoch_seconds=2.5,
+        samples_per_second=400.0,
+        peak_memory_mb=90.0,
+    )
+    named = metrics(timed, born, born)
+    assert named["starved/h1"] == 0.5
+    assert named["mask_dead/h1"] == 0.25
+    assert named["speed/epoch_seconds"] == 2.5
+    assert named["speed/samples_per_second"] == 400
+    assert named["speed/peak_memory_mb"] == 90
+
+
+def test_nothing_watched_is_no_share() -> None:
+    none = ZeroCauses(*[counts(0, 0)] * 4)
+    assert math.isnan(none.zero_share)
+    assert math.isnan(none.share("active"))
+    unwatched = replace(record(1, 0, 5), layers=(LayerRecord(name="h1", causes=none),))
+    assert not [name for name in metrics(unwatched, None, record(0, 0, 5)) if "zero" in name]
+
+
+def test_zeros_are_those_of_all_causes_known_or_not() -> None:
+    causes = replace(CAUSES, unexplained=counts(5, 0))
+    assert (causes.zeros, causes.pairs) == (3 + 2 + 6 + 1 + 4 + 5, 25)
+    assert causes.share("unexplained") == 0.2
+    assert CAUSES.unexplained.tolist() == [0, 0]
+
+
+def test_a_unit_that_fires_and_whose_gradient_never_comes_back_is_starved() -> None:
+    found = replace(states(0, 4, 4, 4), reached=counts(0, 0, 1, 4))
+    assert found.starved.tolist() == [False, True, False, False]
+
+
+def test_a_layer_s_unit_is_silent_if_it_was_closed_whatever_dropout_did() -> None:
+    # Closed and kept or dropped, never seen, dropped while open, open.
+    causes = ZeroCauses(
+        active=counts(0, 0, 0, 0, 1),
+        dropped=counts(0, 0, 0, 1, 0),
+        inactive=counts(2, 0, 0, 2, 2),
+        both=counts(0, 3, 0, 2, 2),
+    )
+    layer = WatchedLayer(
+        name="relu",
+        source="linear",
+        activation="relu",
+        has_hard_zeros=True,
+        drop_rate=0.5,
+        passes=1,
+        causes=causes,
+        unit_axes=(1,),
+        unit_ids=counts(0, 1, 2, 3, 4),
+        axis_is_guess=False,
+    )
+    assert layer.silent.tolist() == [True, True, False, False, False]
+    for other in ({"has_hard_zeros": False}, {"activation": None}):
+        assert not replace(layer, **other).silent.any()
+
+
+def test_a_share_of_unexplained_zeros_is_of_the_values_that_were_seen() -> None:
+    found = UnexplainedZeros(made_by="mul", seen_at="linear", zeros=3, values=12, passes=1)
+    assert found.share == 0.25
+    assert math.isnan(replace(found, zeros=0, values=0).share)
+
+
+def assert_same(one: object, other: object) -> None:
+    """Equal in every field, arrays to the last bit, NaN like NaN."""
+    if is_dataclass(one):
+        assert type(one) is type(other)
+        for item in fields(one):
+            assert_same(getattr(one, item.name), getattr(other, item.name))
+    elif isinstance(one, tuple):
+        assert isinstance(other, tuple)
+        for part, counterpart in zip(one, other, strict=True):
+            assert_same(part, counterpart)
+    elif isinstance(one, np.ndarray):
+        np.testing.assert_array_equal(one, other)
+    else:
+        assert one == other
+
+
+def history() -> list[EpochRecord]:
     recipe = Recipe(widths=(5, 4), batch_size=10, epochs=2, holdout=1, probe_every=1)
-    images = torch.randint(0, 256, (40, 6), dtype=torch.uint8)
+    source = torch.Generator().manual_seed(0)
+    images = torch.randint(0, 256, (40, 6), dtype=torch.uint8, generator=source)
     data = Examples(images, images[:, 0].long() % 3)
     stack = Stack([recipe], inputs=6, classes=3)
-    written = [
-        records[0]
-        for records in epochs(stack, make_optimizer(stack), training=data, validation=data)
-    ]
+    trained = epochs(stack, make_optimizer(stack), training=data, validation=data)
+    return [records[0] for records in trained]
+
+
+def test_a_history_survives_the_way_through_its_file(tmp_path: Path) -> None:
+    written = history()
     histories.save(written, tmp_path / "history.safetensors")
     read = histories.load(tmp_path / "history.safetensors")
-    assert [r.epoch for r in read] == [0, 1, 2]
-    assert read[-1].ending == "finished"
+    assert [record.ending for record in read] == [None, None, "finished"]
     for before, after in zip(written, read, strict=True):
-        assert (after.train, after.train_eval, after.validation) == (
-            before.train,
-            before.train_eval,
-            before.validation,
-        )
-        assert metrics(after, None, read[0]) == metrics(before, None, written[0])
-        for one, other in zip(before.layers, after.layers, strict=True):
-            np.testing.assert_array_equal(one.causes.dropped, other.causes.dropped)
-            assert (one.states is None) == (other.states is None)
-            if one.gradient_norms is not None:
-                assert other.gradient_norms is not None
-                np.testing.assert_array_equal(one.gradient_norms, other.gradient_norms)
+        assert_same(replace(before, weights=None), after)
+
+
+def test_some_epochs_survive_with_their_numbers_and_what_they_do_not_have() -> None:
+    born, first, last = history()
+    part = [
+        replace(first, validation=None),
+        replace(last, member=3, ending=None, epoch_seconds=None),
+    ]
+    read = histories.unpacked(*histories.packed(part), member=3)
+    assert [record.epoch for record in read] == [1, 2]
+    for before, after in zip(part, read, strict=True):
+        assert_same(replace(before, weights=None, member=3), after)
+    [alone] = histories.unpacked(*histories.packed([born]))
+    assert_same(replace(born, weights=None), alone)

@@ -1,5 +1,6 @@
 """The toy: three arms from one start, everything recorded, every unit named."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -146,6 +147,35 @@ def test_a_first_layer_unit_that_comes_back_is_a_broken_identity() -> None:
     fired[-1, 1] = 4
     with pytest.raises(BrokenIdentity, match="firing again after update 10"):
         check_the_first_layer(replace(good, arrays={**good.arrays, "relu/h1/fired": fired}))
+
+
+@pytest.mark.parametrize(
+    ("path", "right", "wrong", "identity"),
+    [
+        # Forward all is as it should be.
+        ("training.stack.Stack.onward", "h * (keep", "h - h.detach() + h.detach() * (keep", 7),
+        # The pass and the stack's buffer agree on another p than the recipe's.
+        ("config.recipe.Recipe.drop_rate_of", "return self", "return 0.8 * self", 7),
+        ("toy.experiment.run", "targets[None, row, None]", "1 - targets[None, row, None]", 12),
+        ("training.measure.Watch._column", "_causes[index]", "_causes[(1, 0, 2)[index]]", 1),
+    ],
+)
+def test_a_toy_that_contradicts_itself_is_stopped(
+    plant: Callable[[str, str, str], None], path: str, right: str, wrong: str, identity: int
+) -> None:
+    plant(f"pipeline.{path}", right, wrong)
+    with pytest.raises(BrokenIdentity) as caught:
+        trace(epochs=2)
+    assert caught.value.identity == identity
+
+
+def test_an_update_of_the_toy_without_gradients_is_refused(
+    plant: Callable[[str, str, str], None],
+) -> None:
+    """With h left out of what follows, it gets no gradient that could be compared."""
+    plant("pipeline.training.stack.Stack.onward", "h * (keep", "self._activate(z) * (keep")
+    with pytest.raises(ValueError, match="an update must leave gradients"):
+        trace()
 
 
 def test_a_toy_without_updates_is_a_census_of_what_was_born() -> None:

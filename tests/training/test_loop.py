@@ -309,7 +309,6 @@ def test_the_mean_loss_is_that_of_guessing_where_a_network_knows_nothing() -> No
     ("fault", "identity"),
     [
         ("mask inverted", 5),
-        ("scale missing", 5),
         ("never drops", 3),
         ("both folded away", 1),
     ],
@@ -326,8 +325,6 @@ def test_a_measurement_that_contradicts_itself_stops_the_training(
             for index, layer in enumerate(trace):  # type: ignore[var-annotated, arg-type]
                 if fault == "mask inverted":
                     trace[index] = replace(layer, keep=~layer.keep)  # type: ignore[index]
-                if fault == "scale missing":
-                    trace[index] = replace(layer, scale=torch.ones_like(layer.scale))  # type: ignore[index]
         return logits
 
     def folding(z: Tensor, keep: Tensor, *, is_linear: Tensor) -> Tensor:

@@ -44,6 +44,14 @@ def test_a_unit_that_some_mask_wakes_is_not_mask_dead(
     assert born(recipe, WEIGHTS) == [[False, False], expected]
 
 
+def test_a_unit_that_is_0_under_every_mask_is_mask_dead() -> None:
+    weights = WEIGHTS | {
+        "linear2.weight": [[1, -1], [0, 0], [1, 1]],
+        "linear2.bias": [-0.5, 0, 1],
+    }
+    assert born(Recipe(widths=(2, 3)), weights) == [[False, False], [False, True, False]]
+
+
 def test_no_passes_judge_nothing() -> None:
     assert born(Recipe(widths=(2, 3), mask_passes=0), WEIGHTS) == []
 

@@ -5,6 +5,7 @@ import torch
 from scipy.stats import binomtest
 
 from pipeline.config.recipe import Recipe
+from pipeline.training import masks as masks_module
 from pipeline.training.masks import RandomMasks
 
 CPU = torch.device("cpu")
@@ -77,3 +78,8 @@ def test_the_upper_half_of_the_random_words_drops_as_often_as_the_lower() -> Non
     assert mask is not None
     for half in (mask[..., 0::2], mask[..., 1::2]):
         assert binomtest(int((~half).sum()), half.numel(), 0.5).pvalue > 1e-9
+
+
+def test_a_mask_compares_32_bits_with_the_drop_rate_s_share_of_their_range() -> None:
+    found = masks_module._thresholds([0.0, 0.5, 0.75, 1 - 1e-12], CPU)
+    assert found.flatten().tolist() == [-(2**31), 0, 2**30, 2**31 - 1]

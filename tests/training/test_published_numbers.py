@@ -58,24 +58,44 @@ def test_one_epoch_of_the_post_s_run_gives_the_post_s_numbers(mnist: ImageData) 
     assert record.validation.accuracy == pytest.approx(0.933, abs=0.015)
 
 
-def test_units_of_the_post_s_network_are_born_dead_as_often_as_was_published(
-    mnist: ImageData,
-) -> None:
-    """D = all 60,000 training images, 4 seeds; published 0, 0.3, 6.8 and 33.4 % of units.
+# Percent of the units of h1 … h4, and their standard deviations between networks: of 300 networks
+# made of `torch.nn.Linear`, each by its own `torch.manual_seed`, in a program of its own.
+BORN_DEAD = {
+    "default": ((0, 0.475, 7.565, 34.242), (0, 0.450, 2.398, 4.154)),
+    "standardised": ((0, 0.023, 0.672, 10.844), (0, 0.098, 0.723, 2.936)),
+    "He": ((0, 0.089, 0.552, 1.357), (0, 0.182, 0.700, 1.094)),
+}
 
-    Over 20 seeds the standard deviation between networks was 0, 0.2, 1.6 and 5.6 points: the
-    means of two groups of four differ by more than five of their own in 1e-6 of cases.
+
+@pytest.mark.parametrize("start", BORN_DEAD)
+def test_units_of_the_post_s_network_are_born_dead_as_often_as_in_plain_torch(
+    mnist: ImageData, start: str
+) -> None:
+    """D = the first 5,000 training images, 64 networks; five standard errors of the difference.
+
+    That is 1.7 points in h3 with torch's own initialisation (over all 60,000 images 6.8 % was
+    once published where 4.6 and 5.1 % were measured), 2.0 in h4 with standardised pixels (10.4
+    and 7.3 %), 0.8 in h4 with He's weights. Another 0.05 points are for rates too small for their
+    deviation to be known. False alarms below 1e-5.
     """
-    stack = Stack([Recipe(seed=seed) for seed in range(4)], inputs=784, classes=10)
-    batches = list(examples(mnist.train_images, mnist.train_labels).in_order())
-    for shares, published, deviation in zip(
-        dead_shares(stack, batches),
-        (0.0, 0.003, 0.068, 0.334),
-        (0.0, 0.002, 0.016, 0.056),
-        strict=True,
+    networks = 64
+    stack = Stack([Recipe(seed=seed) for seed in range(networks)], inputs=784, classes=10)
+    x = mnist.train_images[:5000].flatten(1) / 255
+    if start == "standardised":
+        every = mnist.train_images / 255
+        x = (x - every.mean()) / every.std()
+    if start == "He":
+        source = torch.Generator().manual_seed(0)
+        for weight in stack.weights:
+            torch.nn.init.normal_(weight, std=(2 / weight.shape[1]) ** 0.5, generator=source)
+    batches = [
+        Batch(part[None], torch.zeros(1, len(part), dtype=torch.int64)) for part in x.split(1000)
+    ]
+    for shares, expected, deviation in zip(
+        dead_shares(stack, batches), *BORN_DEAD[start], strict=True
     ):
-        margin = 5 * deviation * math.sqrt(2 / 4)
-        assert statistics.mean(shares) == pytest.approx(published, abs=margin + 1e-12)
+        margin = 5 * deviation * math.sqrt(1 / networks + 1 / 300)
+        assert 100 * statistics.mean(shares) == pytest.approx(expected, abs=margin + 0.05)
 
 
 def test_toy_units_are_born_dead_as_often_as_was_published() -> None:

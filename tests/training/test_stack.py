@@ -1,14 +1,17 @@
 """K networks as one module, against plain PyTorch networks one by one."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.numpy import save_file
 from torch import nn
 
 from pipeline.config.recipe import Recipe
-from pipeline.training.stack import LayerPass, Stack, plain
+from pipeline.training.stack import LayerPass, Stack, plain, read_weights
 
 
 def recipes(count: int, **changes: object) -> list[Recipe]:
@@ -114,3 +117,17 @@ def test_a_network_that_diverges_does_so_in_any_company() -> None:
         recipes = [Recipe(widths=(4,), activation=activation) for activation in activations]
         logits = Stack(recipes, inputs=3, classes=2)(x)
         assert logits[0].isnan().all()
+
+
+def test_weights_of_another_network_are_refused_by_the_array_that_does_not_fit(
+    tmp_path: Path,
+) -> None:
+    recipe = Recipe(widths=(6, 5))
+    weights = dict(Stack([recipe], inputs=7, classes=3).state(0))
+    save_file(weights, tmp_path / "right")
+    for name, values in read_weights(tmp_path / "right", recipe).items():
+        np.testing.assert_array_equal(values, weights[name])
+    weights["linear2.bias"] = np.zeros(4, dtype=np.float32)
+    save_file(weights, tmp_path / "wrong")
+    with pytest.raises(ValueError, match=r"'linear2\.bias' is \('float32', 4\) .* 5\)$"):
+        read_weights(tmp_path / "wrong", recipe)

@@ -22,12 +22,16 @@ from why_zero.identities import (
     check_counts,
     check_dead,
     check_dropped,
+    check_firing,
     check_gradients,
     check_pass,
+    check_states,
     check_survivors,
+    check_updates,
     check_zero_rate,
+    check_zeros,
 )
-from why_zero.records import ZeroCauses
+from why_zero.records import UnitStates, ZeroCauses
 
 RATES = [0.2, 0.5, 0.9]
 
@@ -98,6 +102,18 @@ def test_a_layer_without_dropout_is_checked_too(layer: Layer) -> None:
         else:
             with pytest.raises(BrokenIdentity):
                 check_pass("h1", counts, scale=torch.ones(3, 1, 1), **arguments)
+
+
+def test_a_linear_unit_s_own_zeros_are_nobody_s_fault_without_dropout_either(layer: Layer) -> None:
+    layer.z[:, :3, 0] = 0.0
+    is_linear = torch.ones(3, 1, 1, dtype=torch.bool)
+    counts = count_causes(layer.z, None, is_linear=is_linear)
+    arguments = {"y": layer.z, "keep": None, "scale": torch.ones(3, 1, 1), "is_linear": is_linear}
+    check_pass("logits", counts, z=layer.z, **arguments)
+    counts[0, 0, 0] -= 1
+    counts[2, 0, 0] += 1
+    with pytest.raises(BrokenIdentity, match=r"expected 4 zeros .* observed 3 in y"):
+        check_pass("logits", counts, z=layer.z, **arguments)
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
@@ -241,10 +257,98 @@ def test_a_drop_rate_that_is_off_by_a_hundredth_is_caught_in_an_epoch() -> None:
     check_dropped("h1", torch.from_numpy(counts)[:, None], [0.49])
 
 
+def test_the_worst_of_many_units_may_be_further_off_than_a_unit_alone() -> None:
+    """152 of 200 dropped at 0.5: a p-value of 9e-14, too small alone, not as the worst of 5,000."""
+    counts = torch.full((4, 1, 5000), 100)
+    counts[2:] = 0
+    counts[:2, 0, 0] = torch.tensor([48, 152])
+    check_dropped("h1", counts, [0.5])
+    with pytest.raises(BrokenIdentity, match="of 200"):
+        check_dropped("h1", counts[..., :1], [0.5])
+
+
+def test_the_level_of_a_call_is_shared_by_its_four_tests() -> None:
+    """43 of 43 dropped at 0.5 have the p-value 2**-42, 2.3e-13, below 1e-12 / 4; 42 have not."""
+    check_dropped("h1", torch.tensor([0, 42, 0, 0])[:, None, None], [0.5])
+    with pytest.raises(BrokenIdentity, match="dropped of 43, observed 43"):
+        check_dropped("h1", torch.tensor([0, 43, 0, 0])[:, None, None], [0.5])
+
+
 def test_zeros_to_expect_are_those_of_independent_causes() -> None:
     """S = (3 + 2) / 10 and p = 0.4: s + p - s p = 0.7."""
     unit = [np.array([count]) for count in (4, 1, 3, 2)]
     assert ZeroCauses(*unit).expected_zero_share(0.4) == pytest.approx(0.7)
+
+
+def test_a_record_with_the_causes_of_another_layer_is_caught() -> None:
+    """By hand: 1 + 2 + 3 and 4 + 0 + 1 zeros of its two units."""
+    causes = ZeroCauses(*(np.array(unit) for unit in ([9, 9], [1, 4], [2, 0], [3, 1])))
+    check_zeros("h1", causes, torch.tensor([6, 5]))
+    with pytest.raises(BrokenIdentity, match=r"expected 4 zeros of unit 1, observed 5"):
+        check_zeros("h1", causes, torch.tensor([6, 4]))
+
+
+# Three samples of three units, one of them closed, and of a layer behind that one sample closes.
+Z = torch.tensor([[1.0, -2.0, 0.0], [3.0, -1.0, 0.0], [-4.0, -1.0, 6.0]])
+LATER = [torch.tensor([[1.0, -1.0], [-1.0, 0.0], [0.0, 2.0]])]
+
+
+def states(**changes: list[float]) -> UnitStates:
+    right = {"fired": [2, 0, 1], "reached": [1, 0, 1], "magnitude": [4 / 3, 0, 2]}
+    return UnitStates(
+        samples=3, **{name: np.array(values) for name, values in (right | changes).items()}
+    )
+
+
+def test_states_are_compared_with_a_count_of_their_own() -> None:
+    check_states("h1", states(), Z, later=LATER)
+    for wrong in (
+        {"fired": [2, 0, 3]},  # z = 0 taken for firing
+        {"reached": [2, 0, 1]},  # the second sample comes back through a closed layer
+        {"magnitude": [8 / 3, 4 / 3, 2.0]},  # the mean of |z|
+        {"magnitude": [4 / 3, 0, 2.001]},
+    ):
+        with pytest.raises(BrokenIdentity, match="identity 10 must hold in layer h1"):
+            check_states("h1", states(**wrong), Z, later=LATER)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_states_of_a_network_that_diverged_are_not_judged(value: float) -> None:
+    diverged = torch.full((3, 2), value)
+    check_states("h1", states(fired=[9, 9, 9]), Z, later=[diverged])
+    check_states("h1", states(fired=[9, 9, 9]), torch.full((3, 3), value), later=LATER)
+    check_firing("h1", states(magnitude=[value, 0.0, value], fired=[0, 0, 1]))
+
+
+@pytest.mark.parametrize("magnitude", [[1.0, 1.0, 1.0], [1.0, 0.0, 0.0]])
+def test_a_unit_that_gives_something_just_where_it_fires_is_asked_for(
+    magnitude: list[float],
+) -> None:
+    check_firing("h1", states())
+    with pytest.raises(BrokenIdentity, match="identity 10 must hold in layer h1"):
+        check_firing("h1", states(magnitude=magnitude))
+
+
+def check_change(ratio: float, *, first: float = 5.0) -> None:
+    """Weights of norm 10 changed by (3, 0) and (0, 8), biases by 4 and 6, beside one at rest."""
+    check_updates(
+        "h1",
+        [np.inf, ratio],  # a network whose weights were 0
+        sizes=torch.tensor([0.0, 10.0]),
+        bias_changes=torch.tensor([[0.0, 0.0], [4.0, 6.0]]),
+        unit_changes=np.array([[0.0, 0.0], [first, 10.0]]),
+    )
+
+
+def test_weights_and_biases_change_as_much_as_their_units() -> None:
+    """By hand: 9 + 64 + 16 + 36 = 25 + 100."""
+    ratio = 73**0.5 / 10
+    check_change(ratio)
+    check_change(np.inf)  # as where the weights were 0 or have diverged
+    check_change(ratio, first=np.nan)
+    for wrong, first in ((ratio / 2, 5.0), (ratio * 1.1, 5.0), (ratio, 0.0)):
+        with pytest.raises(BrokenIdentity, match="of network 1"):
+            check_change(wrong, first=first)
 
 
 # The binomial tails, against SciPy's own test and against fractions.
