@@ -131,7 +131,7 @@ def test_the_table_says_what_every_hidden_unit_was() -> None:
     dead = rows["relu", "h1.2"]
     assert dead["at the end"] == "dead, born dead"
     assert dead["updates"] == "X" * 10
-    assert dead["inactive"] == "10"
+    assert dead["I"] == "10"
     linear = rows["dropout", "h1.2"]
     assert linear["at the end"] == "no ReLU, cannot die"
     assert set(linear["updates"]) == {"A", "D"}
