@@ -81,8 +81,10 @@ function verdictOf(index) {
     const label = largest(masked);
     const agreeing = tally.votes[best] / tally.passes;
     if (tally.passes === 1) {
-      const words = { name: CLASSES[label], share: chance(masked[label]) };
-      said.push(say(label === best ? "verdict_same" : "verdict_other", words));
+      // Logits that are dropped are all 0.
+      const tied = CLASSES.filter((_, other) => masked[other] === masked[label]);
+      const key = tied.length > 1 ? "verdict_tied" : label === best ? "verdict_same" : "verdict_other";
+      said.push(say(key, { name: listed(tied), share: chance(masked[label]) }));
     } else {
       const { passes } = tally;
       said.push(say("verdict_masks", { passes, share: percent(agreeing), name: CLASSES[best] }));
