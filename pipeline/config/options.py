@@ -322,9 +322,10 @@ class CompactSettings:
 class ExploreSettings:
     """Write a page in which a trained network runs: draw a digit, and see why each unit is zero.
 
-    NETWORK is the id of a network's run, or sweep:latest or sweep:RUN_ID for a sweep's best network
-    by validation accuracy. A second one is shown beside the first, on the same drawing. They may
-    have been trained by any version. The page is one HTML file that needs nothing else.
+    NETWORK is the id of a network's run; a second one is shown beside the first, on the same
+    drawing. sweep:latest or sweep:RUN_ID gives a sweep's own page: its chosen network, and the one
+    of the same seed without dropout. They may have been trained by any version. The page is one
+    HTML file that needs nothing else.
 
     Example: explore sweep:latest --out explorer.html
     """

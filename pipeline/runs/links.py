@@ -1,6 +1,6 @@
 """The last lines of a step that has compared networks: how to open the UI, and where."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from pipeline.console import Console
 from pipeline.records.result import Result
@@ -9,7 +9,12 @@ from pipeline.tracking import Tracker, any_of
 
 
 def print_links(
-    results: Sequence[Result], tracker: Tracker, console: Console, *, report: str
+    results: Sequence[Result],
+    tracker: Tracker,
+    console: Console,
+    *,
+    report: str,
+    explorers: Iterable[str] = (),
 ) -> None:
     """Save the views of these networks, and show the addresses.
 
@@ -18,6 +23,7 @@ def print_links(
         tracker: of the experiment that they are in.
         console: where the addresses are shown.
         report: the id of the run that holds the report.
+        explorers: links to the pages in which networks run.
     """
     search = any_of([result.run_id for result in results])
     views = saved_views(
@@ -29,11 +35,16 @@ def print_links(
     pages = tracker.save_views(views)
     # If MLflow refuses our views, it shows its own charts.
     page = pages.get(DROP_RATES) or tracker.comparison_page(search, order_by="drop_rate")
-    print_pages(tracker, console, report=report, comparison=page)
+    print_pages(tracker, console, report=report, comparison=page, explorers=explorers)
 
 
 def print_pages(
-    tracker: Tracker, console: Console, *, report: str, comparison: str | None = None
+    tracker: Tracker,
+    console: Console,
+    *,
+    report: str,
+    comparison: str | None = None,
+    explorers: Iterable[str] = (),
 ) -> None:
     """Show in which experiment the runs are, how to open the UI, and the addresses in it.
 
@@ -42,6 +53,7 @@ def print_pages(
         console: where they are shown.
         report: the id of the run that holds the report.
         comparison: the address of the charts that compare the networks.
+        explorers: as in `print_links`.
     """
     console.line(f"experiment:   {tracker.experiment_name(tracker.experiment_id)}")
     if tracker.ui_command:
@@ -49,6 +61,8 @@ def print_pages(
     console.link("report:", tracker.run_page(report))
     if comparison:
         console.link("compare:", comparison)
+    for explorer in explorers:
+        console.link("explorer:", tracker.address(explorer))
 
 
 def _one_per_stack(results: Sequence[Result]) -> list[str]:

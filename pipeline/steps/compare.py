@@ -58,7 +58,7 @@ def run(settings: CompareSettings, console: Console) -> None:
             links=links,
         )
     console.elapsed("done")
-    print_pages(tracker, console, report=step.id)
+    print_pages(tracker, console, report=step.id, explorers=links.values())
 
 
 def _loaded(found: Sequence[FoundRun], tracker: Tracker, *, source: str) -> list[Result]:

@@ -2,14 +2,17 @@
 
 from pathlib import Path
 
-from pipeline.config.options import ExploreSettings
+from pipeline.comparison import compare
+from pipeline.config.options import MOST_EXPLORED, ExploreSettings
 from pipeline.console import Console
 from pipeline.data import prepared
 from pipeline.errors import PipelineError
-from pipeline.explorer import explorer_of
-from pipeline.registry.selection import network, select
+from pipeline.explorer import explorer_of, pair
+from pipeline.records.result import Result
+from pipeline.registry.selection import network
 from pipeline.runs.load import load_data, load_result
-from pipeline.tracking import FoundRun, Tracker, connect
+from pipeline.runs.sweeps import find_sweep, finished_networks
+from pipeline.tracking import Tracker, connect
 
 
 def run(settings: ExploreSettings, console: Console) -> None:
@@ -25,7 +28,9 @@ def run(settings: ExploreSettings, console: Console) -> None:
             f"out must be in a folder that exists, got {out}: make {out.parent} first"
         )
     tracker = connect()
-    results = [load_result(_named(name, tracker), tracker) for name in settings.networks]
+    results = [found for name in settings.networks for found in _named(name, tracker)]
+    if len(results) > MOST_EXPLORED:
+        results = [_named(name, tracker)[0] for name in settings.networks]
     data = load_data(results[0]) if settings.data == "auto" else prepared(settings.data)
     page = explorer_of(results, data, tracker)
     try:
@@ -34,12 +39,14 @@ def run(settings: ExploreSettings, console: Console) -> None:
         raise PipelineError(
             f"out must be a file that can be written, got {out} ({error.strerror}): name another"
         ) from error
-    console.elapsed(f"{out} was written")
+    names = " beside ".join(result.recipe.name for result in results)
+    console.elapsed(f"{out} was written, with {names},")
 
 
-def _named(name: str, tracker: Tracker) -> FoundRun:
-    """The run of a network; one that is named itself may have been validated on any images."""
+def _named(name: str, tracker: Tracker) -> list[Result]:
+    """The network of a run, or what a sweep's own page shows: one that is chosen, one beside it."""
     kind, _, which = name.partition(":")
     if kind == "run":
-        return network(which, tracker)
-    return select(name, "val/accuracy", tracker=tracker).run
+        return [load_result(network(which, tracker), tracker)]
+    runs = finished_networks(find_sweep(which, tracker), tracker)
+    return pair(compare([load_result(run, tracker) for run in runs])[0])

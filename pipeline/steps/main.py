@@ -52,4 +52,4 @@ def run(settings: MainSettings, console: Console) -> None:
             step, results, comparisons, console=console, origin="this run", links=links
         )
     console.elapsed("done")
-    print_links(results, tracker, console, report=step.id)
+    print_links(results, tracker, console, report=step.id, explorers=links.values())

@@ -43,4 +43,4 @@ def run(settings: MnistSettings, console: Console) -> None:
         pages = "".join(f" [{name}]({page})." for name, page in links.items())
         step.describe(f"Trained [{task.name}]({result.page}).{pages}")
     console.elapsed("done")
-    print_pages(tracker, console, report=result.run_id)
+    print_pages(tracker, console, report=result.run_id, explorers=links.values())

@@ -39,6 +39,7 @@ def run(settings: SweepSettings, console: Console) -> None:
     sets = [prepared(source) for source in settings.data]
     for data in sets:
         split(len(data.train_labels), settings.holdout)  # refused before there is a run
+    console.line(name)
     with tracker.start_step("sweep", name, parameters=texts(settings)) as step:
         context = FitContext(
             tracker=tracker,
@@ -54,6 +55,13 @@ def run(settings: SweepSettings, console: Console) -> None:
         if fitted.results:
             comparisons = comparison.compare(fitted.results)
             by_digest = {data.digest: data for data in sets}
+            links = log_explorers(
+                step,
+                comparisons,
+                lambda result: by_digest[result.dataset_digest],
+                tracker=tracker,
+                console=console,
+            )
             comparison.publish(
                 step,
                 fitted.results,
@@ -61,16 +69,10 @@ def run(settings: SweepSettings, console: Console) -> None:
                 console=console,
                 origin="this sweep",
                 failures=fitted.failures,
-                links=log_explorers(
-                    step,
-                    comparisons,
-                    lambda result: by_digest[result.dataset_digest],
-                    tracker=tracker,
-                    console=console,
-                ),
+                links=links,
             )
             console.elapsed("done")
-            print_links(fitted.results, tracker, console, report=step.id)
+            print_links(fitted.results, tracker, console, report=step.id, explorers=links.values())
         fitted.complete()
 
 

@@ -125,6 +125,10 @@ class Tracker:
         """The address of a run's page."""
         return run_page(self.ui, self.experiment_id, run_id)
 
+    def address(self, link: str) -> str:
+        """The address of a link that works inside the UI, such as `Run.page`."""
+        return f"{self.ui}/{link}"
+
     def link(self, run_id: str) -> str:
         """A link to a run's page that works inside the UI, such as in a description."""
         return run_page("", self.experiment_id, run_id)

@@ -176,7 +176,7 @@ def test_the_bars_of_many_masks_are_the_mean_over_their_passes(
 ) -> None:
     place = computed(opened, "() => samples[0].place")
     opened.click("#keep")
-    opened.wait_for_selector('#passes:text-is("1000 passes")')
+    opened.wait_for_selector('#passes:text-is("1,000 passes")')
     pixels = digits.test_images[place].numpy()
     logits = np.stack([causes_of(networks[1], pixels, MASK_SEED + n)[1] for n in range(1000)])
     weights = np.exp(logits - logits.max(1, keepdims=True))

@@ -135,9 +135,7 @@ def test_the_model_card_says_what_a_stranger_must_know(
     [version] = versions()
     card = version.description
     accuracy = client.get_run(good_id).data.metrics["test/accuracy"]
-    assert card.startswith(
-        f"{100 * accuracy:.2f}\u00a0% of mine's test images correct: relu+dropout"
-    )
+    assert card.startswith(f"{100 * accuracy:.2f}\u00a0% of mine's test images correct: p=0.2 s0")
     assert re.findall(r"^### (.*)$", card, re.MULTILINE) == [
         "What it is",
         "How to use it",

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mlflow.entities import Run
 from PIL import Image
 
 from pipeline.cli import commands
@@ -94,7 +95,7 @@ def test_every_command_of_a_page_works_in_its_order(
     page: str,
     pipeline: Callable[..., int],
     small: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    runs: Callable[..., list[Run]],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     Image.fromarray(load("mnist").test_images[0].numpy()).save("digit.png")
@@ -102,8 +103,10 @@ def test_every_command_of_a_page_works_in_its_order(
         assert pipeline("sweep", *LESS["sweep"]) == 0
     if page == "explain.md":
         _write_what_is_explained()
+    if page == "explorer.md":
+        assert pipeline("sweep", *LESS["sweep"]) == 0
     for experiment in ("mine", "yours") if page == "sweeps.md" else ():
-        with monkeypatch.context() as patched:
+        with pytest.MonkeyPatch.context() as patched:
             patched.setenv("MLFLOW_EXPERIMENT_NAME", experiment)
             options = (*LESS["mnist"], "--epochs", "10", "--data", str(small), "--holdout", "50")
             assert pipeline("mnist", *options) == 0
@@ -114,6 +117,9 @@ def test_every_command_of_a_page_works_in_its_order(
             continue  # needs Debian's dataset-fashion-mnist
         if words[0] == "predict" and "-" in words:
             words[words.index("-")] = "digit.png"
+        if "RUN_ID" in words:
+            ids = (run.info.run_id for run in runs(kind="network"))
+            words = [next(ids) if word == "RUN_ID" else word for word in words]
         assert pipeline(*words, *LESS.get(words[0], ())) == 0, (command, capsys.readouterr().err)
 
 

@@ -33,7 +33,7 @@ def test_a_sweep_leaves_its_page_and_the_command_makes_one_of_any_of_its_network
     made = Path("pair.html").read_text("utf-8")
     assert made.count('"drop_rate":') == 2
     assert pipeline("explore", "sweep:latest", "--data", small) == 0
-    assert Path("explorer.html").read_text("utf-8").count('"drop_rate":') == 1
+    assert Path("explorer.html").read_text("utf-8").count('"drop_rate":') == 2
     capsys.readouterr()
     # The set of a folder is not known by its name.
     assert pipeline("explore", first) == 1

@@ -45,7 +45,7 @@ const cards = networks.map((network, index) => {
   );
   const draw = () => {
     const { drop_rate: p, seed, epochs, accuracy, parameters } = network;
-    const values = { p, seed, epoch: epochs.at(-1), accuracy: percent(accuracy) };
+    const values = { p, seed, epoch: epochs.at(-1), accuracy: `${(100 * accuracy).toFixed(2)}\u00a0%` };
     set(facts, { text: say("facts", { ...values, parameters: parameters.toLocaleString(position.language) }) });
     rate.value = position.rates[index];
     set(rate, { disabled: !isTraining() });
@@ -92,7 +92,7 @@ function draw() {
   set(byId("keep"), { disabled: !isMasked(), "aria-pressed": String(isDrawing) });
   set(byId("erase"), { "aria-pressed": String(isErasing) });
   const { passes } = now[position.network].tally;
-  set(byId("passes"), { text: isTraining() && passes > 1 ? say("passes", { passes }) : "" });
+  set(byId("passes"), { text: isTraining() && passes > 1 ? say("passes", { passes: grouped(passes) }) : "" });
   drawSamples();
   for (const card of cards) card.draw();
   clearTimeout(rest);
@@ -142,7 +142,7 @@ function nextMasks() {
 
 // Masks drawn on and on: every frame counts some passes, but the marks change only now and then.
 let isDrawing = false;
-const FRAME_MS = 8;
+const PASSES_A_FRAME = 4; // so that the mean can be watched as it settles
 const SHOWN_MS = matchMedia("(prefers-reduced-motion: reduce)").matches ? 2000 : 250;
 let shownAt = 0;
 
@@ -155,8 +155,9 @@ function keepDrawing(isOn) {
 
 function drawOn(time) {
   if (!isDrawing) return;
-  const end = performance.now() + FRAME_MS;
-  while (now[0].tally.passes < MOST_PASSES && performance.now() < end) drawNext();
+  for (let count = 0; count < PASSES_A_FRAME && now[0].tally.passes < MOST_PASSES; count += 1) {
+    drawNext();
+  }
   if (now[0].tally.passes === MOST_PASSES || !isMasked()) isDrawing = false;
   if (!isDrawing || time - shownAt > SHOWN_MS) {
     shownAt = time;

@@ -1,6 +1,8 @@
 // What the networks make of the image that is shown: recomputed whenever something changes.
 
 const MOST_PASSES = 1000;
+/** A whole number as people write it. */
+const grouped = (number) => number.toLocaleString(position.language);
 const INPUT = new Float32Array(PIXELS);
 
 const now = networks.map(() => ({ first: null, evaluation: null, training: null, tally: null }));
@@ -23,6 +25,7 @@ function drawAnew() {
     now[index].training = masked(index, position.masks);
     now[index].tally = {
       passes: 0,
+      tied: 0,
       votes: new Uint32Array(CLASSES.length),
       probabilities: CLASSES.map(() => new Float32Array(MOST_PASSES)),
     };
@@ -42,7 +45,10 @@ function count(index, layers) {
   if (tally.passes === MOST_PASSES) return;
   const answer = softmax(layers.at(-1).y);
   for (const [label, share] of answer.entries()) tally.probabilities[label][tally.passes] = share;
-  tally.votes[largest(answer)] += 1;
+  // Logits that are dropped are all 0: where they are the largest, the pass tells nothing.
+  const best = largest(answer);
+  if (answer.lastIndexOf(answer[best]) === best) tally.votes[best] += 1;
+  else tally.tied += 1;
   tally.passes += 1;
 }
 

@@ -3,22 +3,34 @@
 function makeOutcome(index) {
   const verdict = html("p", { class: "verdict" });
   const rows = CLASSES.map((name, label) => makeBar(index, name, label));
+  const bars = html("div", { class: "bars", role: "group" }, ...rows.map((row) => row.node));
+  // All bars begin at one place, whatever their names.
+  const longest = Math.max(...CLASSES.map((name) => name.length));
+  bars.style.setProperty("--names", `${within(longest, 2, 12)}ch`);
   const key = html("p", { class: "bar-key footnote" });
   const node = html(
     "div",
     { class: "outcome" },
     verdict,
-    html("div", { class: "bars", role: "group" }, ...rows.map((row) => row.node)),
+    bars,
     key,
   );
   const draw = () => {
     set(verdict, { text: verdictOf(index) });
-    set(node.children[1], { "aria-label": say("bars") });
-    set(key, { text: say(isMasked(index) ? "bars_training" : "bars_evaluation") });
+    set(bars, { "aria-label": say("bars") });
+    set(key, { text: keyOf(index) });
     const evaluation = softmax(now[index].evaluation.at(-1).y);
     for (const [label, row] of rows.entries()) row.draw(evaluation[label]);
   };
   return { node, draw };
+}
+
+/** What the marks in the bars mean now, and whether the logits are dropped as well. */
+function keyOf(index) {
+  if (!isMasked(index)) return say("bars_evaluation");
+  const words = say(now[index].tally.passes > 1 ? "bars_masks" : "bars_pass");
+  const { drops } = networks[index].layers[DEEPEST_OF[index]];
+  return drops ? `${words} ${say("bars_logits")}` : words;
 }
 
 /** A probability to a tenth of a percent; never none or all, which a softmax never gives. */
@@ -86,8 +98,10 @@ function verdictOf(index) {
       const key = tied.length > 1 ? "verdict_tied" : label === best ? "verdict_same" : "verdict_other";
       said.push(say(key, { name: listed(tied), share: chance(masked[label]) }));
     } else {
-      const { passes } = tally;
-      said.push(say("verdict_masks", { passes, share: percent(agreeing), name: CLASSES[best] }));
+      const passes = grouped(tally.passes);
+      const values = { passes, share: percent(agreeing), name: CLASSES[best] };
+      const tied = tally.tied / tally.passes;
+      said.push(say(tied ? "verdict_masks_tied" : "verdict_masks", { ...values, tied: percent(tied) }));
     }
   }
   if (position.sample !== DRAWN) {

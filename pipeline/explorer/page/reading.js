@@ -1,6 +1,8 @@
 // The unit that is read: why it is zero now, where its z comes from, its life, what it fires for.
 
 const STRONGEST = 6;
+// Names longer than a letter are told by the words beside, and by pointing.
+const INITIALS = CLASSES.map((name) => (name.length === 1 ? name : ""));
 
 function makeReading(index) {
   const node = html("div", { class: "reading", role: "region" });
@@ -59,7 +61,7 @@ function weightImages(index, unit) {
   const products = row.map((value, pixel) => value * INPUT[pixel]);
   const plus = total(products.filter((value) => value > 0));
   const minus = total(products.filter((value) => value < 0));
-  const values = { plus: written(plus), minus: written(minus), bias: written(bias[unit]) };
+  const values = { plus: written(plus), minus: added(minus), bias: added(bias[unit]) };
   return html(
     "div",
     { class: "weights" },
@@ -68,6 +70,9 @@ function weightImages(index, unit) {
     html("p", { class: "sum" }, say("sum_image", { ...values, z: written(plus + minus + bias[unit]) })),
   );
 }
+
+/** A number as a further term of a sum. */
+const added = (value) => `${value < 0 ? MINUS : "+"} ${written(Math.abs(value))}`;
 
 /** Numbers of the size of an image: positive and negative in two colours, the strongest full. */
 function signed(values, word) {
@@ -144,7 +149,7 @@ function firing(network, layer, unit) {
       svg("title", { text: `${CLASSES[label]}: ${percent(share)}` }),
       svg("rect", { class: "ground", x: 12 * label + 1, width: 10, height: 18 }),
       svg("rect", { class: "fires-bar", x: 12 * label + 1, y: 18 - 18 * share, width: 10, height: 18 * share }),
-      svg("text", { x: 12 * label + 6, y: 24, text: CLASSES[label].slice(0, 1) }),
+      svg("text", { x: 12 * label + 6, y: 24, text: INITIALS[label] }),
     ),
   );
   const picture = svg(

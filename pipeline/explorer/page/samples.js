@@ -26,9 +26,10 @@ function take(place) {
 
 function sampleWords(place) {
   const name = CLASSES[samples[place].label];
-  const wrong = [...new Set(readings[place].filter((label) => label !== samples[place].label))];
-  if (!wrong.length) return say("sample_right", { name });
-  return say("sample_wrong", { name, read: listed(wrong.map((label) => CLASSES[label])) });
+  if (!isMistake(place)) return say("sample_right", { name });
+  const by = (index) => (networks.length > 1 ? ` (${networks[index].name})` : "");
+  const read = readings[place].map((label, index) => `${CLASSES[label]}${by(index)}`);
+  return say("sample_wrong", { name, read: listed(read) });
 }
 
 let drawnSamples = "";

@@ -171,7 +171,7 @@ function makeField(index, layer) {
       set(text, { text: say("tally", { count: found[cause], words: say(`cause_${cause}`) }) });
       set(text.parentNode, { hidden: !found[cause] });
     }
-    set(deadEntry[1], { text: say("tally", { count: dead, words: say("state_dead") }) });
+    set(deadEntry[1], { text: say("tally_dead", { count: dead }) });
     set(deadEntry[1].parentNode, { hidden: !dead });
   };
   return { node, draw };
