@@ -59,10 +59,10 @@ def print_pages(
     if tracker.ui_command:
         console.line(f"open the UI:  why-zero open   (or {tracker.ui_command}, and follow a link)")
     console.link("report:", tracker.run_page(report))
-    if comparison:
-        console.link("compare:", comparison)
     for explorer in explorers:
         console.link("explorer:", tracker.address(explorer))
+    if comparison:
+        console.link("compare:", comparison)
 
 
 def _one_per_stack(results: Sequence[Result]) -> list[str]:

@@ -218,6 +218,7 @@ def test_ctrl_c_says_which_line_goes_on_where_it_stopped(command: Path, tmp_path
         text=True,
     )
     assert process.stdout is not None
+    assert process.stdout.readline().startswith("sweep of")
     assert process.stdout.readline().startswith("epoch")
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=60)
