@@ -1,13 +1,12 @@
 """The step `explore`: a page in which trained networks run. It logs nothing."""
 
-from pathlib import Path
-
 from pipeline.comparison import compare
 from pipeline.config.options import MOST_EXPLORED, ExploreSettings
 from pipeline.console import Console
 from pipeline.data import prepared
 from pipeline.errors import PipelineError
 from pipeline.explorer import explorer_of, pair
+from pipeline.files import given_path
 from pipeline.records.result import Result
 from pipeline.registry.selection import network
 from pipeline.runs.load import load_data, load_result
@@ -22,7 +21,7 @@ def run(settings: ExploreSettings, console: Console) -> None:
         PipelineError: a network or its data are not there, the networks are too large for a page,
             or it cannot be written.
     """
-    out = Path(settings.out).expanduser()
+    out = given_path(settings.out)
     if not out.parent.is_dir():
         raise PipelineError(
             f"out must be in a folder that exists, got {out}: make {out.parent} first"

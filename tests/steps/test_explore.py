@@ -42,6 +42,8 @@ def test_a_sweep_leaves_its_page_and_the_command_makes_one_of_any_of_its_network
     assert "one network, or two to compare, got 3" in capsys.readouterr().err
     assert pipeline("explore", first, "--data", small, "--out", "nowhere/page.html") == 1
     assert "make nowhere first" in capsys.readouterr().err
+    assert pipeline("explore", first, "--data", small, "--out", "~nosuchuser/page.html") != 0
+    assert capsys.readouterr().err.count("\n") == 1
 
 
 def test_mnist_leaves_the_page_of_its_network(
