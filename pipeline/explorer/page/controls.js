@@ -54,7 +54,8 @@ const cards = networks.map((network, index) => {
     const value = brief(position.rates[index]);
     set(rateText, { text: isAsTrained ? say("rate_trained", { value }) : value });
     set(node, { "data-front": position.network === index });
-    for (const part of [outcome, ...fields, reading]) part.draw();
+    for (const part of [outcome, ...fields]) part.draw();
+    if (!isHurried()) reading.draw();
   };
   return { node, draw };
 });
@@ -64,6 +65,11 @@ function go(wanted) {
   accept(wanted);
   changed();
 }
+
+let frames = 0;
+
+/** While a stroke is drawn, what is read of a unit follows every fourth frame: it is laid out anew. */
+const isHurried = () => last !== null && frames % 4 !== 0;
 
 let isDue = false;
 
@@ -94,6 +100,7 @@ function draw() {
   const { passes } = now[position.network].tally;
   set(byId("passes"), { text: isTraining() && passes > 1 ? say("passes", { passes: grouped(passes) }) : "" });
   drawSamples();
+  frames += 1;
   for (const card of cards) card.draw();
   clearTimeout(rest);
   rest = setTimeout(settle, 500);
@@ -216,7 +223,12 @@ pad.addEventListener("pointermove", (event) => {
   }
   inked();
 });
-for (const end of ["pointerup", "pointercancel"]) pad.addEventListener(end, () => (last = null));
+for (const end of ["pointerup", "pointercancel"]) {
+  pad.addEventListener(end, () => {
+    last = null;
+    changed();
+  });
+}
 
 const PEN_KEYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 pad.addEventListener("keydown", (event) => {
