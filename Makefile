@@ -1,7 +1,7 @@
 # `make check` runs what CI runs, with the python that is on the path.
 PYTHON ?= python
 
-.PHONY: check lint types layers docs test quick project pictures live
+.PHONY: check lint types layers docs test quick project pictures
 
 check: lint types layers docs test
 
@@ -33,7 +33,3 @@ project:
 # Draws the pictures of README and docs anew, from the newest sweep of the store.
 pictures:
 	$(PYTHON) -m benchmarks.pictures
-
-# Puts the live pages of the docs together anew, after one of their scripts has changed.
-live:
-	$(PYTHON) -m benchmarks.pictures --live

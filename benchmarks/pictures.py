@@ -1,14 +1,11 @@
 """Makes the documentation's pictures and live pages: `python -m benchmarks.pictures`.
 
 They show the newest sweep in the store that `MLFLOW_TRACKING_URI` names, which is the README's:
-`why-zero sweep --drop-rates 0,0.1,0.2,0.3,0.4,0.5 --seeds 0-4`. With `--live` only the live pages
-are put together anew, from the runs that they hold.
+`why-zero sweep --drop-rates 0,0.1,0.2,0.3,0.4,0.5 --seeds 0-4`.
 """
 
 import io
-import json
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,13 +22,10 @@ from pipeline.comparison.figures import sweep_figure
 from pipeline.comparison.page import page
 from pipeline.comparison.text import summary
 from pipeline.explorer import explorer_of
-from pipeline.explorer import page as explorer_page
-from pipeline.page import assemble
 from pipeline.records.result import Result
 from pipeline.runs.load import load_data, load_result
 from pipeline.runs.sweeps import LATEST, find_sweep, finished_networks
 from pipeline.toy import experiment
-from pipeline.toy import page as toy_page
 from pipeline.toy.page import render_page
 from pipeline.tracking import connect
 
@@ -65,29 +59,18 @@ def main() -> None:
     (live / "report.html").write_text(report, encoding="utf-8")
     explored = [_with(results, settings) for settings in EXPLORED]
     data = load_data(explored[0])
-    (live / "explorer.html").write_text(explorer_of(explored, data, tracker), encoding="utf-8")
+    _keep_run(explorer_of(explored, data, tracker), live / "explorer.json")
     arms = experiment.recipes(drop_rate=0.5, learning_rate=0.01, epochs=1, seed=0)
     trace = experiment.run(arms, "notebook")
     toy = render_page(trace, drop_rate=0.5, learning_rate=0.01, init="notebook", seed=0)
-    (live / "toy.html").write_text(toy, encoding="utf-8")
+    _keep_run(toy, live / "toy.json")
     (DOCS / "explorer.webp").write_bytes(_film(explorer_of(explored[1:], data, tracker)))
 
 
-def renew() -> None:
-    """Put the pages in `live` together anew from what they hold, after a script has changed."""
-    for path, text in renewed().items():
-        path.write_text(text, encoding="utf-8")
-
-
-def renewed() -> dict[Path, str]:
-    """The pages in `live` as today's parts make them, by their files."""
-    pages = {"explorer": explorer_page, "toy": toy_page}
-    made = {}
-    for name, room in pages.items():
-        path = DOCS / "live" / f"{name}.html"
-        held = path.read_text(encoding="utf-8").partition('id="run">')[2].partition("</script>")[0]
-        made[path] = assemble(room.__name__, room.SCRIPTS, run=json.loads(held))
-    return made
+def _keep_run(page: str, path: Path) -> None:
+    """Write the run that a page holds; the site puts it into today's page."""
+    run = page.partition('id="run">')[2].partition("</script>")[0]
+    path.write_text(f"{run}\n", encoding="utf-8")
 
 
 def _with(results: Sequence[Result], settings: Mapping[str, str]) -> Result:
@@ -177,4 +160,4 @@ def _top(report: str) -> bytes:
 
 
 if __name__ == "__main__":
-    renew() if sys.argv[1:] == ["--live"] else main()
+    main()

@@ -119,8 +119,8 @@ def pair(comparison: Comparison) -> list[Result]:
     """The network to explore, and one beside it that differs in the drop rate alone, if any does.
 
     The first is of the chosen group, or of the first group where nothing may choose; beside it
-    stands the network of the same seed without dropout, or where it has none itself, the one with
-    the most.
+    stands the network of the same seed without dropout; if there is none, or the first is it, the
+    one with the most.
     """
     group = comparison.chosen or comparison.groups[0]
     first = group.first

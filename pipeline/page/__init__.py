@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any
 
-SCRIPTS = ("dom", "numbers", "words", "shapes")
+SCRIPTS = ("dom", "numbers", "words", "shapes", "address")
 
 
 def assemble(package: str, scripts: Sequence[str], *, run: object) -> str:
@@ -18,7 +18,8 @@ def assemble(package: str, scripts: Sequence[str], *, run: object) -> str:
 
     Args:
         package: whose folder holds the page's own parts.
-        scripts: its own, in order. One of them defines `position`, which holds the language.
+        scripts: its own, in order. One of them defines `position`, which holds the language, and
+            `accept`, which takes over changes of it.
         run: what the page shows, as `JSON.parse(byId("run").textContent)` gives it back.
 
     Raises:

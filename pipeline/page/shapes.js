@@ -39,17 +39,3 @@ function glyph(look, { dies = false } = {}) {
   const box = { class: "glyph", viewBox: "-28 -28 56 56", "aria-hidden": true };
   return svg("svg", { ...box, "aria-hidden": "true" }, mark.node);
 }
-
-/** The cell of a ribbon alone: dropout blackens the upper half, ReLU the lower. */
-function ribbonGlyph(look, { dies = false } = {}) {
-  const [y, height] = HALVES[look];
-  return svg(
-    "svg",
-    { class: "ribbon-glyph", viewBox: "0 0 8 14", "aria-hidden": "true" },
-    svg("rect", { class: "ground", width: 8, height: 10 }),
-    svg("rect", { "data-cause": look, y, width: 8, height }),
-    ...(dies ? [svg("rect", { class: "line-of-death", y: 11, width: 8, height: 3 })] : []),
-  );
-}
-
-const HALVES = { active: [0, 10], dropped: [0, 5], inactive: [5, 5], both: [0, 10] };

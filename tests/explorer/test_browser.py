@@ -189,6 +189,32 @@ def test_the_bars_of_many_masks_are_the_mean_over_their_passes(
     np.testing.assert_allclose(numbers[1:], [100 * low, 100 * high], atol=0.5)
 
 
+def test_a_pass_whose_largest_logits_are_equal_tells_nothing(
+    tab: "api.Page", path: Path, networks: list[Explored], digits: ImageData
+) -> None:
+    opened = at(tab, path, f"masks={MASK_SEED}&sample=0&rates=0,0.5")
+    place = computed(opened, "() => samples[0].place")
+    pixels = digits.test_images[place].numpy()
+    logits = np.stack([causes_of(networks[1], pixels, MASK_SEED + n)[1] for n in range(1000)])
+    are_best = logits == logits.max(1, keepdims=True)
+    is_tied = are_best.sum(1) > 1
+    # Dropped logits are 0, so many passes tie, and some do not.
+    assert 100 < is_tied.sum() < 900
+    with torch.no_grad():
+        best = int(module_of(networks[1])(as_input(digits.test_images[place][None])).argmax())
+    agreeing = (are_best[:, best] & ~is_tied).mean()
+    for number, tied in enumerate(is_tied[:12]):
+        opened = at(tab, path, f"masks={MASK_SEED + number}&sample=0")
+        verdict = opened.inner_text('[data-network="1"] .verdict')
+        assert ("This pass cannot tell" in verdict) == tied
+    opened = at(tab, path, f"masks={MASK_SEED}&sample=0")
+    opened.click("#keep")
+    opened.wait_for_selector('#passes:text-is("1,000 passes")')
+    said = opened.inner_text('[data-network="1"] .verdict')
+    found = [int(share) for share in re.findall(r"(\d+)\s%", said)]
+    assert found[-2:] == [round(100 * agreeing), round(100 * is_tied.mean())]
+
+
 def drawing(seed: int) -> NDArray[np.uint8]:
     """Some strokes with soft edges on a pad of 280 x 280, anywhere and of any size."""
     source = np.random.default_rng(seed)

@@ -291,8 +291,6 @@ byId("keep").addEventListener("click", () => keepDrawing(!isDrawing));
 byId("clear").addEventListener("click", clear);
 byId("erase").addEventListener("click", () => erase(!isErasing));
 
-// A letter counts as it is printed on the key; under another script, such as Hangul, by its place.
-const codeOf = ({ key, code }) => (/^[a-z]$/i.test(key) ? `Key${key.toUpperCase()}` : code);
 document.addEventListener("keydown", (event) => {
   const act = KEYS[codeOf(event)];
   if (!act || event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) return;

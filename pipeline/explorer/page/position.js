@@ -44,7 +44,8 @@ function accept(wanted) {
     if (values.includes(wanted[name])) position[name] = wanted[name];
   }
   const limits = {
-    sample: [DRAWN, samples.length - 1],
+    // A drawing is not part of an address.
+    sample: [0, samples.length - 1],
     masks: [1, 1e9],
     network: [0, networks.length - 1],
     layer: [0, DEEPEST],
@@ -57,23 +58,6 @@ function accept(wanted) {
   const rates = String(wanted.rates ?? "").split(",").map(Number);
   if (rates.length === networks.length && wanted.rates !== undefined && !rates.some(Number.isNaN)) {
     position.rates = rates.map((rate) => within(rate, 0, MOST_RATE));
-  }
-}
-
-function readFragment() {
-  accept(Object.fromEntries(new URLSearchParams(location.hash.slice(1))));
-  // A drawing is not part of an address.
-  if (position.sample === DRAWN) position.sample = 0;
-}
-
-function writeFragment() {
-  // A frame's address is its host's affair: inside MLflow's it cannot be changed.
-  if (window.parent !== window) return;
-  try {
-    history.replaceState(null, "", `#${new URLSearchParams(position)}`);
-  } catch (error) {
-    // Some browsers allow only so many changes in a while; the page works without.
-    if (!(error instanceof DOMException)) throw error;
   }
 }
 

@@ -160,8 +160,6 @@ byId("before").addEventListener("click", () => go({ update: position.update - 1 
 byId("after").addEventListener("click", () => go({ update: position.update + 1 }));
 set(byId("update"), { min: Math.min(1, UPDATES), max: UPDATES });
 byId("update").addEventListener("input", (event) => go({ update: Number(event.target.value) }));
-// A letter counts as it is printed on the key; under another script, such as Hangul, by its place.
-const codeOf = ({ key, code }) => (/^[a-z]$/i.test(key) ? `Key${key.toUpperCase()}` : code);
 document.addEventListener("keydown", (event) => {
   const act = KEYS[codeOf(event)] ?? (event.code === "Space" && isSpaceFree(event) && toggle);
   if (!act || event.ctrlKey || event.metaKey || event.altKey || event.shiftKey) return;

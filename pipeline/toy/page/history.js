@@ -1,5 +1,19 @@
 // The whole run at a glance: a ribbon for every unit, and the loss.
 
+/** The cell of a ribbon alone: dropout blackens the upper half, ReLU the lower. */
+function ribbonGlyph(look, { dies = false } = {}) {
+  const [y, height] = HALVES[look];
+  return svg(
+    "svg",
+    { class: "ribbon-glyph", viewBox: "0 0 8 14", "aria-hidden": "true" },
+    svg("rect", { class: "ground", width: 8, height: 10 }),
+    svg("rect", { "data-cause": look, y, width: 8, height }),
+    ...(dies ? [svg("rect", { class: "line-of-death", y: 11, width: 8, height: 3 })] : []),
+  );
+}
+
+const HALVES = { active: [0, 10], dropped: [0, 5], inactive: [5, 5], both: [0, 10] };
+
 /** A strip as wide as there is room, one unit of length an update, with the update on it marked. */
 function makeStrip(height, parts, { label, onpick }) {
   const now = svg("rect", { class: "now", width: 1, height });

@@ -53,21 +53,6 @@ function go(wanted) {
   draw();
 }
 
-function readFragment() {
-  accept(Object.fromEntries(new URLSearchParams(location.hash.slice(1))));
-}
-
-function writeFragment() {
-  // A frame's address is its host's affair: inside MLflow's it cannot be changed.
-  if (window.parent !== window) return;
-  try {
-    history.replaceState(null, "", `#${new URLSearchParams(position)}`);
-  } catch (error) {
-    // Some browsers allow only so many changes in a while; the page works without.
-    if (!(error instanceof DOMException)) throw error;
-  }
-}
-
 /** Where a phase on or back leads; the last of an update is followed by the first of the next. */
 function phaseFrom(by) {
   const phases = CHOICES.phase.filter((phase) => isOffered("phase", phase));
