@@ -32,6 +32,8 @@ PATIENCE = 60
 # Several workers share the cores: with more threads each, they spend their time waiting.
 os.environ["OMP_NUM_THREADS"] = "1"  # for processes that tests start
 torch.set_num_threads(1)
+# Steps train in the process of the test, but where a test is about the others.
+os.environ["WHY_ZERO_WORKERS"] = "0"
 # No service of the browser's own calls anybody.
 QUIET = (
     "--no-sandbox",

@@ -1,32 +1,35 @@
 """Finds finished and interrupted networks, and trains the rest."""
 
 import logging
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+
+import torch
 
 from pipeline.config.recipe import Recipe
 from pipeline.config.settings import parsed
 from pipeline.data import split
 from pipeline.errors import OutOfMemoryError, PipelineError
 from pipeline.fit import plan
+from pipeline.fit.crew import Crew
 from pipeline.fit.progress import progress
-from pipeline.fit.stack_run import Session, StackRun, train
+from pipeline.fit.stack_run import Conduct, Session, StackRun, conduct
 from pipeline.fit.tasks import FitContext, Fitted, Task
-from pipeline.fit.turns import Turns
 from pipeline.plots import render_pool
 from pipeline.records.result import Result
 from pipeline.runs.load import load_result
 from pipeline.training import checkpoint as checkpoints
+from pipeline.training import device as devices
 from pipeline.training.checkpoint import Planned, UnderWayError
+from pipeline.workers import how_many, workers
 from why_zero.errors import WhyZeroError
 
 _logger = logging.getLogger(__name__)
 
 
 def fit(tasks: Sequence[Task], context: FitContext) -> Fitted:
-    """Train every task that has no finished run yet; tasks on several devices side by side.
+    """Train every task that has no finished run yet, several stacks side by side.
 
     What a killed process had begun continues where it stopped. A network that fails does not stop
     the others.
@@ -43,10 +46,8 @@ def fit(tasks: Sequence[Task], context: FitContext) -> Fitted:
     waiting = [task for run in stack_runs for task in run.waiting]
     recipes, names = [task.recipe for task in waiting], [task.name for task in waiting]
     with progress(context.console, recipes, names) as shown, render_pool(len(waiting)) as pool:
-        session = Session(
-            context=context, progress=shown, render_pool=pool, turns=Turns(), ends=ends
-        )
-        _on_their_devices(stack_runs, session)
+        session = Session(context=context, progress=shown, render_pool=pool, ends=ends)
+        _train_all(stack_runs, session)
     results: list[Result] = []
     failures: dict[str, str] = {}
     for key, task in todo.items():
@@ -100,7 +101,9 @@ def _stack_runs(tasks: Sequence[Task], context: FitContext) -> list[StackRun]:
     for run in runs:
         for task in run.tasks:
             waiting.pop(task.fingerprint, None)
-    stacks = plan.stacks(list(waiting.values()), memory_bytes=context.memory_bytes)
+    stacks = plan.stacks(
+        list(waiting.values()), memory_bytes=context.memory_bytes, workers=how_many
+    )
     return runs + [_begin(stack, context) for stack in stacks]
 
 
@@ -142,54 +145,46 @@ def _under_way(waiting: Mapping[str, Task], context: FitContext) -> list[StackRu
     return runs
 
 
-def _on_their_devices(stack_runs: Sequence[StackRun], session: Session) -> None:
-    """Train the stacks: those of one device one after another, the devices side by side."""
-    queues: dict[str, deque[StackRun]] = {}
+def _train_all(stack_runs: Sequence[StackRun], session: Session) -> None:
+    """Have all stacks trained, those of one device by its workers, and publish their networks."""
+    networks = Counter[torch.device]()
+    waiting: dict[torch.device, deque[StackRun]] = {}
     for run in stack_runs:
-        queues.setdefault(str(run.tasks[0].device), deque()).append(run)
-    if len(queues) < 2:
-        for queue in queues.values():
-            _one_by_one(queue, session)
-        return
-    with ThreadPoolExecutor(len(queues)) as pool:
-        futures = [pool.submit(_one_by_one, queue, session) for queue in queues.values()]
-        try:
-            for future in futures:
-                future.result()
-        finally:
-            session.turns.stop()  # stops the others when one thread or a signal ends this
+        device = run.tasks[0].device
+        networks[device] += len(run.tasks)
+        waiting.setdefault(device, deque()).append(run)
+    with workers(networks) as everyone:
+        here = Counter(worker.device for worker in everyone)
+        share = {device: max(1, devices.cores() // count) for device, count in here.items()}
+
+        def conducted(run: StackRun) -> Conduct:
+            device = run.tasks[0].device
+            return _or_halves(run, session, waiting[device], threads=share[device])
+
+        Crew(everyone, waiting, conducted).work()
 
 
-def _one_by_one(queue: deque[StackRun], session: Session) -> None:
-    """Train the stacks of one device, splitting those that do not fit into its memory."""
-    with session.turns.working():
-        while queue:
-            run = queue.popleft()
-            try:
-                queue.extendleft(reversed(_train_or_halve(run, session)))
-            except UnderWayError as others:
-                session.under_way[run.checkpoint.identity] = str(others)
-            except WhyZeroError as error:
-                for task in list(run.waiting):
-                    session.end(run, task, str(error))
-
-
-def _train_or_halve(run: StackRun, session: Session) -> list[StackRun]:
-    """Train one stack, or return the halves of one that does not fit into memory."""
+def _or_halves(run: StackRun, session: Session, queue: deque[StackRun], *, threads: int) -> Conduct:
+    """Conduct a stack; the halves of one that does not fit into memory join the queue."""
     try:
-        _train(run, session)
-    except OutOfMemoryError as lack:
-        if len(run.tasks) == 1:
-            raise
-        session.context.console.line(
-            f"{len(run.tasks)} networks do not fit into memory at once ({lack}); split in half"
-        )
-        return run.halves()
-    return []
+        try:
+            yield from _unless_finished(run, session, threads=threads)
+        except OutOfMemoryError as lack:
+            if len(run.tasks) == 1:
+                raise
+            session.context.console.line(
+                f"{len(run.tasks)} networks do not fit into memory at once ({lack}); split in half"
+            )
+            queue.extendleft(reversed(run.halves()))
+    except UnderWayError as others:
+        session.under_way[run.checkpoint.identity] = str(others)
+    except WhyZeroError as error:
+        for task in list(run.waiting):
+            session.end(run, task, str(error))
 
 
-def _train(run: StackRun, session: Session) -> None:
-    """Train one stack, except what another process has finished since it was planned."""
+def _unless_finished(run: StackRun, session: Session, *, threads: int) -> Conduct:
+    """Conduct a stack, except what another process has finished since it was planned."""
     context, checkpoint = session.context, run.checkpoint
     with checkpoint.locked():
         is_here = checkpoint.is_there
@@ -200,10 +195,10 @@ def _train(run: StackRun, session: Session) -> None:
             session.progress.go_on(waiting[key].name, waiting[key].recipe, found.history[-1])
             session.end(run, waiting[key], found)
         if is_here and run.waiting:
-            train(run, session)
+            yield from conduct(run, session, threads=threads)
             return
         checkpoint.remove()  # also what the lock has made of one that is gone
     if run.waiting:
         anew = _begin(run.waiting, context)
         run.checkpoint, run.tasks = anew.checkpoint, anew.tasks
-        _train(run, session)
+        yield from _unless_finished(run, session, threads=threads)

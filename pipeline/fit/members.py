@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from pipeline.errors import PipelineError
 from pipeline.fit.tasks import Task
@@ -28,7 +28,7 @@ class Member:
         times: of the epochs whose points are in the run, in milliseconds since 1970.
         again: epochs that were trained again; the run's points are of the first time.
         history: its records, without their weights.
-        kept: the record whose weights are kept so far, with these weights.
+        kept: once it is trained, the record whose weights are kept, with these weights.
         is_done: nothing is left to do: it is published, or its training has failed.
     """
 
@@ -40,14 +40,9 @@ class Member:
     kept: EpochRecord | None = None
     is_done: bool = False
 
-    def take(self, record: EpochRecord) -> None:
-        """Record an epoch."""
-        self.history.append(replace(record, weights=None))
-        if record.weights is not None:
-            self.kept = record
-
     def log(self, record: EpochRecord) -> None:
-        """Log an epoch that `take` has recorded, unless its points are in the run already."""
+        """Record an epoch, and log it unless its points are in the run already."""
+        self.history.append(record)
         if record.epoch in self.times:
             self.again.add(record.epoch)
             return
@@ -55,17 +50,15 @@ class Member:
         values[_LAST] = values.pop(_LAST)
         self.times[record.epoch] = self.run.metrics(values, step=record.epoch)
 
-    def go_on(self, history: Sequence[EpochRecord], kept: EpochRecord | None) -> None:
-        """Restore what an interrupted process had done, and log what it had not.
+    def go_on(self, history: Sequence[EpochRecord]) -> None:
+        """Take what an interrupted process had done instead of what is recorded here.
 
         Args:
             history: the records, from epoch 0 on.
-            kept: the one whose weights are kept so far, with these weights.
         """
-        self.history, self.kept = list(history), kept
+        self.history = []
         for record in history:
-            if record.epoch not in self.times:
-                self.log(record)
+            self.log(record)
 
     @classmethod
     def of(cls, task: Task, run: Run, *, is_new: bool) -> "Member":

@@ -1,7 +1,10 @@
 """Which networks train together: those that can share a stack, as many as fit into memory."""
 
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+import torch
 
 from pipeline.fit.tasks import Task
 from pipeline.training import device as devices
@@ -11,25 +14,45 @@ from pipeline.training.footprint import stack_bytes
 VARYING = frozenset({"activation", "drop_rate", "output_dropout", "seed"})
 
 
-def stacks(tasks: Sequence[Task], *, memory_bytes: float | None) -> list[list[Task]]:
+# More networks in a stack gain nothing on a CPU (`benchmarks.scaling`), and are finished later.
+MOST_ON_A_CPU = 16
+
+
+def stacks(
+    tasks: Sequence[Task],
+    *,
+    memory_bytes: float | None,
+    workers: Callable[[torch.device, int], int],
+) -> list[list[Task]]:
     """The tasks in stacks that fit into memory, in the order in which they first appear.
 
     Args:
         tasks: what is to be trained.
-        memory_bytes: that a stack may take; None for what `device.memory_to_use` says.
+        memory_bytes: that the stacks of a device may take; None for what `device.memory_to_use`
+            says.
+        workers: how many stacks are trained at once on a device for so many networks.
     """
     alike: dict[tuple[str, ...], list[Task]] = {}
     for task in tasks:
         shared = [text for name, text in task.recipe.parameters.items() if name not in VARYING]
         alike.setdefault((task.data.digest, str(task.device), *shared), []).append(task)
-    return [part for group in alike.values() for part in _parts(group, memory_bytes)]
+    networks = Counter(task.device for task in tasks)
+    at_once = {device: max(1, workers(device, count)) for device, count in networks.items()}
+    parts: list[list[Task]] = []
+    for group in alike.values():
+        device = group[0].device
+        room = devices.memory_to_use(device) if memory_bytes is None else memory_bytes
+        most = max(1, int(min(room / at_once[device] / network_bytes(group[0]), len(group))))
+        share = math.ceil(networks[device] / at_once[device])
+        most = min(most, share if device.type != "cpu" else min(share, MOST_ON_A_CPU))
+        parts += _parts(group, math.ceil(len(group) / most), of=at_once[device])
+    return parts
 
 
-def _parts(tasks: list[Task], memory_bytes: float | None) -> list[list[Task]]:
-    """The tasks in as few parts as memory allows, all of nearly the same size."""
-    room = devices.memory_to_use(tasks[0].device) if memory_bytes is None else memory_bytes
-    most = int(min(max(1.0, room / network_bytes(tasks[0])), len(tasks)))
-    count = math.ceil(len(tasks) / most)
+def _parts(tasks: list[Task], count: int, *, of: int) -> list[list[Task]]:
+    """The tasks in at least so many parts of nearly the same size, as many for each worker."""
+    if count > 1:
+        count = min(len(tasks), of * math.ceil(count / of))
     bounds = [round(i * len(tasks) / count) for i in range(count + 1)]
     return [tasks[bounds[i] : bounds[i + 1]] for i in range(count)]
 

@@ -26,9 +26,9 @@ class Pace:
     networks: int
     updates: int = 0
 
-    def __call__(self) -> None:
-        """Count an update."""
-        self.updates += 1
+    def __call__(self, updates: int = 1) -> None:
+        """Count so many updates."""
+        self.updates += updates
 
     @property
     def epochs(self) -> float:

@@ -1,19 +1,15 @@
-"""Trains one stack from its checkpoint, and ends the runs of its networks."""
+"""What becomes of one stack: its runs are opened, it is trained, its networks are published."""
 
 import logging
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
-import torch
-
-from pipeline.data import split
 from pipeline.errors import PipelineError
 from pipeline.fit.members import Member
-from pipeline.fit.progress import Progress
+from pipeline.fit.progress import Pace, Progress
 from pipeline.fit.tasks import FitContext, Task
-from pipeline.fit.turns import Turns
 from pipeline.plots import RenderPool
 from pipeline.records import EpochRecord
 from pipeline.records.result import Result
@@ -21,10 +17,8 @@ from pipeline.runs.color import run_color
 from pipeline.runs.publish import log_dataset
 from pipeline.tracking import watching_system
 from pipeline.training import device as devices
-from pipeline.training.batches import Examples
 from pipeline.training.checkpoint import Checkpoint, DamagedError
-from pipeline.training.loop import epochs, make_optimizer
-from pipeline.training.stack import Stack
+from pipeline.workers import Begun, Epoch, Event, Job, Trained
 
 _logger = logging.getLogger(__name__)
 
@@ -66,13 +60,12 @@ class StackRun:
 
 @dataclass(frozen=True, kw_only=True)
 class Session:
-    """What all stacks that are trained together share, also those on other devices.
+    """What all stacks of a step share, also those on other devices.
 
     Attributes:
         context: where runs go.
         progress: is told of every epoch.
         render_pool: draws the pictures of all.
-        turns: decides who may work while another publishes.
         ends: the outcome of every network so far, by fingerprint: its result, or why it failed.
         under_way: why the others have none here, by the checkpoints of processes that train them.
     """
@@ -80,7 +73,6 @@ class Session:
     context: FitContext
     progress: Progress
     render_pool: RenderPool
-    turns: Turns
     ends: dict[str, Result | str]
     under_way: dict[str, str] = field(default_factory=dict)
 
@@ -91,12 +83,18 @@ class Session:
         self.progress.finished()
 
 
-def train(stack_run: StackRun, session: Session) -> None:
-    """Train one stack, and end the run of each waiting network.
+# Gives the job first, then takes what its worker tells; after `Trained` a network is published at
+# each turn.
+Conduct = Generator[tuple[Job, Pace] | None, Event | None, None]
+
+
+def conduct(stack_run: StackRun, session: Session, *, threads: int) -> Conduct:
+    """Have one stack trained, and end the run of each waiting network.
 
     Args:
         stack_run: the stack, whose checkpoint is locked and there.
-        session: where this thread is `working`.
+        session: what it shares with others.
+        threads: that an operation on a CPU gets at first.
 
     Raises:
         OutOfMemoryError: the stack does not fit; `StackRun.halves` may.
@@ -107,92 +105,57 @@ def train(stack_run: StackRun, session: Session) -> None:
         for index, member in _open(stack_run, session.context):
             opened.enter_context(member.run)
             members[index] = member
-        with devices.explaining_lack_of_memory(stack_run.tasks[0].device):
-            _train(stack_run, members, session)
+        yield from _train(stack_run, members, session, threads=threads)
         for member in members.values():
-            with session.turns.alone():
-                end = member.finish(
-                    stack_size=len(stack_run.tasks), render_pool=session.render_pool
-                )
+            end = member.finish(stack_size=len(stack_run.tasks), render_pool=session.render_pool)
             session.end(stack_run, member.task, end)
+            yield None
         # A failed publication can be repeated without training.
         if all(member.is_done for member in members.values()):
             stack_run.checkpoint.remove()
 
 
-def _train(stack_run: StackRun, members: dict[int, Member], session: Session) -> None:
-    """Train the stack to its end, and log its members, which are keyed by their places.
+def _train(
+    stack_run: StackRun, members: dict[int, Member], session: Session, *, threads: int
+) -> Conduct:
+    """Have the stack trained to its end, and log its members, which are keyed by their places.
 
     One whose run was deleted is no member any more.
     """
-    checkpoint = stack_run.checkpoint
     recipes = [task.recipe for task in stack_run.tasks]
-    training, validation = _examples(stack_run.tasks[0])
-    stack, optimizer, so_far = _where_it_was(stack_run, members, session)
-    everyone = dict(members)  # the checkpoint keeps also those whose runs are deleted meanwhile
-    updates_per_epoch = math.ceil(len(training) / recipes[0].batch_size)
+    names = [task.name for task in stack_run.tasks]
+    first = stack_run.tasks[0]
+    training = len(first.data.train_labels) - first.recipe.holdout
+    updates_per_epoch = math.ceil(training / first.recipe.batch_size)
+    job = Job(
+        recipes=recipes,
+        device=first.device,
+        threads=threads,
+        checkpoint=stack_run.checkpoint,
+        cuda_graphs=session.context.cuda_graphs,
+    )
     with (
         watching_system([member.run for member in members.values()]),
         session.progress.pace(networks=len(members), updates_per_epoch=updates_per_epoch) as pace,
     ):
-
-        def heartbeat() -> None:
-            session.turns.heartbeat()
-            pace()
-
-        trained = epochs(
-            stack,
-            optimizer,
-            training=training,
-            validation=validation,
-            so_far=so_far,
-            cuda_graphs=session.context.cuda_graphs,
-            heartbeat=heartbeat,
-        )
-        for records in trained:
-            for record in records:
-                if record.member in everyone:
-                    everyone[record.member].take(record)
-            kept = [everyone[i].kept if i in everyone else None for i in range(len(recipes))]
-            checkpoint.save(stack, optimizer, records=records, kept=kept)
-            # Only now: epochs that are not in the checkpoint are trained and logged again.
-            logged = [record for record in records if record.member in members]
-            for record in logged:
-                _log(record, stack_run, members, session)
-            if not members:
-                return
-            if logged:
-                names = [task.name for task in stack_run.tasks]
-                session.progress.epoch(recipes, names, logged, pace)
-            session.turns.give_way()
-
-
-def _where_it_was(
-    stack_run: StackRun, members: Mapping[int, Member], session: Session
-) -> tuple[Stack, torch.optim.Optimizer, Sequence[Sequence[EpochRecord]]]:
-    """The stack and its optimizer from the checkpoint, with all records so far; else as born."""
-    checkpoint, first = stack_run.checkpoint, stack_run.tasks[0]
-    recipes = [task.recipe for task in stack_run.tasks]
-    inputs, classes = first.data.train_images[0].numel(), len(first.data.classes)
-
-    def born() -> tuple[Stack, torch.optim.Optimizer]:
-        stack = Stack(recipes, inputs=inputs, classes=classes).to(first.device)
-        return stack, make_optimizer(stack)
-
-    stack, optimizer = born()
-    if not checkpoint.has_state:
-        return stack, optimizer, ()
-    try:
-        progress = checkpoint.restore(stack, optimizer)
-    except DamagedError as damage:
-        _logger.warning("%s", damage)
-        checkpoint.restart()
-        return *born(), ()
-    for index, member in members.items():
-        history = progress.histories[index]
-        member.go_on(history, progress.kept[index])
-        session.progress.go_on(member.task.name, member.task.recipe, history[-1])
-    return stack, optimizer, progress.histories
+        event = yield job, pace
+        while members and not isinstance(event, Trained):
+            if isinstance(event, Begun):
+                for index, member in members.items():
+                    member.go_on(event.histories[index])
+                    if member.history:
+                        last = member.history[-1]
+                        session.progress.go_on(member.task.name, member.task.recipe, last)
+            elif isinstance(event, Epoch):
+                logged = [record for record in event.records if record.member in members]
+                for record in logged:
+                    _log(record, stack_run, members, session)
+                if logged:
+                    session.progress.epoch(recipes, names, logged, pace)
+            event = yield None
+    if isinstance(event, Trained):
+        for index, member in members.items():
+            member.kept = event.kept[index]
 
 
 def _log(
@@ -249,17 +212,3 @@ def _open(stack_run: StackRun, context: FitContext) -> Iterator[tuple[int, Membe
             log_dataset(run, task.data, context="training")
             member = Member.of(task, run, is_new=run_id is None)
         yield index, member
-
-
-def _examples(task: Task) -> tuple[Examples, Examples]:
-    """What is trained on and what is validated on, on the device."""
-    data = task.data
-    kept, held_out = split(len(data.train_labels), task.recipe.holdout)
-
-    def examples(images: torch.Tensor, labels: torch.Tensor) -> Examples:
-        return Examples(images.flatten(1).to(task.device), labels.to(task.device))
-
-    training = examples(data.train_images[kept], data.train_labels[kept])
-    if task.recipe.holdout:
-        return training, examples(data.train_images[held_out], data.train_labels[held_out])
-    return training, examples(data.test_images, data.test_labels)

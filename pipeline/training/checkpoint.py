@@ -81,6 +81,27 @@ class TrainingState:
 
 
 @dataclass(frozen=True, kw_only=True)
+class EpochEnd:
+    """A stack at the end of an epoch, in memory of its own; `epoch_end` makes one.
+
+    Attributes:
+        records: of the networks that were still going, without their weights.
+        kept: of every network the record whose weights are kept so far, with these weights.
+        state: weights and the optimizer's state; None to go on from an earlier epoch.
+    """
+
+    records: Sequence[EpochRecord]
+    kept: Sequence[EpochRecord | None]
+    state: Mapping[str, Tensor] | None
+
+    @property
+    def epoch(self) -> int:
+        """Its number, 0 at birth."""
+        [epoch] = {record.epoch for record in self.records}
+        return epoch
+
+
+@dataclass(frozen=True, kw_only=True)
 class Checkpoint:
     """The folder of one stack that is being trained; `begin` makes one, `unfinished` finds them.
 
@@ -146,31 +167,26 @@ class Checkpoint:
         records: Sequence[EpochRecord],
         kept: Sequence[EpochRecord | None],
     ) -> None:
-        """Write the end of an epoch.
+        """Write the end of an epoch; arguments as of `epoch_end`."""
+        self.write(epoch_end(stack, optimizer, records=records, kept=kept))
 
-        Args:
-            stack: as it is now.
-            optimizer: likewise.
-            records: of the networks that were still going, without their weights.
-            kept: of every network the record whose weights are kept so far, with these weights.
-        """
-        [epoch] = {record.epoch for record in records}
+    def write(self, end: "EpochEnd") -> None:
+        """Write the end of an epoch: its records, then its state, if it has any."""
         arrays: dict[str, Tensor] = {}
         header: dict[str, str] = {}
-        for record in records:
+        for record in end.records:
             packed, text = histories.packed([record])
             arrays |= _prefixed(f"{record.member}/", _tensors(packed))
             header |= _prefixed(f"{record.member}/", text)
-        _write(self.folder / _records_file(epoch), arrays, header)
-        tensors = {name: value.contiguous() for name, value in stack.state_dict().items()}
-        for index, values in optimizer.state_dict()["state"].items():
-            named = {name: value for name, value in values.items() if value is not None}
-            tensors |= _prefixed(f"optimizer/{index}/", named)
-        for member, record_kept in enumerate(kept):
-            weights = record_kept.weights if record_kept else None
+        _write(self.folder / _records_file(end.epoch), arrays, header)
+        if end.state is None:
+            return
+        tensors = dict(end.state)
+        for member, kept in enumerate(end.kept):
+            weights = kept.weights if kept else None
             tensors |= _prefixed(f"kept/{member}/", _tensors(weights or {}))
-        epochs = [record_kept.epoch if record_kept else None for record_kept in kept]
-        _write(self.folder / _STATE, tensors, {"epoch": str(epoch), "kept": json.dumps(epochs)})
+        epochs = [kept.epoch if kept else None for kept in end.kept]
+        _write(self.folder / _STATE, tensors, {"epoch": str(end.epoch), "kept": json.dumps(epochs)})
 
     def restore(self, stack: Stack, optimizer: torch.optim.Optimizer) -> TrainingState:
         """Restore the stack and the optimizer as `save` saved them.
@@ -289,6 +305,31 @@ class Checkpoint:
         """Delete the folder, unless another process trains from it."""
         with suppress(PipelineError), self.locked():
             self.remove()
+
+
+def epoch_end(
+    stack: Stack,
+    optimizer: torch.optim.Optimizer,
+    *,
+    records: Sequence[EpochRecord],
+    kept: Sequence[EpochRecord | None],
+) -> EpochEnd:
+    """A copy of everything that training needs to resume from here.
+
+    Args:
+        stack: as it is now.
+        optimizer: likewise.
+        records: of the networks that were still going, without their weights.
+        kept: of every network the record whose weights are kept so far, with these weights.
+    """
+    state = dict(stack.state_dict())
+    for index, values in optimizer.state_dict()["state"].items():
+        named = {name: value for name, value in values.items() if value is not None}
+        state |= _prefixed(f"optimizer/{index}/", named)
+    copies = {
+        name: value.detach().to("cpu", copy=True).contiguous() for name, value in state.items()
+    }
+    return EpochEnd(records=records, kept=list(kept), state=copies)
 
 
 def begin(root: Path, *, store: str, members: Sequence[Planned]) -> Checkpoint:

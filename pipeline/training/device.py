@@ -125,6 +125,15 @@ def explaining_lack_of_memory(device: torch.device) -> Iterator[None]:
         ) from error
 
 
+@cache
+def cores() -> int:
+    """How many cores this process may use: the machine's, its container's, `OMP_NUM_THREADS`.
+
+    As torch's number of threads is before somebody sets it.
+    """
+    return max(1, int(min(torch.get_num_threads(), _cpu_limit())))
+
+
 def memory_to_use(device: torch.device) -> float:
     """Bytes that training may take on a device: 80 % of a GPU's, otherwise half of the machine's.
 
@@ -133,6 +142,15 @@ def memory_to_use(device: torch.device) -> float:
     if device.type == "cuda":
         return 0.8 * torch.cuda.get_device_properties(device).total_memory
     return 0.5 * min(psutil.virtual_memory().total, _memory_limit())
+
+
+def _cpu_limit() -> float:
+    """The cores' worth of time that the container of this process gets; infinity outside of one."""
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return int(quota) / int(period)
+    except (OSError, ValueError):  # no such file, or "max"
+        return math.inf
 
 
 def _memory_limit() -> float:

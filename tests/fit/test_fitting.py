@@ -15,10 +15,11 @@ from pipeline.config.recipe import Recipe
 from pipeline.console import Console
 from pipeline.data import ImageData
 from pipeline.errors import Interrupted, OutOfMemoryError, PipelineError
-from pipeline.fit import FitContext, Fitted, Task, fit, fitting, members, stack_run
+from pipeline.fit import FitContext, Fitted, Task, fit, fitting, members
 from pipeline.records import EpochRecord
 from pipeline.tracking import FoundRun, connect
 from pipeline.training.stack import Stack
+from pipeline.workers import job
 
 pytestmark = pytest.mark.slow
 
@@ -118,10 +119,10 @@ def overtake(
         tasks: of one stack.
         is_removed: whether the other process has removed the checkpoint as well.
     """
-    plan = fitting._on_their_devices
+    plan = fitting._train_all
 
     def overtaken(stack_runs: Any, *rest: Any) -> Any:  # noqa: ANN401
-        monkeypatch.setattr(fitting, "_on_their_devices", plan)
+        monkeypatch.setattr(fitting, "_train_all", plan)
         others = [task.recipe.drop_rate for task in tasks[1:]]
         with monkeypatch.context() as other:
             other.setattr(members, "publish", refusing(members.publish, *others, error=FULL))
@@ -131,19 +132,19 @@ def overtake(
             run.checkpoint.remove()
         return plan(stack_runs, *rest)
 
-    monkeypatch.setattr(fitting, "_on_their_devices", overtaken)
+    monkeypatch.setattr(fitting, "_train_all", overtaken)
 
 
 def scarce(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
     """Let no more networks than these fit into memory once something has been trained."""
-    epochs = stack_run.epochs
+    epochs = job.epochs
 
     def limited(stack: Stack, *rest: object, **named: object) -> Iterator[tuple[EpochRecord, ...]]:
-        if len(stack.recipes) > most and (named["so_far"] or len(stack.recipes) == 2):
+        if len(stack.recipes) > most and (any(named["so_far"]) or len(stack.recipes) == 2):
             raise torch.OutOfMemoryError("CUDA out of memory")
         yield from epochs(stack, *rest, **named)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(stack_run, "epochs", limited)
+    monkeypatch.setattr(job, "epochs", limited)
 
 
 @pytest.mark.parametrize("is_removed", [False, True])
@@ -174,14 +175,14 @@ def test_what_another_process_has_finished_is_no_failure_of_the_stack_that_fails
     error: PipelineError,
 ) -> None:
     overtake(monkeypatch, context, tasks[:2], is_removed=is_removed)
-    train = fitting.train
+    conduct = fitting.conduct
 
-    def fail(run: Any, *rest: Any) -> Any:  # noqa: ANN401
+    def fail(run: Any, *rest: Any, **named: Any) -> Any:  # noqa: ANN401
         if len(run.waiting) == 1:
             raise error
-        return train(run, *rest)
+        return conduct(run, *rest, **named)
 
-    monkeypatch.setattr(fitting, "train", fail)
+    monkeypatch.setattr(fitting, "conduct", fail)
     fitted = fit(tasks[:2], context)
     assert rates(fitted) == [0.0]
     assert fitted.failures == {tasks[1].name: str(error)}

@@ -34,8 +34,9 @@ def task(recipe: Recipe, data: ImageData = DATA, device: torch.device = CPU) -> 
     return Task(recipe=recipe, data=data, device=device)
 
 
-def sizes(tasks: list[Task], memory_bytes: float | None = None) -> list[int]:
-    return [len(stack) for stack in stacks(tasks, memory_bytes=memory_bytes)]
+def sizes(tasks: list[Task], memory_bytes: float | None = None, *, workers: int = 1) -> list[int]:
+    made = stacks(tasks, memory_bytes=memory_bytes, workers=lambda *_: workers)
+    return [len(stack) for stack in made]
 
 
 def test_networks_that_differ_in_rate_seed_activation_and_output_dropout_share_a_stack() -> None:

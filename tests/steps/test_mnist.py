@@ -18,9 +18,10 @@ from safetensors.numpy import load_file
 
 from pipeline.config.recipe import Recipe
 from pipeline.errors import PipelineError
-from pipeline.fit import members, stack_run
+from pipeline.fit import members
 from pipeline.records import EpochRecord
 from pipeline.training import loop
+from pipeline.workers import job
 
 pytestmark = pytest.mark.slow
 
@@ -62,7 +63,7 @@ def test_cuda_graphs_are_a_matter_of_how_and_never_of_what_is_trained(
         asked.append(how["cuda_graphs"])
         return loop.epochs(*stack, **how)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(stack_run, "epochs", epochs)
+    monkeypatch.setattr(job, "epochs", epochs)
     assert quick("--cuda-graphs", cuda_graphs) == 0
     assert asked == [cuda_graphs == "true"]
     [network] = runs(kind="network")

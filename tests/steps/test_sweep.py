@@ -18,11 +18,12 @@ from pipeline.config.recipe import Recipe
 from pipeline.config.settings import parsed
 from pipeline.console import Console
 from pipeline.errors import PipelineError, UsageError
-from pipeline.fit import Fitted, fitting, members, stack_run
+from pipeline.fit import Fitted, fitting, members
 from pipeline.records import EpochRecord
 from pipeline.steps.sweep import _show_failures, recipes_of
 from pipeline.training import device as devices
 from pipeline.training.stack import Stack
+from pipeline.workers import job
 
 pytestmark = pytest.mark.slow
 
@@ -166,7 +167,7 @@ def test_a_reason_with_brackets_is_shown_as_it_is(capsys: pytest.CaptureFixture[
 def test_a_stack_that_does_not_fit_is_halved_and_its_runs_are_tagged(
     quick: Pipeline, runs: Runs, store: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    epochs = stack_run.epochs
+    epochs = job.epochs
 
     def scarce(stack: Stack, *rest: object, **named: object) -> Iterator[tuple[EpochRecord, ...]]:
         for records in epochs(stack, *rest, **named):  # type: ignore[arg-type]
@@ -174,7 +175,7 @@ def test_a_stack_that_does_not_fit_is_halved_and_its_runs_are_tagged(
             if len(stack.recipes) > 2 and records[0].epoch == 1:
                 raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(stack_run, "epochs", scarce)
+    monkeypatch.setattr(job, "epochs", scarce)
     assert quick("--drop-rates", "0,0.5", "--seeds", "0-1") == 0
     networks = runs(kind="network")
     assert [run.data.tags["outcome"] for run in networks] == ["finished"] * 4
@@ -193,7 +194,7 @@ def test_a_network_that_does_not_fit_alone_fails_with_the_rule(
     def none_left(*_: object, **__: object) -> Iterator[tuple[EpochRecord, ...]]:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(stack_run, "epochs", none_left)
+    monkeypatch.setattr(job, "epochs", none_left)
     assert quick("--drop-rates", "0,0.5", "--seeds", 0) == 1
     assert "must fit into the memory of cpu" in capsys.readouterr().out
     assert [run.data.tags["outcome"] for run in runs(kind="network")] == ["failed"] * 2
@@ -248,15 +249,15 @@ def test_what_another_process_has_finished_meanwhile_is_not_trained_again(
 ) -> None:
     """The same line comes a second time while the first trains the first of its two stacks."""
     axes = ("--learning-rates", "0.001,0.01", "--drop-rates", "0", "--seeds", "0")
-    train, second = fitting.train, list[int]()
+    conduct, second = fitting.conduct, list[int]()
 
-    def overtaken(*given: Any) -> Any:  # noqa: ANN401 - whatever `train` takes
+    def overtaken(*given: Any, **named: Any) -> Any:  # noqa: ANN401 - whatever `conduct` takes
         if not second:
             second.append(-1)
             second[0] = quick(*axes)
-        return train(*given)
+        return conduct(*given, **named)
 
-    monkeypatch.setattr(fitting, "train", overtaken)
+    monkeypatch.setattr(fitting, "conduct", overtaken)
     assert quick(*axes) == 0
     assert second == [1]  # the first stack is not its to train
     networks = runs(kind="network")

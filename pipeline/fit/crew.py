@@ -1,0 +1,111 @@
+"""Gives stacks to workers, passes on what these tell, and publishes in between."""
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+
+import torch
+
+from pipeline.errors import PipelineError
+from pipeline.fit.stack_run import Conduct, StackRun
+from pipeline.workers import Event, Here, Trained, Worker, Workers, first_ready
+
+
+class Crew:
+    """Workers and their stacks, conducted by one thread, which alone writes to the store.
+
+    A worker whose stack is trained begins the next one before the networks of the last are
+    published: one by one, whenever no worker has something to tell.
+    """
+
+    def __init__(
+        self,
+        workers: Workers,
+        waiting: Mapping[torch.device, deque[StackRun]],
+        conduct: Callable[[StackRun], Conduct],
+    ) -> None:
+        """Begin nothing yet.
+
+        Args:
+            workers: those of all devices.
+            waiting: the stacks of each device; conducting one may add others.
+            conduct: what training a stack and ending its runs needs, step by step; it deals with
+                the errors that concern its stack alone.
+        """
+        self._workers = workers
+        self._waiting = waiting
+        self._conduct = conduct
+        self._busy: dict[Worker | Here, Conduct] = {}
+        self._publishing: deque[Conduct] = deque()
+
+    def work(self) -> None:
+        """Train and publish until nothing is left."""
+        try:
+            self._give_jobs()
+            while self._busy or self._publishing:
+                seconds = 0.0 if self._publishing else None
+                if self._busy and (worker := first_ready(list(self._busy), seconds=seconds)):
+                    self._hear(worker)
+                else:
+                    self._publish()
+        finally:
+            for conducted in (*self._busy.values(), *self._publishing):
+                conducted.close()
+
+    def _give_jobs(self) -> None:
+        for worker in self._workers:
+            queue = self._waiting[worker.device]
+            while queue and worker not in self._busy:
+                run = queue.popleft()
+                conducted = self._conduct(run)
+                begun = next(conducted, None)
+                if begun is None:
+                    continue  # nothing of it was left to do, or it has failed
+                job, pace = begun
+                try:
+                    worker.start(job, run.tasks[0].data, pace)
+                except PipelineError as error:
+                    _end(conducted, error)
+                else:
+                    self._busy[worker] = conducted
+
+    def _hear(self, worker: Worker | Here) -> None:
+        """Pass on what a worker tells."""
+        try:
+            event = worker.next()
+        except Exception as error:  # noqa: BLE001 - whoever conducts the stack knows what to do
+            _end(self._busy.pop(worker), error)
+            self._give_jobs()
+            return
+        if event is None:
+            return
+        conducted = self._busy[worker]
+        if isinstance(event, Trained):
+            self._publishing.append(self._busy.pop(worker))
+            self._give_jobs()
+            if _is_over(conducted, event):
+                self._publishing.remove(conducted)
+        elif _is_over(conducted, event):  # all its runs were deleted
+            del self._busy[worker]
+            worker.close()
+            self._give_jobs()
+
+    def _publish(self) -> None:
+        """Publish one network of the stack that was trained first."""
+        if _is_over(self._publishing[0], None):
+            self._publishing.popleft()
+
+
+def _is_over(conducted: Conduct, event: Event | None) -> bool:
+    """Whether nothing of a stack is left to do once it has taken this event."""
+    try:
+        conducted.send(event)
+    except StopIteration:
+        return True
+    return False
+
+
+def _end(conducted: Conduct, error: Exception) -> None:
+    """Let a stack deal with what ended its training; raises what concerns all."""
+    with suppress(StopIteration):
+        conducted.throw(error)

@@ -1,0 +1,158 @@
+"""The training of one stack, from what a worker is told to what it tells."""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from pipeline.config.recipe import Recipe
+from pipeline.data import ImageData, split
+from pipeline.records import EpochRecord, History
+from pipeline.training import device as devices
+from pipeline.training.batches import Examples
+from pipeline.training.checkpoint import Checkpoint, DamagedError
+from pipeline.training.checkpoint_writer import CheckpointWriter
+from pipeline.training.loop import epochs, make_optimizer
+from pipeline.training.stack import Stack
+from pipeline.training.threads import Threads
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """A stack to train, or to continue training.
+
+    Attributes:
+        recipes: of all its networks.
+        device: where it is trained.
+        threads: that an operation on a CPU gets until it is known which number is the fastest.
+        checkpoint: where it goes on from, and what it writes; locked by whoever gives the job.
+        cuda_graphs: capture an update once and replay it, on CUDA.
+    """
+
+    recipes: Sequence[Recipe]
+    device: torch.device
+    threads: int
+    checkpoint: Checkpoint
+    cuda_graphs: bool = True
+
+
+@dataclass(frozen=True)
+class Begun:
+    """Training begins, or begins again where a checkpoint was.
+
+    Attributes:
+        histories: each network's records so far, empty for a new stack.
+    """
+
+    histories: Sequence[History]
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """An epoch has ended.
+
+    Attributes:
+        records: of the networks that were still going, without their weights.
+    """
+
+    records: Sequence[EpochRecord]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Training has ended; nothing follows.
+
+    Attributes:
+        kept: of each network the record whose weights are kept, with these weights; None of one
+            that has diverged before any.
+    """
+
+    kept: Sequence[EpochRecord | None]
+
+
+Event = Begun | Epoch | Trained
+
+
+def trained(job: Job, data: ImageData, heartbeat: Callable[[], None]) -> Iterator[Event]:
+    """Train a stack to its end, and yield what happens: `Begun`, an `Epoch` each, `Trained`.
+
+    Leaving the loop ends training; the checkpoint stays.
+
+    Args:
+        job: the stack.
+        data: the data set.
+        heartbeat: called with every update; whatever it raises ends the loop.
+
+    Raises:
+        OutOfMemoryError: the stack does not fit into the device's memory.
+        BrokenIdentity: a measurement contradicts itself.
+        PipelineError: the checkpoint cannot be written.
+    """
+    with devices.explaining_lack_of_memory(job.device), CheckpointWriter(job.checkpoint) as writer:
+        stack, optimizer, histories, kept = _where_it_was(job, data)
+        yield Begun(histories)
+        training, validation = _examples(job, data)
+        is_cpu = job.device.type == "cpu"
+        threads = Threads(job.threads, most=devices.cores() if is_cpu else job.threads)
+
+        def beat() -> None:
+            threads()
+            heartbeat()
+
+        for records in epochs(
+            stack,
+            optimizer,
+            training=training,
+            validation=validation,
+            so_far=histories,
+            cuda_graphs=job.cuda_graphs,
+            heartbeat=beat,
+        ):
+            bare = [replace(record, weights=None) for record in records]
+            for record in records:
+                if record.weights is not None:
+                    kept[record.member] = record
+            writer.save(stack, optimizer, records=bare, kept=kept)
+            yield Epoch(bare)
+        writer.wait()
+        yield Trained(kept)
+
+
+def _where_it_was(
+    job: Job, data: ImageData
+) -> tuple[Stack, torch.optim.Optimizer, Sequence[History], list[EpochRecord | None]]:
+    """The stack and its optimizer from the checkpoint, all records and those kept; or as born."""
+    inputs, classes = data.train_images[0].numel(), len(data.classes)
+
+    def born() -> tuple[Stack, torch.optim.Optimizer]:
+        stack = Stack(job.recipes, inputs=inputs, classes=classes).to(job.device)
+        return stack, make_optimizer(stack)
+
+    stack, optimizer = born()
+    if job.checkpoint.has_state:
+        try:
+            progress = job.checkpoint.restore(stack, optimizer)
+        except DamagedError as damage:
+            _logger.warning("%s", damage)
+            job.checkpoint.restart()
+            stack, optimizer = born()
+        else:
+            return stack, optimizer, progress.histories, list(progress.kept)
+    return stack, optimizer, [() for _ in job.recipes], [None] * len(job.recipes)
+
+
+def _examples(job: Job, data: ImageData) -> tuple[Examples, Examples]:
+    """What is trained on and what is validated on, on the device."""
+    holdout = job.recipes[0].holdout
+    kept, held_out = split(len(data.train_labels), holdout)
+
+    def examples(images: torch.Tensor, labels: torch.Tensor) -> Examples:
+        return Examples(images.flatten(1).to(job.device), labels.to(job.device))
+
+    training = examples(data.train_images[kept], data.train_labels[kept])
+    if holdout:
+        return training, examples(data.train_images[held_out], data.train_labels[held_out])
+    return training, examples(data.test_images, data.test_labels)

@@ -1,0 +1,108 @@
+"""What runs in a worker's process: jobs from a pipe, messages into it, until the pipe closes."""
+
+import logging
+import multiprocessing
+import os
+import pickle
+import queue
+import signal
+import threading
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from typing import Any
+
+from pipeline.data import ImageData
+from pipeline.errors import PipelineError
+from pipeline.workers.job import Job, trained
+
+_BEATS_SECONDS = 0.1
+
+
+def serve(connection: Connection) -> None:
+    """Train one job after another, and tell what happens; messages are (kind, content).
+
+    The kinds: `event` with an `Event`, `updates` with how many were made since the last,
+    `log` with a record of `logging`, `error` with what training raised, which ends the job.
+    """
+    for number in (signal.SIGINT, getattr(signal, "SIGHUP", signal.SIGINT)):
+        signal.signal(number, signal.SIG_IGN)  # the process that gives the jobs decides
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    tell = _teller(connection)
+    logging.basicConfig(handlers=[_Telling(tell)], level=logging.WARNING)
+    data: ImageData | None = None
+    while True:
+        try:
+            job, given = pickle.loads(connection.recv_bytes())  # noqa: S301 - from our own process
+        except EOFError:
+            return
+        data = given or data  # the same as before is not sent again
+        if data is not None:
+            _work(job, data, tell)
+
+
+def _work(job: Job, data: ImageData, tell: Callable[[str, object], None]) -> None:
+    beats = _Beats(tell)
+    try:
+        for event in trained(job, data, beats):
+            tell("event", event)
+    except Exception as error:  # noqa: BLE001 - it is raised where the job was given
+        tell("error", _portable(error))
+
+
+class _Beats:
+    """Counts updates, and tells of them some times a second."""
+
+    def __init__(self, tell: Callable[[str, object], None]) -> None:
+        self._tell = tell
+        self._updates = 0
+        self._told = time.monotonic()
+
+    def __call__(self) -> None:
+        self._updates += 1
+        now = time.monotonic()
+        if now - self._told >= _BEATS_SECONDS:
+            self._tell("updates", self._updates)
+            self._updates, self._told = 0, now
+
+
+class _Telling(logging.Handler):
+    """Passes warnings on to the process that gives the jobs."""
+
+    def __init__(self, tell: Callable[[str, object], None]) -> None:
+        super().__init__()
+        self._tell = tell
+
+    def emit(self, record: logging.LogRecord) -> None:
+        record.msg, record.args, record.exc_info = record.getMessage(), None, None
+        self._tell("log", record)
+
+
+def _teller(connection: Connection) -> Callable[[str, object], None]:
+    """What sends messages from a thread of its own: training does not wait for who reads them."""
+    messages: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
+
+    def send() -> None:
+        while True:
+            try:
+                connection.send(messages.get())
+            except OSError:  # nobody reads any more
+                os._exit(1)
+
+    threading.Thread(target=send, daemon=True).start()
+    return lambda kind, content: messages.put((kind, content))
+
+
+def _portable(error: Exception) -> Exception:
+    """The error as it is if it survives the way to another process, else one that says the same."""
+    try:
+        pickle.loads(pickle.dumps(error))  # noqa: S301 - what was written one call before
+    except Exception:  # noqa: BLE001 - whatever its class does wrong
+        return PipelineError(f"{type(error).__name__}: {error}")
+    return error
+
+
+def _leave_with_parent() -> None:
+    if parent := multiprocessing.parent_process():
+        parent.join()
+        os._exit(1)
