@@ -12,9 +12,10 @@ from pipeline.config.recipe import Recipe
 from pipeline.records import EpochRecord
 from pipeline.training import device as devices
 from pipeline.training.batches import Batch, Examples, batches
-from pipeline.training.loop import epochs, make_optimizer, updates
+from pipeline.training.loop import epochs, updates
 from pipeline.training.masks import RandomMasks
 from pipeline.training.measure import ScoreSum, Watch
+from pipeline.training.optimizer import Optimizer
 from pipeline.training.stack import Stack
 
 BLOCK = 20
@@ -43,7 +44,7 @@ def training(
     masks = RandomMasks(recipes, stack.units, stream="epoch 1", device=device)
     taken = updates(
         stack,
-        make_optimizer(stack),
+        Optimizer(stack),
         batches=stream(),
         masks=masks,
         is_watched=lambda index: every > 0 and index % every == 0,
@@ -66,7 +67,7 @@ def trained(
     """The records of training these networks, epoch by epoch."""
     device = training.images.device
     stack = Stack(recipes, inputs=training.images.shape[1], classes=10).to(device)
-    yield from epochs(stack, make_optimizer(stack), training=training, validation=validation)
+    yield from epochs(stack, Optimizer(stack), training=training, validation=validation)
     devices.synchronize(device)
 
 

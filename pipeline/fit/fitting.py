@@ -19,6 +19,7 @@ from pipeline.fit.tasks import FitContext, Fitted, Task
 from pipeline.plots import render_pool
 from pipeline.records.result import Result
 from pipeline.runs.load import load_result
+from pipeline.tracking import SavedModels
 from pipeline.training import checkpoint as checkpoints
 from pipeline.training import device as devices
 from pipeline.training.checkpoint import Planned, UnderWayError
@@ -46,7 +47,9 @@ def fit(tasks: Sequence[Task], context: FitContext) -> Fitted:
     waiting = [task for run in stack_runs for task in run.waiting]
     recipes, names = [task.recipe for task in waiting], [task.name for task in waiting]
     with progress(context.console, recipes, names) as shown, render_pool(len(waiting)) as pool:
-        session = Session(context=context, progress=shown, render_pool=pool, ends=ends)
+        session = Session(
+            context=context, progress=shown, render_pool=pool, saved=SavedModels(), ends=ends
+        )
         _train_all(stack_runs, session)
     results: list[Result] = []
     failures: dict[str, str] = {}

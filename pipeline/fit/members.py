@@ -11,7 +11,7 @@ from pipeline.records import EpochRecord
 from pipeline.records.metrics import metrics
 from pipeline.records.result import Result
 from pipeline.runs.publish import publish
-from pipeline.tracking import Run, reason_of
+from pipeline.tracking import Run, SavedModels, reason_of
 
 _logger = logging.getLogger(__name__)
 # Written after all others of its epoch, and always finite: a run that has it has the whole epoch.
@@ -88,13 +88,15 @@ class Member:
             "it in MLflow's UI, or run the same command again for a new one"
         )
 
-    def finish(self, *, stack_size: int, render_pool: RenderPool) -> Result | str:
+    def finish(
+        self, *, stack_size: int, render_pool: RenderPool, saved: SavedModels
+    ) -> Result | str:
         """End the run with all its results, or with the reason why it failed.
 
         No error leaves this method: the other networks of the stack have runs to end as well.
         """
         try:
-            result = self._publish(stack_size=stack_size, render_pool=render_pool)
+            result = self._publish(stack_size=stack_size, render_pool=render_pool, saved=saved)
             self.run.end("finished")
         except Exception as error:
             _logger.debug("%s was not published", self.task.name, exc_info=True)
@@ -106,7 +108,7 @@ class Member:
         self.is_done = True
         return result
 
-    def _publish(self, *, stack_size: int, render_pool: RenderPool) -> Result:
+    def _publish(self, *, stack_size: int, render_pool: RenderPool, saved: SavedModels) -> Result:
         last = self.history[-1]
         if self.kept is None or last.ending == "diverged":
             self.is_done = True
@@ -126,4 +128,5 @@ class Member:
             device=self.task.device,
             stack_size=stack_size,
             render_pool=render_pool,
+            saved=saved,
         )

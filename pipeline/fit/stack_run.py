@@ -15,7 +15,7 @@ from pipeline.records import EpochRecord
 from pipeline.records.result import Result
 from pipeline.runs.color import run_color
 from pipeline.runs.publish import log_dataset
-from pipeline.tracking import watching_system
+from pipeline.tracking import SavedModels, watching_system
 from pipeline.training import device as devices
 from pipeline.training.checkpoint import Checkpoint, DamagedError
 from pipeline.workers import Begun, Epoch, Event, Job, Trained
@@ -66,6 +66,7 @@ class Session:
         context: where runs go.
         progress: is told of every epoch.
         render_pool: draws the pictures of all.
+        saved: the models of all, by architecture.
         ends: the outcome of every network so far, by fingerprint: its result, or why it failed.
         under_way: why the others have none here, by the checkpoints of processes that train them.
     """
@@ -73,6 +74,7 @@ class Session:
     context: FitContext
     progress: Progress
     render_pool: RenderPool
+    saved: SavedModels
     ends: dict[str, Result | str]
     under_way: dict[str, str] = field(default_factory=dict)
 
@@ -107,7 +109,11 @@ def conduct(stack_run: StackRun, session: Session, *, threads: int) -> Conduct:
             members[index] = member
         yield from _train(stack_run, members, session, threads=threads)
         for member in members.values():
-            end = member.finish(stack_size=len(stack_run.tasks), render_pool=session.render_pool)
+            end = member.finish(
+                stack_size=len(stack_run.tasks),
+                render_pool=session.render_pool,
+                saved=session.saved,
+            )
             session.end(stack_run, member.task, end)
             yield None
         # A failed publication can be repeated without training.

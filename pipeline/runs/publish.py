@@ -17,7 +17,7 @@ from pipeline.records.result import Result
 from pipeline.runs.load import HISTORY
 from pipeline.runs.score import score
 from pipeline.runs.summary import summary
-from pipeline.tracking import Run, log_model
+from pipeline.tracking import Run, SavedModels, log_model
 from pipeline.training import device as devices
 from pipeline.training.batches import EVALUATION_BATCH, Examples
 from pipeline.training.cause_map import cause_maps
@@ -41,6 +41,7 @@ def publish(
     device: torch.device,
     stack_size: int,
     render_pool: RenderPool,
+    saved: SavedModels,
 ) -> Result:
     """Log everything about a trained network, and score it once on the test set.
 
@@ -55,6 +56,7 @@ def publish(
         device: where it was trained.
         stack_size: how many networks were trained together with it, itself included.
         render_pool: draws its pictures.
+        saved: the models of others, as which its own is saved faster.
     """
     if chosen.weights is None:
         raise ValueError("the chosen record must hold its weights")
@@ -83,7 +85,15 @@ def publish(
     # A single image would become the only batch size that the exported graph takes.
     example = as_input(images.expand(max(2, len(images)), -1, -1)).numpy()
     measured = {**metrics, **tested}
-    log_model(run, network, example=example, metrics=measured, step=chosen.epoch, at_ms=at_ms)
+    log_model(
+        run,
+        network,
+        example=example,
+        metrics=measured,
+        step=chosen.epoch,
+        at_ms=at_ms,
+        saved=saved,
+    )
     batch = as_input(data.train_images[: min(recipe.batch_size, EVALUATION_BATCH)])
     run.text(summary(network, batch), "summary.txt")
     with temporary_folder() as folder:

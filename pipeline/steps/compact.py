@@ -25,7 +25,7 @@ from pipeline.runs.compacting import (
 from pipeline.runs.fingerprint import fingerprint
 from pipeline.runs.publish import log_dataset, publish
 from pipeline.runs.sweeps import source_of
-from pipeline.tracking import FoundRun, Tracker, connect
+from pipeline.tracking import FoundRun, SavedModels, Tracker, connect
 
 # What the smaller network's run says as the original's does: how it was trained is the same.
 _INHERITED = ("arm", "chosen_epoch", "device_name", "stack_size", "validated_on")
@@ -133,6 +133,7 @@ def _log(
             device=torch.device("cpu"),
             stack_size=original.stack_size,
             render_pool=pool,
+            saved=SavedModels(),
         )
         text = compaction(metrics, result.test, validated_on=recipe.validated_on)
         origin = (

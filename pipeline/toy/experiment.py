@@ -16,9 +16,10 @@ from pipeline.records import EpochRecord, LayerRecord, Score
 from pipeline.toy import notebook
 from pipeline.training import device as devices
 from pipeline.training.batches import Batch, order
-from pipeline.training.loop import Update, make_optimizer, updates
+from pipeline.training.loop import Update, updates
 from pipeline.training.masks import RandomMasks
 from pipeline.training.measure import Watch, check_losses, evaluate, scales
+from pipeline.training.optimizer import Optimizer
 from pipeline.training.stack import LayerPass, Stack, named_as_plain
 from why_zero import StateCount
 from why_zero.identities import check_gradients
@@ -96,7 +97,7 @@ def run(arms: Sequence[Recipe], init: str) -> Trace:
     if init == "notebook":
         for member in range(len(arms)):
             stack.load(member, notebook.WEIGHTS)
-    optimizer = make_optimizer(stack)
+    optimizer = Optimizer(stack)
     recorder = _Recorder(stack, Batch(inputs[None], targets[None]))
     for epoch in range(1, arms[0].epochs + 1):
         is_printed = init == "notebook" and epoch == 1

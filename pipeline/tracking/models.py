@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from mlflow.entities import LoggedModel, LoggedModelOutput, LoggedModelStatus, Metric
 from mlflow.models import Model, infer_signature
+from mlflow.models.model import MLMODEL_FILE_NAME
 from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -19,6 +20,7 @@ from pipeline.files import check_room, temporary_folder
 from pipeline.tracking.runs import Run
 
 STATE_DICT = "state_dict.safetensors"
+_GRAPH = Path("data", "model.pt2")
 _GRAPH_BYTES = 4 << 20
 _REQUIREMENTS = ("torch", "mlflow", "numpy")
 
@@ -33,6 +35,7 @@ def log_model(
     at_ms: int,
     name: str = "model",
     bounds: tuple[float, float] = (0.0, 1.0),
+    saved: "SavedModels | None" = None,
 ) -> str:
     """Log the network in evaluation mode on the CPU, and return the model's address.
 
@@ -53,6 +56,7 @@ def log_model(
         at_ms: the time of these points in the run; with another the run would get second points.
         name: of the model; none of `/ : . % " '`.
         bounds: the least and the greatest value of an input.
+        saved: what other networks have been saved as; None for none.
 
     Raises:
         ValueError: the example is a batch of 1, which would become the only size it takes.
@@ -75,7 +79,8 @@ def log_model(
         client.log_batch(run.id, metrics=points)
         # `mlflow.pytorch.log_model` logs to the active run and has no other way to say which.
         path = folder / "model"
-        save_network(network, path, example=example, of=stored_as(logged, run.id), bounds=bounds)
+        of, saved = stored_as(logged, run.id), saved or SavedModels()
+        saved.save(network, path, example=example, of=of, bounds=bounds)
         client.log_model_artifacts(logged.model_id, str(path))
         client.finalize_logged_model(logged.model_id, LoggedModelStatus.READY)
     return str(logged.model_uri)
@@ -89,36 +94,107 @@ def save_network(
     of: Model,
     bounds: tuple[float, float] = (0.0, 1.0),
 ) -> None:
-    """Write the files of an MLflow model: a graph (pt2) of the network, as `log_model` says.
+    """Write the files of an MLflow model, once; otherwise as `SavedModels.save`."""
+    SavedModels().save(network, path, example=example, of=of, bounds=bounds)
 
-    Args:
-        network: as in `log_model`; it is left as it is.
-        path: the folder to make.
-        example: as in `log_model`.
-        of: the ids and places that MLmodel records.
-        bounds: as in `log_model`.
 
-    Raises:
-        ValueError: the example is a batch of 1.
-        PipelineError: there is no room.
+class SavedModels:
+    """Writes MLflow models, tracing one network of each architecture.
+
+    The graphs of equal architectures differ in their weights alone: the next network gets a copy of
+    the files of the first, with its own weights and ids, in a twentieth of the time.
     """
-    _check_batch(example)
-    check_room(path.parent, _room(network.state_dict()))
-    # In training mode the masks of this very export would be baked in; a graph stays on its device.
+
+    def __init__(self) -> None:
+        """Nothing is saved yet."""
+        self._known: dict[str, _Saved] = {}
+
+    def save(
+        self,
+        network: nn.Module,
+        path: Path,
+        *,
+        example: NDArray[np.float32],
+        of: Model,
+        bounds: tuple[float, float] = (0.0, 1.0),
+    ) -> None:
+        """Write the files of an MLflow model: a graph (pt2) of the network, as `log_model` says.
+
+        Args:
+            network: as in `log_model`; it is left as it is.
+            path: the folder to make.
+            example: as in `log_model`.
+            of: the ids and places that MLmodel records.
+            bounds: as in `log_model`.
+
+        Raises:
+            ValueError: the example is a batch of 1.
+            PipelineError: there is no room.
+        """
+        _check_batch(example)
+        check_room(path.parent, _room(network.state_dict()))
+        still = _still(network)
+        # Of torch's own layers, whose names say what they compute.
+        alike = repr((str(still), bounds, example.shape, example.tobytes()))
+        if (known := self._known.get(alike)) and isinstance(network, nn.Sequential):
+            known.write(path, weights=dict(still.named_parameters()), of=of)
+            return
+        with torch.no_grad():
+            output = still(torch.from_numpy(example)).numpy()
+        _refuse_outside(still, bounds)
+        mlflow.pytorch.save_model(
+            still,
+            path,
+            mlflow_model=of,
+            serialization_format="pt2",
+            input_example=example,
+            signature=infer_signature(example, output),
+            # Named, or MLflow would load the model in a separate process to infer them (5 s).
+            pip_requirements=[f"{package}=={version(package)}" for package in _REQUIREMENTS],
+        )
+        self._known[alike] = _Saved(path)
+
+
+class _Saved:
+    """A model's files in memory: its graph, and the others as they are."""
+
+    def __init__(self, path: Path) -> None:
+        """Read them from the model's folder."""
+        self._model = Model.load(path)
+        self._graph = torch.export.load(path / _GRAPH)
+        self._files = {
+            file.relative_to(path): file.read_bytes()
+            for file in path.rglob("*")
+            if file.is_file() and file not in {path / _GRAPH, path / MLMODEL_FILE_NAME}
+        }
+
+    def write(self, path: Path, *, weights: Mapping[str, Tensor], of: Model) -> None:
+        """Write them to a new folder, with other weights and ids."""
+        for name, content in self._files.items():
+            place = path / name
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_bytes(content)
+        self._graph.state_dict.update(weights)
+        (path / _GRAPH).parent.mkdir(parents=True, exist_ok=True)
+        torch.export.save(self._graph, path / _GRAPH)
+        model = copy.copy(self._model)
+        model.artifact_path, model.run_id = of.artifact_path, of.run_id
+        model.model_id, model.model_uuid = of.model_id, of.model_uuid
+        model.utc_time_created = of.utc_time_created
+        model.save(path / MLMODEL_FILE_NAME)
+
+
+def _still(network: nn.Module) -> nn.Module:
+    """The network in evaluation mode on the CPU, a copy: its graph stays there as it is.
+
+    In training mode the masks of this very export would be baked in. Dropout, which then does
+    nothing, is left out, so that drop rates make no different graphs.
+    """
     still = copy.deepcopy(network).cpu().eval()
-    with torch.no_grad():
-        output = still(torch.from_numpy(example)).numpy()
-    _refuse_outside(still, bounds)
-    mlflow.pytorch.save_model(
-        still,
-        path,
-        mlflow_model=of,
-        serialization_format="pt2",
-        input_example=example,
-        signature=infer_signature(example, output),
-        # Named, or MLflow would load the model in a separate process to infer them (5 s).
-        pip_requirements=[f"{package}=={version(package)}" for package in _REQUIREMENTS],
-    )
+    for name, module in still.named_modules():
+        if isinstance(module, nn.Dropout):
+            still.set_submodule(name, nn.Identity())
+    return still
 
 
 def stored_as(logged: LoggedModel, run_id: str) -> Model:

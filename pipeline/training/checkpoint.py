@@ -30,6 +30,7 @@ from pipeline.errors import PipelineError
 from pipeline.files import beside, remove_abandoned
 from pipeline.records import EpochRecord
 from pipeline.records import history as histories
+from pipeline.training.optimizer import Optimizer
 from pipeline.training.stack import Stack
 
 T = TypeVar("T")
@@ -162,7 +163,7 @@ class Checkpoint:
     def save(
         self,
         stack: Stack,
-        optimizer: torch.optim.Optimizer,
+        optimizer: Optimizer,
         *,
         records: Sequence[EpochRecord],
         kept: Sequence[EpochRecord | None],
@@ -188,7 +189,7 @@ class Checkpoint:
         epochs = [kept.epoch if kept else None for kept in end.kept]
         _write(self.folder / _STATE, tensors, {"epoch": str(end.epoch), "kept": json.dumps(epochs)})
 
-    def restore(self, stack: Stack, optimizer: torch.optim.Optimizer) -> TrainingState:
+    def restore(self, stack: Stack, optimizer: Optimizer) -> TrainingState:
         """Restore the stack and the optimizer as `save` saved them.
 
         Raises:
@@ -207,7 +208,7 @@ class Checkpoint:
                 stack.load_state_dict({name: state[name] for name in stack.state_dict()})
             except RuntimeError as error:  # another shape
                 raise ValueError(error) from error
-            _load_optimizer(optimizer, state)
+            optimizer.load(_below("optimizer/", state))
             kept = [
                 None
                 if epoch is None
@@ -309,7 +310,7 @@ class Checkpoint:
 
 def epoch_end(
     stack: Stack,
-    optimizer: torch.optim.Optimizer,
+    optimizer: Optimizer,
     *,
     records: Sequence[EpochRecord],
     kept: Sequence[EpochRecord | None],
@@ -322,10 +323,7 @@ def epoch_end(
         records: of the networks that were still going, without their weights.
         kept: of every network the record whose weights are kept so far, with these weights.
     """
-    state = dict(stack.state_dict())
-    for index, values in optimizer.state_dict()["state"].items():
-        named = {name: value for name, value in values.items() if value is not None}
-        state |= _prefixed(f"optimizer/{index}/", named)
+    state = {**stack.state_dict(), **_prefixed("optimizer/", optimizer.state)}
     copies = {
         name: value.detach().to("cpu", copy=True).contiguous() for name, value in state.items()
     }
@@ -475,12 +473,3 @@ def _tensors(arrays: Mapping[str, Array]) -> dict[str, Tensor]:
 
 def _arrays(tensors: Mapping[str, Tensor]) -> dict[str, Array]:
     return {name: tensor.numpy() for name, tensor in tensors.items()}
-
-
-def _load_optimizer(optimizer: torch.optim.Optimizer, state: Mapping[str, Tensor]) -> None:
-    values: dict[int, dict[str, Tensor]] = {}
-    for name, value in _below("optimizer/", state).items():
-        index, key = name.split("/")
-        values.setdefault(int(index), {})[key] = value
-    groups = optimizer.state_dict()["param_groups"]
-    optimizer.load_state_dict({"state": values, "param_groups": groups})

@@ -5,10 +5,9 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 
-import torch
-
 from pipeline.records import EpochRecord
 from pipeline.training.checkpoint import Checkpoint, EpochEnd, epoch_end
+from pipeline.training.optimizer import Optimizer
 from pipeline.training.stack import Stack
 
 # Training goes on for this many times as long as writing took before the next state is written,
@@ -35,7 +34,7 @@ class CheckpointWriter:
     def save(
         self,
         stack: Stack,
-        optimizer: torch.optim.Optimizer,
+        optimizer: Optimizer,
         *,
         records: Sequence[EpochRecord],
         kept: Sequence[EpochRecord | None],

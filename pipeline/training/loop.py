@@ -24,6 +24,7 @@ from pipeline.training.measure import (
     cross_entropy,
     epoch_records,
 )
+from pipeline.training.optimizer import Optimizer
 from pipeline.training.stack import LayerPass, Stack
 from pipeline.training.stopping import Stopping
 
@@ -50,7 +51,7 @@ class Update:
 
 def updates(
     stack: Stack,
-    optimizer: torch.optim.Optimizer,
+    optimizer: Optimizer,
     *,
     batches: Iterable[Batch],
     masks: MaskSource,
@@ -79,7 +80,7 @@ def updates(
             for layer in trace or ():
                 layer.retain_gradients()
         losses = cross_entropy(logits, target)
-        optimizer.zero_grad(set_to_none=True)
+        optimizer.zero_grad()
         # Each network's gradient is that of its own mean loss: the sum does not mix them.
         losses.mean(1).sum().backward()
         optimizer.step()
@@ -93,9 +94,7 @@ def updates(
             logits, losses = step(batch.x, batch.target)
         else:
             logits, losses = graph.run(step, batch.x, batch.target)
-            optimizer.zero_grad(
-                set_to_none=True
-            )  # a replay leaves the gradients of an earlier update
+            optimizer.zero_grad()  # a replay leaves the gradients of an earlier update
         if not keep_gradients:
             # What still holds the autograd graph of this step would be captured with the next.
             trace = [layer.detached() for layer in trace]
@@ -104,7 +103,7 @@ def updates(
 
 def epochs(
     stack: Stack,
-    optimizer: torch.optim.Optimizer,
+    optimizer: Optimizer,
     *,
     training: Examples,
     validation: Examples,
@@ -124,7 +123,7 @@ def epochs(
     Args:
         stack: the networks; their recipes agree in all but activation, drop rate, output
             dropout and seed.
-        optimizer: over the stack's parameters, as `make_optimizer` makes it.
+        optimizer: over the stack's parameters.
         training: the images trained on, also the reference set of the units' states.
         validation: what patience and the best epoch are judged by.
         so_far: each network's records, if the stack and the optimizer are those of a later epoch;
@@ -182,20 +181,6 @@ def epochs(
             if stops[record.member].ending is None
         ]
         yield tuple(with_mask_dead(judged, stack, training.in_order))
-
-
-def make_optimizer(stack: Stack) -> torch.optim.Optimizer:
-    """The optimizer that the stack's recipes name, over all its networks at once."""
-    recipe = stack.recipes[0]
-    rate, decay = recipe.learning_rate, recipe.weight_decay
-    if recipe.optimizer == "adam":
-        capturable = devices.has_graphs(stack.scales.device)
-        return torch.optim.Adam(
-            stack.parameters(), lr=rate, weight_decay=decay, fused=True, capturable=capturable
-        )
-    return torch.optim.SGD(
-        stack.parameters(), lr=rate, momentum=recipe.momentum, weight_decay=decay, fused=True
-    )
 
 
 @torch.no_grad()

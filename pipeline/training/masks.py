@@ -125,8 +125,8 @@ def _is_at_least(
     bits: Int[Tensor, "networks_or_1 batch units"], threshold: Int[Tensor, "networks 1 1"]
 ) -> Bool[Tensor, "networks batch units"]:
     """Whether the bits reach the threshold, compared into bytes: a third of the time on a CPU."""
-    shape = torch.broadcast_shapes(bits.shape, threshold.shape)
-    kept = torch.empty(shape, dtype=torch.uint8, device=bits.device)
+    networks = max(len(bits), len(threshold))
+    kept = torch.empty((networks, *bits.shape[1:]), dtype=torch.uint8, device=bits.device)
     return torch.ge(bits, threshold, out=kept).view(torch.bool)
 
 

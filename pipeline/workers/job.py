@@ -13,7 +13,8 @@ from pipeline.training import device as devices
 from pipeline.training.batches import Examples
 from pipeline.training.checkpoint import Checkpoint, DamagedError
 from pipeline.training.checkpoint_writer import CheckpointWriter
-from pipeline.training.loop import epochs, make_optimizer
+from pipeline.training.loop import epochs
+from pipeline.training.optimizer import Optimizer
 from pipeline.training.stack import Stack
 from pipeline.training.threads import Threads
 
@@ -123,13 +124,13 @@ def trained(job: Job, data: ImageData, heartbeat: Callable[[], None]) -> Iterato
 
 def _where_it_was(
     job: Job, data: ImageData
-) -> tuple[Stack, torch.optim.Optimizer, Sequence[History], list[EpochRecord | None]]:
+) -> tuple[Stack, Optimizer, Sequence[History], list[EpochRecord | None]]:
     """The stack and its optimizer from the checkpoint, all records and those kept; or as born."""
     inputs, classes = data.train_images[0].numel(), len(data.classes)
 
-    def born() -> tuple[Stack, torch.optim.Optimizer]:
+    def born() -> tuple[Stack, Optimizer]:
         stack = Stack(job.recipes, inputs=inputs, classes=classes).to(job.device)
-        return stack, make_optimizer(stack)
+        return stack, Optimizer(stack)
 
     stack, optimizer = born()
     if job.checkpoint.has_state:

@@ -4,6 +4,7 @@ import logging
 import multiprocessing
 import os
 import pickle
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from multiprocessing.connection import Connection, wait
@@ -108,8 +109,8 @@ class Worker:
         job, data, _ = self._job
         # Not by torch's way of pickling, which needs room in /dev/shm.
         message = pickle.dumps((job, None if data.digest == self._knows else data))
-        with suppress(OSError):  # it has died: reading will tell
-            self._pipe.send_bytes(message)
+        # It reads once it has imported torch; the others need not wait for that.
+        threading.Thread(target=_send, args=(self._pipe, message), daemon=True).start()
         self._knows = data.digest
 
     def _begin(self) -> None:
@@ -142,6 +143,11 @@ class Worker:
         self._may_die = False
         _logger.warning("A process that trains has ended (%s); another one goes on.", died)
         self._give()
+
+
+def _send(pipe: Connection, message: bytes) -> None:
+    with suppress(OSError):  # the process has died, which reading tells
+        pipe.send_bytes(message)
 
 
 class Here:

@@ -14,7 +14,8 @@ from pipeline.records import EpochRecord
 from pipeline.records.result import Result
 from pipeline.runs.score import score
 from pipeline.training.batches import Examples
-from pipeline.training.loop import epochs, make_optimizer
+from pipeline.training.loop import epochs
+from pipeline.training.optimizer import Optimizer
 from pipeline.training.stack import Stack, plain
 
 RATES = (0.0, 0.5)
@@ -45,7 +46,7 @@ def trained(rate: float, data: ImageData) -> Explored:
         record
         for records in epochs(
             stack,
-            make_optimizer(stack),
+            Optimizer(stack),
             training=Examples(inputs[kept], labels[kept]),
             validation=Examples(inputs[held_out], labels[held_out]),
         )

@@ -13,7 +13,8 @@ from pipeline.records import CauseMap, EpochRecord, LayerRecord, Score, turnover
 from pipeline.records import history as histories
 from pipeline.records.metrics import metrics
 from pipeline.training.batches import Examples
-from pipeline.training.loop import epochs, make_optimizer
+from pipeline.training.loop import epochs
+from pipeline.training.optimizer import Optimizer
 from pipeline.training.stack import Stack
 from why_zero.records import UnexplainedZeros, UnitStates, WatchedLayer, ZeroCauses
 
@@ -244,7 +245,7 @@ def history() -> list[EpochRecord]:
     images = torch.randint(0, 256, (40, 6), dtype=torch.uint8, generator=source)
     data = Examples(images, images[:, 0].long() % 3)
     stack = Stack([recipe], inputs=6, classes=3)
-    trained = epochs(stack, make_optimizer(stack), training=data, validation=data)
+    trained = epochs(stack, Optimizer(stack), training=data, validation=data)
     return [records[0] for records in trained]
 
 

@@ -1,5 +1,6 @@
 """Models on a real temporary SQLite store: the same numbers, for any batch, without pickle."""
 
+import copy
 import math
 import shutil
 from collections import OrderedDict
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import nn
 
-from pipeline.tracking import Run, Tracker, connect, log_model
+from pipeline.tracking import Run, SavedModels, Tracker, connect, log_model
 
 
 @pytest.fixture(scope="module")
@@ -266,3 +267,47 @@ def test_a_creation_that_was_repeated_as_its_answer_was_lost_leaves_one_model(
     of_run = f"source_run_id = '{run.id}'"
     models = mlflow.MlflowClient().search_logged_models([tracker.experiment_id], of_run)
     assert [model.model_uri for model in models] == [address]
+
+
+def test_networks_of_one_architecture_are_traced_once_and_keep_their_own_numbers(
+    logged: tuple[Tracker, Run, nn.Sequential, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They differ in weights and in drop rates, which do nothing when a model answers."""
+    tracker, _, network, _ = logged
+    traced, export = [], torch.export.export
+    monkeypatch.setattr(
+        torch.export, "export", lambda *given, **how: traced.append(1) or export(*given, **how)
+    )
+    other = copy.deepcopy(network)
+    other.dropout1 = nn.Dropout(0.1)
+    with torch.no_grad():
+        other.linear1.weight.add_(0.5)
+    wider = nn.Sequential(OrderedDict(linear1=nn.Linear(6, 9), linear2=nn.Linear(9, 3)))
+    saved, addresses = SavedModels(), []
+    for number, each in enumerate((network, other, wider)):
+        with tracker.start_network(f"{number}", {}, step="t", tags={}) as run:
+            at_ms = run.metrics({"a": 1.0}, step=0)
+            given = {"example": rows(2), "metrics": {"a": 1.0}, "step": 0, "at_ms": at_ms}
+            addresses.append(log_model(run, each, saved=saved, **given))
+    assert len(traced) == 2
+    for each, address in zip((network, other, wider), addresses, strict=True):
+        model = mlflow.pytorch.load_model(address)
+        batch = torch.from_numpy(rows(5))
+        torch.testing.assert_close(model(batch), copy.deepcopy(each).eval()(batch))
+        with pytest.raises(RuntimeError, match=r"a number in \[0, 1\]"):
+            model(torch.full((1, 6), 2.0))
+        assert all(parameter.requires_grad for parameter in model.parameters())
+    first, second = (Model.load(address).to_dict() for address in addresses[:2])
+    own = {"artifact_path", "model_uuid", "model_id", "run_id", "utc_time_created"}
+    assert {name for name in first if first[name] != second[name]} == own
+    files = [folder_of(address) for address in addresses[:2]]
+    assert {name for name in files[0] if files[0][name] != files[1][name]} == {
+        "MLmodel", "data/model.pt2"
+    }  # fmt: skip
+
+
+def folder_of(address: str) -> dict[str, bytes]:
+    """The files of a model by their places."""
+    model = mlflow.MlflowClient().get_logged_model(address.removeprefix("models:/"))
+    folder = Path(str(model.artifact_location).removeprefix("file://"))
+    return {str(f.relative_to(folder)): f.read_bytes() for f in folder.rglob("*") if f.is_file()}

@@ -18,7 +18,8 @@ from pipeline.records.history import packed
 from pipeline.training import checkpoint as checkpoints
 from pipeline.training.batches import Examples
 from pipeline.training.checkpoint import Checkpoint, DamagedError, Planned, UnderWayError
-from pipeline.training.loop import epochs, make_optimizer
+from pipeline.training.loop import epochs
+from pipeline.training.optimizer import Optimizer
 from pipeline.training.stack import Stack
 
 ADAM = Recipe(widths=(16, 12), batch_size=20, epochs=4, holdout=1, probe_every=2)
@@ -53,7 +54,7 @@ def begin(root: Path, recipes: list[Recipe]) -> Checkpoint:
 def train(recipes: list[Recipe], checkpoint: Checkpoint, *, stop_after: int | None = None) -> None:
     """Train from where the checkpoint is, to the end or to the end of an epoch."""
     stack = Stack(recipes, inputs=9, classes=3)
-    optimizer = make_optimizer(stack)
+    optimizer = Optimizer(stack)
     kept: list[EpochRecord | None] = [None] * len(recipes)
     past: Histories = []
     if checkpoint.has_state:
@@ -73,7 +74,7 @@ def restored(
     recipes: list[Recipe], checkpoint: Checkpoint
 ) -> tuple[dict[str, torch.Tensor], Histories, list[EpochRecord | None]]:
     stack = Stack(recipes, inputs=9, classes=3)
-    progress = checkpoint.restore(stack, make_optimizer(stack))
+    progress = checkpoint.restore(stack, Optimizer(stack))
     return stack.state_dict(), [list(h) for h in progress.histories], list(progress.kept)
 
 
@@ -233,7 +234,7 @@ def test_a_state_that_is_not_what_was_written_is_one_line(tmp_path: Path, harm: 
         recipe = replace(ADAM, widths=(3,))
     stack = Stack([recipe], inputs=9, classes=3)
     with pytest.raises(DamagedError, match="a checkpoint must be as it was written"):
-        checkpoint.restore(stack, make_optimizer(stack))
+        checkpoint.restore(stack, Optimizer(stack))
 
 
 def test_a_checkpoint_of_another_format_is_left_alone(
@@ -277,11 +278,11 @@ def test_a_bit_that_flips_anywhere_in_a_file_is_noticed_before_anything_is_taken
             assert [one.members for one in found] in ([], [checkpoint.members])
             continue
         with suppress(DamagedError):
-            checkpoint.restore(stack, make_optimizer(stack))
+            checkpoint.restore(stack, Optimizer(stack))
             pytest.fail(f"bit {place % 8} of byte {place} went unnoticed")
         assert all(torch.equal(value, born[key]) for key, value in stack.state_dict().items())
     path.write_bytes(whole)
-    checkpoint.restore(stack, make_optimizer(stack))
+    checkpoint.restore(stack, Optimizer(stack))
 
 
 @pytest.mark.parametrize("other", ["another epoch", "another checkpoint"])

@@ -12,8 +12,9 @@ from pipeline.config.recipe import Recipe
 from pipeline.errors import PipelineError
 from pipeline.training import device as devices
 from pipeline.training.batches import Examples, order
-from pipeline.training.loop import epochs, make_optimizer
+from pipeline.training.loop import epochs
 from pipeline.training.masks import RandomMasks
+from pipeline.training.optimizer import Optimizer
 from pipeline.training.stack import Stack
 
 CPU = torch.device("cpu")
@@ -111,7 +112,7 @@ def test_training_on_an_accelerator_starts_as_on_the_cpu_and_learns(
     stack = Stack(recipes, inputs=9, classes=3).to(device)
     for key, values in Stack(recipes, inputs=9, classes=3).state(1).items():
         np.testing.assert_array_equal(stack.state(1)[key], values)
-    *_, last = epochs(stack, make_optimizer(stack), training=data, validation=data)
+    *_, last = epochs(stack, Optimizer(stack), training=data, validation=data)
     for record in last:
         assert record.train_eval.accuracy > 0.9
         assert record.layers[0].causes.pairs == 200 * 16

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import pytest
@@ -17,9 +16,10 @@ from pipeline.toy import notebook
 from pipeline.training import device as devices
 from pipeline.training import masks as masks_module
 from pipeline.training.batches import Batch, Examples, batches, order
-from pipeline.training.loop import epochs, make_optimizer, updates
+from pipeline.training.loop import epochs, updates
 from pipeline.training.masks import RandomMasks
 from pipeline.training.measure import ScoreSum
+from pipeline.training.optimizer import Optimizer
 from pipeline.training.stack import Stack, plain
 from why_zero import BrokenIdentity
 from why_zero.causes import count_causes
@@ -46,7 +46,7 @@ def train(
     )
     for records in epochs(
         stack,
-        make_optimizer(stack),
+        Optimizer(stack),
         training=training,
         validation=validation,
         cuda_graphs=cuda_graphs,
@@ -81,7 +81,7 @@ def test_the_first_update_is_the_notebook_s_number_by_number() -> None:
     batch = Batch(torch.tensor([[x]], dtype=torch.float32), torch.tensor([[target]]))
     [update] = updates(
         stack,
-        make_optimizer(stack),
+        Optimizer(stack),
         batches=[batch],
         masks=GivenMasks(),
         is_watched=lambda _: True,
@@ -128,7 +128,7 @@ def test_training_is_what_plain_pytorch_does_with_the_same_batches_and_masks(
         rows,
         updates(
             stack,
-            make_optimizer(stack),
+            Optimizer(stack),
             batches=batches([recipe], data, epoch=1),
             masks=masks,
             is_watched=lambda _: False,
@@ -169,7 +169,7 @@ def test_a_network_trains_alone_as_in_a_stack_of_twelve() -> None:
                 update.losses
                 for update in updates(
                     stack,
-                    make_optimizer(stack),
+                    Optimizer(stack),
                     batches=batches(members, data, epoch=1),
                     masks=RandomMasks(members, stack.units, stream="epoch 1", device=CPU),
                     is_watched=lambda _: False,
@@ -277,7 +277,7 @@ def test_bfloat16_trains_close_to_float32_and_keeps_survivors_unbiased() -> None
     stack, data = Stack([recipe], inputs=9, classes=3), examples(20)
     [update] = updates(
         stack,
-        make_optimizer(stack),
+        Optimizer(stack),
         batches=batches([recipe], data, epoch=1),
         masks=RandomMasks([recipe], stack.units, stream="epoch 1", device=CPU),
         is_watched=lambda _: True,
@@ -296,9 +296,7 @@ def test_the_mean_loss_is_that_of_guessing_where_a_network_knows_nothing() -> No
     zeros = {name: np.zeros_like(values) for name, values in stack.state(0).items()}
     stack.load(0, zeros)
     [born] = next(
-        epochs(
-            stack, make_optimizer(stack), training=examples(130), validation=examples(50, seed=1)
-        )
+        epochs(stack, Optimizer(stack), training=examples(130), validation=examples(50, seed=1))
     )
     assert born.train_eval.loss == pytest.approx(math.log(3), rel=1e-6)
     # z = 0 is not z > 0: every unit is dead.
@@ -362,8 +360,6 @@ def captures(monkeypatch: pytest.MonkeyPatch) -> list[object]:
 
     monkeypatch.setattr(devices, "has_graphs", lambda _: True)
     monkeypatch.setattr(devices, "_capture", capture)
-    # What Adam needs for CUDA to capture it, it refuses on a CPU.
-    monkeypatch.setattr(torch.optim, "Adam", partial(torch.optim.Adam, capturable=False))
     return taken
 
 
@@ -393,7 +389,7 @@ def test_a_captured_step_leaves_no_gradients_of_an_earlier_one(captures: list[ob
         all(parameter.grad is not None for parameter in stack.parameters())
         for _ in updates(
             stack,
-            make_optimizer(stack),
+            Optimizer(stack),
             batches=batches([SMALL], examples(120), epoch=1),
             masks=masks,
             is_watched=lambda index: index % 3 == 0,
@@ -412,9 +408,7 @@ def test_gradients_from_before_an_epoch_s_birth_are_not_taken_for_its_own() -> N
     for parameter in stack.parameters():
         parameter.grad = torch.ones_like(parameter)
     [born] = next(
-        epochs(
-            stack, make_optimizer(stack), training=examples(130), validation=examples(50, seed=1)
-        )
+        epochs(stack, Optimizer(stack), training=examples(130), validation=examples(50, seed=1))
     )
     assert born.layers[0].causes.pairs == 70 * 16
 
@@ -422,7 +416,8 @@ def test_gradients_from_before_an_epoch_s_birth_are_not_taken_for_its_own() -> N
 def test_an_update_that_is_not_watched_never_waits_for_the_device() -> None:
     """On `meta` there are no numbers: whatever would wait for one is an error."""
     nowhere = torch.device("meta")
-    stack = Stack([SMALL, replace(SMALL, seed=1)], inputs=9, classes=3).to(nowhere)
+    plain = replace(SMALL, optimizer="sgd")  # fused Adam is not made for `meta`
+    stack = Stack([plain, replace(plain, seed=1)], inputs=9, classes=3).to(nowhere)
     data = Examples(examples(130).images.to(nowhere), examples(130).labels.to(nowhere))
     total = ScoreSum(2, nowhere)
 
@@ -433,7 +428,7 @@ def test_an_update_that_is_not_watched_never_waits_for_the_device() -> None:
     taken = 0
     for update in updates(
         stack,
-        torch.optim.SGD(stack.parameters(), lr=0.1),  # fused Adam is not made for `meta`
+        Optimizer(stack),
         batches=batches(stack.recipes, data, epoch=1),
         masks=Masks(),
         is_watched=lambda _: False,

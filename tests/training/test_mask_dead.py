@@ -6,7 +6,8 @@ import torch
 
 from pipeline.config.recipe import Recipe
 from pipeline.training.batches import Examples
-from pipeline.training.loop import epochs, make_optimizer
+from pipeline.training.loop import epochs
+from pipeline.training.optimizer import Optimizer
 from pipeline.training.stack import Stack
 
 
@@ -15,7 +16,7 @@ def born(recipe: Recipe, weights: dict[str, list[list[float]] | list[float]]) ->
     stack = Stack([recipe], inputs=2, classes=2)
     stack.load(0, {name: np.array(v, dtype=np.float32) for name, v in weights.items()})
     ones = Examples(torch.full((50, 2), 255, dtype=torch.uint8), torch.zeros(50, dtype=torch.int64))
-    [record] = next(epochs(stack, make_optimizer(stack), training=ones, validation=ones))
+    [record] = next(epochs(stack, Optimizer(stack), training=ones, validation=ones))
     assert record.layers[1].states is not None
     assert record.layers[1].states.dead.tolist() == [True, True, False]
     return [layer.mask_dead.tolist() for layer in record.layers if layer.mask_dead is not None]
@@ -65,7 +66,7 @@ def test_judging_masks_changes_nothing_in_the_training() -> None:
         images = torch.randint(0, 256, (40, 3), dtype=torch.uint8, generator=source)
         data = Examples(images, images[:, 0].long() % 2)
         ends.append(
-            [r[0] for r in epochs(stack, make_optimizer(stack), training=data, validation=data)][-1]
+            [r[0] for r in epochs(stack, Optimizer(stack), training=data, validation=data)][-1]
         )
     assert ends[0].weights is not None
     assert ends[1].weights is not None

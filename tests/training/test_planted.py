@@ -14,7 +14,8 @@ from pipeline.config.recipe import Recipe
 from pipeline.records import EpochRecord
 from pipeline.training import masks
 from pipeline.training.batches import Examples
-from pipeline.training.loop import epochs, make_optimizer
+from pipeline.training.loop import epochs
+from pipeline.training.optimizer import Optimizer
 from pipeline.training.stack import Stack
 from why_zero import BrokenIdentity
 
@@ -43,7 +44,7 @@ def train(recipes: Sequence[Recipe] = PAIR, *, starts: Sequence[float] = ()) -> 
         for parameter, start in zip(parameters, starts, strict=False):
             torch.nn.init.constant_(parameter, start)
     data = {"training": examples(130, 0), "validation": examples(50, 1)}
-    *_, last = epochs(stack, make_optimizer(stack), **data)
+    *_, last = epochs(stack, Optimizer(stack), **data)
     return list(last)
 
 

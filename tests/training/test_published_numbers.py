@@ -9,8 +9,9 @@ import torch
 from pipeline.config.recipe import Recipe
 from pipeline.data import ImageData, load
 from pipeline.training.batches import Batch, Examples
-from pipeline.training.loop import epochs, make_optimizer
+from pipeline.training.loop import epochs
 from pipeline.training.measure import evaluate
+from pipeline.training.optimizer import Optimizer
 from pipeline.training.stack import Stack
 from why_zero import StateCount
 
@@ -47,7 +48,7 @@ def test_one_epoch_of_the_post_s_run_gives_the_post_s_numbers(mnist: ImageData) 
     stack = Stack([Recipe(drop_rate=0.5, epochs=1, holdout=0)], inputs=784, classes=10)
     *_, (record,) = epochs(
         stack,
-        make_optimizer(stack),
+        Optimizer(stack),
         training=examples(mnist.train_images, mnist.train_labels),
         validation=examples(mnist.test_images, mnist.test_labels),
     )
