@@ -10,13 +10,13 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
-from pipeline.config.recipe import Recipe
 from pipeline.records import EpochRecord
 from pipeline.training.batches import Batch
 from pipeline.training.masks import RandomMasks
 from pipeline.training.stack import LayerPass, Stack
 
-Dead = Sequence[Bool[Tensor, " _"]]
+# Of each hidden layer of some networks, which units no mask has woken yet.
+Asleep = Sequence[Bool[Tensor, "networks _"]]
 
 
 def with_mask_dead(
@@ -24,69 +24,96 @@ def with_mask_dead(
 ) -> list[EpochRecord]:
     """The records, with mask-dead units added at birth and at the end.
 
-    `mask_passes` masks are drawn for every sample of D, from streams of their own. One network
-    after another: most have no dead units to test, or soon none left.
+    `mask_passes` masks are drawn for every sample of D, from streams of their own. On a CPU one
+    network after another: most have no dead units to test, or soon none left. On a GPU all at once,
+    which takes hardly longer than one.
 
     Args:
         records: one per network, of the weights that the stack holds.
         stack: the networks.
         reference: yields the batches of D, from the first at each call.
     """
-    return [
-        _judged(record, stack, reference)
+    due = [
+        record
+        for record in records
         if stack.recipes[record.member].mask_passes
         and (record.epoch == 0 or record.ending in {"finished", "patience"})
-        else record
-        for record in records
     ]
+    size = 1 if stack.scales.device.type == "cpu" else max(1, len(due))
+    judged = [
+        record
+        for start in range(0, len(due), size)
+        for record in _judged(due[start : start + size], stack, reference)
+    ]
+    by_member = {record.member: record for record in judged}
+    return [by_member.get(record.member, record) for record in records]
 
 
 def _judged(
-    record: EpochRecord, stack: Stack, reference: Callable[[], Iterable[Batch]]
-) -> EpochRecord:
-    *hidden, logits = record.layers
+    records: Sequence[EpochRecord], stack: Stack, reference: Callable[[], Iterable[Batch]]
+) -> list[EpochRecord]:
+    """The records of some networks, with their mask-dead units."""
     device = stack.scales.device
-    dead = [
-        torch.zeros(units, dtype=torch.bool, device=device)
-        if layer.states is None
-        else torch.from_numpy(layer.states.dead).to(device)
-        for units, layer in zip(stack.units[:-1], hidden, strict=True)
+    asleep = [
+        torch.stack(
+            [
+                torch.zeros(units, dtype=torch.bool)
+                if (states := record.layers[layer].states) is None
+                else torch.from_numpy(states.dead)
+                for record in records
+            ]
+        ).to(device)
+        for layer, units in enumerate(stack.units[:-1])
     ]
-    if _can_be_woken(dead, stack.recipes[record.member]):
-        _strike_out_what_fires(dead, stack.part(record.member), record.epoch, reference())
-    judged = [
-        layer if layer.states is None else replace(layer, mask_dead=units.cpu().numpy())
-        for layer, units in zip(hidden, dead, strict=True)
+    _let_sleep_what_never_fires(
+        asleep, stack.part([record.member for record in records]), records[0].epoch, reference
+    )
+    rows = [layer.cpu().numpy() for layer in asleep]
+    return [
+        replace(
+            record,
+            layers=tuple(
+                layer if layer.states is None else replace(layer, mask_dead=rows[index][place])
+                for index, layer in enumerate(record.layers)
+            ),
+        )
+        for place, record in enumerate(records)
     ]
-    return replace(record, layers=(*judged, logits))
-
-
-def _can_be_woken(dead: Dead, recipe: Recipe) -> bool:
-    """Whether masks could still matter: no mask comes before the first layer."""
-    return recipe.drop_rate > 0 and any(bool(layer.any()) for layer in dead[1:])
 
 
 @torch.no_grad()
-def _strike_out_what_fires(
-    dead: Dead, network: Stack, epoch: int, batches: Iterable[Batch]
+def _let_sleep_what_never_fires(
+    asleep: Asleep, networks: Stack, epoch: int, reference: Callable[[], Iterable[Batch]]
 ) -> None:
-    """Training-mode passes of one network over D: what fires in one of them is not mask-dead."""
-    [recipe] = network.recipes
+    """Training-mode passes over D: what fires in one of them is not mask-dead."""
     passes = [
         RandomMasks(
-            [recipe],
-            network.units,
+            networks.recipes,
+            networks.units,
             stream=f"mask-dead, epoch {epoch}, pass {number}",
-            device=network.scales.device,
+            device=networks.scales.device,
         )
-        for number in range(recipe.mask_passes)
+        for number in range(networks.recipes[0].mask_passes)
     ]
-    for batch in batches:
-        first = network.first(batch.x)  # the same under every mask, and most of the cost of a pass
+    if not (deepest := _deepest(asleep, networks)):
+        return
+    for batch in reference():
+        first = networks.first(batch.x)  # the same under every mask, and most of a pass's cost
         for masks in passes:
             trace: list[LayerPass] = []
-            network.onward(first, masks.draw(batch.target.shape[1]), trace=trace)
-            for is_dead, layer in zip(dead, trace, strict=False):
-                is_dead.logical_and_(layer.z[0].amax(0) <= 0)
-        if not _can_be_woken(dead, recipe):
+            kept = masks.draw(batch.target.shape[1], layers=deepest)
+            networks.onward(first, kept, trace=trace)
+            for layer, seen in zip(asleep, trace, strict=False):
+                layer.logical_and_(seen.z.amax(1) <= 0)
+        if not (deepest := _deepest(asleep, networks)):
             return
+
+
+def _deepest(asleep: Asleep, networks: Stack) -> int:
+    """The last layer, 0 for h1, with a unit that a mask could still wake; 0 where there is none.
+
+    No mask comes before the first layer.
+    """
+    drops = torch.tensor([r.drop_rate > 0 for r in networks.recipes], device=asleep[0].device)
+    layers = [index for index, layer in enumerate(asleep) if bool(layer[drops].any())]
+    return max(layers, default=0)

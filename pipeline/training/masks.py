@@ -65,11 +65,13 @@ class RandomMasks:
         """The generators of the next masks."""
         return list(itertools.chain(*self._generators))
 
-    def draw(self, batch: int) -> list[Bool[Tensor, "networks batch _"] | None]:
-        """The next masks for `batch` samples, one for each layer."""
+    def draw(
+        self, batch: int, *, layers: int | None = None
+    ) -> list[Bool[Tensor, "networks batch _"] | None]:
+        """The next masks for `batch` samples, one for each of the first so many layers, or all."""
         return [
             None if threshold is None else _is_at_least(self._bits(layer, batch), threshold)
-            for layer, threshold in enumerate(self._thresholds)
+            for layer, threshold in enumerate(self._thresholds[:layers])
         ]
 
     def _bits(self, layer: int, batch: int) -> Int[Tensor, "networks_or_1 batch units"]:

@@ -106,7 +106,7 @@ def evaluate(
         activations = len(stack.recipes) * batch.target.shape[1] * sum(stack.units)
         is_large = stack.scales.device.type == "cpu" and activations >= WORTH_GOING_ALONE
         if is_large and not alone:
-            alone = [(slice(m, m + 1), stack.part(m)) for m in range(len(stack.recipes))]
+            alone = [(slice(m, m + 1), stack.part([m])) for m in range(len(stack.recipes))]
         for members, part in alone if is_large else together:
             x, target = (t if len(t) == 1 else t[members] for t in (batch.x, batch.target))
             trace: list[LayerPass] | None = [] if states is not None else None

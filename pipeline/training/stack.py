@@ -125,18 +125,21 @@ class Stack(nn.Module):
         masks: Masks | None = None,
         *,
         trace: list[LayerPass] | None = None,
-    ) -> Float[Tensor, "networks batch classes"]:
-        """Logits of every member from the first layer's z, otherwise as `forward`."""
+    ) -> Float[Tensor, "networks batch _"]:
+        """Logits of every member from the first layer's z, otherwise as `forward`.
+
+        With masks for the first layers only, up to the layer after these, without a mask there.
+        """
         last = len(self.weights) - 1
-        for layer in range(last + 1):
+        masks = (None,) * (last + 1) if masks is None else masks
+        for layer, keep in enumerate((*masks, None)[: last + 1]):
             h = z if layer == last else self._activate(z)
-            keep = masks[layer] if masks is not None else None
             # The product keeps the sign: a dropped negative is -0.0, as nn.Dropout leaves it.
             # Read as bytes: on a CPU ones and zeros of bool take four times as long to multiply.
             y = h if keep is None else h * (keep.view(torch.uint8) * self.scales[layer])
             if trace is not None:
                 trace.append(LayerPass(z, h, keep, y))
-            if layer < last:
+            if layer < min(last, len(masks)):
                 z = batched_linear(self.biases[layer + 1], y, self.weights[layer + 1])
         return y
 
@@ -152,13 +155,14 @@ class Stack(nn.Module):
         """Which networks have no ReLU after this layer's z."""
         return torch.ones_like(self.is_linear) if layer == "logits" else self.is_linear
 
-    def part(self, member: int) -> "Stack":
-        """A stack of this member alone, which shares its weights."""
+    def part(self, members: Sequence[int]) -> "Stack":
+        """A stack of these members; one alone shares its weights with this stack."""
         sizes = {"inputs": self.weights[0].shape[1], "classes": self.units[-1]}
         pairs = zip(self.weights, self.biases, strict=True)
-        row = slice(member, member + 1)
-        shared = [(weight.detach()[row], bias.detach()[row]) for weight, bias in pairs]
-        return Stack([self.recipes[member]], **sizes, layers=shared).to(self.scales.device)
+        rows = slice(members[0], members[0] + 1) if len(members) == 1 else list(members)
+        layers = [(weight.detach()[rows], bias.detach()[rows]) for weight, bias in pairs]
+        recipes = [self.recipes[member] for member in members]
+        return Stack(recipes, **sizes, layers=layers).to(self.scales.device)
 
     def state(self, member: int) -> Weights:
         """A copy of the member's state dict, under the names that `plain` gives its layers."""

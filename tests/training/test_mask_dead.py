@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from pipeline.config.recipe import Recipe
+from pipeline.training import mask_dead
 from pipeline.training.batches import Examples
 from pipeline.training.loop import epochs
 from pipeline.training.optimizer import Optimizer
@@ -73,3 +74,27 @@ def test_judging_masks_changes_nothing_in_the_training() -> None:
     for name, values in ends[0].weights.items():
         np.testing.assert_array_equal(values, ends[1].weights[name])
     assert ends[1].layers[0].mask_dead is not None
+
+
+def test_networks_that_are_judged_together_are_judged_as_each_alone() -> None:
+    """As on a GPU; also beside others with other dead units, rates, seeds and none dropped."""
+    varied = ((0.1, 0), (0.5, 1), (0.0, 0), (0.9, 2))
+    recipes = [
+        Recipe(widths=(12, 9, 7, 6), drop_rate=rate, seed=seed, epochs=0) for rate, seed in varied
+    ]
+    stack = Stack(recipes, inputs=4, classes=2)
+    for bias in stack.biases:
+        bias.data -= 0.25  # many are dead
+    images = torch.randint(0, 256, (60, 4), dtype=torch.uint8)
+    data = Examples(images, images[:, 0].long() % 2)
+    records = next(epochs(stack, Optimizer(stack), training=data, validation=data))
+    together = mask_dead._judged(records, stack, data.in_order)
+    seen = set()
+    for record, same in zip(records, together, strict=True):
+        for layer, other in zip(record.layers[:-1], same.layers[:-1], strict=True):
+            assert layer.mask_dead is not None
+            assert other.mask_dead is not None
+            np.testing.assert_array_equal(other.mask_dead, layer.mask_dead)
+            assert layer.states is not None
+            seen |= set(zip(layer.states.dead.tolist(), layer.mask_dead.tolist(), strict=True))
+    assert seen == {(False, False), (True, False), (True, True)}

@@ -58,7 +58,7 @@ def test_one_by_one_an_evaluation_does_not_depend_on_the_neighbours_to_the_last_
     monkeypatch.setattr(measure, "WORTH_GOING_ALONE", 0)
     scores, states = evaluated(stack)
     for member, expected in enumerate(scores):
-        [score], [layers] = evaluated(stack.part(member))
+        [score], [layers] = evaluated(stack.part([member]))
         assert score == expected
         for lone, stacked in zip(layers, states[member], strict=True):
             np.testing.assert_array_equal(lone.magnitude, stacked.magnitude)
