@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from pipeline.errors import PipelineError
@@ -10,7 +11,7 @@ from pipeline.plots import RenderPool
 from pipeline.records import EpochRecord
 from pipeline.records.metrics import metrics
 from pipeline.records.result import Result
-from pipeline.runs.publish import publish
+from pipeline.runs.publish import Judged, judge, publish
 from pipeline.tracking import Run, SavedModels, reason_of
 
 _logger = logging.getLogger(__name__)
@@ -29,6 +30,7 @@ class Member:
         again: epochs that were trained again; the run's points are of the first time.
         history: its records, without their weights.
         kept: once it is trained, the record whose weights are kept, with these weights.
+        judged: once it has been asked for, what these are worth, and its pictures.
         is_done: nothing is left to do: it is published, or its training has failed.
     """
 
@@ -38,6 +40,7 @@ class Member:
     again: set[int] = field(default_factory=set)
     history: list[EpochRecord] = field(default_factory=list)
     kept: EpochRecord | None = None
+    judged: Judged | None = None
     is_done: bool = False
 
     def log(self, record: EpochRecord) -> None:
@@ -88,6 +91,11 @@ class Member:
             "it in MLflow's UI, or run the same command again for a new one"
         )
 
+    def prepare(self, render_pool: RenderPool) -> None:
+        """Have it judged and drawn, before its turn to be published comes."""
+        with suppress(Exception):  # it is met again then
+            self._judge(render_pool)
+
     def finish(
         self, *, stack_size: int, render_pool: RenderPool, saved: SavedModels
     ) -> Result | str:
@@ -96,7 +104,7 @@ class Member:
         No error leaves this method: the other networks of the stack have runs to end as well.
         """
         try:
-            result = self._publish(stack_size=stack_size, render_pool=render_pool, saved=saved)
+            result = self._publish(stack_size, render_pool, saved)
             self.run.end("finished")
         except Exception as error:
             _logger.debug("%s was not published", self.task.name, exc_info=True)
@@ -108,7 +116,8 @@ class Member:
         self.is_done = True
         return result
 
-    def _publish(self, *, stack_size: int, render_pool: RenderPool, saved: SavedModels) -> Result:
+    def _judge(self, render_pool: RenderPool) -> tuple[EpochRecord, Judged]:
+        """The record whose weights were kept, and what these are worth."""
         last = self.history[-1]
         if self.kept is None or last.ending == "diverged":
             self.is_done = True
@@ -116,17 +125,30 @@ class Member:
                 f"loss must stay finite, got NaN or infinity in epoch {last.epoch}: "
                 "give a smaller learning_rate"
             )
-        self.run.tags({"chosen_epoch": str(self.kept.epoch)})
-        return publish(
+        if self.judged is None:
+            self.judged = judge(
+                self.task.recipe,
+                history=self.history,
+                chosen=self.kept,
+                data=self.task.data,
+                render_pool=render_pool,
+            )
+        return self.kept, self.judged
+
+    def _publish(self, stack_size: int, render_pool: RenderPool, saved: SavedModels) -> Result:
+        kept, judged = self._judge(render_pool)
+        result = publish(
             self.run,
             self.task.recipe,
+            judged=judged,
             history=self.history,
-            chosen=self.kept,
-            metrics=self._logged(self.kept.epoch),
-            at_ms=self.times[self.kept.epoch],
+            chosen=kept,
+            metrics=self._logged(kept.epoch),
+            at_ms=self.times[kept.epoch],
             data=self.task.data,
             device=self.task.device,
             stack_size=stack_size,
-            render_pool=render_pool,
             saved=saved,
         )
+        self.judged = None  # its pictures are no longer needed
+        return result

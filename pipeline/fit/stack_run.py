@@ -85,6 +85,7 @@ class Session:
         self.progress.finished()
 
 
+AHEAD = 8  # networks whose pictures are drawn while one is published
 # Gives the job first, then takes what its worker tells; after `Trained` a network is published at
 # each turn.
 Conduct = Generator[tuple[Job, Pace] | None, Event | None, None]
@@ -108,7 +109,10 @@ def conduct(stack_run: StackRun, session: Session, *, threads: int) -> Conduct:
             opened.enter_context(member.run)
             members[index] = member
         yield from _train(stack_run, members, session, threads=threads)
-        for member in members.values():
+        order = list(members.values())
+        for place, member in enumerate(order):
+            for next_one in order[place : place + AHEAD]:
+                next_one.prepare(session.render_pool)
             end = member.finish(
                 stack_size=len(stack_run.tasks),
                 render_pool=session.render_pool,

@@ -1,8 +1,12 @@
 """What a finished network leaves in its run: test score, model, summary, history, pictures."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import nn
 
 from pipeline import plots
 from pipeline.config.recipe import Recipe
@@ -29,10 +33,59 @@ SHOWN = 60
 MOST_IMAGES = 25
 
 
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """A trained network, scored on the test set, and its pictures while they are drawn.
+
+    Attributes:
+        network: in evaluation mode, on the CPU.
+        test: its score.
+        pictures: what returns each as PNG bytes, by name.
+        film: what returns its firing rates as a picture for each of the epochs that are shown.
+    """
+
+    network: nn.Module
+    test: Score
+    pictures: Mapping[str, Callable[[], bytes]]
+    film: Callable[[], Sequence[NDArray[np.uint8]]]
+
+
+def judge(
+    recipe: Recipe,
+    *,
+    history: History,
+    chosen: EpochRecord,
+    data: ImageData,
+    render_pool: RenderPool,
+) -> Judged:
+    """Score a trained network on the test set, once, and begin to draw its pictures.
+
+    Args:
+        recipe: what it was made from.
+        history: its records, from epoch 0 on.
+        chosen: the record whose weights were kept.
+        data: what it was trained on.
+        render_pool: draws, while others are published.
+    """
+    if chosen.weights is None:
+        raise ValueError("the chosen record must hold its weights")
+    network = plain(recipe, chosen.weights).eval()
+    test, confusion = score(network, data)
+    return Judged(
+        network=network,
+        test=test,
+        pictures=_pictures(
+            recipe, history, chosen, data=data, confusion=confusion, render_pool=render_pool
+        ),
+        film=render_pool.submit(plots.film_firing_rates, _shown(history)),
+    )
+
+
 def publish(
     run: Run,
     recipe: Recipe,
     *,
+    judged: Judged,
     history: History,
     chosen: EpochRecord,
     metrics: Mapping[str, float],
@@ -40,14 +93,14 @@ def publish(
     data: ImageData,
     device: torch.device,
     stack_size: int,
-    render_pool: RenderPool,
     saved: SavedModels,
 ) -> Result:
-    """Log everything about a trained network, and score it once on the test set.
+    """Log everything about a trained network.
 
     Args:
         run: the network's open run.
         recipe: what it was made from.
+        judged: it, as `judge` gives it.
         history: its records, from epoch 0 on.
         chosen: the record whose weights were kept.
         metrics: the run's at this epoch.
@@ -55,17 +108,11 @@ def publish(
         data: what it was trained on.
         device: where it was trained.
         stack_size: how many networks were trained together with it, itself included.
-        render_pool: draws its pictures.
         saved: the models of others, as which its own is saved faster.
     """
-    if chosen.weights is None:
-        raise ValueError("the chosen record must hold its weights")
-    network = plain(recipe, chosen.weights).eval()
-    test, confusion = score(network, data)
     # Once: a process that died while it published has logged them.
-    tested = run.metrics_once(
-        {"test/loss": test.loss, "test/accuracy": test.accuracy}, step=chosen.epoch, at_ms=at_ms
-    )
+    test = {"test/loss": judged.test.loss, "test/accuracy": judged.test.accuracy}
+    tested = run.metrics_once(test, step=chosen.epoch, at_ms=at_ms)
     result = Result(
         recipe=recipe,
         history=history,
@@ -79,34 +126,38 @@ def publish(
         dataset_digest=data.digest,
         stack_size=stack_size,
     )
-    # Started first: other processes draw while this one does the rest.
-    pictures = _pictures(result, data, confusion, render_pool)
     images = data.test_images[:EXAMPLES]
     # A single image would become the only batch size that the exported graph takes.
     example = as_input(images.expand(max(2, len(images)), -1, -1)).numpy()
-    measured = {**metrics, **tested}
     log_model(
         run,
-        network,
+        judged.network,
         example=example,
-        metrics=measured,
+        metrics={**metrics, **tested},
         step=chosen.epoch,
         at_ms=at_ms,
         saved=saved,
     )
-    batch = as_input(data.train_images[: min(recipe.batch_size, EVALUATION_BATCH)])
-    run.text(summary(network, batch), "summary.txt")
     with temporary_folder() as folder:
-        path = folder / HISTORY
-        histories.save(history, path)
-        run.file(path)
-    for name, png in pictures.items():
-        run.data(png(), f"plots/{name}.png")
-    shown = [history[index] for index in evenly(len(history), MOST_IMAGES)]
-    for record, frame in zip(shown, plots.film_firing_rates(shown), strict=False):
+        batch = as_input(data.train_images[: min(recipe.batch_size, EVALUATION_BATCH)])
+        (folder / "summary.txt").write_text(summary(judged.network, batch), encoding="utf-8")
+        histories.save(history, folder / HISTORY)
+        (folder / "plots").mkdir()
+        for name, png in judged.pictures.items():
+            (folder / "plots" / f"{name}.png").write_bytes(png())
+        run.folder(folder)
+    for record, frame in zip(_shown(history), judged.film(), strict=False):
         run.image(frame, "firing_rates", step=record.epoch)
-    run.describe(description(result, validation_name=recipe.validated_on))
+    run.describe(
+        description(result, validation_name=recipe.validated_on),
+        tags={"chosen_epoch": str(chosen.epoch)},
+    )
     return result
+
+
+def _shown(history: History) -> list[EpochRecord]:
+    """The epochs that the film of firing rates shows."""
+    return [history[index] for index in evenly(len(history), MOST_IMAGES)]
 
 
 def log_dataset(run: Run, data: ImageData, *, context: str) -> None:
@@ -130,15 +181,16 @@ def log_dataset(run: Run, data: ImageData, *, context: str) -> None:
 
 
 def _pictures(
-    result: Result, data: ImageData, confusion: Counts, render_pool: RenderPool
+    recipe: Recipe,
+    history: History,
+    chosen: EpochRecord,
+    *,
+    data: ImageData,
+    confusion: Counts,
+    render_pool: RenderPool,
 ) -> dict[str, Callable[[], bytes]]:
     """The figures of one network by name, being drawn: each call returns one as PNG bytes."""
-    recipe, history, chosen, title = (
-        result.recipe,
-        result.history,
-        result.chosen,
-        result.recipe.name,
-    )
+    title = recipe.name
     height, width = data.train_images.shape[1:]
     examples = Examples(data.train_images[:SHOWN].flatten(1), data.train_labels[:SHOWN])
     [batch] = examples.in_order()

@@ -23,7 +23,7 @@ from pipeline.runs.compacting import (
     without_dead_units,
 )
 from pipeline.runs.fingerprint import fingerprint
-from pipeline.runs.publish import log_dataset, publish
+from pipeline.runs.publish import judge, log_dataset, publish
 from pipeline.runs.sweeps import source_of
 from pipeline.tracking import FoundRun, SavedModels, Tracker, connect
 
@@ -122,17 +122,24 @@ def _log(
         metrics = metrics_of(smaller, original.test)
         began_ms = run.began_ms(next(iter(metrics)))
         at_ms = run.metrics(metrics, step=chosen.epoch, at_ms=began_ms)
+        smaller_one = replace(chosen, weights=smaller.weights)
         result = publish(
             run,
             recipe,
+            judged=judge(
+                recipe,
+                history=history,
+                chosen=smaller_one,
+                data=candidate.data,
+                render_pool=pool,
+            ),
             history=history,
-            chosen=replace(chosen, weights=smaller.weights),
+            chosen=smaller_one,
             metrics=metrics,
             at_ms=at_ms,
             data=candidate.data,
             device=torch.device("cpu"),
             stack_size=original.stack_size,
-            render_pool=pool,
             saved=SavedModels(),
         )
         text = compaction(metrics, result.test, validated_on=recipe.validated_on)

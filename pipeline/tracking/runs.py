@@ -136,9 +136,12 @@ class Run:
         with self.store.writing():
             self.store.client.log_batch(self.id, tags=tags)
 
-    def describe(self, markdown: str) -> None:
-        """Set the description on the run's page: tables, headings and links to pages show."""
-        self.tags({MLFLOW_RUN_NOTE: markdown})
+    def describe(self, markdown: str, *, tags: Mapping[str, str] | None = None) -> None:
+        """Set the description on the run's page, and tags beside it, in one write.
+
+        Tables, headings and links to pages show.
+        """
+        self.tags({**(tags or {}), MLFLOW_RUN_NOTE: markdown})
 
     def text(self, text: str, path: str) -> None:
         """Write text as an artifact.
@@ -153,6 +156,11 @@ class Run:
         """Copy a local file into a folder of the run's artifacts, or to their top."""
         with self.store.writing():
             self.store.client.log_artifact(self.id, str(local), folder)
+
+    def folder(self, local: Path) -> None:
+        """Copy everything in a local folder into the run's artifacts."""
+        with self.store.writing():
+            self.store.client.log_artifacts(self.id, str(local))
 
     def data(self, content: bytes, path: str) -> None:
         """Write bytes as an artifact, such as a picture that the UI shows; path as in `text`."""
