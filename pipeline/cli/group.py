@@ -15,8 +15,8 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem, get_completion_class
 
-from pipeline import __version__
-from pipeline.config.options import STEPS, module_of
+from pipeline import __version__, spare
+from pipeline.config.options import STEPS, MainSettings, MnistSettings, SweepSettings, module_of
 from pipeline.config.settings import (
     YES_OR_NO,
     Kind,
@@ -105,6 +105,7 @@ def _step(step: str, settings: type, program: str) -> click.Command:
         values = texts.pop(taken[0].name) if taken else ()
         with _telling_an_opened_run(step):
             chosen: object = parsed(settings, texts, values)
+            _begin_to_train(chosen)
             # Collecting garbage while torch and mlflow are imported finds none and takes 1.5 s.
             gc.disable()
             try:
@@ -136,6 +137,16 @@ def _step(step: str, settings: type, program: str) -> click.Command:
         help=about.replace("Example: ", f"\b\nExample: {program} "),
         short_help=about.splitlines()[0],
     )
+
+
+def _begin_to_train(chosen: object) -> None:
+    """Start the processes that a step will train in, before the step's own imports."""
+    if os.environ.get(spare.WORKERS) == "0":
+        return
+    if isinstance(chosen, MnistSettings):
+        spare.begin(1, guess=chosen)
+    elif isinstance(chosen, MainSettings | SweepSettings):
+        spare.begin(min(2, os.cpu_count() or 1))
 
 
 def tell_opened_run(step: str, error: BaseException) -> None:

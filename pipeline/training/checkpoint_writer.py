@@ -1,7 +1,7 @@
 """Writes checkpoints beside training, and no more often than they pay."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 
@@ -23,8 +23,8 @@ class CheckpointWriter:
     being written.
     """
 
-    def __init__(self, checkpoint: Checkpoint) -> None:
-        """Write to this checkpoint."""
+    def __init__(self, checkpoint: Callable[[], Checkpoint]) -> None:
+        """Write to this checkpoint; the thread asks for it whenever it writes."""
         self._checkpoint = checkpoint
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._writing: Future[None] | None = None
@@ -70,7 +70,7 @@ class CheckpointWriter:
 
     def _write(self, end: EpochEnd) -> None:
         started = time.monotonic()
-        self._checkpoint.write(end)
+        self._checkpoint().write(end)
         if end.state is not None:
             self._written = time.monotonic()
             self._seconds = self._written - started

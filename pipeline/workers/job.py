@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 
@@ -29,14 +30,15 @@ class Job:
         recipes: of all its networks.
         device: where it is trained.
         threads: that an operation on a CPU gets until it is known which number is the fastest.
-        checkpoint: where it goes on from, and what it writes; locked by whoever gives the job.
+        checkpoint: where it goes on from, and what it writes; locked by whoever gives the job. None
+            as long as it is not known.
         cuda_graphs: capture an update once and replay it, on CUDA.
     """
 
     recipes: Sequence[Recipe]
     device: torch.device
     threads: int
-    checkpoint: Checkpoint
+    checkpoint: Checkpoint | None
     cuda_graphs: bool = True
 
 
@@ -77,7 +79,13 @@ class Trained:
 Event = Begun | Epoch | Trained
 
 
-def trained(job: Job, data: ImageData, heartbeat: Callable[[], None]) -> Iterator[Event]:
+def trained(
+    job: Job,
+    data: ImageData,
+    heartbeat: Callable[[], None],
+    *,
+    checkpoint: Callable[[], Checkpoint] | None = None,
+) -> Iterator[Event]:
     """Train a stack to its end, and yield what happens: `Begun`, an `Epoch` each, `Trained`.
 
     Leaving the loop ends training; the checkpoint stays.
@@ -86,13 +94,15 @@ def trained(job: Job, data: ImageData, heartbeat: Callable[[], None]) -> Iterato
         job: the stack.
         data: the data set.
         heartbeat: called with every update; whatever it raises ends the loop.
+        checkpoint: of a job without one; waits until it is known, in the thread that writes.
 
     Raises:
         OutOfMemoryError: the stack does not fit into the device's memory.
         BrokenIdentity: a measurement contradicts itself.
         PipelineError: the checkpoint cannot be written.
     """
-    with devices.explaining_lack_of_memory(job.device), CheckpointWriter(job.checkpoint) as writer:
+    where = checkpoint or partial(_known, job)
+    with devices.explaining_lack_of_memory(job.device), CheckpointWriter(where) as writer:
         stack, optimizer, histories, kept = _where_it_was(job, data)
         yield Begun(histories)
         training, validation = _examples(job, data)
@@ -122,6 +132,12 @@ def trained(job: Job, data: ImageData, heartbeat: Callable[[], None]) -> Iterato
         yield Trained(kept)
 
 
+def _known(job: Job) -> Checkpoint:
+    if job.checkpoint is None:
+        raise ValueError("a job must have a checkpoint, got none")
+    return job.checkpoint
+
+
 def _where_it_was(
     job: Job, data: ImageData
 ) -> tuple[Stack, Optimizer, Sequence[History], list[EpochRecord | None]]:
@@ -133,7 +149,7 @@ def _where_it_was(
         return stack, Optimizer(stack)
 
     stack, optimizer = born()
-    if job.checkpoint.has_state:
+    if job.checkpoint and job.checkpoint.has_state:
         try:
             progress = job.checkpoint.restore(stack, optimizer)
         except DamagedError as damage:

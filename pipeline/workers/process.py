@@ -8,52 +8,78 @@ import queue
 import signal
 import threading
 import time
+import traceback
 from collections.abc import Callable
+from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any
 
+from pipeline.config.options import MnistSettings
 from pipeline.data import ImageData
 from pipeline.errors import PipelineError
+from pipeline.workers.ahead import Ahead, Asked
 from pipeline.workers.job import Job, trained
 
+Tell = Callable[[str, object], None]
 _BEATS_SECONDS = 0.1
 
 
-def serve(connection: Connection) -> None:
+def serve(pipe: Connection, guess: object = None) -> None:
     """Train one job after another, and tell what happens; messages are (kind, content).
 
     The kinds: `event` with an `Event`, `updates` with how many were made since the last,
     `log` with a record of `logging`, `error` with what training raised, which ends the job.
+
+    Args:
+        pipe: where jobs come from and messages go.
+        guess: the settings of `mnist`, if that is what will be asked for: see `Ahead`.
     """
     for number in (signal.SIGINT, getattr(signal, "SIGHUP", signal.SIGINT)):
         signal.signal(number, signal.SIG_IGN)  # the process that gives the jobs decides
     threading.Thread(target=_leave_with_parent, daemon=True).start()
-    tell = _teller(connection)
+    tell = _teller(pipe)
     logging.basicConfig(handlers=[_Telling(tell)], level=logging.WARNING)
-    data: ImageData | None = None
-    while True:
+    known: ImageData | None = None
+
+    def receive() -> Asked:
         try:
-            job, given = pickle.loads(connection.recv_bytes())  # noqa: S301 - from our own process
+            job, given = pickle.loads(pipe.recv_bytes())  # noqa: S301 - from our own process
         except EOFError:
-            return
-        data = given or data  # the same as before is not sent again
-        if data is not None:
-            _work(job, data, tell)
+            os._exit(0)
+        data = given or known  # the same as before is not sent again
+        assert data is not None  # noqa: S101 - the first job brings some
+        return job, data
+
+    asked = _begin_ahead(guess, receive, tell) if isinstance(guess, MnistSettings) else None
+    while True:
+        job, known = asked or receive()
+        asked = None
+        _work(job, known, tell)
 
 
-def _work(job: Job, data: ImageData, tell: Callable[[str, object], None]) -> None:
-    beats = _Beats(tell)
+def _begin_ahead(guess: MnistSettings, receive: Callable[[], Asked], tell: Tell) -> Asked | None:
+    """Train the likely network; what was asked for and is still to be done, if that is known."""
+    ahead = Ahead(receive, partial(tell, "event"))
     try:
-        for event in trained(job, data, beats):
+        is_done = ahead.train(guess, _Beats(tell))
+    except Exception:  # noqa: BLE001 - whoever asks for it meets it again
+        is_done = False
+    return None if is_done else ahead.asked
+
+
+def _work(job: Job, data: ImageData, tell: Tell) -> None:
+    try:
+        for event in trained(job, data, _Beats(tell)):
             tell("event", event)
     except Exception as error:  # noqa: BLE001 - it is raised where the job was given
+        error.add_note(traceback.format_exc())
         tell("error", _portable(error))
 
 
 class _Beats:
     """Counts updates, and tells of them some times a second."""
 
-    def __init__(self, tell: Callable[[str, object], None]) -> None:
+    def __init__(self, tell: Tell) -> None:
         self._tell = tell
         self._updates = 0
         self._told = time.monotonic()
@@ -69,7 +95,7 @@ class _Beats:
 class _Telling(logging.Handler):
     """Passes warnings on to the process that gives the jobs."""
 
-    def __init__(self, tell: Callable[[str, object], None]) -> None:
+    def __init__(self, tell: Tell) -> None:
         super().__init__()
         self._tell = tell
 
@@ -78,14 +104,14 @@ class _Telling(logging.Handler):
         self._tell("log", record)
 
 
-def _teller(connection: Connection) -> Callable[[str, object], None]:
+def _teller(pipe: Connection) -> Tell:
     """What sends messages from a thread of its own: training does not wait for who reads them."""
     messages: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
 
     def send() -> None:
         while True:
             try:
-                connection.send(messages.get())
+                pipe.send(messages.get())
             except OSError:  # nobody reads any more
                 os._exit(1)
 

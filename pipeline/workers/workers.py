@@ -1,7 +1,6 @@
 """Who trains: processes with a job each, or this process itself."""
 
 import logging
-import multiprocessing
 import os
 import pickle
 import threading
@@ -13,14 +12,12 @@ from typing import Any
 
 import torch
 
+from pipeline import spare
 from pipeline.data import ImageData
 from pipeline.errors import PipelineError, UsageError
 from pipeline.training import device as devices
 from pipeline.workers.job import Epoch, Event, Job, trained
-from pipeline.workers.process import serve
 
-# "0" trains in this process, which a debugger can follow; another number is the most processes.
-VARIABLE = "WHY_ZERO_WORKERS"
 # What a process takes before it trains: torch, and a copy of the images.
 _BYTES = 600e6
 
@@ -114,19 +111,14 @@ class Worker:
         self._knows = data.digest
 
     def _begin(self) -> None:
-        # Not by a fork: a copy of a process with torch's threads or CUDA cannot continue.
-        context = multiprocessing.get_context("spawn")
-        ours, theirs = context.Pipe()
-        process = context.Process(target=serve, args=(theirs,), daemon=True)
         try:
-            process.start()
+            self._process, self._pipe = spare.take()
         except OSError as error:
             raise PipelineError(
-                f"a process that trains must be able to start, got {error}: set {VARIABLE}=0 to "
-                "train in this one"
+                f"a process that trains must be able to start, got {error}: set "
+                f"{spare.WORKERS}=0 to train in this one"
             ) from error
-        theirs.close()
-        self._process, self._pipe, self._knows = process, ours, ""
+        self._knows = ""
 
     def _begin_again(self) -> None:
         """Give the job of a process that has died to another one, once."""
@@ -227,11 +219,11 @@ def how_many(device: torch.device, networks: int) -> int:
     Raises:
         UsageError: `WHY_ZERO_WORKERS` is not a whole number.
     """
-    most = os.environ.get(VARIABLE) or str(devices.cores())
+    most = os.environ.get(spare.WORKERS) or str(devices.cores())
     if not most.isdecimal():
         raise UsageError(
-            f"{VARIABLE} must be a whole number, got {most!r}: give the most processes that may "
-            "train, 0 for none, or unset it"
+            f"{spare.WORKERS} must be a whole number, got {most!r}: give the most processes that "
+            "may train, 0 for none, or unset it"
         )
     if device.type != "cpu":
         return min(1, int(most))
