@@ -8,6 +8,7 @@ import torch
 
 from pipeline.errors import PipelineError
 from pipeline.fit.stack_run import Conduct, StackRun
+from pipeline.tracking import import_tracing
 from pipeline.workers import Event, Here, Trained, Worker, Workers, first_ready
 
 
@@ -42,6 +43,8 @@ class Crew:
         """Train and publish until nothing is left."""
         try:
             self._give_jobs()
+            if any(isinstance(worker, Worker) for worker in self._busy):
+                import_tracing()  # publishing needs it; now others work
             while self._busy or self._publishing:
                 seconds = 0.0 if self._publishing else None
                 if self._busy and (worker := first_ready(list(self._busy), seconds=seconds)):

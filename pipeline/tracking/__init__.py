@@ -8,7 +8,7 @@ from pathlib import Path
 from pipeline.tracking.address import any_of, searches_metrics, tagged
 from pipeline.tracking.found_run import FoundRun
 from pipeline.tracking.loaded import example_of, requirements_of, signature_of
-from pipeline.tracking.models import STATE_DICT, SavedModels, log_model
+from pipeline.tracking.models import STATE_DICT, SavedModels, import_tracing, log_model
 from pipeline.tracking.registry import Registry, Version
 from pipeline.tracking.runs import Outcome, Run, reason_of
 from pipeline.tracking.serving import ui_of
@@ -58,6 +58,7 @@ __all__ = [
     "fetch_example",
     "image_grid",
     "import_bundle",
+    "import_tracing",
     "line_chart",
     "log_model",
     "open_at",

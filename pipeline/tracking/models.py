@@ -1,6 +1,7 @@
 """Logs a network as a model that can be loaded without running foreign code."""
 
 import copy
+import importlib
 import math
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -84,6 +85,11 @@ def log_model(
         client.log_model_artifacts(logged.model_id, str(path))
         client.finalize_logged_model(logged.model_id, LoggedModelStatus.READY)
     return str(logged.model_uri)
+
+
+def import_tracing() -> None:
+    """Import what tracing a graph needs, in a moment when nobody waits: it takes a second."""
+    importlib.import_module("torch._dynamo")
 
 
 def save_network(
