@@ -9,9 +9,11 @@ import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
+from pipeline.plots.plain_axes import PlainAxes
 from pipeline.plots.style import INK, LARGE, NORMAL, PALE, SMALL
 
 # Inches.
@@ -114,10 +116,7 @@ def add_axes_at(figure: Figure, box: tuple[float, float, float, float]) -> Axes:
     """Plain axes at (left, bottom, width, height) in inches."""
     height = figure.get_figheight()
     left, bottom, wide, high = box
-    axes = figure.add_axes((left / WIDTH, bottom / height, wide / WIDTH, high / height))
-    axes.tick_params(labelsize=SMALL, colors=INK)
-    axes.spines[["top", "right"]].set_visible(False)
-    return axes
+    return PlainAxes(figure, (left / WIDTH, bottom / height, wide / WIDTH, high / height))
 
 
 def rows_and_columns(count: int) -> tuple[int, int]:
@@ -134,6 +133,37 @@ def evenly(count: int, most: int) -> NDArray[np.intp]:
         most: how many there is room for, at least 2.
     """
     return np.linspace(0, count - 1, min(count, most)).round().astype(np.intp)
+
+
+def colour_scale(
+    figure: Figure,
+    image: AxesImage,
+    box: tuple[float, float, float, float],
+    ticks: Mapping[float, str],
+) -> Axes:
+    """A bar of an image's colours, with labels below it or, if it stands upright, on its right.
+
+    Args:
+        figure: where to draw it.
+        image: whose colours.
+        box: left, bottom, width and height in inches.
+        ticks: labels by the values that they name.
+    """
+    axes = add_axes_at(figure, box)
+    is_upright = box[3] > box[2]
+    colours = image.cmap(np.linspace(0, 1, 256))[:, None]
+    axes.imshow(
+        colours if is_upright else colours.swapaxes(0, 1),
+        origin="lower",
+        aspect="auto",
+        extent=(0, 1, 0, 1),
+    )
+    axes.spines[:].set_visible(True)
+    axes.set(xticks=(), yticks=())
+    axis = axes.yaxis if is_upright else axes.xaxis
+    axis.set_ticks(image.norm(list(ticks)), ticks.values())
+    axis.set_ticks_position("right" if is_upright else "bottom")
+    return axes
 
 
 def head(axes: Axes, title: str) -> None:
