@@ -8,6 +8,7 @@ from matplotlib.colors import LinearSegmentedColormap, PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
+from pipeline.plots.cells import show_cells
 from pipeline.plots.figure_layout import WIDTH, add_axes_at, colour_scale, new_figure
 from pipeline.plots.style import INK, NORMAL, SMALL, shorten
 from pipeline.plots.titles import confusion_title
@@ -62,12 +63,12 @@ def _draw_cells(axes: Axes, matrix: Counts, mistakes: Counts) -> AxesImage:
     shares = mistakes / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     most = float(shares.max()) or 1.0
     wrong = np.ma.array(shares, mask=np.eye(len(matrix), dtype=bool))
-    image = axes.imshow(
+    image = show_cells(
+        axes,
         wrong,
         cmap=MISTAKES.with_extremes(bad=RIGHT_COLOUR),
         # The square root lets a single mistake among thousands show.
         norm=PowerNorm(0.5, 0, most),
-        interpolation="nearest",
     )
     if len(matrix) <= MOST_NUMBERED:
         for i, j in np.argwhere(matrix):

@@ -13,6 +13,7 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
+from pipeline.plots.cells import show_cells
 from pipeline.plots.plain_axes import PlainAxes
 from pipeline.plots.style import INK, LARGE, NORMAL, PALE, SMALL
 
@@ -151,13 +152,9 @@ def colour_scale(
     """
     axes = add_axes_at(figure, box)
     is_upright = box[3] > box[2]
-    colours = image.cmap(np.linspace(0, 1, 256))[:, None]
-    axes.imshow(
-        colours if is_upright else colours.swapaxes(0, 1),
-        origin="lower",
-        aspect="auto",
-        extent=(0, 1, 0, 1),
-    )
+    shares = np.linspace(0, 1, 256)[:, None]
+    colours = image.cmap(shares if is_upright else shares.T)
+    show_cells(axes, colours, origin="lower", extent=(0, 1, 0, 1))
     axes.spines[:].set_visible(True)
     axes.set(xticks=(), yticks=())
     axis = axes.yaxis if is_upright else axes.xaxis

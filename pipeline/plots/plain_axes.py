@@ -47,6 +47,8 @@ class PlainAxes(Axes):
         # Otherwise matplotlib's ticks do this.
         self.spines[:].set_position(("outward", 0))
         self.spines[["top", "right"]].set_visible(False)
+        # White on white.
+        self.patch.set_visible(False)
         self.tick_params(labelsize=SMALL, colors=INK)
         figure.add_axes(self)
 

@@ -19,6 +19,8 @@ from PIL import Image
 # MLflow fits a picture to its pane, so twice the dots are a sharper picture, not a larger one.
 _DOTS_PER_INCH = 200
 _QUANTIZE = Image.Quantize.FASTOCTREE
+# zlib's own 6 takes more than twice the time for a fifth fewer bytes.
+_COMPRESSION = 3
 
 
 def to_png(figure: Figure) -> bytes:
@@ -31,7 +33,7 @@ def to_png(figure: Figure) -> bytes:
     renderer = _Renderer(*figure.bbox.size, _DOTS_PER_INCH)
     figure.draw(renderer)
     file = io.BytesIO()
-    _in_few_colours(np.asarray(renderer.buffer_rgba())).save(file, format="PNG")
+    _in_few_colours(np.asarray(renderer.buffer_rgba())).save(file, format="PNG", compress_level=_COMPRESSION)
     return file.getvalue()
 
 

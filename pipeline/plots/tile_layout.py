@@ -4,9 +4,11 @@ import math
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import Colormap
+from matplotlib.colors import Colormap, Normalize
 from matplotlib.image import AxesImage
 from numpy.typing import NDArray
+
+from pipeline.plots.cells import show_cells
 
 # More pixels per side cannot be seen in a tile, and would only cost memory.
 MOST_PIXELS = 90
@@ -67,15 +69,8 @@ class TileGrid:
             limits: the values that get the first and the last colour.
         """
         axes.set_axis_off()
-        return axes.imshow(
-            self._pixels,
-            cmap=colours,
-            vmin=limits[0],
-            vmax=limits[1],
-            aspect="auto",
-            interpolation="nearest",
-            extent=self._extent,
-        )
+        norm = Normalize(*limits)
+        return show_cells(axes, self._pixels, cmap=colours, norm=norm, extent=self._extent)
 
 
 def ratio(shape: tuple[int, ...]) -> float:

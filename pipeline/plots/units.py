@@ -6,6 +6,7 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
+from pipeline.plots.cells import show_cells
 from pipeline.plots.figure_layout import (
     EPOCHS,
     WIDTH,
@@ -71,13 +72,12 @@ def _rates(history: History, layer: int) -> Floats:
 
 def _draw_layer(axes: Axes, rates: Floats, last: int) -> AxesImage:
     units = len(rates)
-    image = axes.imshow(
+    image = show_cells(
+        axes,
         np.ma.masked_equal(rates, 0),
         cmap=FIRING_RATES.with_extremes(bad=DEAD),
         norm=PowerNorm(0.4, 0, 1),
         origin="lower",
-        aspect="auto",
-        interpolation="nearest",
         extent=(-0.5, last + 0.5, 0, units),
     )
     axes.set_ylim(0, units)
