@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backend_bases import RendererBase
 from matplotlib.image import AxesImage
 from matplotlib.transforms import Affine2D
 from numpy.typing import NDArray
@@ -14,7 +15,7 @@ def show_cells(
     values: NDArray[np.generic],
     *,
     origin: Literal["upper", "lower"] = "upper",
-    extent: tuple[float, float, float, float] | None = None,
+    extent: tuple[float | int, ...] | None = None,
     **colours: Any,  # noqa: ANN401 - as matplotlib has them
 ) -> AxesImage:
     """Draw an array that fills axes, a rectangle for each of its elements.
@@ -36,10 +37,13 @@ def show_cells(
 
 class _Cells(AxesImage):
     def make_image(
-        self, renderer: Any, magnification: float = 1.0, unsampled: bool = False
-    ) -> tuple[NDArray[np.uint8], float, float, Affine2D]:
+        self,
+        renderer: RendererBase,
+        magnification: float = 1.0,
+        unsampled: bool = False,  # noqa: ARG002 - as matplotlib has it
+    ) -> tuple[NDArray[np.uint8], int, int, Affine2D]:
         box = self.get_window_extent(renderer)
-        colours = self.to_rgba(self.get_array(), bytes=True)
+        colours = self.to_rgba(np.ma.asarray(self.get_array()), bytes=True)
         left, right = sorted(map(round, box.intervalx))
         bottom, top = sorted(map(round, box.intervaly))
         for axis, length in enumerate((top - bottom, right - left)):

@@ -10,12 +10,12 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
-from matplotlib.patches import Patch
+from matplotlib.patches import Patch, Rectangle
 from numpy.typing import NDArray
 
 from pipeline.plots.cells import show_cells
 from pipeline.plots.plain_axes import PlainAxes
-from pipeline.plots.style import INK, LARGE, NORMAL, PALE, SMALL
+from pipeline.plots.style import INK, LARGE, NORMAL, PALE
 
 # Inches.
 WIDTH = 9.6
@@ -154,12 +154,16 @@ def colour_scale(
     is_upright = box[3] > box[2]
     shares = np.linspace(0, 1, 256)[:, None]
     colours = image.cmap(shares if is_upright else shares.T)
-    show_cells(axes, colours, origin="lower", extent=(0, 1, 0, 1))
-    axes.spines[:].set_visible(True)
+    show_cells(axes, colours, origin="lower", extent=(0.0, 1.0, 0.0, 1.0))
+    frame = Rectangle((0, 0), 1, 1, fill=False, linewidth=0.8, clip_on=False, zorder=3)
+    axes.add_artist(frame)
     axes.set(xticks=(), yticks=())
-    axis = axes.yaxis if is_upright else axes.xaxis
-    axis.set_ticks(image.norm(list(ticks)), ticks.values())
-    axis.set_ticks_position("right" if is_upright else "bottom")
+    places = image.norm(np.array(list(ticks)))
+    if is_upright:
+        axes.set_yticks(places, ticks.values())
+        axes.yaxis.set_ticks_position("right")
+    else:
+        axes.set_xticks(places, ticks.values())
     return axes
 
 
