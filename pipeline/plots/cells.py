@@ -15,7 +15,7 @@ def show_cells(
     values: NDArray[np.generic],
     *,
     origin: Literal["upper", "lower"] = "upper",
-    extent: tuple[float | int, ...] | None = None,
+    extent: tuple[float, float, float, float] | None = None,
     **colours: Any,  # noqa: ANN401 - as matplotlib has them
 ) -> AxesImage:
     """Draw an array that fills axes, a rectangle for each of its elements.

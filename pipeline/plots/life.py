@@ -185,7 +185,7 @@ def _draw_layer(axes: Axes, layer: _Layer, most: int) -> None:
         axes,
         _PALETTE[np.where(layer.moved, 2, layer.dead)[chosen]],
         origin="lower",
-        extent=(-0.5, right, 0, len(chosen)),
+        extent=(-0.5, right, 0.0, float(len(chosen))),
     )
     axes.hlines(range(1, len(chosen)), -0.5, right, color="white", linewidth=1)
     for name, look in _EVENTS.items():

@@ -41,7 +41,7 @@ class TileGrid:
         self._left = math.ceil(width * gap[1] / (1 - gap[1]))
         self._cell = (self._above + height, self._left + width)
         rows, columns = cells
-        self._extent = (0, columns, rows, 0)
+        self._extent = (0.0, float(columns), float(rows), 0.0)
         self._pixels = np.full((rows * self._cell[0], columns * self._cell[1]), white)
 
     def frame(self, row: int, column: int) -> tuple[float, float, float, float]:

@@ -78,7 +78,7 @@ def _draw_layer(axes: Axes, rates: Floats, last: int) -> AxesImage:
         cmap=FIRING_RATES.with_extremes(bad=DEAD),
         norm=PowerNorm(0.4, 0, 1),
         origin="lower",
-        extent=(-0.5, last + 0.5, 0, units),
+        extent=(-0.5, last + 0.5, 0.0, float(units)),
     )
     axes.set_ylim(0, units)
     axes.set_yticks(())
