@@ -144,10 +144,8 @@ def test_figures_drawn_in_threads_are_the_same_as_drawn_alone(
     assert all(np.array_equal(one, other) for one, other in zip(alone, together, strict=True))
 
 
-def test_pyplot_torch_and_mlflow_stay_unimported() -> None:
-    code = (
-        "import sys, pipeline.plots;"
-        "print(sorted({'matplotlib.pyplot', 'torch', 'mlflow'} & set(sys.modules)))"
-    )
+def test_pyplot_torch_mlflow_scipy_and_pandas_stay_unimported() -> None:
+    unwanted = {"matplotlib.pyplot", "torch", "mlflow", "scipy", "pandas"}
+    code = f"import sys, pipeline.plots; print(sorted({unwanted} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
