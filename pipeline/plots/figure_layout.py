@@ -169,7 +169,7 @@ def colour_scale(
 
 def head(axes: Axes, title: str) -> None:
     """A panel's title, above its left edge."""
-    # With y given, matplotlib does not measure every tick label to make room: 40 % of the time.
+    # With y given, matplotlib measures no ticks to make room for them; plain axes have none.
     axes.set_title(title, loc="left", y=1.0, fontsize=NORMAL, color=INK, parse_math=False)
 
 

@@ -37,7 +37,7 @@ _SIDES: dict[str, tuple[Any, tuple[int, int], dict[str, str]]] = {
 class PlainAxes(Axes):
     """Axes with a spine and ticks below and on the left, small labels, and no minor ticks.
 
-    Ticks can be set on the right instead.
+    Ticks can be set on the right instead. There is nothing that tight layouts could measure.
     """
 
     def __init__(self, figure: Figure, box: tuple[float, float, float, float]) -> None:

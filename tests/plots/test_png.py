@@ -6,6 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -38,6 +39,13 @@ def test_a_png_s_colours_are_those_of_the_figure_but_for_a_few_of_255(
     image = read_png(figure)
     assert image[0, 0].tolist() == [255, 255, 255]
     assert np.abs(image - pixels(figure)).max() < 16
+
+
+def test_a_large_area_keeps_its_colour_beside_a_similar_one() -> None:
+    figure = Figure((4, 3), facecolor="#EEEEEE")
+    for share in np.linspace(0.1, 0.9, 40):
+        figure.add_artist(Line2D((0.1, 0.9), (share, share), color="#E4E4E4"))
+    assert read_png(figure)[0, 0].tolist() == [0xEE] * 3
 
 
 @pytest.mark.parametrize("rotation", [0, 90])
