@@ -16,11 +16,12 @@ from pipeline.plots.intervals import (
 from pipeline.plots.learning import draw_learning_curves
 from pipeline.plots.life import draw_lives
 from pipeline.plots.panels import to_svg
+from pipeline.plots.png import to_png
 from pipeline.plots.render_pool import RenderPool, render_pool
 from pipeline.plots.rows import draw_rows
 from pipeline.plots.sample_map import draw_sample_map
 from pipeline.plots.samples import draw_class_means, draw_samples
-from pipeline.plots.style import CAUSE_LOOKS, CURVES, STATES, to_png
+from pipeline.plots.style import CAUSE_LOOKS, CURVES, STATES
 from pipeline.plots.sweep import draw_sweep
 from pipeline.plots.units import draw_units
 from pipeline.plots.weights import draw_first_weights

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.patches import StepPatch
 
 from pipeline.plots.figure_layout import EPOCHS, blank, count_epochs, head, panel_figure
 from pipeline.plots.style import CAUSE_LOOKS
@@ -43,7 +44,8 @@ def draw_causes(history: History, title: str) -> Figure:
         for cause, look in looks.items():
             bottoms = tops
             tops = bottoms + [one.share(cause) for one in causes]
-            axes.stairs(tops, edges, baseline=bottoms, fill=True, **look.fill)
+            area = StepPatch(tops, edges, baseline=bottoms, **look.fill)  # type: ignore[arg-type]
+            axes.add_artist(area)
         axes.set_ylim(0, 1)
         share = percent(causes[-1].zero_share, 0, unknown="unknown")
         head(axes, f"{name}: {share} zero")

@@ -8,7 +8,8 @@ from matplotlib.colors import LinearSegmentedColormap, PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
-from pipeline.plots.figure_layout import WIDTH, add_axes_at, new_figure
+from pipeline.plots.cells import show_cells
+from pipeline.plots.figure_layout import WIDTH, add_axes_at, colour_scale, new_figure
 from pipeline.plots.style import INK, NORMAL, SMALL, shorten
 from pipeline.plots.titles import confusion_title
 from pipeline.records.words import percent
@@ -49,11 +50,10 @@ def draw_confusion(matrix: Counts, classes: Sequence[str], *, title: str) -> Fig
     _name_classes(axes, matrix, names)
     if mistakes.any():
         _list_mistakes(figure, mistakes, classes, top=bottom + side)
-        scale = add_axes_at(figure, (WIDTH - ASIDE + 0.3, bottom + 0.3, ASIDE - 0.6, 0.15))
         most = float(image.get_clim()[1] or 1)
-        ticks = [0.0, most / 4, most]
-        figure.colorbar(image, cax=scale, orientation="horizontal", ticks=ticks)
-        scale.set_xticks(ticks, [percent(tick, 1) for tick in ticks], fontsize=SMALL)
+        ticks = {share: percent(share, 1) for share in (0.0, most / 4, most)}
+        box = (WIDTH - ASIDE + 0.3, bottom + 0.3, ASIDE - 0.6, 0.15)
+        scale = colour_scale(figure, image, box, ticks)
         words = "share of the true class\ngiven this label\n(square-root scale)"
         scale.set_title(words, fontsize=SMALL, loc="left", y=1.0)
     return figure
@@ -63,12 +63,12 @@ def _draw_cells(axes: Axes, matrix: Counts, mistakes: Counts) -> AxesImage:
     shares = mistakes / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     most = float(shares.max()) or 1.0
     wrong = np.ma.array(shares, mask=np.eye(len(matrix), dtype=bool))
-    image = axes.imshow(
+    image = show_cells(
+        axes,
         wrong,
         cmap=MISTAKES.with_extremes(bad=RIGHT_COLOUR),
         # The square root lets a single mistake among thousands show.
         norm=PowerNorm(0.5, 0, most),
-        interpolation="nearest",
     )
     if len(matrix) <= MOST_NUMBERED:
         for i, j in np.argwhere(matrix):
@@ -86,10 +86,9 @@ def _name_classes(axes: Axes, matrix: Counts, names: Sequence[str]) -> None:
     size = SMALL if len(names) <= MOST_NUMBERED else 7
     axes.set_yticks(range(len(names)), [n + h for n, h in zip(names, hits, strict=True)])
     upright = max(map(len, names)) * len(names) > MOST_LETTERS
-    axes.set_xticks(range(len(names)), names, rotation=90 if upright else 0)
+    axes.set_xticks(range(len(names)), names)
+    axes.tick_params(axis="x", labelrotation=90 if upright else 0)
     axes.tick_params(labelsize=size, length=0)
-    for label in (*axes.get_xticklabels(), *axes.get_yticklabels()):
-        label.set_parse_math(False)
     axes.set_xlabel("predicted class", fontsize=NORMAL)
     axes.set_ylabel("true class, and its share predicted correctly", fontsize=NORMAL)
 

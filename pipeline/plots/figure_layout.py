@@ -9,10 +9,13 @@ import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
+from matplotlib.image import AxesImage
+from matplotlib.patches import Patch, Rectangle
 from numpy.typing import NDArray
 
-from pipeline.plots.style import INK, LARGE, NORMAL, PALE, SMALL
+from pipeline.plots.cells import show_cells
+from pipeline.plots.plain_axes import PlainAxes
+from pipeline.plots.style import INK, LARGE, NORMAL, PALE
 
 # Inches.
 WIDTH = 9.6
@@ -114,10 +117,7 @@ def add_axes_at(figure: Figure, box: tuple[float, float, float, float]) -> Axes:
     """Plain axes at (left, bottom, width, height) in inches."""
     height = figure.get_figheight()
     left, bottom, wide, high = box
-    axes = figure.add_axes((left / WIDTH, bottom / height, wide / WIDTH, high / height))
-    axes.tick_params(labelsize=SMALL, colors=INK)
-    axes.spines[["top", "right"]].set_visible(False)
-    return axes
+    return PlainAxes(figure, (left / WIDTH, bottom / height, wide / WIDTH, high / height))
 
 
 def rows_and_columns(count: int) -> tuple[int, int]:
@@ -136,9 +136,40 @@ def evenly(count: int, most: int) -> NDArray[np.intp]:
     return np.linspace(0, count - 1, min(count, most)).round().astype(np.intp)
 
 
+def colour_scale(
+    figure: Figure,
+    image: AxesImage,
+    box: tuple[float, float, float, float],
+    ticks: Mapping[float, str],
+) -> Axes:
+    """A bar of an image's colours, with labels below it or, if it stands upright, on its right.
+
+    Args:
+        figure: where to draw it.
+        image: whose colours.
+        box: left, bottom, width and height in inches.
+        ticks: labels by the values that they name.
+    """
+    axes = add_axes_at(figure, box)
+    is_upright = box[3] > box[2]
+    shares = np.linspace(0, 1, 256)[:, None]
+    colours = image.cmap(shares if is_upright else shares.T)
+    show_cells(axes, colours, origin="lower", extent=(0.0, 1.0, 0.0, 1.0))
+    frame = Rectangle((0, 0), 1, 1, fill=False, linewidth=0.8, clip_on=False, zorder=3)
+    axes.add_artist(frame)
+    axes.set(xticks=(), yticks=())
+    places = image.norm(np.array(list(ticks)))
+    if is_upright:
+        axes.set_yticks(places, ticks.values())
+        axes.yaxis.set_ticks_position("right")
+    else:
+        axes.set_xticks(places, ticks.values())
+    return axes
+
+
 def head(axes: Axes, title: str) -> None:
     """A panel's title, above its left edge."""
-    # With y given, matplotlib does not measure every tick label to make room: 40 % of the time.
+    # With y given, matplotlib measures no ticks to make room for them; plain axes have none.
     axes.set_title(title, loc="left", y=1.0, fontsize=NORMAL, color=INK, parse_math=False)
 
 

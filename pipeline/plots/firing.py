@@ -15,6 +15,10 @@ from why_zero.records import UnitStates
 
 # Pixels: of a frame's sides, between its layers, and from one stripe of a dead unit to the next.
 SIDE, GAP, STRIPES = 512, 10, 10
+# Of a frame: the ground, then what is in it.
+_COLOURS = ("white", FIRING, ALWAYS_ON, DEAD_BAND["facecolor"], DEAD, PALE)
+_, _SOME, _ALWAYS, _SHADE, _STRIPE, _FLOOR = range(len(_COLOURS))
+_PALETTE = np.array([[round(255 * part) for part in to_rgb(c)] for c in _COLOURS], dtype=np.uint8)
 
 
 def draw_firing_rates(record: EpochRecord, title: str) -> Figure:
@@ -93,26 +97,21 @@ def _draw_bars(axes: Axes, states: UnitStates) -> None:
 
 def _frame(layers: list[UnitStates]) -> NDArray[np.uint8]:
     """The layers' bars from above to below, a pixel's column a unit or a part of one."""
-    frame = np.full((SIDE, SIDE, 3), 255, dtype=np.uint8)
+    cells = np.zeros((SIDE, SIDE), dtype=np.uint8)
     gap = min(GAP, SIDE // (4 * len(layers)))
     height, wide = (SIDE - gap * (len(layers) + 1)) // len(layers), SIDE - 2 * GAP
-    some, always, shade, stripe, floor = (
-        np.array([round(255 * part) for part in to_rgb(colour)], dtype=np.uint8)
-        for colour in (FIRING, ALWAYS_ON, DEAD_BAND["facecolor"], DEAD, PALE)
-    )
-    rows, columns = np.mgrid[height:0:-1, :wide]
+    above, across = np.arange(height, 0, -1)[:, None], np.arange(wide)
+    dead = np.where((above + across) % STRIPES < STRIPES // 4, _STRIPE, _SHADE)
     for index, states in enumerate(layers):
-        order = np.argsort(states.fired, kind="stable")[np.arange(wide) * states.fired.size // wide]
+        order = np.argsort(states.fired, kind="stable")[across * states.fired.size // wide]
         top = gap + index * (height + gap)
-        band = frame[top : top + height, GAP : GAP + wide]
-        is_bar = rows <= np.ceil(states.firing_rate[order] * height)
-        band[is_bar] = some
-        band[:, states.always_on[order]] = always
-        band[:, states.dead[order]] = shade
-        is_stripe = (rows + columns) % STRIPES < STRIPES // 4
-        band[is_stripe & states.dead[order]] = stripe
-        band[-1] = floor
-    return frame
+        band = cells[top : top + height, GAP : GAP + wide]
+        band[above <= np.ceil(states.firing_rate[order] * height)] = _SOME
+        band[:, states.always_on[order]] = _ALWAYS
+        is_dead = states.dead[order]
+        band[:, is_dead] = dead[:, is_dead]
+        band[-1] = _FLOOR
+    return _PALETTE.take(cells, axis=0)  # indexing takes three times as long
 
 
 def _finding(record: EpochRecord) -> str:

@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
 
 from pipeline.plots.figure_layout import (
     LEFT,
@@ -106,8 +107,8 @@ def _layers(record: EpochRecord) -> list[_Layer]:
 def _draw_units(
     axes: Axes, states: UnitStates, sizes: Floats, rate_scale: LogScale, size_scale: LogScale
 ) -> None:
-    axes.axvspan(0, STRIP, color=STRIP_COLOUR, linewidth=0)
-    axes.axhspan(0, STRIP, color=STRIP_COLOUR, linewidth=0)
+    for size in ((STRIP, 2), (2, STRIP)):
+        axes.add_artist(Rectangle((0, 0), *size, color=STRIP_COLOUR, linewidth=0))
     # The R2 sequence (Roberts 2018) fills the corner where both are 0 evenly, drawing nothing.
     spread = np.outer((0.7548776662, 0.5698402910), np.arange(sizes.size)) % 1
     x = rate_scale.positions(states.firing_rate, spread[0])

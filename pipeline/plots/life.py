@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
+from pipeline.plots.cells import show_cells
 from pipeline.plots.figure_layout import (
     EPOCHS,
     blank,
@@ -180,12 +181,11 @@ def _draw_layer(axes: Axes, layer: _Layer, most: int) -> None:
     axes.spines["left"].set_visible(False)
     chosen = evenly(len(layer.dead), MOST_ROWS)
     right = layer.dead.shape[1] - 0.5
-    axes.imshow(
+    show_cells(
+        axes,
         _PALETTE[np.where(layer.moved, 2, layer.dead)[chosen]],
         origin="lower",
-        aspect="auto",
-        interpolation="nearest",
-        extent=(-0.5, right, 0, len(chosen)),
+        extent=(-0.5, right, 0.0, float(len(chosen))),
     )
     axes.hlines(range(1, len(chosen)), -0.5, right, color="white", linewidth=1)
     for name, look in _EVENTS.items():

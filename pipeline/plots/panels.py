@@ -6,7 +6,8 @@ import re
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pipeline.plots.style import INK, NORMAL, SMALL
+from pipeline.plots.plain_axes import PlainAxes
+from pipeline.plots.style import INK, NORMAL
 
 WIDTH, HEIGHT = 4.4, 2.9
 NARROW = 3.5
@@ -35,9 +36,7 @@ def panel(
     figure = Figure(figsize=(width, whole), dpi=100, facecolor="white")
     top = _TOP if title else _BARE
     box = (left / width, (_BOTTOM + below) / whole, (width - left - _RIGHT) / width)
-    axes = figure.add_axes((*box, (height - _BOTTOM - top) / whole))
-    axes.tick_params(labelsize=SMALL, colors=INK)
-    axes.spines[["top", "right"]].set_visible(False)
+    axes = PlainAxes(figure, (*box, (height - _BOTTOM - top) / whole))
     axes.set_title(title, loc="left", y=1.0, fontsize=NORMAL, color=INK, parse_math=False)
     return figure, axes
 

@@ -15,7 +15,7 @@ from typing import ParamSpec, TypeVar
 
 from matplotlib.figure import Figure
 
-from pipeline.plots.style import to_png
+from pipeline.plots.png import to_png
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -65,8 +65,6 @@ def draw_rows(
             name.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 0.5})
     else:
         axes.set_yticks(rows, labels)
-        for name in axes.get_yticklabels():
-            name.set_parse_math(False)
     axes.spines["left"].set_visible(False)
     axes.tick_params(axis="y", length=0)
     axes.xaxis.set_major_locator(MaxNLocator(6))

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from pipeline.plots import style
+from pipeline.plots.cells import show_cells
 from pipeline.plots.figure_layout import (
     RIGHT,
     WIDTH,
@@ -118,7 +119,7 @@ def _cells(cause_map: CauseMap) -> NDArray[np.intp]:
 
 
 def _draw_cells(axes: Axes, cells: NDArray[np.intp]) -> None:
-    axes.imshow(_PALETTE[cells], origin="lower", aspect="auto", interpolation="nearest")
+    show_cells(axes, _PALETTE[cells], origin="lower")
     axes.set_xticks(())
     axes.set_yticks(())
     axes.spines[:].set_visible(False)

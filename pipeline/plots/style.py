@@ -1,15 +1,10 @@
-"""Colours, sizes and words that all figures share, and saving figures to files."""
+"""Colours, sizes and words that all figures share."""
 
-import io
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
-from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from PIL import Image
 
 from why_zero.records import Cause
 
@@ -121,31 +116,8 @@ PALE = "#666666"
 GRID = "#D4D4D4"
 
 SMALL, NORMAL, LARGE = 8.5, 9.5, 12.5
-# MLflow fits a picture to its pane, so twice the dots are a sharper picture, not a larger one.
-_DOTS_PER_INCH = 200
-_QUANTIZE = Image.Quantize.FASTOCTREE
 
 
 def shorten(name: str, letters: int = 14) -> str:
     """A class's name, cut to so many letters."""
     return name if len(name) <= letters else f"{name[: letters - 1]}…"
-
-
-def to_png(figure: Figure) -> bytes:
-    """The figure as a PNG file, 200 dots per inch, in 256 colours.
-
-    So it is sharp on a dense screen, and yet takes fewer bytes than one of half the size in all
-    colours. A channel of a pixel is off by a few of 255, which nobody sees.
-    """
-    figure.set_dpi(_DOTS_PER_INCH)
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    image = Image.frombuffer("RGBA", canvas.get_width_height(), canvas.buffer_rgba())
-    # The fastest method by far; but its white is almost white, and is set to that of a page.
-    few = image.convert("RGB").quantize(256, _QUANTIZE, dither=Image.Dither.NONE)
-    palette, ground = few.getpalette() or [], 3 * int(np.asarray(few)[0, 0])
-    palette[ground : ground + 3] = (255, 255, 255)
-    few.putpalette(palette)
-    file = io.BytesIO()
-    few.save(file, format="PNG")
-    return file.getvalue()

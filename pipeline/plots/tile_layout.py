@@ -4,9 +4,11 @@ import math
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import Colormap
+from matplotlib.colors import Colormap, Normalize
 from matplotlib.image import AxesImage
 from numpy.typing import NDArray
+
+from pipeline.plots.cells import show_cells
 
 # More pixels per side cannot be seen in a tile, and would only cost memory.
 MOST_PIXELS = 90
@@ -39,7 +41,7 @@ class TileGrid:
         self._left = math.ceil(width * gap[1] / (1 - gap[1]))
         self._cell = (self._above + height, self._left + width)
         rows, columns = cells
-        self._extent = (0, columns, rows, 0)
+        self._extent = (0.0, float(columns), float(rows), 0.0)
         self._pixels = np.full((rows * self._cell[0], columns * self._cell[1]), white)
 
     def frame(self, row: int, column: int) -> tuple[float, float, float, float]:
@@ -67,15 +69,8 @@ class TileGrid:
             limits: the values that get the first and the last colour.
         """
         axes.set_axis_off()
-        return axes.imshow(
-            self._pixels,
-            cmap=colours,
-            vmin=limits[0],
-            vmax=limits[1],
-            aspect="auto",
-            interpolation="nearest",
-            extent=self._extent,
-        )
+        norm = Normalize(*limits)
+        return show_cells(axes, self._pixels, cmap=colours, norm=norm, extent=self._extent)
 
 
 def ratio(shape: tuple[int, ...]) -> float:

@@ -6,11 +6,12 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
+from pipeline.plots.cells import show_cells
 from pipeline.plots.figure_layout import (
     EPOCHS,
     WIDTH,
-    add_axes_at,
     blank,
+    colour_scale,
     count_epochs,
     head,
     panel_figure,
@@ -71,14 +72,13 @@ def _rates(history: History, layer: int) -> Floats:
 
 def _draw_layer(axes: Axes, rates: Floats, last: int) -> AxesImage:
     units = len(rates)
-    image = axes.imshow(
+    image = show_cells(
+        axes,
         np.ma.masked_equal(rates, 0),
         cmap=FIRING_RATES.with_extremes(bad=DEAD),
         norm=PowerNorm(0.4, 0, 1),
         origin="lower",
-        aspect="auto",
-        interpolation="nearest",
-        extent=(-0.5, last + 0.5, 0, units),
+        extent=(-0.5, last + 0.5, 0.0, float(units)),
     )
     axes.set_ylim(0, units)
     axes.set_yticks(())
@@ -87,7 +87,6 @@ def _draw_layer(axes: Axes, rates: Floats, last: int) -> AxesImage:
 
 
 def _scale(figure: Figure, image: AxesImage, height: float) -> None:
-    axes = add_axes_at(figure, (WIDTH - 0.8, 0.55, 0.15, height))
-    figure.colorbar(image, cax=axes, ticks=[0.001, 0.01, 0.1, 0.25, 0.5, 1])
-    axes.set_yticklabels(["0.1", "1", "10", "25", "50", "100"], fontsize=SMALL)
+    ticks = {share: f"{100 * share:g}" for share in (0.001, 0.01, 0.1, 0.25, 0.5, 1)}
+    axes = colour_scale(figure, image, (WIDTH - 0.8, 0.55, 0.15, height), ticks)
     axes.set_title("fires for\n% of images", fontsize=SMALL, loc="left", y=1.0)

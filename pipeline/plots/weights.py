@@ -9,7 +9,15 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 from numpy.typing import NDArray
 
-from pipeline.plots.figure_layout import RIGHT, WIDTH, add_axes_at, evenly, key, new_figure
+from pipeline.plots.figure_layout import (
+    RIGHT,
+    WIDTH,
+    add_axes_at,
+    colour_scale,
+    evenly,
+    key,
+    new_figure,
+)
 from pipeline.plots.style import DEAD, INK, SMALL, WEIGHTS
 from pipeline.plots.tile_layout import TileGrid, ratio
 from pipeline.plots.titles import weights_title
@@ -83,10 +91,8 @@ def _draw_tiles(
     end = float(np.quantile(sizes, QUANTILE) or sizes.max()) if sizes.any() else 1.0
     image = tile_grid.show(axes, colours=WEIGHTS, limits=(-end, end))
     top = figure.get_figheight() * axes.get_position().y1
-    scale = add_axes_at(figure, (WIDTH - RIGHT - 2.5, top + 0.4, 2.0, 0.14))
-    figure.colorbar(image, cax=scale, orientation="horizontal")
-    labels = [f"\u2212{end:.2g} or less", "0", f"{end:.2g} or more"]
-    scale.set_xticks([-end, 0, end], labels, fontsize=SMALL)
+    ticks = {-end: f"\u2212{end:.2g} or less", 0.0: "0", end: f"{end:.2g} or more"}
+    colour_scale(figure, image, (WIDTH - RIGHT - 2.5, top + 0.4, 2.0, 0.14), ticks)
 
 
 def _frame(axes: Axes, tile_grid: TileGrid, tiles: NDArray[np.intp]) -> None:

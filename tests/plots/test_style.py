@@ -1,6 +1,5 @@
 """Colours, shares and pixels that all figures have in common."""
 
-import io
 import math
 import subprocess
 import sys
@@ -10,12 +9,10 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.typing import ColorType
 from numpy.typing import NDArray
-from PIL import Image
 
 from pipeline import plots
 from pipeline.plots import style
@@ -135,26 +132,6 @@ def test_an_image_has_the_figure_s_pixels_in_three_colours(
     assert (0x00, 0x72, 0xB2) in colours
 
 
-def test_a_png_is_twice_as_dense_small_and_looks_like_the_figure(
-    random_history: Callable[..., list[EpochRecord]],
-) -> None:
-    figure = plots.draw_units(random_history((64, 32), 5), TITLE)
-    whole = io.BytesIO()
-    figure.savefig(whole, format="png", dpi=200)
-    small = plots.to_png(figure)
-    image = Image.open(io.BytesIO(small))
-    assert image.size == (1920, int(200 * figure.get_figheight()))
-    assert image.convert("RGB").getpixel((0, 0)) == (255, 255, 255)
-    assert len(small) < 0.7 * len(whole.getvalue())
-    exact = read_as_rgb(FigureCanvasAgg(figure))
-    assert np.abs(exact - np.asarray(image.convert("RGB"), dtype=int)).max() < 16
-
-
-def read_as_rgb(canvas: FigureCanvasAgg) -> NDArray[np.int64]:
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba(), dtype=int)[..., :3]
-
-
 def test_figures_drawn_in_threads_are_the_same_as_drawn_alone(
     random_history: Callable[..., list[EpochRecord]], pixels: Callable[[Figure], NDArray[np.uint8]]
 ) -> None:
@@ -167,10 +144,8 @@ def test_figures_drawn_in_threads_are_the_same_as_drawn_alone(
     assert all(np.array_equal(one, other) for one, other in zip(alone, together, strict=True))
 
 
-def test_pyplot_torch_and_mlflow_stay_unimported() -> None:
-    code = (
-        "import sys, pipeline.plots;"
-        "print(sorted({'matplotlib.pyplot', 'torch', 'mlflow'} & set(sys.modules)))"
-    )
+def test_pyplot_torch_mlflow_scipy_and_pandas_stay_unimported() -> None:
+    unwanted = {"matplotlib.pyplot", "torch", "mlflow", "scipy", "pandas"}
+    code = f"import sys, pipeline.plots; print(sorted({unwanted} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -1,0 +1,96 @@
+"""CPU seconds that the pictures of one network take, by figure, in a process that has drawn before.
+
+As a render worker draws them: one process, one thread, and its thresholds of garbage collection.
+"""
+
+import gc
+import statistics
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from typing import ParamSpec, TypeVar
+
+from benchmarks.blocks import stack_of, trained
+from benchmarks.conditions import Conditions
+from benchmarks.results import Bound, Row
+from pipeline import plots
+from pipeline.data import load
+from pipeline.plots.render_pool import GARBAGE
+from pipeline.records.result import Result
+from pipeline.runs import publish
+from pipeline.runs.score import score
+from pipeline.training import device as devices
+from pipeline.training.batches import Examples
+from pipeline.training.stack import plain
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+BOUND = Bound(limit=0.6)
+
+
+class _Here(plots.RenderPool):
+    """Starts no process: a picture is drawn here, each time that it is asked for."""
+
+    def submit(self, draw: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Callable[[], T]:
+        return partial(draw, *args, **kwargs)
+
+
+def measure(conditions: Conditions) -> Iterator[Row]:
+    """Each picture's milliseconds, then the seconds of them all."""
+    pictures = _pictures(conditions)
+    taken: dict[str, list[float]] = {name: [] for name in pictures}
+    with _few_collections():
+        for turn in range(1 + conditions.pick(smoke=1, usual=9, full=25)):
+            for name, draw in pictures.items():
+                started = time.process_time()
+                draw()
+                if turn:
+                    taken[name].append(time.process_time() - started)
+    for name, seconds in taken.items():
+        yield Row(name=name, value=1e3 * statistics.median(seconds), unit="ms")
+    totals = [sum(turn) for turn in zip(*taken.values(), strict=True)]
+    whole = statistics.median(totals)
+    yield Row(name="all pictures of a network", value=whole, unit="s", bound=BOUND)
+
+
+def _pictures(conditions: Conditions) -> Mapping[str, Callable[[], object]]:
+    """What draws each picture of the post's network, trained on MNIST."""
+    data, device = load("mnist"), conditions.device
+    recipes = stack_of(1, epochs=conditions.pick(smoke=1, usual=10), holdout=0)
+    training, test = (
+        Examples(images.flatten(1).to(device), labels.to(device))
+        for images, labels in (
+            (data.train_images, data.train_labels),
+            (data.test_images, data.test_labels),
+        )
+    )
+    history = [record for [record] in trained(recipes, training=training, validation=test)]
+    weights = next(record.weights for record in reversed(history) if record.weights)
+    tested, confusion = score(plain(recipes[0], weights).eval(), data)
+    result = Result(
+        recipe=recipes[0],
+        history=history,
+        chosen=replace(history[-1], weights=weights),
+        test=tested,
+        run_id="",
+        page="",
+        device=str(device),
+        device_name=devices.describe(device),
+        dataset=data.name,
+        dataset_digest=data.digest,
+        stack_size=1,
+    )
+    pictures = publish._pictures(result, data, confusion, _Here(0))  # noqa: SLF001
+    shown = [history[index] for index in publish.evenly(len(history), publish.MOST_IMAGES)]
+    return pictures | {"film": partial(plots.film_firing_rates, shown)}
+
+
+@contextmanager
+def _few_collections() -> Iterator[None]:
+    before = gc.get_threshold()
+    gc.set_threshold(*GARBAGE)
+    yield
+    gc.set_threshold(*before)
