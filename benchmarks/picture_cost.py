@@ -18,12 +18,8 @@ from benchmarks.results import Bound, Row
 from pipeline import plots
 from pipeline.data import load
 from pipeline.plots.render_pool import GARBAGE
-from pipeline.records.result import Result
 from pipeline.runs import publish
-from pipeline.runs.score import score
-from pipeline.training import device as devices
 from pipeline.training.batches import Examples
-from pipeline.training.stack import plain
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -69,23 +65,14 @@ def _pictures(conditions: Conditions) -> Mapping[str, Callable[[], object]]:
     )
     history = [record for [record] in trained(recipes, training=training, validation=test)]
     weights = next(record.weights for record in reversed(history) if record.weights)
-    tested, confusion = score(plain(recipes[0], weights).eval(), data)
-    result = Result(
-        recipe=recipes[0],
+    judged = publish.judge(
+        recipes[0],
         history=history,
         chosen=replace(history[-1], weights=weights),
-        test=tested,
-        run_id="",
-        page="",
-        device=str(device),
-        device_name=devices.describe(device),
-        dataset=data.name,
-        dataset_digest=data.digest,
-        stack_size=1,
+        data=data,
+        render_pool=_Here(0),
     )
-    pictures = publish._pictures(result, data, confusion, _Here(0))  # noqa: SLF001
-    shown = [history[index] for index in publish.evenly(len(history), publish.MOST_IMAGES)]
-    return pictures | {"film": partial(plots.film_firing_rates, shown)}
+    return {**judged.pictures, "film": judged.film}
 
 
 @contextmanager

@@ -65,6 +65,8 @@ class Ahead:
         try:
             for event in trained(job, data, check, checkpoint=self._checkpoint):
                 with self._lock:
+                    if self._is_wrong:
+                        return False
                     if self.asked is None:
                         self._held.append(event)
                     else:
@@ -90,8 +92,8 @@ class Ahead:
         if self._guess is None or (job.checkpoint and job.checkpoint.has_state):
             return False
         guess, images = self._guess
-        return (job.recipes, job.device, job.cuda_graphs, data.digest) == (
-            guess.recipes,
+        return (list(job.recipes), job.device, job.cuda_graphs, data.digest) == (
+            list(guess.recipes),
             guess.device,
             guess.cuda_graphs,
             images.digest,
