@@ -56,21 +56,28 @@ class Crew:
                 conducted.close()
 
     def _give_jobs(self) -> None:
-        for worker in self._workers:
-            queue = self._waiting[worker.device]
-            while queue and worker not in self._busy:
-                run = queue.popleft()
-                conducted = self._conduct(run)
-                begun = next(conducted, None)
-                if begun is None:
-                    continue  # nothing of it was left to do, or it has failed
-                job, pace = begun
-                try:
-                    worker.start(job, run.tasks[0].data, pace)
-                except PipelineError as error:
-                    _end(conducted, error)
-                else:
-                    self._busy[worker] = conducted
+        """Have every idle worker begin a stack, and only then open the stacks' runs."""
+        begun = [worker for worker in self._workers if self._gives_job(worker)]
+        for worker in begun:
+            self._tell(worker, None)
+
+    def _gives_job(self, worker: Worker | Here) -> bool:
+        queue = self._waiting[worker.device]
+        while queue and worker not in self._busy:
+            run = queue.popleft()
+            conducted = self._conduct(run)
+            first = next(conducted, None)
+            if first is None:
+                continue  # nothing of it was left to do, or it has failed
+            job, pace = first
+            try:
+                worker.start(job, run.tasks[0].data, pace)
+            except PipelineError as error:
+                _end(conducted, error)
+            else:
+                self._busy[worker] = conducted
+                return True
+        return False
 
     def _hear(self, worker: Worker | Here) -> None:
         """Pass on what a worker tells."""
@@ -80,15 +87,20 @@ class Crew:
             _end(self._busy.pop(worker), error)
             self._give_jobs()
             return
-        if event is None:
-            return
-        conducted = self._busy[worker]
         if isinstance(event, Trained):
-            self._publishing.append(self._busy.pop(worker))
+            conducted = self._busy.pop(worker)
+            self._publishing.append(conducted)
             self._give_jobs()
             if _is_over(conducted, event):
                 self._publishing.remove(conducted)
-        elif _is_over(conducted, event):  # all its runs were deleted
+        elif event is not None:
+            self._tell(worker, event)
+            if worker in self._busy and not worker.has_more:
+                self._tell(worker, None)
+
+    def _tell(self, worker: Worker | Here, event: Event | None) -> None:
+        """Pass on an event of a worker's stack; end its work if nobody waits for it any more."""
+        if _is_over(self._busy[worker], event):
             del self._busy[worker]
             worker.close()
             self._give_jobs()

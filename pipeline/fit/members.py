@@ -42,16 +42,24 @@ class Member:
     kept: EpochRecord | None = None
     judged: Judged | None = None
     is_done: bool = False
+    _waiting: dict[int, dict[str, float]] = field(default_factory=dict)
 
     def log(self, record: EpochRecord) -> None:
-        """Record an epoch, and log it unless its points are in the run already."""
+        """Record an epoch, to be written by `flush` unless its points are in the run already."""
         self.history.append(record)
         if record.epoch in self.times:
             self.again.add(record.epoch)
             return
         values = self._metrics(record)
         values[_LAST] = values.pop(_LAST)
-        self.times[record.epoch] = self.run.metrics(values, step=record.epoch)
+        self._waiting[record.epoch] = values
+
+    def flush(self) -> None:
+        """Write the points of all epochs that wait for it, in one write."""
+        if self._waiting:
+            at_ms = self.run.series(self._waiting.items())
+            self.times |= dict.fromkeys(self._waiting, at_ms)
+            self._waiting.clear()
 
     def go_on(self, history: Sequence[EpochRecord]) -> None:
         """Take what an interrupted process had done instead of what is recorded here.

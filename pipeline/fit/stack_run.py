@@ -11,7 +11,6 @@ from pipeline.fit.members import Member
 from pipeline.fit.progress import Pace, Progress
 from pipeline.fit.tasks import FitContext, Task
 from pipeline.plots import RenderPool
-from pipeline.records import EpochRecord
 from pipeline.records.result import Result
 from pipeline.runs.color import run_color
 from pipeline.runs.publish import log_dataset
@@ -86,8 +85,8 @@ class Session:
 
 
 AHEAD = 8  # networks whose pictures are drawn while one is published
-# Gives the job first, then takes what its worker tells; after `Trained` a network is published at
-# each turn.
+# Gives the job, then takes what its worker tells, and None whenever nothing more is waiting to be
+# told; after `Trained` a network is published at each turn.
 Conduct = Generator[tuple[Job, Pace] | None, Event | None, None]
 
 
@@ -103,12 +102,32 @@ def conduct(stack_run: StackRun, session: Session, *, threads: int) -> Conduct:
         OutOfMemoryError: the stack does not fit; `StackRun.halves` may.
         PipelineError: something that concerns all networks that still wait.
     """
+    first = stack_run.tasks[0]
+    job = Job(
+        recipes=[task.recipe for task in stack_run.tasks],
+        device=first.device,
+        threads=threads,
+        checkpoint=stack_run.checkpoint,
+        cuda_graphs=session.context.cuda_graphs,
+    )
+    training = len(first.data.train_labels) - first.recipe.holdout
+    updates_per_epoch = math.ceil(training / first.recipe.batch_size)
     with ExitStack() as opened:
         members: dict[int, Member] = {}
-        for index, member in _open(stack_run, session.context):
-            opened.enter_context(member.run)
-            members[index] = member
-        yield from _train(stack_run, members, session, threads=threads)
+        networks = len(stack_run.waiting)
+        with session.progress.pace(networks=networks, updates_per_epoch=updates_per_epoch) as pace:
+            event = yield job, pace
+            # While the worker begins.
+            for index, member in _open(stack_run, session.context):
+                opened.enter_context(member.run)
+                members[index] = member
+            with watching_system([member.run for member in members.values()]):
+                while members and not isinstance(event, Trained):
+                    _take(event, stack_run, members, session, pace)
+                    event = yield None
+                _flush(stack_run, members, session)
+        for index, member in members.items():
+            member.kept = event.kept[index] if isinstance(event, Trained) else None
         order = list(members.values())
         for place, member in enumerate(order):
             for next_one in order[place : place + AHEAD]:
@@ -125,63 +144,43 @@ def conduct(stack_run: StackRun, session: Session, *, threads: int) -> Conduct:
             stack_run.checkpoint.remove()
 
 
-def _train(
-    stack_run: StackRun, members: dict[int, Member], session: Session, *, threads: int
-) -> Conduct:
-    """Have the stack trained to its end, and log its members, which are keyed by their places.
-
-    One whose run was deleted is no member any more.
-    """
-    recipes = [task.recipe for task in stack_run.tasks]
-    names = [task.name for task in stack_run.tasks]
-    first = stack_run.tasks[0]
-    training = len(first.data.train_labels) - first.recipe.holdout
-    updates_per_epoch = math.ceil(training / first.recipe.batch_size)
-    job = Job(
-        recipes=recipes,
-        device=first.device,
-        threads=threads,
-        checkpoint=stack_run.checkpoint,
-        cuda_graphs=session.context.cuda_graphs,
-    )
-    with (
-        watching_system([member.run for member in members.values()]),
-        session.progress.pace(networks=len(members), updates_per_epoch=updates_per_epoch) as pace,
-    ):
-        event = yield job, pace
-        while members and not isinstance(event, Trained):
-            if isinstance(event, Begun):
-                for index, member in members.items():
-                    member.go_on(event.histories[index])
-                    if member.history:
-                        last = member.history[-1]
-                        session.progress.go_on(member.task.name, member.task.recipe, last)
-            elif isinstance(event, Epoch):
-                logged = [record for record in event.records if record.member in members]
-                for record in logged:
-                    _log(record, stack_run, members, session)
-                if logged:
-                    session.progress.epoch(recipes, names, logged, pace)
-            event = yield None
-    if isinstance(event, Trained):
-        for index, member in members.items():
-            member.kept = event.kept[index]
-
-
-def _log(
-    record: EpochRecord, stack_run: StackRun, members: dict[int, Member], session: Session
+def _take(
+    event: Event | None,
+    stack_run: StackRun,
+    members: dict[int, Member],
+    session: Session,
+    pace: Pace,
 ) -> None:
-    """Log the epoch of a member; if its run was deleted, it fails alone."""
-    member = members[record.member]
-    try:
-        member.log(record)
-    except PipelineError:
-        deletion = member.deletion
-        if deletion is None:
-            raise
-        member.run.leave()
-        session.end(stack_run, member.task, deletion)
-        del members[record.member]
+    """Log what has happened to the members, which are keyed by their places in the stack."""
+    if event is None:
+        _flush(stack_run, members, session)
+    elif isinstance(event, Begun):
+        for index, member in members.items():
+            member.go_on(event.histories[index])
+            if member.history:
+                session.progress.go_on(member.task.name, member.task.recipe, member.history[-1])
+    elif isinstance(event, Epoch):
+        records = [record for record in event.records if record.member in members]
+        for record in records:
+            members[record.member].log(record)
+        if records:
+            tasks = stack_run.tasks
+            recipes, names = [task.recipe for task in tasks], [task.name for task in tasks]
+            session.progress.epoch(recipes, names, records, pace)
+
+
+def _flush(stack_run: StackRun, members: dict[int, Member], session: Session) -> None:
+    """Write what waits for it; a network whose run was deleted fails, and is no member any more."""
+    for index, member in list(members.items()):
+        try:
+            member.flush()
+        except PipelineError:
+            deletion = member.deletion
+            if deletion is None:
+                raise
+            member.run.leave()
+            session.end(stack_run, member.task, deletion)
+            del members[index]
 
 
 def _open(stack_run: StackRun, context: FitContext) -> Iterator[tuple[int, Member]]:

@@ -49,6 +49,11 @@ class Worker:
         """What becomes readable when there is something to tell."""
         return self._pipe
 
+    @property
+    def has_more(self) -> bool:
+        """Whether it has told something that `next` would not wait for."""
+        return self._pipe is not None and self._pipe.poll()
+
     def start(self, job: Job, data: ImageData, pace: Pace) -> None:
         """Begin a job.
 
@@ -144,6 +149,8 @@ def _send(pipe: Connection, message: bytes) -> None:
 
 class Here:
     """Trains in this process, one stack at a time; otherwise as a `Worker`."""
+
+    has_more = False
 
     def __init__(self, device: torch.device) -> None:
         """Start nothing yet."""
