@@ -24,7 +24,7 @@ def stacks(
     memory_bytes: float | None,
     workers: Callable[[torch.device, int], int],
 ) -> list[list[Task]]:
-    """The tasks in stacks that fit into memory, in the order in which they first appear.
+    """The tasks in stacks that fit into memory, those with one seed side by side.
 
     Args:
         tasks: what is to be trained.
@@ -45,6 +45,8 @@ def stacks(
         most = max(1, int(min(room / at_once[device] / network_bytes(group[0]), len(group))))
         share = math.ceil(networks[device] / at_once[device])
         most = min(most, share if device.type != "cpu" else min(share, MOST_ON_A_CPU))
+        # Networks with one seed share the random numbers behind their masks.
+        group.sort(key=lambda task: task.recipe.seed)
         parts += _parts(group, math.ceil(len(group) / most), of=at_once[device])
     return parts
 

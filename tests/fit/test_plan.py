@@ -92,3 +92,20 @@ def test_the_estimate_grows_with_everything_that_takes_memory() -> None:
     least = network_bytes(task(replace(recipe, widths=(64,))))
     assert network_bytes(task(replace(recipe, widths=(128,)))) > least
     assert network_bytes(task(replace(recipe, widths=(64, 64)))) > least
+
+
+def test_each_worker_has_as_many_stacks_and_networks_with_one_seed_stay_together() -> None:
+    tasks = [
+        task(Recipe(holdout=5, seed=seed, drop_rate=rate))
+        for rate in (0.1, 0.2, 0.3, 0.5)
+        for seed in range(10)
+    ]
+    assert sizes(tasks, workers=1) == [13, 14, 13]  # not all in one: at most 16 on a CPU
+    assert sizes(tasks, workers=2) == [10] * 4
+    assert sorted(sizes(tasks, workers=16)) == [2] * 8 + [3] * 8
+    assert sizes(tasks[:3], workers=16) == [1, 1, 1]
+    assert sizes(tasks, 4.0 * 7 * network_bytes(tasks[0]) + 1.0, workers=4) == [5] * 8
+    made = stacks(tasks, memory_bytes=None, workers=lambda *_: 2)
+    assert [sorted({t.recipe.seed for t in part}) for part in made] == [
+        [0, 1, 2], [2, 3, 4], [5, 6, 7], [7, 8, 9]
+    ]  # fmt: skip
