@@ -16,6 +16,9 @@ NAMES = (
     "against_jax",
     "whole_process",
     "sweep",
+    "further_network",
+    "busy",
+    "start",
     "start_and_end",
     "ten_epochs",
     "scaling",
@@ -25,6 +28,8 @@ NAMES = (
     "born_dead",
     "probe_cost",
     "picture_cost",
+    "cores",
+    "gpu",
 )
 
 

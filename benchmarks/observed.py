@@ -1,0 +1,107 @@
+"""Runs the pipeline as a whole process and watches it from outside: when it trains, what it holds.
+
+The first update comes right after the untrained network, whose records are the first file of a
+checkpoint.
+"""
+
+import os
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Collection
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from benchmarks.processes import ROOT
+
+_LOOKS_SECONDS = 0.005
+_WEIGHS_SECONDS = 0.5  # weighing takes the watched processes' time
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observed:
+    """What was seen.
+
+    Attributes:
+        to_first_update: seconds from the command.
+        from_first_update: seconds from there to the end of the process.
+        training: seconds of all updates, of all networks.
+        gib: the most memory that its processes held together, shared pages counted once.
+    """
+
+    to_first_update: float
+    from_first_update: float
+    training: float
+    gib: float
+
+    @property
+    def seconds(self) -> float:
+        """From the command to its end."""
+        return self.to_first_update + self.from_first_update
+
+
+def observe(*arguments: str, folder: Path, cores: Collection[int] | None = None) -> Observed:
+    """Run `python -m pipeline ARGUMENTS` in a folder with a store of its own.
+
+    Args:
+        arguments: a step that trains, and its options.
+        folder: where it runs; a store that is there is used.
+        cores: those that it may use; None for all.
+
+    Raises:
+        CalledProcessError: it failed.
+    """
+    before = _training(folder)
+    own = psutil.Process()
+    allowed = own.cpu_affinity()
+    if cores is not None:
+        own.cpu_affinity(list(cores))  # which processes inherit
+    command = [sys.executable, "-m", "pipeline", *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    started = time.perf_counter()
+    process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL)
+    own.cpu_affinity(allowed)
+    seen = set((folder / "checkpoints").glob("*"))
+    first, most, weighed = 0.0, 0.0, 0.0
+    while process.poll() is None:
+        now = time.perf_counter() - started
+        new = set((folder / "checkpoints").glob("*")) - seen
+        if not first and any((each / "records-0000.safetensors").exists() for each in new):
+            first = now
+        if now - weighed > _WEIGHS_SECONDS:
+            most, weighed = max(most, _gib(process.pid)), now
+        time.sleep(_LOOKS_SECONDS)
+    seconds = time.perf_counter() - started
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
+    return Observed(
+        to_first_update=first,
+        from_first_update=seconds - first,
+        training=_training(folder) - before,
+        gib=most,
+    )
+
+
+def _gib(pid: int) -> float:
+    """What a process and those below it hold: their proportional set sizes."""
+    total = 0
+    with suppress(psutil.Error):
+        parent = psutil.Process(pid)
+        for each in (parent, *parent.children(recursive=True)):
+            with suppress(psutil.Error):
+                total += each.memory_full_info().pss
+    return total / 2**30
+
+
+def _training(folder: Path) -> float:
+    """The seconds of all epochs' updates in a store; a stack's are divided among its networks."""
+    store = folder / "mlflow.db"
+    if not store.exists():
+        return 0.0
+    with sqlite3.connect(f"file:{store}?mode=ro", uri=True) as database:
+        query = "SELECT SUM(value) FROM metrics WHERE key = 'speed/epoch_seconds'"
+        return float(database.execute(query).fetchone()[0] or 0.0)
