@@ -16,7 +16,7 @@ from pipeline.fit.stack_run import Session, StackRun, train
 from pipeline.fit.tasks import FitContext, Fitted, Task
 from pipeline.fit.turns import Turns
 from pipeline.plots import render_pool
-from pipeline.records.result import Result
+from pipeline.records.result import Failure, Result
 from pipeline.runs.load import load_result
 from pipeline.training import checkpoint as checkpoints
 from pipeline.training.checkpoint import Planned, UnderWayError
@@ -49,6 +49,7 @@ def fit(tasks: Sequence[Task], context: FitContext) -> Fitted:
         _on_their_devices(stack_runs, session)
     results: list[Result] = []
     failures: dict[str, str] = {}
+    failed: list[Failure] = []
     for key, task in todo.items():
         end = ends.get(key)
         if end is None:
@@ -59,8 +60,9 @@ def fit(tasks: Sequence[Task], context: FitContext) -> Fitted:
             # Two may share a name, for example on two data sets with the same name.
             name = f"{task.name} ({key[:6]})" if task.name in failures else task.name
             failures[name] = end
+            failed.append(task.failed(end))
     under_way = tuple(session.under_way.values())
-    return Fitted(results=results, failures=failures, under_way=under_way)
+    return Fitted(results=results, failures=failures, failed=tuple(failed), under_way=under_way)
 
 
 def _finished(task: Task, context: FitContext) -> Result | None:

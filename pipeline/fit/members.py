@@ -9,7 +9,7 @@ from pipeline.fit.tasks import Task
 from pipeline.plots import RenderPool
 from pipeline.records import EpochRecord
 from pipeline.records.metrics import metrics
-from pipeline.records.result import Result
+from pipeline.records.result import DIVERGED, Result
 from pipeline.runs.publish import publish
 from pipeline.tracking import Run, reason_of
 
@@ -118,7 +118,7 @@ class Member:
         if self.kept is None or last.ending == "diverged":
             self.is_done = True
             raise PipelineError(
-                f"loss must stay finite, got NaN or infinity in epoch {last.epoch}: "
+                f"{DIVERGED}, got NaN or infinity in epoch {last.epoch}: "
                 "give a smaller learning_rate"
             )
         self.run.tags({"chosen_epoch": str(self.kept.epoch)})

@@ -14,6 +14,7 @@ from pipeline.plots.figure_layout import evenly
 from pipeline.records import EpochRecord, History, Score
 from pipeline.records import history as histories
 from pipeline.records.result import Result
+from pipeline.runs.answers import CONFUSION, RIGHT, confusion_csv, packed, right_answers
 from pipeline.runs.load import HISTORY
 from pipeline.runs.score import score
 from pipeline.runs.summary import summary
@@ -60,6 +61,7 @@ def publish(
         raise ValueError("the chosen record must hold its weights")
     network = plain(recipe, chosen.weights).eval()
     test, confusion = score(network, data)
+    is_right = right_answers(network, data, recipe.holdout)
     # Once: a process that died while it published has logged them.
     tested = run.metrics_once(
         {"test/loss": test.loss, "test/accuracy": test.accuracy}, step=chosen.epoch, at_ms=at_ms
@@ -76,6 +78,7 @@ def publish(
         dataset=data.name,
         dataset_digest=data.digest,
         stack_size=stack_size,
+        is_right=is_right,
     )
     # Started first: other processes draw while this one does the rest.
     pictures = _pictures(result, data, confusion, render_pool)
@@ -86,6 +89,8 @@ def publish(
     log_model(run, network, example=example, metrics=measured, step=chosen.epoch, at_ms=at_ms)
     batch = as_input(data.train_images[: min(recipe.batch_size, EVALUATION_BATCH)])
     run.text(summary(network, batch), "summary.txt")
+    run.text(confusion_csv(confusion, data.classes), CONFUSION)
+    run.data(packed(is_right), RIGHT)
     with temporary_folder() as folder:
         path = folder / HISTORY
         histories.save(history, path)
