@@ -23,6 +23,7 @@ NAMES = (
     "stack_memory",
     "accuracy",
     "born_dead",
+    "verdicts",
     "probe_cost",
 )
 

@@ -40,7 +40,7 @@ def _seeds(comparison: Comparison) -> list[str]:
             if (missing := [seed for seed in every if seed not in group.all_seeds])
         ]
         sentences.append(
-            f"Accuracies are over {seed_list(seeds)} alone, which all groups have: "
+            f"Accuracies are over {seed_list(seeds)} alone, which all groups compared have: "
             f"{_abridged(lacking, 'group')}."
         )
     if others:

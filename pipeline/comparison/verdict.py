@@ -53,11 +53,14 @@ def highest(comparison: Comparison) -> str:
     """Who has the highest accuracy, as the beginning of a sentence: one group, or several."""
     tied = [group.label for group in comparison.tied]
     is_rate = comparison.differing == ("drop_rate",)
-    if len(tied) == 1:
-        return f"Drop rate {tied[0]}" if is_rate else tied[0]
-    if len(tied) == len(comparison.judged):
-        return "Both groups" if len(tied) == 2 else f"All {count(len(tied), 'group')}"
-    return f"{'Drop rates ' if is_rate else ''}{_abridged(tied)}"
+    is_part = len(comparison.judged) < len(comparison.groups)
+    if 1 < len(tied) == len(comparison.judged):
+        who = "Both groups" if len(tied) == 2 else f"All {count(len(tied), 'group')}"
+        return f"{who} that can be compared" if is_part else who
+    who = f"drop rate{'s' * (len(tied) > 1)} {_abridged(tied)}" if is_rate else _abridged(tied)
+    if is_part:
+        return f"Of {count(len(comparison.judged), 'group')} that can be compared, {who}"
+    return who.replace("drop", "Drop", 1) if is_rate else who
 
 
 def _alone(comparison: Comparison) -> str:
@@ -165,7 +168,7 @@ def _undecided(pairs: Sequence[Pair], naming: _Naming) -> str:
         texts += [f"{len(pairs) - len(named)} more pairs"] if len(named) < len(pairs) else []
         clause = f"cannot tell {listed(texts)}"
     seeds = pairs[0].difference.count
-    why = "; one seed gives no interval: train several, such as 0-4" if seeds == 1 else ""
+    why = ", since it gives no interval: train several, such as 0-4" if seeds == 1 else ""
     return f"{count(seeds, 'seed')} {clause}{why}"
 
 
@@ -179,30 +182,23 @@ def _position(pair: Pair) -> str:
 def _beyond(pairs: Sequence[Pair], comparison: Comparison) -> list[str]:
     """For which images the claims about these pairs hold, if there are any."""
     told = [pair for pair in pairs if pair.is_told]
+    left = [pair for pair in told if not pair.is_told_beyond]
+    these = f"these {comparison.holdout:,} images" if comparison.holdout else "the test images"
+    test = "a test that allows for chance in the choice of images as well"
+    each, any_of = ("it", "it") if len(told) == 1 else ("each difference", "any difference")
     if not told:
         return []
-    these = f"these {comparison.holdout:,} images" if comparison.holdout else "the test images"
-    held = [pair for pair in told if pair.is_told_beyond]
-    left = [pair for pair in told if pair not in held]
-    allowed = "With chance in the choice of images allowed for as well"
     if any(math.isnan(pair.beyond) for pair in told):
-        claim = (
-            f"Better means: on {these}. The runs do not say which of them each network is right "
-            "for, so chance in the choice of images is not allowed for."
-        )
+        found = "other images are not tested, since answers were not kept image by image"
     elif not left:
-        which = "this difference is" if len(told) == 1 else "each of these differences is"
-        claim = f"{allowed}, {which} still more than chance."
-    elif not held:
-        which = "this difference is not" if len(told) == 1 else "none of these differences is"
-        claim = f"Better means: on {these}. {allowed}, {which} more than chance."
+        found = f"{test} confirms {each}"
+    elif len(left) == len(told):
+        found = f"{test} cannot confirm {any_of}"
     else:
         texts = [f"{_winner(pair).label} over {_loser(pair).label}" for pair in _nearest(left)]
-        claim = (
-            f"Better means: on {these}. {allowed}, {len(held)} of these {len(told)} differences "
-            f"are still more than chance, but not {_abridged(texts)}."
-        )
-    return [claim]
+        held = len(told) - len(left)
+        found = f"{test} confirms {held} of {len(told)} differences, but not {_abridged(texts)}"
+    return [f'"Better" is meant for {these}; {found}.']
 
 
 def _abridged(labels: Sequence[str]) -> str:
@@ -235,5 +231,5 @@ def _over(value: Estimate) -> str:
 
 def _capital(sentence: str) -> str:
     """A sentence with a capital; a label keeps its case: `p=0.2`."""
-    is_label = not sentence.startswith(("the chosen group", *NUMBERS))
+    is_label = not sentence.startswith(("the chosen group", *(f"{word} seed" for word in NUMBERS)))
     return sentence if is_label else f"{sentence[0].upper()}{sentence[1:]}"
