@@ -60,14 +60,15 @@ def method(comparison: Comparison) -> str:
 def seeds(comparison: Comparison) -> str:
     """What seeds stand for, and what an interval over them says and does not say."""
     many = max(len(group.accuracies) for group in comparison.groups)
+    over = count(many, "seed")
     return (
         "Seeds are the replicates: each seed means different initial weights, batch order and "
-        "dropout masks on the same data. An interval says how well these seeds determine the mean; "
-        f"over {count(many, 'seed')} it holds the next network in {100 * share_of_next(many):.0f} "
-        'of 100 cases. "Another seed" is the range that holds it in 95 of 100 (a prediction '
-        f"interval). Both take accuracies as normal, and {count(many, 'seed')} without a failure "
-        f"leave room for networks that fail in up to {100 * highest_unseen_rate(many):.0f} of 100 "
-        "cases. Neither covers other samples of images."
+        "dropout masks on the same data. An interval says how well these seeds determine the mean: "
+        f"one over {over} that is not widened holds the next network in "
+        f"{100 * share_of_next(many):.0f} of 100 cases. The column of another seed has the range "
+        "that holds it in at least 95 (a prediction interval). Both take accuracies as normal, and "
+        f"{over} without a failure leave room for networks that fail in up to "
+        f"{100 * highest_unseen_rate(many):.0f} of 100 cases. Neither covers other images."
     )
 
 
