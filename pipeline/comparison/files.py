@@ -75,7 +75,7 @@ def _group(comparison: Comparison, group: Group) -> dict[str, str]:
     by_layer = [f"{kind}/{layer}" for layer in layer_names(group.results) for kind in _OF_A_LAYER]
     accuracy = group.accuracy
     row |= _interval("val/accuracy", accuracy)
-    row |= _ends("val/accuracy_another_seed", accuracy.for_one_more)
+    row |= _ends("val/accuracy_another_seed", group.another_seed)
     row |= _interval("val/error", Estimate(1 - accuracy.mean, accuracy.half_width, accuracy.count))
     for measure in ("val/loss", *by_layer):
         row |= _interval(measure, group.estimate(measure))

@@ -84,6 +84,11 @@ class Group:
         return estimate(self.accuracies, chosen_from=self.chosen_from)
 
     @property
+    def another_seed(self) -> Estimate:
+        """The same mean, with the interval that holds the accuracy of another seed."""
+        return estimate(self.accuracies).for_one_more
+
+    @property
     def mean_accuracy(self) -> float:
         """Their mean; means that are equal on paper are equal."""
         return round(float(self.accuracies.mean()), _DIGITS)

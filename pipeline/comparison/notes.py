@@ -53,16 +53,28 @@ def _seeds(comparison: Comparison) -> list[str]:
 
 
 def _diverged(comparison: Comparison) -> list[str]:
-    found = [
-        f"{seed_list(group.diverged)} of {group.label}"
-        for group in comparison.groups
-        if group.diverged
-    ]
-    many = sum(len(group.diverged) for group in comparison.groups)
-    if not found:
-        return []
-    which = "A network that diverged counts" if many == 1 else "Networks that diverged count"
-    return [f"{which} as right for no image: {_abridged(found, 'group')}."]
+    """Which networks diverged, and what they count."""
+    counted, others = [], []
+    for group in comparison.groups:
+        for seed in group.diverged:
+            is_counted = seed in (group.judged_by or group.all_seeds)
+            (counted if is_counted else others).append((group, seed))
+    sentences = []
+    if counted:
+        one = "A network that diverged counts"
+        which = one if len(counted) == 1 else "Networks that diverged count"
+        sentences.append(f"{which} as right for no image: {_which(counted)}.")
+    if others:
+        sentences.append(f"Diverged, but not among the seeds compared: {_which(others)}.")
+    return sentences
+
+
+def _which(networks: Sequence[tuple[Group, int]]) -> str:
+    seeds: dict[str, list[int]] = {}
+    for group, seed in networks:
+        seeds.setdefault(group.label, []).append(seed)
+    texts = [f"{seed_list(found)} of {label}" for label, found in seeds.items()]
+    return _abridged(texts, "group")
 
 
 def _never_finished(comparison: Comparison) -> list[str]:

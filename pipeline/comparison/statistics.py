@@ -98,10 +98,10 @@ def estimate(values: Sequence[float] | Floats, *, chosen_from: int = 1) -> Estim
     quantile of Student's distribution with n - 1 degrees of freedom (Student 1908). Values that
     are all equal give none: shares come in steps, so they can be equal by chance.
 
-    The highest of several means is on average too high, and its own interval holds its expectation
-    too seldom. Intervals with the error 0.05 / k hold all k expectations at once in 95 of 100
-    cases (Bonferroni), whichever is chosen: the projection of Andrews, Kitagawa and McCloskey
-    (2024, section 4).
+    The highest of k means is on average too high, and its own interval holds its expectation too
+    seldom. With quantiles of error 0.05 / (k + 1) none of the k lower ends is above its expectation
+    but in k parts of 0.05 (Bonferroni; the projection of Andrews, Kitagawa and McCloskey 2024);
+    the last part is for the upper end, which choosing the highest moves to the safe side.
 
     Args:
         values: one per replicate, shape (n,); non-finite values are left out.
@@ -116,7 +116,7 @@ def estimate(values: Sequence[float] | Floats, *, chosen_from: int = 1) -> Estim
     spread = float(known.std(ddof=1)) if count > 1 else math.nan
     if not spread > _ROUNDING:
         return Estimate(mean, math.nan, count)
-    quantile = -float(stdtrit(count - 1, (1 - LEVEL) / 2 / chosen_from))
+    quantile = -float(stdtrit(count - 1, (1 - LEVEL) / (chosen_from + 1)))
     return Estimate(mean, quantile * spread / math.sqrt(count), count)
 
 

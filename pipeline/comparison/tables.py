@@ -40,7 +40,7 @@ def groups_table(comparison: Comparison) -> Table:
                 f"{group.label} (chosen)" if is_marked else group.label,
                 f"{len(group.results)}{_diverged(group)}",
                 percent_interval(group.accuracy),
-                percent_range(group.accuracy.for_one_more),
+                percent_range(group.another_seed),
                 number(group.estimate("val/loss").mean, 4),
                 percent_interval(group.estimate("hidden_zeros"), 1),
                 percent_interval(group.estimate("hidden_dead"), 1),

@@ -48,8 +48,8 @@ def method(comparison: Comparison) -> str:
     if comparison.chosen and comparison.chosen.chosen_from > 1:
         widened = (
             " The highest of several means is on average too high, so the chosen group's interval "
-            f"has its error divided by {comparison.chosen.chosen_from}, the groups it was chosen "
-            "from (Bonferroni)."
+            f"is widened to hold although the group was chosen from "
+            f"{comparison.chosen.chosen_from} (Bonferroni)."
         )
     return (
         "Mean ± half width of a 95 % interval of the mean over seeds (Student's t, n - 1 degrees "
@@ -66,7 +66,7 @@ def seeds(comparison: Comparison) -> str:
         "dropout masks on the same data. An interval says how well these seeds determine the mean: "
         f"one over {over} that is not widened holds the next network in "
         f"{100 * share_of_next(many):.0f} of 100 cases. The column of another seed has the range "
-        "that holds it in at least 95 (a prediction interval). Both take accuracies as normal, and "
+        "that holds it in about 95 (a prediction interval). Both take accuracies as normal, and "
         f"{over} without a failure leave room for networks that fail in up to "
         f"{100 * highest_unseen_rate(many):.0f} of 100 cases. Neither covers other images."
     )

@@ -64,7 +64,11 @@ def run(settings: CompareSettings, console: Console) -> None:
             console=console,
             origin=source,
             caution=caution,
-            failures={failure.recipe.name: failure.reason for failure in failures},
+            failures={
+                failure.recipe.name: failure.reason
+                for compared in comparisons
+                for failure in compared.failures
+            },
             links=links,
         )
     console.elapsed("done")
@@ -72,10 +76,8 @@ def run(settings: CompareSettings, console: Console) -> None:
 
 
 def _is_failed_network(run: FoundRun) -> bool:
-    tags = run.tags
-    return (tags.get("kind"), tags.get("outcome")) == ("network", "failed") and (
-        tags.get("step") != "toy"
-    )
+    kind, outcome, step = (run.tags.get(tag) for tag in ("kind", "outcome", "step"))
+    return (kind, outcome) == ("network", "failed") and step != "toy"
 
 
 def _loaded(found: Sequence[FoundRun], tracker: Tracker, *, source: str) -> list[Result]:

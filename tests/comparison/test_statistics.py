@@ -64,7 +64,7 @@ def test_an_interval_agrees_with_scipy(values: list[float]) -> None:
     if np.ptp(array) < 0.01:
         return
     for groups in (1, 6):
-        level = 1 - 0.05 / groups
+        level = 1 - 0.1 / (groups + 1)
         low, high = stats.t.interval(level, len(array) - 1, array.mean(), stats.sem(array))
         found = estimate(array, chosen_from=groups)
         assert found.low == pytest.approx(low, abs=1e-9)
