@@ -29,8 +29,8 @@ class Pair:
         first: the group that a positive difference favours.
         second: the group whose accuracy is subtracted.
         difference: of accuracy, as a share.
-        beyond: the p value over seeds and images, corrected for all pairs; NaN where a network's
-            answers are not known image by image.
+        beyond: the p value over seeds and images, corrected for all pairs, and never below that
+            over seeds; NaN where a network's answers are not known image by image.
     """
 
     first: Group
@@ -206,7 +206,9 @@ def _pairs(
     gaps = differences(found, asked, family=family)
     beyond = np.full(len(pairs), np.nan)
     if (by_image := _by_image([groups[place] for place in places])) is not None:
-        beyond = corrected_p_values(moments(table, by_image), asked)
+        allowing = corrected_p_values(moments(table, by_image), asked)
+        # Images bring degrees of freedom with their variance, and yet no certainty about seeds.
+        beyond = np.maximum(allowing, [gap.corrected for gap in gaps])
     return [
         Pair(groups[one], groups[other], gap, value)
         for (one, other), gap, value in zip(pairs, gaps, beyond.tolist(), strict=True)

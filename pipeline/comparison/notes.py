@@ -54,7 +54,8 @@ def _seeds(comparison: Comparison) -> list[str]:
 
 def _diverged(comparison: Comparison) -> list[str]:
     """Which networks diverged, and what they count."""
-    counted, others = [], []
+    counted: list[tuple[Group, int]] = []
+    others: list[tuple[Group, int]] = []
     for group in comparison.groups:
         for seed in group.diverged:
             is_counted = seed in (group.judged_by or group.all_seeds)

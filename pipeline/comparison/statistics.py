@@ -46,7 +46,7 @@ class Estimate:
     def for_one_more(self) -> "Estimate":
         """The prediction interval: it holds the next value in 95 of 100 samples, if normal.
 
-        It is mean ± t s √(1 + 1/n) (Hahn and Meeker 1991, section 4.7).
+        It is mean ± t s √(1 + 1/n) (Hahn and Meeker 1991, chapter 4).
         """
         return Estimate(self.mean, self.half_width * math.sqrt(self.count + 1), self.count)
 

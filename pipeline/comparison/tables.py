@@ -34,10 +34,12 @@ def groups_table(comparison: Comparison) -> Table:
     """One row per group: number of networks, accuracy, and what their units do."""
     rows = []
     for group in comparison.groups:
-        is_marked = group is comparison.chosen and len(comparison.groups) > 1
+        mark = " (chosen)" if group is comparison.chosen else ""
+        if not group.judged_by:
+            mark = " (not compared)"
         rows.append(
             (
-                f"{group.label} (chosen)" if is_marked else group.label,
+                f"{group.label}{mark if len(comparison.groups) > 1 else ''}",
                 f"{len(group.results)}{_diverged(group)}",
                 percent_interval(group.accuracy),
                 percent_range(group.another_seed),

@@ -75,8 +75,7 @@ def seeds(comparison: Comparison) -> str:
 def tests(comparison: Comparison) -> str:
     """How groups are compared, and why over the same seeds."""
     if len(comparison.seeds) < 2:
-        why = "One seed gives no interval" if comparison.seeds else "Without common seeds"
-        return f"{why}, so none of these differences can be told from chance."
+        return "One seed gives no interval, so none of these differences can be told from chance."
     if not comparison.tested:
         return "Seeds that all agree give no interval, so no difference can be told from chance."
     where = " where their widths agree" if "widths" in comparison.differing else ""

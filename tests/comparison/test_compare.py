@@ -164,20 +164,42 @@ def test_equal_means_are_tied_however_they_are_summed(sweep: Sweep) -> None:
 
 def test_other_images_are_allowed_for_where_every_answer_is_known(sweep: Sweep) -> None:
     results = sweep({0.0: (0.90, 0.91, 0.90), 0.2: (0.99, 0.98, 0.99)})
-    # Nobody is right for the last images; 0.2 is for some at which 0 errs, and for none else.
+    # 0.2 is right for eight or nine of a hundred images at which 0 errs, and wrong for no other.
     right = [np.arange(100) < 100 * result.history[-1].validation.accuracy for result in results]
     known = [
         replace(result, is_right=is_right) for result, is_right in zip(results, right, strict=True)
     ]
     [pair] = only(known).against
     assert pair.is_told
-    # A few images out of a hundred make the difference: McNemar's exact test of one seed says
-    # 2 / 2^9 for nine, and two for eight.
-    assert pair.difference.corrected < pair.beyond < 0.05
+    # McNemar's exact test of one seed would say 2 / 2^8 for eight.
+    assert pair.difference.corrected <= pair.beyond < 0.05
     assert pair.is_told_beyond
+    # Two images of a thousand: seeds tell it, images do not.
+    near = sweep({0.0: (0.900, 0.900, 0.901), 0.2: (0.902, 0.902, 0.903)}, holdout=1000)
+    known_near = [
+        replace(one, is_right=np.arange(1000) < 1000 * accuracy)
+        for one, accuracy in zip(near, (0.9, 0.9, 0.901, 0.902, 0.902, 0.903), strict=True)
+    ]
+    [pair] = only(known_near).against
+    assert pair.is_told
+    assert pair.beyond > 0.1
+    assert not pair.is_told_beyond
     [pair] = only([*known[:-1], results[-1]]).against
     assert math.isnan(pair.beyond)
     assert not pair.is_told_beyond
+
+
+def test_images_bring_no_certainty_about_seeds(sweep: Sweep) -> None:
+    # Two seeds leave one or two degrees of freedom; 5,000 images would add thousands.
+    accuracies = {0.0: (0.900, 0.9028), 0.2: (0.920, 0.9228)}
+    known = [
+        replace(result, is_right=np.arange(5000) < 5000 * accuracy)
+        for result, accuracy in zip(
+            sweep(accuracies), itertools.chain(*accuracies.values()), strict=True
+        )
+    ]
+    [pair] = only(known).against
+    assert pair.beyond == pair.difference.corrected
 
 
 @settings(max_examples=50, deadline=None)
