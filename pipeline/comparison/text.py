@@ -68,7 +68,7 @@ def seeds(comparison: Comparison) -> str:
         f"{100 * share_of_next(many):.0f} of 100 cases. The column of another seed has the range "
         "that holds it in about 95 (a prediction interval). Both take accuracies as normal, and "
         f"{over} without a failure leave room for networks that fail in up to "
-        f"{100 * highest_unseen_rate(many):.0f} of 100 cases. Neither covers other images."
+        f"{100 * highest_unseen_rate(many):.0f} of 100 cases. Neither speaks of other images."
     )
 
 

@@ -191,7 +191,7 @@ def _beyond(pairs: Sequence[Pair], comparison: Comparison) -> list[str]:
     if any(math.isnan(pair.beyond) for pair in told):
         found = "other images are not tested, since answers were not kept image by image"
     elif not left:
-        found = f"{test} confirms {each}"
+        return [f"{_capital(test)} confirms {each}."]
     elif len(left) == len(told):
         found = f"{test} cannot confirm {any_of}"
     else:
@@ -231,5 +231,7 @@ def _over(value: Estimate) -> str:
 
 def _capital(sentence: str) -> str:
     """A sentence with a capital; a label keeps its case: `p=0.2`."""
-    is_label = not sentence.startswith(("the chosen group", *(f"{word} seed" for word in NUMBERS)))
+    is_label = not sentence.startswith(
+        ("the chosen group", "a test", *(f"{word} seed" for word in NUMBERS))
+    )
     return sentence if is_label else f"{sentence[0].upper()}{sentence[1:]}"
