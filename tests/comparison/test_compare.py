@@ -189,6 +189,19 @@ def test_other_images_are_allowed_for_where_every_answer_is_known(sweep: Sweep) 
     assert not pair.is_told_beyond
 
 
+def test_a_network_that_diverged_is_right_for_no_image_where_answers_are_known(
+    sweep: Sweep,
+) -> None:
+    results = [
+        replace(result, is_right=np.array([True, False, True]))
+        for result in sweep({0.2: (0.9,) * 4})
+    ]
+    [found] = compare(results[:3], [failed(results[3])])
+    [group] = found.groups
+    assert group.right_by_image is not None
+    assert group.right_by_image.tolist() == [0.75, 0, 0.75]
+
+
 def test_images_bring_no_certainty_about_seeds(sweep: Sweep) -> None:
     # Two seeds leave one or two degrees of freedom; 5,000 images would add thousands.
     accuracies = {0.0: (0.900, 0.9028), 0.2: (0.920, 0.9228)}
