@@ -30,8 +30,13 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
 
 
-def groups_table(comparison: Comparison) -> Table:
-    """One row per group: number of networks, accuracy, and what their units do."""
+def groups_table(comparison: Comparison, *, is_narrow: bool = False) -> Table:
+    """One row per group: number of networks, accuracy, and what their units do.
+
+    Args:
+        comparison: whose groups.
+        is_narrow: for a terminal of 80 columns, without where another seed would lie.
+    """
     rows = []
     for group in comparison.groups:
         mark = " (chosen)" if group is comparison.chosen else ""
@@ -42,7 +47,7 @@ def groups_table(comparison: Comparison) -> Table:
                 f"{group.label}{mark if len(comparison.groups) > 1 else ''}",
                 f"{len(group.results)}{_diverged(group)}",
                 percent_interval(group.accuracy),
-                percent_range(group.another_seed),
+                DASH if is_narrow else percent_range(group.another_seed),
                 number(group.estimate("val/loss").mean, 4),
                 percent_interval(group.estimate("hidden_zeros"), 1),
                 percent_interval(group.estimate("hidden_dead"), 1),

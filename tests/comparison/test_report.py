@@ -12,6 +12,7 @@ from pipeline.comparison.compare import compare
 from pipeline.comparison.files import groups_csv, networks_csv
 from pipeline.comparison.markdown import ROOM, markdown
 from pipeline.comparison.page import page
+from pipeline.comparison.tables import groups_table
 from pipeline.records import networks_file
 from pipeline.records.result import Result
 
@@ -249,6 +250,20 @@ def test_weights_are_shared_only_where_widths_agree(sweep: Sweep) -> None:
 
     assert "start from the same weights; the test" in words((4,))
     assert "start from the same weights where their widths agree; the test" in words((4,), (5,))
+
+
+def test_a_terminal_has_no_room_for_another_seed(sweep: Sweep) -> None:
+    [comparison] = compare(sweep(ACCURACIES))
+    assert "another seed" in groups_table(comparison).columns
+    narrow = groups_table(comparison, is_narrow=True)
+    assert "another seed" not in narrow.columns
+    assert all(len(row) == len(narrow.columns) for row in narrow.rows)
+
+
+def test_a_group_that_is_not_compared_is_marked(sweep: Sweep, network: Network) -> None:
+    [comparison] = compare([*sweep(ACCURACIES), network(0.99, drop_rate=0.7, seed=9)])
+    names = [row[0] for row in groups_table(comparison).rows]
+    assert names == ["0", "0.2 (chosen)", "0.5", "0.7 (not compared)"]
 
 
 def test_training_costs_have_no_interval(sweep: Sweep) -> None:
