@@ -52,10 +52,10 @@ class Failure:
 
     Attributes:
         recipe: what it was made from.
-        device: as in `Result`, like the following three.
-        device_name: …
-        dataset: …
-        dataset_digest: …
+        device: where it was trained, as in `Result`.
+        device_name: the same for people.
+        dataset: the name of the data set.
+        dataset_digest: of all its bytes.
         reason: why it failed, in one line.
     """
 
