@@ -26,6 +26,7 @@ NAMES = (
     "stack_memory",
     "accuracy",
     "born_dead",
+    "verdicts",
     "probe_cost",
     "picture_cost",
     "cores",

@@ -71,8 +71,8 @@ def _curves(comparison: Comparison) -> tuple[list[plots.Curve], plots.Scale]:
         plots.Curve(
             label,
             np.array([group.drop_rate for group in groups]),
-            *_arrays([group.estimate("val/accuracy") for group in groups]),
-            [group.values("val/accuracy") for group in groups],
+            *_arrays([group.accuracy for group in groups]),
+            [group.accuracies for group in groups],
         )
         for label, groups in combinations.items()
     ]
@@ -84,25 +84,22 @@ def _accuracy_rows(comparison: Comparison) -> tuple[str, Figure]:
     axis = _measure(comparison)
     figure = plots.draw_rows(
         [group.label for group in groups],
-        *_arrays([group.estimate("val/accuracy") for group in groups]),
+        *_arrays([group.accuracy for group in groups]),
         axis=axis,
         is_filled=[True] * len(groups),
     )
     return f"{axis}: {headline(comparison)}", figure
 
 
-def difference_panel(pairs: Sequence[Pair], *, is_common: bool) -> tuple[str, Figure] | None:
-    """Differences in accuracy with their intervals; None where no pair shares a seed.
+def difference_panel(pairs: Sequence[Pair], *, is_common: bool) -> tuple[str, Figure]:
+    """Differences in accuracy with their intervals.
 
     Args:
         pairs: of these the nearest are drawn, if there are many.
         is_common: all have their first group in common, which need not be named in every row.
     """
-    known = [pair for pair in pairs if pair.difference.count]
-    if not known:
-        return None
-    nearest = sorted(known, key=lambda pair: abs(pair.difference.mean))[:MOST_ROWS]
-    shown = [pair for pair in known if pair in nearest]
+    nearest = sorted(pairs, key=lambda pair: abs(pair.difference.mean))[:MOST_ROWS]
+    shown = [pair for pair in pairs if pair in nearest]
     name = "difference in accuracy (points)"
     figure = plots.draw_rows(
         [pair_label(pair, is_common=is_common) for pair in shown],
@@ -111,7 +108,7 @@ def difference_panel(pairs: Sequence[Pair], *, is_common: bool) -> tuple[str, Fi
         is_filled=[pair.is_told for pair in shown],
         origin=0.0,
     )
-    return f"paired {name}", figure
+    return name, figure
 
 
 def zero_panels(comparison: Comparison, groups: Sequence[Group]) -> Panels:
@@ -187,7 +184,10 @@ def state_panels(comparison: Comparison, groups: Sequence[Group]) -> Panels:
 
 def leading(comparison: Comparison, most: int) -> dict[str, list[Group]]:
     """The combinations with the most accurate groups, at most so many, in their order."""
-    best = {label: max(map(_accuracy, groups)) for label, groups in comparison.combinations.items()}
+    best = {
+        label: max(group.mean_accuracy for group in groups)
+        for label, groups in comparison.combinations.items()
+    }
     kept = sorted(best, key=lambda label: -best[label])[:most]
     return {label: of for label, of in comparison.combinations.items() if label in kept}
 
@@ -200,12 +200,8 @@ def by_layer(comparison: Comparison) -> dict[str, list[Group]]:
 
 
 def _most_accurate(groups: Sequence[Group], most: int) -> list[Group]:
-    kept = sorted(groups, key=_accuracy, reverse=True)[:most]
+    kept = sorted(groups, key=lambda group: -group.mean_accuracy)[:most]
     return [group for group in groups if group in kept]
-
-
-def _accuracy(group: Group) -> float:
-    return float(group.values("val/accuracy").mean())
 
 
 def _layers(groups: Sequence[Group]) -> list[str]:

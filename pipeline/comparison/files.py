@@ -68,10 +68,16 @@ def _group(comparison: Comparison, group: Group) -> dict[str, str]:
         **{name: canonical(values[name]) for name in TRAITS},
         "networks": str(len(group.results)),
         "seeds": ",".join(map(str, group.seeds)),
+        "seeds_diverged": ",".join(map(str, group.diverged)),
+        "seeds_judged": ",".join(map(str, group.judged_by)),
         "is_chosen": canonical(group is comparison.chosen),
     }
     by_layer = [f"{kind}/{layer}" for layer in layer_names(group.results) for kind in _OF_A_LAYER]
-    for measure in ("val/accuracy", "val/error", "val/loss", *by_layer):
+    accuracy = group.accuracy
+    row |= _interval("val/accuracy", accuracy)
+    row |= _ends("val/accuracy_another_seed", group.another_seed)
+    row |= _interval("val/error", Estimate(1 - accuracy.mean, accuracy.half_width, accuracy.count))
+    for measure in ("val/loss", *by_layer):
         row |= _interval(measure, group.estimate(measure))
     # Networks that share a stack share its time: another seed is no other measurement of it.
     for part in ("epoch_seconds", "samples_per_second", "peak_memory_mb"):
@@ -87,17 +93,21 @@ def _difference(pair: Pair) -> dict[str, str]:
         **_interval("behind_chosen", found),
         "behind_chosen_effect_size": _text(found.effect_size),
         "behind_chosen_p": _text(found.p_value),
-        "behind_chosen_p_corrected": _text(pair.corrected),
+        "behind_chosen_p_corrected": _text(found.corrected),
+        "behind_chosen_p_corrected_other_images": _text(pair.beyond),
     }
 
 
 def _interval(name: str, value: Estimate) -> dict[str, str]:
     return {
         f"{name}_mean": _text(value.mean),
-        f"{name}_low": _text(value.low),
-        f"{name}_high": _text(value.high),
+        **_ends(name, value),
         f"{name}_n": str(value.count),
     }
+
+
+def _ends(name: str, value: Estimate) -> dict[str, str]:
+    return {f"{name}_low": _text(value.low), f"{name}_high": _text(value.high)}
 
 
 def _text(value: float) -> str:

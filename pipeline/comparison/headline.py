@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from pipeline.comparison.compare import Comparison, Pair
+from pipeline.comparison.verdict import highest
 from pipeline.comparison.words import JOINER, count, listed, percent_interval
 
 # More than this are counted, not named.
@@ -14,26 +15,29 @@ def headline(comparison: Comparison) -> str:
 
     It repeats the verdict's judgements and makes none of its own.
     """
-    chosen, pairs = comparison.chosen, comparison.against
-    if not pairs:
-        [group] = comparison.groups
-        accuracy = percent_interval(group.estimate("val/accuracy"))
+    if len(comparison.groups) == 1:
+        accuracy = percent_interval(comparison.groups[0].accuracy)
         return f"{accuracy} of the {comparison.validated_on} are predicted correctly"
-    if chosen is None:
+    if not comparison.seeds:
+        return "Accuracy of groups that share no seed, so none is compared with another"
+    if comparison.chosen is None:
         return "Accuracy on the test set, by which nothing is chosen"
-    name = f"Drop rate {chosen.label}" if comparison.differing == ("drop_rate",) else chosen.label
-    seeds = max(pair.difference.count for pair in pairs)
-    cannot = f"{count(seeds, 'seed')} cannot tell"
-    if seeds < 2:
-        why = f"but {cannot}" if seeds else "but no two groups share a seed"
-        return f"{name} is ahead, {why}"
-    told = [pair for pair in pairs if pair.is_told and pair.difference.mean > 0]
-    others = [pair for pair in pairs if pair not in told]
-    if not others:
-        return f"{name} is better than {_named(told)}"
+    if len(comparison.tied) > 1:
+        is_all = len(comparison.tied) == len(comparison.judged)
+        return f"{highest(comparison)} have the same accuracy{'' if is_all else ', the highest'}"
+    return _ahead(comparison)
+
+
+def _ahead(comparison: Comparison) -> str:
+    """The one group with the highest accuracy, against the others."""
+    name, seeds = highest(comparison), count(len(comparison.seeds), "seed")
+    told = [pair for pair in comparison.against if pair.is_told]
+    others = [pair for pair in comparison.against if not pair.is_told]
     if not told:
-        return f"{name} is ahead, but {cannot} it from {_named(others)}"
-    return f"{name} is better than {_named(told)}; {cannot} it from {_named(others)}"
+        whom = f" it from {_named(others)}" if len(comparison.seeds) > 1 else ""
+        return f"{name} is ahead, but {seeds} cannot tell{whom}"
+    better = f"{name} is better than {_named(told)}"
+    return f"{better}; {seeds} cannot tell it from {_named(others)}" if others else better
 
 
 def _named(pairs: Sequence[Pair]) -> str:

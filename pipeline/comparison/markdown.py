@@ -60,7 +60,7 @@ def _parts(
         ]
         if comparison.against:
             reference = comparison.against[0].first.label
-            title = f"### {reference} compared with every other group, seed by seed"
+            title = f"### {reference} compared with every other group"
             parts += [title, tables.pairs_table(comparison.against, is_common=True)]
         if comparison.neighbours and len(comparison.groups) > 2:
             parts += ["### Each drop rate compared with the next smaller one"]

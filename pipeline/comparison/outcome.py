@@ -20,7 +20,7 @@ def outcome_metrics(comparisons: Sequence[Comparison]) -> dict[str, float]:
                 f"{name}{which}": value
                 for name, value in (
                     ("chosen/drop_rate", chosen.drop_rate),
-                    ("chosen/val_accuracy", chosen.estimate("val/accuracy").mean),
+                    ("chosen/val_accuracy", chosen.accuracy.mean),
                     ("chosen/dead_share", chosen.estimate("hidden_dead").mean),
                 )
             }

@@ -102,7 +102,7 @@ class _Writer:
             self._figures([figures.accuracy_panel(comparison)]),
             html.prose(" ".join(notes)),
             html.table(tables.groups_table(comparison)),
-            html.prose(text.SEEDS) if text.has_seeds(comparison) else "",
+            html.prose(text.seeds(comparison)) if text.has_seeds(comparison) else "",
         )
 
     def _differences(self, comparison: Comparison) -> str:
@@ -119,8 +119,7 @@ class _Writer:
         )
 
     def _pairs(self, title: str, pairs: Sequence[Pair], *, is_common: bool) -> str:
-        panel = figures.difference_panel(pairs, is_common=is_common)
-        drawn = self._figures([panel]) if panel else html.prose("No two groups share a seed.")
+        drawn = self._figures([figures.difference_panel(pairs, is_common=is_common)])
         most = figures.MOST_ROWS
         many = f"The figure shows the {most} smallest differences of {len(pairs)}."
         note = html.prose(many) if len(pairs) > most else ""

@@ -48,7 +48,7 @@ def publish(
     """
     failures = failures or {}
     for comparison in comparisons:
-        table = groups_table(comparison)
+        table = groups_table(comparison, is_narrow=True)
         title = question(comparison, is_one_of_several=len(comparisons) > 1)
         console.table(title, table.columns, colored(table))
         for sentence in [*verdict(comparison), chosen_on_the_test_set(comparison)]:

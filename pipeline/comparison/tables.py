@@ -6,12 +6,14 @@ from dataclasses import dataclass
 
 from pipeline.comparison.compare import Comparison, Pair
 from pipeline.comparison.devices import DevicePair
+from pipeline.comparison.groups import Group
 from pipeline.comparison.measures import layer_names
 from pipeline.comparison.statistics import estimate
 from pipeline.comparison.words import (
     JOINER,
     number,
     percent_interval,
+    percent_range,
     points,
     probability,
     signed,
@@ -28,23 +30,35 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
 
 
-def groups_table(comparison: Comparison) -> Table:
-    """One row per group: number of networks, accuracy, and what their units do."""
+def groups_table(comparison: Comparison, *, is_narrow: bool = False) -> Table:
+    """One row per group: number of networks, accuracy, and what their units do.
+
+    Args:
+        comparison: whose groups.
+        is_narrow: for a terminal of 80 columns, without where another seed would lie.
+    """
     rows = []
     for group in comparison.groups:
-        is_marked = group is comparison.chosen and len(comparison.groups) > 1
+        mark = " (chosen)" if group is comparison.chosen else ""
+        if not group.judged_by:
+            mark = " (not compared)"
         rows.append(
             (
-                f"{group.label} (chosen)" if is_marked else group.label,
-                str(len(group.results)),
-                percent_interval(group.estimate("val/accuracy")),
+                f"{group.label}{mark if len(comparison.groups) > 1 else ''}",
+                f"{len(group.results)}{_diverged(group)}",
+                percent_interval(group.accuracy),
+                DASH if is_narrow else percent_range(group.another_seed),
                 number(group.estimate("val/loss").mean, 4),
                 percent_interval(group.estimate("hidden_zeros"), 1),
                 percent_interval(group.estimate("hidden_dead"), 1),
             )
         )
-    columns = ("networks", "accuracy", "loss", "hidden zeros", "dead units")
+    columns = ("networks", "accuracy", "another seed", "loss", "hidden zeros", "dead units")
     return _known(Table((heading(comparison), *columns), tuple(rows)))
+
+
+def _diverged(group: Group) -> str:
+    return f", {len(group.diverged)} diverged" if group.diverged else ""
 
 
 def pairs_table(pairs: Sequence[Pair], *, is_common: bool) -> Table:
@@ -61,8 +75,9 @@ def pairs_table(pairs: Sequence[Pair], *, is_common: bool) -> Table:
             points(pair.difference),
             signed(pair.difference.effect_size),
             probability(pair.difference.p_value),
-            probability(pair.corrected),
+            probability(pair.difference.corrected),
             ("yes" if pair.is_told else "no") if pair.difference.count > 1 else DASH,
+            probability(pair.beyond),
         )
         for pair in pairs
     ]
@@ -74,6 +89,7 @@ def pairs_table(pairs: Sequence[Pair], *, is_common: bool) -> Table:
         "p",
         "p corrected",
         "told apart",
+        "p corrected, other images",
     )
     return _known(Table(columns, tuple(rows)))
 

@@ -7,23 +7,11 @@ from pipeline.comparison.compare import Comparison
 from pipeline.comparison.devices import DevicePair
 from pipeline.comparison.groups import TRAITS, traits
 from pipeline.comparison.measures import layer_names
+from pipeline.comparison.statistics import highest_unseen_rate, share_of_next
 from pipeline.comparison.tables import heading
 from pipeline.comparison.words import count, listed, trait
 from pipeline.records.words import counted
 
-SEEDS = (
-    "Seeds are the replicates: each seed means different initial weights, batch order and dropout "
-    "masks on the same data. The intervals are of the mean over seeds: they say how well these "
-    "seeds determine it. A single network of another seed can lie outside of them, and they do not "
-    "cover other samples of images."
-)
-_PAIRS = (
-    "Networks with the same seed see the images in the same order and start from the same "
-    "weights{}, so groups are compared seed by seed: the difference in accuracy for each seed that "
-    "both groups have, then its mean and 95 % interval (paired t). The effect size is Cohen's d_z, "
-    "the mean difference over the standard deviation of the differences, with Hedges' correction "
-    "for small samples; it needs three seeds."
-)
 ZEROS = (
     "Shares of all (sample, unit) pairs in the training passes that were watched, in the epoch "
     "whose weights were kept. If dropout is independent of what ReLU closes, the share of zeros "
@@ -56,20 +44,60 @@ def method(comparison: Comparison) -> str:
     if not has_seeds(comparison):
         told = ", so no group can be told from another" if len(comparison.groups) > 1 else ""
         return f"One seed gives no interval{told}."
+    widened = ""
+    if comparison.chosen and comparison.chosen.chosen_from > 1:
+        widened = (
+            " The highest of several means is on average too high, so the chosen group's interval "
+            f"is widened to hold although the group was chosen from "
+            f"{comparison.chosen.chosen_from} (Bonferroni)."
+        )
     return (
         "Mean ± half width of a 95 % interval of the mean over seeds (Student's t, n - 1 degrees "
-        "of freedom); a single seed has none, nor do seeds that all agree."
+        f"of freedom); a single seed has none, nor do seeds that all agree.{widened}"
+    )
+
+
+def seeds(comparison: Comparison) -> str:
+    """What seeds stand for, and what an interval over them says and does not say."""
+    many = max(len(group.accuracies) for group in comparison.groups)
+    over = count(many, "seed")
+    return (
+        "Seeds are the replicates: each seed means different initial weights, batch order and "
+        "dropout masks on the same data. An interval says how well these seeds determine the mean: "
+        f"one over {over} that is not widened holds the next network in "
+        f"{100 * share_of_next(many):.0f} of 100 cases. The column of another seed has the range "
+        "that holds it in about 95 (a prediction interval). Both take accuracies as normal, and "
+        f"{over} without a failure leave room for networks that fail in up to "
+        f"{100 * highest_unseen_rate(many):.0f} of 100 cases. Neither speaks of other images."
     )
 
 
 def tests(comparison: Comparison) -> str:
-    """How groups are compared, and why by seed."""
-    seeds = max(pair.difference.count for pair in comparison.against)
-    if seeds < 2:
-        why = "One seed gives no interval" if seeds else "Without common seeds there are no pairs"
-        return f"{why}, so none of these differences can be told from chance."
+    """How groups are compared, and why over the same seeds."""
+    if len(comparison.seeds) < 2:
+        return "One seed gives no interval, so none of these differences can be told from chance."
+    if not comparison.tested:
+        return "Seeds that all agree give no interval, so no difference can be told from chance."
     where = " where their widths agree" if "widths" in comparison.differing else ""
-    return f"{_PAIRS.format(where)} {_corrected(comparison)}".rstrip()
+    family = (
+        "its only pair" if comparison.tested == 1 else f"all {comparison.tested} pairs of groups"
+    )
+    images = ""
+    if any(not math.isnan(pair.beyond) for pair in comparison.against):
+        images = (
+            " The last column allows for chance in the choice of images as well, by the variance "
+            "of the difference over images."
+        )
+    return (
+        "Groups are compared over the same seeds by Welch's t test, which lets every group vary as "
+        "it does. Networks with the same seed see the images in the same order and start from the "
+        f"same weights{where}; the test takes them as independent, so where that makes them alike "
+        "it is the more careful. The more pairs are tested, the more of them differ by chance, so "
+        f"p values and intervals are corrected for {family} (Holm 1979), shown or not: with at "
+        "least 95 % certainty, no pair is told apart by chance alone. Two groups are told apart "
+        f"just where the interval of their difference excludes 0 (filled dots).{images} The effect "
+        "size is Hedges' g, the difference over the typical standard deviation of both groups."
+    )
 
 
 def marks(comparison: Comparison) -> str:
@@ -165,21 +193,6 @@ def device_sentence(pair: DevicePair) -> str:
     if ratio < 1:
         fast, slow, ratio = slow, fast, 1 / ratio
     return f"{fast} trains {ratio:.3g} times as fast as {slow}: {many}."
-
-
-def _corrected(comparison: Comparison) -> str:
-    """How many comparisons the p values are corrected for, and what that means."""
-    if not comparison.judged:
-        return ""
-    pairs = (
-        "its only pair" if comparison.judged == 1 else f"all {comparison.judged} pairs of groups"
-    )
-    return (
-        "Each interval covers 95 % on its own. The more pairs are tested, the more of them "
-        f"differ by chance, so the p values are corrected for {pairs} (Holm 1979), shown or not: "
-        "with at least 95 % certainty, no pair is told apart by chance alone. "
-        "Filled dots: told apart; hollow dots: not."
-    )
 
 
 def _images(comparison: Comparison) -> str:

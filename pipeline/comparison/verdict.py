@@ -1,41 +1,38 @@
 """What follows from the numbers, in words, and what does not."""
 
+import math
 from collections.abc import Callable, Sequence
 
 from pipeline.comparison.compare import Comparison, Pair
 from pipeline.comparison.groups import Group
+from pipeline.comparison.notes import notes
 from pipeline.comparison.statistics import Estimate, estimate
 from pipeline.comparison.words import JOINER, NUMBERS, count, listed, percent_interval
 
 # More than this are counted, not named.
 _NAMED = 3
 
+NO_SEEDS = (
+    "No two groups share a seed, so none is compared with another and none is chosen: train the "
+    "same seeds for each, such as 0-4."
+)
+
 _Naming = Callable[[Group], str]
 
 
 def verdict(comparison: Comparison) -> list[str]:
     """Sentences about which groups are better, by how much, and which cannot be told apart."""
-    chosen = comparison.chosen
     if len(comparison.groups) == 1:
-        return [_alone(comparison)]
-    if chosen is None:
-        steps = comparison.neighbours or comparison.against
-        clauses = _judged(steps, comparison.judged, lambda group: group.label)
-        return [_nothing_chosen(comparison), *_sentences(clauses)]
-    accuracies = chosen.estimate("val/accuracy")
-    name = f"Drop rate {chosen.label}" if comparison.differing == ("drop_rate",) else chosen.label
-    lead = (
-        f"{name} has the highest accuracy on the {comparison.validated_on}: "
-        f"{percent_interval(accuracies)} {_over(accuracies)}."
-    )
-
-    def naming(group: Group) -> str:
-        """A long name is given once."""
-        return "the chosen group" if group is chosen and JOINER in group.label else group.label
-
-    clauses = _judged(comparison.against, comparison.judged, naming)
-    rest = [pair for pair in comparison.neighbours if chosen not in {pair.first, pair.second}]
-    return [lead, *_sentences(clauses), *_sentences(_told_as_well(rest))]
+        found = [_alone(comparison)]
+    elif not comparison.seeds:
+        found = [NO_SEEDS]
+    elif comparison.chosen is None:
+        pairs = comparison.neighbours or comparison.against
+        judged = _judged(pairs, lambda group: group.label)
+        found = [_nothing_chosen(comparison), *judged, *_beyond(pairs, comparison)]
+    else:
+        found = _chosen(comparison, comparison.chosen)
+    return [*found, *notes(comparison)]
 
 
 def chosen_on_the_test_set(comparison: Comparison) -> str:
@@ -52,14 +49,28 @@ def chosen_on_the_test_set(comparison: Comparison) -> str:
     return f"Test accuracy of {whose}: {percent_interval(tested)} ({networks})."
 
 
+def highest(comparison: Comparison) -> str:
+    """Who has the highest accuracy, as the beginning of a sentence: one group, or several."""
+    tied = [group.label for group in comparison.tied]
+    is_rate = comparison.differing == ("drop_rate",)
+    is_part = len(comparison.judged) < len(comparison.groups)
+    if 1 < len(tied) == len(comparison.judged):
+        who = "Both groups" if len(tied) == 2 else f"All {count(len(tied), 'group')}"
+        return f"{who} that can be compared" if is_part else who
+    who = f"drop rate{'s' * (len(tied) > 1)} {_abridged(tied)}" if is_rate else _abridged(tied)
+    if is_part:
+        return f"Of {count(len(comparison.judged), 'group')} that can be compared, {who}"
+    return who.replace("drop", "Drop", 1) if is_rate else who
+
+
 def _alone(comparison: Comparison) -> str:
     [group] = comparison.groups
-    accuracies = group.estimate("val/accuracy")
-    why = " One seed gives no interval." if accuracies.count == 1 else ""
+    why = " One seed gives no interval." if group.accuracy.count == 1 else ""
     score = (
-        f"{group.label}: {percent_interval(accuracies)} of the {comparison.validated_on} correct"
+        f"{group.label}: {percent_interval(group.accuracy)} of the {comparison.validated_on} "
+        f"correct {_over(group.accuracy)}"
     )
-    return f"{score} {_over(accuracies)}; there is nothing to compare it with.{why}"
+    return f"{score}; there is nothing to compare it with.{why}"
 
 
 def _nothing_chosen(comparison: Comparison) -> str:
@@ -71,8 +82,39 @@ def _nothing_chosen(comparison: Comparison) -> str:
     )
 
 
+def _chosen(comparison: Comparison, chosen: Group) -> list[str]:
+    """The group that is ahead, and how it compares with the others."""
+    score = f"{percent_interval(chosen.accuracy)} {_over(chosen.accuracy)}"
+    images, who = comparison.validated_on, highest(comparison)
+    lead = f"{who} has the highest accuracy on the {images}: {score}."
+    if len(comparison.tied) > 1:
+        highest_of = "" if len(comparison.tied) == len(comparison.judged) else ", the highest"
+        lead = f"{who} have the same accuracy on the {images}{highest_of}: {score}."
+        lead += f" {_why_chosen(comparison, chosen)}"
+
+    def naming(group: Group) -> str:
+        """A long name is given once."""
+        return "the chosen group" if group is chosen and JOINER in group.label else group.label
+
+    rest = [pair for pair in comparison.neighbours if chosen not in {pair.first, pair.second}]
+    return [
+        lead,
+        *_judged(comparison.against, naming),
+        *_told_as_well(rest),
+        *_beyond([*comparison.against, *rest], comparison),
+    ]
+
+
+def _why_chosen(comparison: Comparison, chosen: Group) -> str:
+    losses = [group.estimate("val/loss").mean for group in comparison.tied]
+    least = chosen.estimate("val/loss").mean
+    if losses.count(least) == len(losses):
+        return f"Their losses are the same as well, so the first of them, {chosen.label}, is taken."
+    return f"{chosen.label} is chosen for its smaller loss."
+
+
 def _told_as_well(neighbours: Sequence[Pair]) -> list[str]:
-    """A clause for neighbouring drop rates that can be told apart, the greatest steps first."""
+    """Neighbouring drop rates that can be told apart, the greatest steps first."""
     told = [pair for pair in neighbours if pair.is_told]
     clauses = [
         f"{_winner(pair).label} is better than {_loser(pair).label} by {_size(pair)}"
@@ -81,75 +123,82 @@ def _told_as_well(neighbours: Sequence[Pair]) -> list[str]:
     if not clauses:
         return []
     more = [f"{len(told) - _NAMED} more are told apart"] if len(told) > _NAMED else []
-    return [f"Of neighbouring drop rates, {listed([*clauses[:_NAMED], *more])}"]
+    return [f"Of neighbouring drop rates, {listed([*clauses[:_NAMED], *more])}."]
 
 
-def _judged(pairs: Sequence[Pair], judged: int, naming: _Naming) -> list[str]:
-    """Clauses about pairs, those that can be told apart first."""
+def _judged(pairs: Sequence[Pair], naming: _Naming) -> list[str]:
+    """Sentences about pairs, those that can be told apart first."""
     told = [pair for pair in pairs if pair.is_told]
-    hinted = [pair for pair in pairs if pair.is_told_alone and not pair.is_told]
-    several = [pair for pair in pairs if pair.difference.count > 1]
-    undecided = [pair for pair in several if not (pair.is_told or pair.is_told_alone)]
-    single = [pair for pair in pairs if pair.difference.count == 1]
-    apart = [pair for pair in pairs if pair.difference.count == 0]
-    clauses = _better(told, "is better", naming)
-    chance = f", but not by more than chance allows among {judged} pairs"
-    clauses += [f"{clause}{chance}" for clause in _better(hinted, "looks better", naming)]
-    clauses += _undecided(undecided, naming)
-    if single:
-        clauses += [_single(single, naming)]
-    if apart:
-        clauses += [f"{_sides(apart, naming)} there is no seed in common, so no paired difference"]
-    return clauses
+    undecided = [pair for pair in pairs if not pair.is_told]
+    clauses = _better(told, naming)
+    if undecided:
+        clauses.append(_undecided(undecided, naming))
+    # Up to two clauses make one sentence.
+    texts = ["; ".join(clauses)] if len(clauses) == 2 else clauses
+    return [f"{_capital(text)}." for text in texts]
 
 
-def _better(pairs: Sequence[Pair], claim: str, naming: _Naming) -> list[str]:
-    """A clause for each winner and number of seeds: than whom, and by how much."""
+def _better(pairs: Sequence[Pair], naming: _Naming) -> list[str]:
+    """A clause for each winner: than whom, by how much, over how many seeds."""
     clauses = []
-    sides = [(naming(_winner(pair)), pair.difference.count) for pair in pairs]
-    for winner, seeds in dict.fromkeys(sides):
-        won = _nearest(
-            [pair for pair, side in zip(pairs, sides, strict=True) if side == (winner, seeds)]
-        )
+    for winner in dict.fromkeys(map(_winner, pairs)):
+        won = _nearest([pair for pair in pairs if _winner(pair) is winner])
         than = [f"than {naming(_loser(pair))} by {_size(pair)}" for pair in won[:_NAMED]]
         if len(won) > _NAMED:
             than.append(f"than {count(len(won) - _NAMED, 'other')} by more")
-        words = f"{winner} {claim} {listed(than)}"
         clauses.append(
-            f"{words} over {seeds} seeds" if len(won) == 1 else f"over {seeds} seeds {words}"
+            f"{naming(winner)} is better {listed(than)} over {won[0].difference.count} seeds"
         )
     return clauses
 
 
-def _undecided(pairs: Sequence[Pair], naming: _Naming) -> list[str]:
-    clauses = []
-    for seeds in dict.fromkeys(pair.difference.count for pair in pairs):
-        equal = [pair for pair in pairs if pair.difference.count == seeds]
-        size = f" ({_size(equal[0])})" if len(equal) == 1 else ""
-        clauses.append(f"{count(seeds, 'seed')} cannot decide {_sides(equal, naming)}{size}")
-    return clauses
+def _undecided(pairs: Sequence[Pair], naming: _Naming) -> str:
+    """Which pairs the seeds cannot tell apart, and who is ahead."""
+    named = _nearest(pairs)[: _NAMED if len(pairs) > _NAMED + 1 else None]
+    first = pairs[0].first
+    is_common = all(pair.first is first for pair in pairs)
+    if is_common:
+        texts = [f"{naming(pair.second)} ({_position(pair)})" for pair in named]
+        texts += [f"{len(pairs) - len(named)} more"] if len(named) < len(pairs) else []
+        clause = f"cannot tell {naming(first)} from {listed(texts)}"
+    else:
+        texts = [
+            f"{naming(pair.first)} from {naming(pair.second)} ({_position(pair)})" for pair in named
+        ]
+        texts += [f"{len(pairs) - len(named)} more pairs"] if len(named) < len(pairs) else []
+        clause = f"cannot tell {listed(texts)}"
+    seeds = pairs[0].difference.count
+    why = ", since it gives no interval: train several, such as 0-4" if seeds == 1 else ""
+    return f"{count(seeds, 'seed')} {clause}{why}"
 
 
-def _single(pairs: Sequence[Pair], naming: _Naming) -> str:
-    ahead = ""
-    if len(pairs) == 1:
-        [pair] = pairs
-        ahead = f": {naming(_winner(pair))} is ahead of {naming(_loser(pair))} by {_size(pair)}"
-        ahead += ", which may be chance"
-    return (
-        f"one seed cannot decide {_sides(pairs, naming)}, since it gives no interval{ahead}; "
-        "train several seeds, such as 0-4"
-    )
+def _position(pair: Pair) -> str:
+    """Where the second group of a pair stands: `0.20 ± 0.30 points behind`."""
+    if not pair.difference.mean:
+        return "equal"
+    return f"{_size(pair)} {'behind' if pair.difference.mean > 0 else 'ahead'}"
 
 
-def _sides(pairs: Sequence[Pair], naming: _Naming) -> str:
-    """`between 0.2 and 0.5`, or `between 0.2 and each of …`, or pair by pair; the nearest named."""
-    named = pairs if len(pairs) <= _NAMED + 1 else _nearest(pairs)
-    if len({pair.first for pair in named}) == 1 and len(named) > 1:
-        others = [naming(pair.second) for pair in named]
-        return f"between {naming(named[0].first)} and each of {_abridged(others)}"
-    sides = [f"{naming(pair.second)} and {naming(pair.first)}" for pair in named]
-    return f"between {_abridged(sides)}"
+def _beyond(pairs: Sequence[Pair], comparison: Comparison) -> list[str]:
+    """For which images the claims about these pairs hold, if there are any."""
+    told = [pair for pair in pairs if pair.is_told]
+    left = [pair for pair in told if not pair.is_told_beyond]
+    these = f"these {comparison.holdout:,} images" if comparison.holdout else "the test images"
+    test = "a test that allows for chance in the choice of images as well"
+    each, any_of = ("it", "it") if len(told) == 1 else ("each difference", "any difference")
+    if not told:
+        return []
+    if any(math.isnan(pair.beyond) for pair in told):
+        found = "other images are not tested, since answers were not kept image by image"
+    elif not left:
+        return [f"{_capital(test)} confirms {each}."]
+    elif len(left) == len(told):
+        found = f"{test} cannot confirm {any_of}"
+    else:
+        texts = [f"{_winner(pair).label} over {_loser(pair).label}" for pair in _nearest(left)]
+        held = len(told) - len(left)
+        found = f"{test} confirms {held} of {len(told)} differences, but not {_abridged(texts)}"
+    return [f'"Better" is meant for {these}; {found}.']
 
 
 def _abridged(labels: Sequence[str]) -> str:
@@ -180,11 +229,9 @@ def _over(value: Estimate) -> str:
     return f"over {value.count} seeds" if value.count > 1 else "with one seed"
 
 
-def _sentences(clauses: Sequence[str]) -> list[str]:
-    """One sentence for up to two clauses, otherwise one for each."""
-    sentences = ["; ".join(clauses)] if 0 < len(clauses) < 3 else clauses
-    # A label keeps its case: `p=0.2`.
-    words = ("between ", "over ", "the ", *(f"{number} seed" for number in NUMBERS))
-    return [
-        f"{text[0].upper() if text.startswith(words) else text[0]}{text[1:]}." for text in sentences
-    ]
+def _capital(sentence: str) -> str:
+    """A sentence with a capital; a label keeps its case: `p=0.2`."""
+    is_label = not sentence.startswith(
+        ("the chosen group", "a test", *(f"{word} seed" for word in NUMBERS))
+    )
+    return sentence if is_label else f"{sentence[0].upper()}{sentence[1:]}"

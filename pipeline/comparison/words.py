@@ -49,6 +49,14 @@ def percent_interval(value: Estimate, digits: int = 2) -> str:
     return f"{100 * value.mean:.{digits}f} ± {100 * value.half_width:.{digits}f}{SPACE}%"
 
 
+def percent_range(value: Estimate) -> str:
+    """An interval of a share by its ends: `97.41 to 97.98 %`; a dash where there is none."""
+    if math.isnan(value.half_width):
+        return DASH
+    low, high = max(value.low, 0.0), min(value.high, 1.0)
+    return f"{100 * low:.2f} to {100 * high:.2f}{SPACE}%"
+
+
 def points(value: Estimate) -> str:
     """A difference of shares in points, with its sign: `+0.61 ± 0.14`."""
     if math.isnan(value.mean):
@@ -80,6 +88,22 @@ def count(number: int, noun: str) -> str:
     """A number of things in words up to ten: `five seeds`, `one network`, `30 networks`."""
     spelled = NUMBERS[number] if number < len(NUMBERS) else str(number)
     return f"{spelled} {noun}{'s' * (number != 1)}"
+
+
+def seed_list(seeds: Sequence[int]) -> str:
+    """Rising seeds in words, runs of three and more shortened: `seed 3`, `seeds 0-4 and 7`."""
+    parts: list[list[int]] = []
+    for seed in seeds:
+        if parts and seed == parts[-1][-1] + 1:
+            parts[-1].append(seed)
+        else:
+            parts.append([seed])
+    texts = [
+        text
+        for part in parts
+        for text in ([f"{part[0]}-{part[-1]}"] if len(part) > 2 else map(str, part))
+    ]
+    return f"seed{'s' * (len(seeds) != 1)} {listed(texts)}"
 
 
 def listed(items: Sequence[str]) -> str:

@@ -17,7 +17,7 @@ from pipeline.fit.progress import progress
 from pipeline.fit.stack_run import Conduct, Session, StackRun, conduct
 from pipeline.fit.tasks import FitContext, Fitted, Task
 from pipeline.plots import render_pool
-from pipeline.records.result import Result
+from pipeline.records.result import Failure, Result
 from pipeline.runs.load import load_result
 from pipeline.tracking import SavedModels
 from pipeline.training import checkpoint as checkpoints
@@ -53,6 +53,7 @@ def fit(tasks: Sequence[Task], context: FitContext) -> Fitted:
         _train_all(stack_runs, session)
     results: list[Result] = []
     failures: dict[str, str] = {}
+    failed: list[Failure] = []
     for key, task in todo.items():
         end = ends.get(key)
         if end is None:
@@ -63,8 +64,9 @@ def fit(tasks: Sequence[Task], context: FitContext) -> Fitted:
             # Two may share a name, for example on two data sets with the same name.
             name = f"{task.name} ({key[:6]})" if task.name in failures else task.name
             failures[name] = end
+            failed.append(task.failed(end))
     under_way = tuple(session.under_way.values())
-    return Fitted(results=results, failures=failures, under_way=under_way)
+    return Fitted(results=results, failures=failures, failed=tuple(failed), under_way=under_way)
 
 
 def _finished(task: Task, context: FitContext) -> Result | None:

@@ -10,7 +10,7 @@ from pipeline.fit.tasks import Task
 from pipeline.plots import RenderPool
 from pipeline.records import EpochRecord
 from pipeline.records.metrics import metrics
-from pipeline.records.result import Result
+from pipeline.records.result import DIVERGED, Result
 from pipeline.runs.publish import Judged, judge, publish
 from pipeline.tracking import Run, SavedModels, reason_of
 
@@ -130,7 +130,7 @@ class Member:
         if self.kept is None or last.ending == "diverged":
             self.is_done = True
             raise PipelineError(
-                f"loss must stay finite, got NaN or infinity in epoch {last.epoch}: "
+                f"{DIVERGED}, got NaN or infinity in epoch {last.epoch}: "
                 "give a smaller learning_rate"
             )
         if self.judged is None:

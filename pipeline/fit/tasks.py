@@ -11,7 +11,7 @@ from pipeline.config.recipe import Recipe
 from pipeline.console import Console
 from pipeline.data import ImageData
 from pipeline.errors import PipelineError
-from pipeline.records.result import Result
+from pipeline.records.result import Failure, Result
 from pipeline.runs.fingerprint import fingerprint
 from pipeline.tracking import Tracker
 from pipeline.training import device as devices
@@ -50,6 +50,17 @@ class Task:
             "dataset": self.data.name,
             "dataset_digest": self.data.digest,
         }
+
+    def failed(self, reason: str) -> Failure:
+        """The record of its failure, for comparisons."""
+        return Failure(
+            recipe=self.recipe,
+            device=str(self.device),
+            device_name=devices.describe(self.device),
+            dataset=self.data.name,
+            dataset_digest=self.data.digest,
+            reason=reason,
+        )
 
     @cached_property
     def fingerprint(self) -> str:
@@ -92,11 +103,13 @@ class Fitted:
     Attributes:
         results: of the networks that finished, in the order of the tasks.
         failures: why others failed, by their names.
+        failed: the same networks as records, for comparisons.
         under_way: what to say of the rest, which another process trains.
     """
 
     results: list[Result]
     failures: dict[str, str]
+    failed: tuple[Failure, ...] = ()
     under_way: tuple[str, ...] = ()
 
     def complete(self) -> list[Result]:

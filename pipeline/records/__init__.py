@@ -12,12 +12,13 @@ from pipeline.records.epochs import (
     turnover,
 )
 from pipeline.records.metrics import metrics
-from pipeline.records.result import Result
+from pipeline.records.result import Failure, Result
 
 __all__ = [
     "CauseMap",
     "Ending",
     "EpochRecord",
+    "Failure",
     "History",
     "LayerRecord",
     "Result",

@@ -2,8 +2,14 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pipeline.config.recipe import Recipe
 from pipeline.records.epochs import EpochRecord, History, Score
+
+# The rule at the beginning of the reason why a network failed whose loss did not stay finite.
+DIVERGED = "loss must stay finite"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +28,8 @@ class Result:
         dataset: the name of the data set.
         dataset_digest: of all its bytes.
         stack_size: how many networks were trained together with it, itself included.
+        is_right: for which validation images its answer is right, in their order, shape (images,);
+            None where its run does not say.
     """
 
     recipe: Recipe
@@ -35,3 +43,30 @@ class Result:
     dataset: str
     dataset_digest: str
     stack_size: int
+    is_right: NDArray[np.bool_] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """A network that has no result.
+
+    Attributes:
+        recipe: what it was made from.
+        device: where it was trained, as in `Result`.
+        device_name: the same for people.
+        dataset: the name of the data set.
+        dataset_digest: of all its bytes.
+        reason: why it failed, in one line.
+    """
+
+    recipe: Recipe
+    device: str
+    device_name: str
+    dataset: str
+    dataset_digest: str
+    reason: str
+
+    @property
+    def has_diverged(self) -> bool:
+        """Whether its training has, so that another try would fail as well."""
+        return self.reason.startswith(DIVERGED)

@@ -8,7 +8,8 @@ from pipeline.data import ImageData, prepared
 from pipeline.errors import PipelineError, UsageError
 from pipeline.records import Score, Weights
 from pipeline.records import history as histories
-from pipeline.records.result import Result
+from pipeline.records.result import Failure, Result
+from pipeline.runs.answers import RIGHT, load_right
 from pipeline.tracking import STATE_DICT, FoundRun, Tracker
 from pipeline.training.stack import read_weights
 
@@ -27,6 +28,7 @@ def load_result(run: FoundRun, tracker: Tracker) -> Result:
     """
     try:
         history = histories.load(tracker.artifact(run.id, HISTORY))
+        has_answers = tracker.has_artifact(run.id, RIGHT)  # older runs have none
         return Result(
             recipe=parsed(Recipe, run.parameters),
             history=history,
@@ -39,12 +41,28 @@ def load_result(run: FoundRun, tracker: Tracker) -> Result:
             dataset=run.parameters["dataset"],
             dataset_digest=run.parameters["dataset_digest"],
             stack_size=int(run.tags["stack_size"]),
+            is_right=load_right(tracker.artifact(run.id, RIGHT)) if has_answers else None,
         )
     except (SafetensorError, OSError, KeyError, ValueError, TypeError, StopIteration) as error:
         raise PipelineError(
             f"a run must hold a finished network, got {run.name!r} ({run.id}: {error!r}): "
             "choose runs with the tags kind=network and outcome=finished"
         ) from error
+
+
+def load_failure(run: FoundRun) -> Failure | None:
+    """What the run of a network that failed says of it; None if it does not say which it was."""
+    try:
+        return Failure(
+            recipe=parsed(Recipe, run.parameters),
+            device=run.parameters["device"],
+            device_name=run.tags["device_name"],
+            dataset=run.parameters["dataset"],
+            dataset_digest=run.parameters["dataset_digest"],
+            reason=run.tags.get("reason", ""),
+        )
+    except (KeyError, ValueError, TypeError, UsageError):
+        return None
 
 
 def load_weights(run: FoundRun, tracker: Tracker) -> Weights:

@@ -18,6 +18,7 @@ from pipeline.plots.figure_layout import evenly
 from pipeline.records import EpochRecord, History, Score
 from pipeline.records import history as histories
 from pipeline.records.result import Result
+from pipeline.runs.answers import CONFUSION, RIGHT, confusion_csv, packed, right_answers
 from pipeline.runs.load import HISTORY
 from pipeline.runs.score import score
 from pipeline.runs.summary import summary
@@ -40,12 +41,16 @@ class Judged:
     Attributes:
         network: in evaluation mode, on the CPU.
         test: its score.
+        confusion: counts over the test set, rows truth, columns prediction.
+        is_right: whether it answers each image that it is validated on.
         pictures: what returns each as PNG bytes, by name.
         film: what returns its firing rates as a picture for each of the epochs that are shown.
     """
 
     network: nn.Module
     test: Score
+    confusion: Counts
+    is_right: NDArray[np.bool_]
     pictures: Mapping[str, Callable[[], bytes]]
     film: Callable[[], Sequence[NDArray[np.uint8]]]
 
@@ -74,6 +79,8 @@ def judge(
     return Judged(
         network=network,
         test=test,
+        confusion=confusion,
+        is_right=right_answers(network, data, recipe.holdout),
         pictures=_pictures(
             recipe, history, chosen, data=data, confusion=confusion, render_pool=render_pool
         ),
@@ -125,6 +132,7 @@ def publish(
         dataset=data.name,
         dataset_digest=data.digest,
         stack_size=stack_size,
+        is_right=judged.is_right,
     )
     images = data.test_images[:EXAMPLES]
     # A single image would become the only batch size that the exported graph takes.
@@ -142,6 +150,9 @@ def publish(
         batch = as_input(data.train_images[: min(recipe.batch_size, EVALUATION_BATCH)])
         (folder / "summary.txt").write_text(summary(judged.network, batch), encoding="utf-8")
         histories.save(history, folder / HISTORY)
+        confusion = confusion_csv(judged.confusion, data.classes)
+        (folder / CONFUSION).write_text(confusion, encoding="utf-8")
+        (folder / RIGHT).write_bytes(packed(judged.is_right))
         (folder / "plots").mkdir()
         for name, png in judged.pictures.items():
             (folder / "plots" / f"{name}.png").write_bytes(png())

@@ -101,6 +101,12 @@ def finished_networks(sweep: FoundRun, tracker: Tracker) -> list[FoundRun]:
     return networks
 
 
+def failed_networks(sweep: FoundRun, tracker: Tracker) -> list[FoundRun]:
+    """The runs of a sweep's networks that failed."""
+    tags = {"kind": "network", "outcome": "failed", "sweep": sweep.id}
+    return tracker.search(tagged(tags), everywhere=True)
+
+
 def _sweep_with(run_id: str, tracker: Tracker) -> FoundRun:
     """The run of this id, if it has compared networks."""
     run = tracker.run_or_none(run_id)

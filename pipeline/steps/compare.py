@@ -12,8 +12,14 @@ from pipeline.errors import PipelineError
 from pipeline.explorer import log_explorers
 from pipeline.records.result import Result
 from pipeline.runs.links import print_pages
-from pipeline.runs.load import load_data, load_result
-from pipeline.runs.sweeps import find_sweep, finished_networks, search_in, source_of
+from pipeline.runs.load import load_data, load_failure, load_result
+from pipeline.runs.sweeps import (
+    failed_networks,
+    find_sweep,
+    finished_networks,
+    search_in,
+    source_of,
+)
 from pipeline.tracking import FoundRun, Tracker, connect, searches_metrics
 
 BY_RESULTS = (
@@ -37,16 +43,19 @@ def run(settings: CompareSettings, console: Console) -> None:
         sweep = find_sweep(settings.sweep, tracker, experiments=settings.experiments)
         source = source_of(sweep, tracker)
         found = finished_networks(sweep, tracker)
+        failed = failed_networks(sweep, tracker)
     else:
         source = f"the search {settings.search}"
         found = search_in(settings.experiments, settings.search, tracker)
+        failed = [run for run in found if _is_failed_network(run)]
         if searches_metrics(settings.search):
             caution = BY_RESULTS
             _logger.warning("%s", caution)
     results = _loaded(found, tracker, source=source)
+    failures = [failure for run in failed if (failure := load_failure(run)) is not None]
     with tracker.start_step("compare", name, parameters=texts(settings)) as step:
         console.line(f"{len(results)} networks from {source}")
-        comparisons = comparison.compare(results)
+        comparisons = comparison.compare(results, failures)
         links = log_explorers(step, comparisons, load_data, tracker=tracker, console=console)
         comparison.publish(
             step,
@@ -55,10 +64,20 @@ def run(settings: CompareSettings, console: Console) -> None:
             console=console,
             origin=source,
             caution=caution,
+            failures={
+                failure.recipe.name: failure.reason
+                for compared in comparisons
+                for failure in compared.failures
+            },
             links=links,
         )
     console.elapsed("done")
     print_pages(tracker, console, report=step.id, explorers=links.values())
+
+
+def _is_failed_network(run: FoundRun) -> bool:
+    kind, outcome, step = (run.tags.get(tag) for tag in ("kind", "outcome", "step"))
+    return (kind, outcome) == ("network", "failed") and step != "toy"
 
 
 def _loaded(found: Sequence[FoundRun], tracker: Tracker, *, source: str) -> list[Result]:

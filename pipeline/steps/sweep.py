@@ -53,7 +53,7 @@ def run(settings: SweepSettings, console: Console) -> None:
         fitted = fit(_tasks(recipes, sets=sets, places=places), context)
         _show_failures(fitted, console)
         if fitted.results:
-            comparisons = comparison.compare(fitted.results)
+            comparisons = comparison.compare(fitted.results, fitted.failed)
             by_digest = {data.digest: data for data in sets}
             links = log_explorers(
                 step,

@@ -58,7 +58,26 @@ def test_many_others_are_counted(sweep: Sweep) -> None:
 
 def test_without_a_common_seed_it_says_so(network: Network) -> None:
     results = [network(0.9, drop_rate=0.0, seed=1), network(0.8, seed=2)]
-    assert read(results) == "Drop rate 0 is ahead, but no two groups share a seed"
+    assert read(results) == (
+        "Accuracy of groups that share no seed, so none is compared with another"
+    )
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "expected"),
+    [
+        ({0.0: (0.9, 0.8), 0.5: (0.8, 0.9)}, "Both groups have the same accuracy"),
+        ({0.0: (0.9,), 0.2: (0.9,), 0.5: (0.9,)}, "All three groups have the same accuracy"),
+        (
+            {0.0: (0.9, 0.8), 0.2: (0.8, 0.9), 0.5: (0.1, 0.2)},
+            "Drop rates 0 and 0.2 have the same accuracy, the highest",
+        ),
+    ],
+)
+def test_equal_groups_have_no_winner(
+    accuracies: dict[float, tuple[float, ...]], expected: str, sweep: Sweep
+) -> None:
+    assert read(sweep(accuracies)) == expected
 
 
 def test_a_group_alone_and_the_test_set_have_no_winner(sweep: Sweep) -> None:

@@ -12,6 +12,7 @@ from pipeline.comparison.compare import compare
 from pipeline.comparison.files import groups_csv, networks_csv
 from pipeline.comparison.markdown import ROOM, markdown
 from pipeline.comparison.page import page
+from pipeline.comparison.tables import groups_table
 from pipeline.records import networks_file
 from pipeline.records.result import Result
 
@@ -134,15 +135,18 @@ def test_one_seed_has_no_columns_of_dashes_and_no_talk_of_intervals(sweep: Sweep
         assert f">{column}</th>" in several
         assert f">{column}</th>" not in one
     assert "One seed gives no interval, so no group can be told from another" in one
-    assert "intervals are of the mean over seeds" in several
-    for words in ("Seeds are the replicates", "Cohen", "Holm", "their intervals"):
+    assert "how well these seeds determine the mean" in several
+    assert "is not widened holds the next network in 75 of 100 cases" in several
+    assert "fail in up to 53 of 100 cases" in several
+    assert "chosen from 3 (Bonferroni)" in several
+    for words in ("Seeds are the replicates", "Hedges", "Holm", "their intervals"):
         assert words not in one
 
 
 def test_the_report_shows_accuracy_once_and_no_error_beside_it(sweep: Sweep) -> None:
     text = page(compare(sweep(ACCURACIES)), {}, origin="a sweep")
     assert ">accuracy</th>" in text
-    assert "error" not in Reader(text).words
+    assert ">error</th>" not in text
 
 
 def test_causes_that_never_occur_are_not_in_the_key(sweep: Sweep) -> None:
@@ -210,10 +214,14 @@ def test_a_row_a_group_holds_mean_and_interval(sweep: Sweep) -> None:
     none, chosen, half = csv.DictReader(io.StringIO(groups_csv(compare(sweep(ACCURACIES)))))
     assert (chosen["drop_rate"], chosen["is_chosen"], half["is_chosen"]) == ("0.2", "true", "false")
     assert (chosen["networks"], chosen["seeds"]) == ("4", "0,1,2,3")
-    # s = 0.012583, t(0.975; 3) = 3.1824: half width 0.020022.
+    # s = 0.008165, t(0.975; 3) = 3.1824: half width 0.012992, times √5 for another seed.
+    assert float(none["val/accuracy_low"]) == pytest.approx(0.9 - 0.012992, abs=1e-6)
+    assert float(none["val/accuracy_another_seed_low"]) == pytest.approx(0.87095, abs=1e-5)
+    # s = 0.012583; chosen from three, it has t(1 - 0.05 / 4; 3) = 4.1765: half width 0.026277.
     assert float(chosen["val/accuracy_mean"]) == pytest.approx(0.9475)
-    assert float(chosen["val/accuracy_low"]) == pytest.approx(0.9475 - 0.020022, abs=1e-6)
-    assert float(chosen["val/error_high"]) == pytest.approx(0.0525 + 0.020022, abs=1e-6)
+    assert float(chosen["val/accuracy_low"]) == pytest.approx(0.9475 - 0.026277, abs=1e-6)
+    assert float(chosen["val/error_high"]) == pytest.approx(0.0525 + 0.026277, abs=1e-6)
+    assert (chosen["seeds_judged"], chosen["seeds_diverged"]) == ("0,1,2,3", "")
     assert float(none["behind_chosen_mean"]) == pytest.approx(0.0475)
     assert chosen["behind_chosen_mean"] == ""
     # Shares of one and the same network in every seed: no spread, and s + p - s p at p = 0.2.
@@ -240,8 +248,22 @@ def test_weights_are_shared_only_where_widths_agree(sweep: Sweep) -> None:
         results = [result for one in widths for result in sweep(ACCURACIES, widths=one)]
         return Reader(page(compare(results), {}, origin="a sweep")).words
 
-    assert "start from the same weights, so" in words((4,))
-    assert "start from the same weights where their widths agree, so" in words((4,), (5,))
+    assert "start from the same weights; the test" in words((4,))
+    assert "start from the same weights where their widths agree; the test" in words((4,), (5,))
+
+
+def test_a_terminal_has_no_room_for_another_seed(sweep: Sweep) -> None:
+    [comparison] = compare(sweep(ACCURACIES))
+    assert "another seed" in groups_table(comparison).columns
+    narrow = groups_table(comparison, is_narrow=True)
+    assert "another seed" not in narrow.columns
+    assert all(len(row) == len(narrow.columns) for row in narrow.rows)
+
+
+def test_a_group_that_is_not_compared_is_marked(sweep: Sweep, network: Network) -> None:
+    [comparison] = compare([*sweep(ACCURACIES), network(0.99, drop_rate=0.7, seed=9)])
+    names = [row[0] for row in groups_table(comparison).rows]
+    assert names == ["0", "0.2 (chosen)", "0.5", "0.7 (not compared)"]
 
 
 def test_training_costs_have_no_interval(sweep: Sweep) -> None:

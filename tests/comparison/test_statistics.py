@@ -8,8 +8,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from pipeline.comparison.statistics import difference, estimate, holm, p_values
+from pipeline.comparison.statistics import (
+    Difference,
+    corrected_p_values,
+    differences,
+    estimate,
+    highest_unseen_rate,
+    holm,
+    moments,
+    p_values_of_all,
+    share_of_next,
+    stragglers,
+)
+from why_zero.records import Floats
 
+TABLES = st.lists(
+    st.lists(st.floats(-10, 10).map(lambda x: round(x, 3)), min_size=4, max_size=4),
+    min_size=2,
+    max_size=5,
+).map(np.array)
 SAMPLES = st.lists(st.floats(-10, 10).map(lambda x: round(x, 3)), min_size=3, max_size=12)
 
 
@@ -34,52 +51,124 @@ def test_what_is_not_known_is_left_out() -> None:
     assert estimate([1.0, math.nan, 3.0]).count == 2
 
 
+def compared(table: list[list[float]]) -> Difference:
+    """The first row against the second."""
+    found = moments(np.array(table))
+    [difference] = differences(found, [(0, 1)], family=p_values_of_all(found))
+    return difference
+
+
 @given(SAMPLES)
-def test_interval_and_p_value_agree_with_scipy(values: list[float]) -> None:
+def test_an_interval_agrees_with_scipy(values: list[float]) -> None:
     array = np.array(values)
     if np.ptp(array) < 0.01:
         return
-    low, high = stats.t.interval(0.95, len(array) - 1, loc=array.mean(), scale=stats.sem(array))
-    found = difference(array)
-    assert found.low == pytest.approx(low, abs=1e-9)
-    assert found.high == pytest.approx(high, abs=1e-9)
-    paired = stats.ttest_rel(array, np.zeros(len(array)))
-    assert found.p_value == pytest.approx(paired.pvalue, abs=1e-9)
-    # The interval leaves out 0 exactly where the test rejects at 5 %.
-    if abs(found.p_value - 0.05) > 1e-6:
-        assert (low > 0 or high < 0) == (found.p_value < 0.05)
+    for groups in (1, 6):
+        level = 1 - 0.1 / (groups + 1)
+        low, high = stats.t.interval(level, len(array) - 1, array.mean(), stats.sem(array))
+        found = estimate(array, chosen_from=groups)
+        assert found.low == pytest.approx(low, abs=1e-9)
+        assert found.high == pytest.approx(high, abs=1e-9)
 
 
-def test_the_effect_size_is_d_z_with_hedges_correction() -> None:
-    # d_z = 3 / √2.5 = 1.8974; the correction for four degrees of freedom is
-    # Γ(2) / (√2 Γ(1.5)) = 1 / (1.41421 x 0.886227) = 0.79788.
-    assert difference([1.0, 2.0, 3.0, 4.0, 5.0]).effect_size == pytest.approx(
-        1.8974 * 0.79788, abs=1e-3
-    )
+@given(TABLES)
+def test_every_pair_has_the_p_value_of_welch_s_test_by_scipy(table: Floats) -> None:
+    if (np.ptp(table, axis=1) < 0.01).any():
+        return
+    pairs = [(one, other) for one in range(1, len(table)) for other in range(one)]
+    expected = [stats.ttest_ind(table[i], table[j], equal_var=False).pvalue for i, j in pairs]
+    assert p_values_of_all(moments(table)) == pytest.approx(np.array(expected), abs=1e-9)
 
 
-def test_two_seeds_have_an_interval_and_no_effect_size() -> None:
-    # With one degree of freedom the correction is 0: nothing can be said of the size.
-    found = difference([1.0, 3.0])
-    assert math.isnan(found.effect_size)
-    # t(0.975; 1) = 12.706, s / √2 = 1.
-    assert found.half_width == pytest.approx(12.706, abs=1e-3)
+@given(TABLES)
+def test_an_interval_excludes_zero_just_where_two_groups_are_told_apart(table: Floats) -> None:
+    found = moments(table)
+    pairs = [(one, other) for one in range(len(table)) for other in range(one)]
+    for difference in differences(found, pairs, family=p_values_of_all(found)):
+        if abs(difference.corrected - 0.05) > 1e-6 and not math.isnan(difference.half_width):
+            assert (difference.low > 0 or difference.high < 0) == difference.is_told
 
 
-@pytest.mark.parametrize("values", [[0.2, 0.2, 0.2], [0.9 - 0.8, 0.8 - 0.7], [0.3], []])
-def test_differences_without_spread_give_neither_interval_nor_p_value(values: list[float]) -> None:
-    found = difference(values)
+def test_the_interval_of_the_only_difference_is_welch_s_by_scipy() -> None:
+    table = [[1.0, 2.0, 4.0, 8.0], [2.0, 3.0, 3.0, 3.5]]
+    reference = stats.ttest_ind(*table, equal_var=False).confidence_interval(0.95)
+    found = compared(table)
+    assert (found.low, found.high) == pytest.approx((reference.low, reference.high))
+
+
+def test_the_interval_of_one_of_many_differences_has_its_part_of_the_error() -> None:
+    # Of three pairs the smallest p value is multiplied by 3: its interval has the error 0.05 / 3.
+    table = [[1.0, 2.0, 3.0, 4.0], [9.0, 8.0, 7.0, 9.5], [4.0, 5.0, 6.0, 7.0]]
+    welch = stats.ttest_ind(table[0], table[1], equal_var=False)
+    reference = welch.confidence_interval(1 - 0.05 / 3)
+    found = compared(table)
+    assert found.corrected == pytest.approx(3 * welch.pvalue)
+    assert (found.low, found.high) == pytest.approx((reference.low, reference.high))
+
+
+def test_the_effect_size_is_the_gap_in_standard_deviations_with_hedges_correction() -> None:
+    # Both have s = √2.5, so d = 3 / 1.5811 = 1.8974 and f = 8; the correction is
+    # Γ(4) / (√4 Γ(3.5)) = 6 / (2 x 3.32335) = 0.90270.
+    found = compared([[4.0, 5.0, 6.0, 7.0, 8.0], [1.0, 2.0, 3.0, 4.0, 5.0]])
+    assert found.effect_size == pytest.approx(1.8974 * 0.90270, abs=1e-3)
+
+
+@pytest.mark.parametrize("table", [[[0.2, 0.2], [0.1, 0.1]], [[0.3], [0.1]]])
+def test_values_without_spread_give_neither_interval_nor_p_value(table: list[list[float]]) -> None:
+    found = compared(table)
     assert math.isnan(found.half_width)
     assert math.isnan(found.p_value)
-    assert found.count == len(values)
+    assert math.isnan(found.effect_size)
+    assert not found.is_told
+    assert p_values_of_all(moments(np.array(table))).tolist() == []
 
 
-def test_p_values_of_many_pairs_use_the_seeds_that_each_has() -> None:
-    rows = [[1.0, 2.0, 4.0], [1.0, math.nan, 4.0], [math.nan, math.nan, 4.0]]
-    found = p_values(np.array(rows))
-    assert found[0] == pytest.approx(stats.ttest_1samp([1, 2, 4], 0).pvalue)
-    assert found[1] == pytest.approx(stats.ttest_1samp([1, 4], 0).pvalue)
-    assert math.isnan(found[2])
+def test_the_next_of_five_is_predicted_by_mean_plus_minus_t_s_times_root_of_1_and_a_fifth() -> None:
+    found = estimate([1.0, 2.0, 3.0, 4.0, 5.0]).for_one_more
+    # s = √2.5 = 1.58114, √1.2 = 1.09545.
+    assert found.half_width == pytest.approx(2.7764 * 1.58114 * 1.09545, abs=1e-3)
+
+
+def test_an_interval_of_the_mean_over_five_holds_the_next_in_two_of_three_cases() -> None:
+    # Seed 0, 1,000 samples: bounds of four standard errors.
+    draws = np.random.default_rng(0).normal(size=(1000, 6))
+    found = [estimate(row[:5]) for row in draws]
+    share = np.mean([one.low <= row[5] <= one.high for one, row in zip(found, draws, strict=True)])
+    assert share_of_next(5) == pytest.approx(0.68, abs=0.01)
+    assert abs(share - share_of_next(5)) < 4 * math.sqrt(0.68 * 0.32 / 1000)
+
+
+def test_five_networks_without_a_failure_leave_room_for_nearly_half_to_fail() -> None:
+    # 1 - 0.05^(1/5); with this rate five successes have a probability of 5 %.
+    assert (1 - highest_unseen_rate(5)) ** 5 == pytest.approx(0.05)
+    assert highest_unseen_rate(5) == pytest.approx(0.4507, abs=1e-4)
+    # The rule of three for large numbers.
+    assert highest_unseen_rate(1000) == pytest.approx(3 / 1000, rel=0.01)
+
+
+def test_a_network_far_below_its_group_is_found_and_one_that_is_only_worse_is_not() -> None:
+    # Distances from the medians 98 and 97, without the medians' own: 1 1 2 2 and 1 1 2 870. Their
+    # median is 1.5, so the bound is 97 - 15 x 1.4826 x 1.5 = 63.64.
+    table = np.array([[98.0, 97.0, 99.0, 96.0, 100.0], [97.0, 98.0, 96.0, 99.0, -773.0]])
+    assert np.argwhere(stragglers(table)).tolist() == [[1, 4]]
+    table[1, 4] = 63
+    assert np.argwhere(stragglers(table)).tolist() == [[1, 4]]
+    table[1, 4] = 64
+    assert not stragglers(table).any()
+    assert not stragglers(np.array([[0.9], [0.1]])).any()
+    assert not stragglers(np.array([[0.9, 0.9], [0.1, 0.1]])).any()
+
+
+def test_other_images_add_the_variance_of_the_difference_over_images() -> None:
+    # By image: differences 1, 0, 0.5, 0.5: mean 0.5, variance 1/6, over four images 1/24.
+    table = np.array([[0.7, 0.8], [0.2, 0.3]])
+    by_image = np.array([[1.0, 0.5, 1.0, 0.5], [0.0, 0.5, 0.5, 0.0]])
+    parts = (0.005 / 2, 1), (0.005 / 2, 1), (1 / 24, 3)
+    variance = sum(part for part, _ in parts)
+    freedom = variance**2 / sum(part**2 / count for part, count in parts)
+    expected = 2 * stats.t.sf(0.5 / math.sqrt(variance), freedom)
+    found = corrected_p_values(moments(table, by_image), [(0, 1)])
+    assert found == pytest.approx(np.array([expected]))
 
 
 def test_holm_multiplies_the_smallest_by_their_number_and_the_last_by_one() -> None:
@@ -100,18 +189,3 @@ def test_nineteen_of_twenty_intervals_hold_the_expectation() -> None:
     draws = np.random.default_rng(0).normal(0.3, 2.0, (4000, 3))
     holds = [one.low <= 0.3 <= one.high for one in map(estimate, draws)]
     assert abs(np.mean(holds) - 0.95) < 4 * math.sqrt(0.95 * 0.05 / 4000)
-
-
-def test_six_equal_groups_are_told_apart_in_less_than_one_of_twenty_sweeps() -> None:
-    # Seed 0, 1,000 sweeps of six groups and five seeds: bounds as above. Without the correction
-    # about one sweep in three has such a pair.
-    source = np.random.default_rng(0)
-    ones, others = np.triu_indices(6, 1)
-    alarms, uncorrected = 0, 0
-    for _ in range(1000):
-        accuracies = source.normal(size=(6, 5))
-        tails = p_values(accuracies[ones] - accuracies[others])
-        uncorrected += bool((tails < 0.05).any())
-        alarms += bool((holm(tails, tails) < 0.05).any())
-    assert alarms / 1000 < 0.05 + 4 * math.sqrt(0.05 * 0.95 / 1000)
-    assert uncorrected > 250

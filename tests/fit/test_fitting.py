@@ -17,6 +17,7 @@ from pipeline.data import ImageData
 from pipeline.errors import Interrupted, OutOfMemoryError, PipelineError
 from pipeline.fit import FitContext, Fitted, Task, fit, fitting, members
 from pipeline.records import EpochRecord
+from pipeline.runs.load import load_failure
 from pipeline.tracking import FoundRun, connect
 from pipeline.training.stack import Stack
 from pipeline.workers import job
@@ -186,6 +187,24 @@ def test_what_another_process_has_finished_is_no_failure_of_the_stack_that_fails
     fitted = fit(tasks[:2], context)
     assert rates(fitted) == [0.0]
     assert fitted.failures == {tasks[1].name: str(error)}
+
+
+def test_a_network_that_diverged_is_told_from_one_that_failed_otherwise(
+    context: FitContext, data: ImageData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = Task(
+        recipe=replace(RECIPE, activation="none", learning_rate=1e30), data=data, device=CPU
+    )
+    [failure] = fit([task], context).failed
+    assert failure.has_diverged
+    assert failure.recipe == task.recipe
+    [run] = networks(context)
+    assert load_failure(run) == failure
+    monkeypatch.setattr(members, "publish", refusing(members.publish, 0.3, error=FULL))
+    [other] = fit(
+        [Task(recipe=replace(RECIPE, drop_rate=0.3), data=data, device=CPU)], context
+    ).failed
+    assert not other.has_diverged
 
 
 def test_an_error_that_is_not_the_projects_own_fails_the_network_it_met_alone(

@@ -3,6 +3,7 @@
 import csv
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from pipeline.config.recipe import Recipe
 from pipeline.console import Console
 from pipeline.data import prepared
 from pipeline.fit import FitContext, Task, fit
+from pipeline.records.result import DIVERGED
 from pipeline.tracking import connect
 
 pytestmark = pytest.mark.slow
@@ -58,6 +60,15 @@ def swept(store: str, small: Path, tmp_path_factory: pytest.TempPathFactory) -> 
                 origin="this sweep",
                 failures={"relu seed 7": "NaN"},
             )
+            lost = replace(recipes[-1], seed=2)
+            where = {
+                "device": "cpu",
+                "dataset": data.name,
+                "dataset_digest": data.digest,
+            }
+            tags = {"sweep": step.id, "device_name": results[0].device_name}
+            run = tracker.start_network("lost", lost.parameters | where, step="sweep", tags=tags)
+            run.end("failed", f"{DIVERGED}, got NaN")
         with tracker.start_step("sweep", "killed", parameters={}) as step:
             step.end("killed")
         tracker.start_network("relu", {}, step="sweep", tags={}).end("failed", "NaN")
@@ -95,7 +106,11 @@ def test_the_newest_sweep_that_came_to_an_end_is_compared(
     assert f"runs/{run.info.run_id}/artifacts/report/comparison.html" in described
     assert all(network in described for network in swept)
     shown = capsys.readouterr()
-    assert "has the highest accuracy on the held-out images" in shown.out
+    assert "accuracy on the held-out images" in shown.out
+    for text in (shown.out, described):
+        words = " ".join(text.split())
+        assert "over seeds 0 and 1 alone, which all groups compared have: 0 lacks seed 2." in words
+        assert "Diverged, but not among the seeds compared: seed 2 of 0.5." in words
     assert f"runs/{run.info.run_id}" in shown.out.splitlines()[-1]
     assert shown.err == ""
 
@@ -144,9 +159,9 @@ def test_a_search_takes_finished_networks_alone_and_says_what_it_skips(
     assert pipeline("compare", "--search", search, "--experiments", SWEPT) == 0
     [run] = runs(step="compare")
     assert sorted(networks_of(run, store)) == sorted(swept)
-    # The two sweeps; the failed network; the toy's; and one without a history.
-    assert "skipped 5 of 9 runs" in caplog.text
-    for reason in ("2 not networks", "1 failed", "1 from the toy", "1 unreadable"):
+    # The two sweeps; the failed networks; the toy's; and one without a history.
+    assert "skipped 6 of 10 runs" in caplog.text
+    for reason in ("2 not networks", "2 failed", "1 from the toy", "1 unreadable"):
         assert reason in caplog.text
 
 

@@ -131,10 +131,12 @@ def test_a_network_s_run_holds_all_that_it_should(
         assert [point.step for point in points] == epochs, key
     assert "system/cpu_utilization_percentage" in network.data.metrics
     assert artifacts(store, network) >= {
+        "confusion.csv",
         "history.safetensors",
         "plots",
         "state_dict.safetensors",
         "summary.txt",
+        "validation_right.safetensors",
     }
     summary = client.download_artifacts(network.info.run_id, "summary.txt")
     assert "mult-adds (M)" in Path(summary).read_text(encoding="utf-8")
