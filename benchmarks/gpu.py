@@ -1,26 +1,25 @@
 """Everything that is asked of a machine with CUDA, in under six minutes.
 
 A sweep of 64 networks and a single network, from the first update to the end; a sweep on the
-processor and the GPU, whose networks are then compared; and the same sweep on many cores and on two.
+processor and the GPU, which compares the two; and a sweep on many cores, then on two of them.
 """
 
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import torch
-
 from benchmarks import cores
 from benchmarks.conditions import Conditions, UnavailableError
 from benchmarks.observed import observe
 from benchmarks.results import Bound, Row
+from pipeline.training import device as devices
 
 
 def measure(conditions: Conditions) -> Iterator[Row]:
     """All rows; those of the cores last."""
-    if not torch.cuda.is_available() and conditions.effort != "smoke":
+    device = str(devices.resolve("auto"))
+    if not device.startswith("cuda") and conditions.effort != "smoke":
         raise UnavailableError("a GPU must be there that torch can use, got none")
-    device = str(conditions.device) if conditions.effort == "smoke" else "cuda"
     epochs = conditions.pick(smoke=1, usual=10)
     last = conditions.pick(smoke=0, usual=15)
     with tempfile.TemporaryDirectory() as folder:
@@ -35,7 +34,8 @@ def measure(conditions: Conditions) -> Iterator[Row]:
             name=f"{name}, from the first update", value=until, unit="s", bound=Bound(limit=4)
         )
         yield Row(name=f"{name}, its updates", value=one.training, unit="s")
-        axes = ("--drop-rates", "0.1,0.2,0.3,0.5", "--seeds", f"0-{last}", "--epochs", str(epochs))
+        axes = ("--drop-rates", "0.1,0.2,0.3,0.5", "--seeds", f"0-{last}")
+        axes += ("--epochs", str(epochs))
         many = observe("sweep", *axes, "--devices", device, folder=work)
         name = f"sweep of {4 * (last + 1)}, {epochs} epochs"
         yield Row(name=f"{name}, whole process", value=many.seconds, unit="s")

@@ -1,13 +1,14 @@
 """Runs the pipeline as a whole process and watches it from outside: when it trains, what it holds.
 
-The first update comes right after the untrained network, whose records are the first file of a
-checkpoint.
+The first update begins when epoch 0, the untrained network, has ended.
 """
 
 import os
+import re
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Collection
 from contextlib import suppress
@@ -18,7 +19,6 @@ import psutil
 
 from benchmarks.processes import ROOT
 
-_LOOKS_SECONDS = 0.005
 _WEIGHS_SECONDS = 0.5  # weighing takes the watched processes' time
 
 
@@ -61,26 +61,29 @@ def observe(*arguments: str, folder: Path, cores: Collection[int] | None = None)
     if cores is not None:
         own.cpu_affinity(list(cores))  # which processes inherit
     command = [sys.executable, "-m", "pipeline", *arguments]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    started = time.perf_counter()
-    process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL)
-    own.cpu_affinity(allowed)
-    seen = set((folder / "checkpoints").glob("*"))
-    first, most, weighed = 0.0, 0.0, 0.0
-    while process.poll() is None:
-        now = time.perf_counter() - started
-        new = set((folder / "checkpoints").glob("*")) - seen
-        if not first and any((each / "records-0000.safetensors").exists() for each in new):
-            first = now
-        if now - weighed > _WEIGHS_SECONDS:
-            most, weighed = max(most, _gib(process.pid)), now
-        time.sleep(_LOOKS_SECONDS)
-    seconds = time.perf_counter() - started
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "WHY_ZERO_DEBUG": "1"}
+    most = 0.0
+    started = time.time()
+    with tempfile.TemporaryFile("w+") as messages:
+        process = subprocess.Popen(
+            command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=messages
+        )
+        own.cpu_affinity(allowed)
+        while True:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(_WEIGHS_SECONDS)
+                break
+            most = max(most, _gib(process.pid))
+        ended = time.time()
+        messages.seek(0)
+        told = messages.read()
     if process.returncode:
+        sys.stderr.write(told)
         raise subprocess.CalledProcessError(process.returncode, command)
+    first = min(float(at) for at in re.findall(r"epoch 0 ended at ([\d.]+)", told))
     return Observed(
-        to_first_update=first,
-        from_first_update=seconds - first,
+        to_first_update=first - started,
+        from_first_update=ended - first,
         training=_training(folder) - before,
         gib=most,
     )

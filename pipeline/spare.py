@@ -11,6 +11,8 @@ from multiprocessing.process import BaseProcess
 
 # "0" trains in the process of the step, which a debugger can follow; another number is the most.
 WORKERS = "WHY_ZERO_WORKERS"
+# Messages for whoever looks for a mistake in the program are shown, from these processes too.
+DEBUG = "WHY_ZERO_DEBUG"
 _waiting: deque[tuple[BaseProcess, Connection]] = deque()
 
 

@@ -18,7 +18,8 @@ from typing import NoReturn
 
 import click
 
-from pipeline.cli.group import COMMAND, DEBUG_VARIABLE, build, tell_opened_run
+from pipeline import spare
+from pipeline.cli.group import COMMAND, build, tell_opened_run
 from pipeline.errors import Interrupted, PipelineError, UsageError
 from pipeline.interrupts import interrupt
 from pipeline.redaction import redacted
@@ -47,6 +48,8 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code; a user's mistake is one line on stderr."""
     _settle_streams()
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
+    if os.environ.get(spare.DEBUG):
+        logging.getLogger("pipeline").setLevel(logging.DEBUG)
     for number in _ENDING:
         if signal.getsignal(number) is not signal.SIG_IGN:  # as after nohup
             signal.signal(number, _interrupt)
@@ -65,7 +68,7 @@ def run(arguments: Sequence[str]) -> int:
         tell_opened_run(arguments[0], UsageError(message))
         return _fail(message, error.exit_code)
     except WhyZeroError as error:
-        if "--debug" in arguments or os.environ.get(DEBUG_VARIABLE):
+        if "--debug" in arguments or os.environ.get(spare.DEBUG):
             raise
         return _fail(str(error), error.exit_code if isinstance(error, PipelineError) else 1)
     except click.Abort as abort:  # how click reports a KeyboardInterrupt

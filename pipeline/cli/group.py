@@ -28,7 +28,6 @@ from pipeline.config.settings import (
 )
 
 COMMAND = "why-zero"
-DEBUG_VARIABLE = "WHY_ZERO_DEBUG"
 SHELLS = ("bash", "zsh", "fish")
 
 
@@ -127,7 +126,7 @@ def _step(step: str, settings: type, program: str) -> click.Command:
         ["--debug"],
         is_flag=True,
         expose_value=False,
-        help=f"Show the traceback of an error (also with {DEBUG_VARIABLE}=1).",
+        help=f"Show the traceback of an error (also with {spare.DEBUG}=1).",
     )
     return _Step(
         step,

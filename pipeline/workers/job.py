@@ -1,6 +1,7 @@
 """The training of one stack, from what a worker is told to what it tells."""
 
 import logging
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -126,6 +127,7 @@ def trained(
             for record in records:
                 if record.weights is not None:
                     kept[record.member] = record
+            _logger.debug("epoch %d ended at %.3f", bare[0].epoch, time.time())
             writer.save(stack, optimizer, records=bare, kept=kept)
             yield Epoch(bare)
         writer.wait()

@@ -14,6 +14,7 @@ from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any
 
+from pipeline import spare
 from pipeline.config.options import MnistSettings
 from pipeline.data import ImageData
 from pipeline.errors import PipelineError
@@ -39,6 +40,8 @@ def serve(pipe: Connection, guess: object = None) -> None:
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     tell = _teller(pipe)
     logging.basicConfig(handlers=[_Telling(tell)], level=logging.WARNING)
+    if os.environ.get(spare.DEBUG):
+        logging.getLogger("pipeline").setLevel(logging.DEBUG)
     known: ImageData | None = None
 
     def receive() -> Asked:
