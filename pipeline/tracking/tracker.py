@@ -10,6 +10,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Literal
 
+from mlflow.entities import Experiment
 from mlflow.entities import Run as StoredRun
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, ErrorCode
@@ -24,6 +25,7 @@ from pipeline.tracking.address import (
     ui_command,
     view_page,
 )
+from pipeline.tracking.connectivity import local_folder, sqlite_file
 from pipeline.tracking.found_run import (
     FoundRun,
     found,
@@ -75,9 +77,20 @@ class Tracker:
 
         It is no secret: it may be written anywhere.
         """
-        with self._store.writing():
-            experiment = self._store.client.get_experiment(self.experiment_id)
+        experiment = self._experiment
         return f"experiment {experiment.experiment_id} of {experiment.creation_time}"
+
+    @property
+    def places(self) -> list[Path]:
+        """The folders on this machine that runs are written to; none where a server has all."""
+        database = sqlite_file(self.uri)
+        artifacts = local_folder(self._experiment.artifact_location)
+        return [folder for folder in (database and database.parent, artifacts) if folder]
+
+    @cached_property
+    def _experiment(self) -> Experiment:
+        with self._store.writing():
+            return self._store.client.get_experiment(self.experiment_id)
 
     @property
     def ui_command(self) -> str | None:

@@ -132,6 +132,28 @@ def refused(uri: str, monkeypatch: pytest.MonkeyPatch) -> str:
     return message
 
 
+@pytest.mark.parametrize(
+    ("place", "package"),
+    [("s3://bucket/runs", "boto3"), ("gs://bucket", "google-cloud-storage")],
+)
+def test_artifacts_without_their_driver_are_refused_before_anything_is_trained(
+    place: str, package: str, client: MlflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MLflow would find out at the first upload, after training."""
+
+    def version(name: str) -> str:
+        if name == package:
+            raise connectivity.PackageNotFoundError(name)
+        return "1"
+
+    client.create_experiment(f"in {package}", artifact_location=place)
+    monkeypatch.setattr(connectivity, "version", lambda _: "1")
+    connect(experiment=f"in {package}")
+    monkeypatch.setattr(connectivity, "version", version)
+    with pytest.raises(PipelineError, match=f"got no {package}: pip install {package}$"):
+        connect(experiment=f"in {package}")
+
+
 def test_a_server_that_refuses_is_named_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
         port = listener.getsockname()[1]
