@@ -24,6 +24,7 @@ NAMES = (
     "accuracy",
     "born_dead",
     "probe_cost",
+    "big_store",
 )
 
 
