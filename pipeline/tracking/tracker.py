@@ -451,8 +451,8 @@ class Tracker:
         ids: list[str],
         search: str,
         *,
-        token: Any,
-        most: int,  # noqa: ANN401 - as the store has it
+        token: Any,  # noqa: ANN401 - as the store has it
+        most: int,
     ) -> PagedList[StoredRun]:
         try:
             return self._store.client.search_runs(
