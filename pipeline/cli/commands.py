@@ -68,7 +68,7 @@ def run(arguments: Sequence[str]) -> int:
     except click.exceptions.NoArgsIsHelpError as bare:
         click.echo(bare.format_message())
     except click.ClickException as error:
-        message = _message(error)
+        message = _printable(_message(error))
         tell_opened_run(arguments[0], UsageError(message))
         return _fail(message, error.exit_code)
     except WhyZeroError as error:
@@ -116,9 +116,14 @@ def _stopped(arguments: Sequence[str], again: str) -> str:
 
 def _fail(message: str, exit_code: int) -> int:
     """Show the message; it has several lines only if several things failed."""
-    for line in redacted(message).splitlines():
-        click.echo(f"error: {line}", err=True)
+    for line in redacted(message).strip("\n").split("\n"):
+        click.echo(f"error: {_printable(line)}", err=True)
     return exit_code
+
+
+def _printable(text: str) -> str:
+    """The text with control characters escaped: an argument must not steer the terminal."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
 
 
 def _interrupt(number: int, _frame: FrameType | None) -> None:

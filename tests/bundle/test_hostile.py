@@ -435,3 +435,39 @@ def test_what_the_writer_of_a_bundle_cannot_read_is_not_told_as_a_place_without_
     with no_room, new_bundle(tmp_path / name, is_forced=False) as folder:
         (folder / "nowhere" / "file").write_bytes(b"")
     assert list(tmp_path.glob("*b*")) == []
+
+
+# Files that change while they are read
+
+
+@pytest.mark.parametrize("kind", ["another file", "a link", "a pipe", "a longer file"])
+def test_a_file_that_is_swapped_after_it_was_looked_at_is_refused(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_bytes((bundle / STATE).read_bytes()[:-1] + b"!")
+    look = archive._folder_sizes
+
+    def look_and_swap(root: Path) -> dict[str, int]:
+        sizes = look(root)
+        (root / STATE).unlink()
+        if kind == "a link":
+            (root / STATE).symlink_to(secret)
+        elif kind == "a pipe":
+            os.mkfifo(root / STATE)
+        else:
+            longer = bytes(9) if kind == "a longer file" else b""
+            (root / STATE).write_bytes(secret.read_bytes() + longer)
+        return sizes
+
+    monkeypatch.setattr(archive, "_folder_sizes", look_and_swap)
+    reasons = {
+        "another file": "do not match the digest",
+        "a longer file": "more bytes than announced",
+    }
+    assert reasons.get(kind, "a link or a device") in refusal(bundle)
+
+
+def test_a_pipe_in_the_place_of_a_zip_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "bundle.zip")
+    assert "(a device)" in refusal(tmp_path / "bundle.zip")
