@@ -116,7 +116,7 @@ def _zip_sizes(archive: zipfile.ZipFile) -> dict[str, int]:
     for entry in archive.infolist():
         name = entry.orig_filename  # as it is written: zipfile cuts a name at NUL
         kind = stat.S_IFMT(entry.external_attr >> 16)
-        if not name:
+        if not entry.filename:
             raise BundleError(name, "a file without a name")
         if name in sizes:
             raise BundleError(name, "a second file with this name")

@@ -20,7 +20,7 @@ from pipeline.cli.group import COMMAND, DEBUG_VARIABLE, build, tell_opened_run
 from pipeline.cli.streams import Output
 from pipeline.errors import Interrupted, PipelineError, UsageError
 from pipeline.interrupts import interrupt
-from pipeline.redaction import redacted
+from pipeline.redaction import printable, redacted
 from why_zero.errors import WhyZeroError
 
 # What continues where it stopped when the same line is run again.
@@ -68,7 +68,7 @@ def run(arguments: Sequence[str]) -> int:
     except click.exceptions.NoArgsIsHelpError as bare:
         click.echo(bare.format_message())
     except click.ClickException as error:
-        message = _printable(_message(error))
+        message = printable(_message(error))
         tell_opened_run(arguments[0], UsageError(message))
         return _fail(message, error.exit_code)
     except WhyZeroError as error:
@@ -117,13 +117,8 @@ def _stopped(arguments: Sequence[str], again: str) -> str:
 def _fail(message: str, exit_code: int) -> int:
     """Show the message; it has several lines only if several things failed."""
     for line in redacted(message).strip("\n").split("\n"):
-        click.echo(f"error: {_printable(line)}", err=True)
+        click.echo(f"error: {printable(line)}", err=True)
     return exit_code
-
-
-def _printable(text: str) -> str:
-    """The text with control characters escaped: an argument must not steer the terminal."""
-    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
 
 
 def _interrupt(number: int, _frame: FrameType | None) -> None:
