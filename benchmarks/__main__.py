@@ -28,6 +28,7 @@ NAMES = (
     "born_dead",
     "verdicts",
     "probe_cost",
+    "big_store",
     "picture_cost",
     "cores",
     "gpu",

@@ -130,6 +130,34 @@ def check_room(folder: Path, room: int) -> None:
         )
 
 
+def check_place(folder: Path, room: int) -> None:
+    """Return if so many bytes can be written to a folder, which may still have to be made.
+
+    It only asks, and writes nothing, so it takes no time.
+
+    Raises:
+        PipelineError: the folder, or the nearest one above it that exists, is not writable, or has
+            less room.
+    """
+    there = nearest(folder)
+    if not is_writable(there):
+        raise PipelineError(
+            f"a folder must be writable, got {there}: make it so, or start in another folder"
+        )
+    check_room(there, room)
+
+
+def nearest(path: Path) -> Path:
+    """The path, if it exists, else the nearest one above it that does."""
+    path = path.absolute()
+    return next(there for there in (path, *path.parents) if there.exists())
+
+
+def is_writable(folder: Path) -> bool:
+    """Whether files can be made in a folder, as far as its rights tell."""
+    return folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
+
+
 def full_disk(*folders: Path) -> Path | None:
     """The first of these folders, or of those above it that exist, that has no room; else None."""
     there = (next(path for path in (one, *one.parents) if path.is_dir()) for one in folders)

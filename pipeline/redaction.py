@@ -27,6 +27,11 @@ def redacted(text: str) -> str:
     return _NAMED.sub(rf"\1={_SHOWN}", _USER.sub(f"{_SHOWN}@", text))
 
 
+def printable(text: str) -> str:
+    """The text with control characters and line breaks escaped: it must not steer a terminal."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+
+
 def has_secrets(address: str) -> bool:
     """Whether an address must not be shown as it is."""
     return redacted(address) != address

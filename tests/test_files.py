@@ -139,13 +139,13 @@ def test_the_full_one_of_several_places_is_found_also_where_it_is_still_to_be_ma
 def test_a_network_that_cannot_be_written_for_a_full_disk_is_one_line_and_goes_on_later(
     tmp_path: Path,
 ) -> None:
-    """On a real file system of 300 KB: torch's writer of graphs would end the process."""
+    """On a real file system of 40 MB: torch's writer of graphs would end the process."""
     full = tmp_path / "full"
     full.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(full)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", str(full)]
     if shutil.which("mount") is None or subprocess.run(mount, check=False).returncode:
         pytest.skip("needs the right to mount a file system")
-    command = [sys.executable, "-m", "pipeline", "mnist", "--epochs", "0", "--widths", "64"]
+    command = [sys.executable, "-m", "pipeline", "mnist", "--epochs", "0", "--widths", "2000,2000"]
 
     def run(**environment: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(

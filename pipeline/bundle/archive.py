@@ -1,5 +1,6 @@
 """The files of an untrusted bundle, as a folder or a zip."""
 
+import errno
 import os
 import stat
 import zipfile
@@ -45,9 +46,11 @@ def opened(bundle: Path) -> Iterator[Source]:
         PipelineError: there is no such folder or zip, or it is broken.
     """
     if bundle.is_dir():
-        yield Source(_checked(_folder_sizes(bundle)), lambda name: (bundle / name).open("rb"))
+        yield Source(_checked(_folder_sizes(bundle)), lambda name: _regular(bundle / name))
         return
     try:
+        if bundle.exists() and not bundle.is_file():  # a pipe would be waited for
+            raise ValueError("a device")
         archive = zipfile.ZipFile(bundle)
         sizes = _checked(_zip_sizes(archive))
     except (*BROKEN, OSError) as error:
@@ -72,6 +75,26 @@ def _checked(sizes: Mapping[str, int]) -> Mapping[str, int]:
     return sizes
 
 
+def _regular(path: Path) -> IO[bytes]:
+    """The opened file, if it still is one: it may have been replaced since it was looked at.
+
+    Raises:
+        BundleError: it is a link or a device by now.
+    """
+    # Names that Windows does not have; without waiting for whoever may write to a pipe.
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    try:
+        file = os.fdopen(os.open(path, flags | getattr(os, "O_BINARY", 0)), "rb")
+    except OSError as error:
+        if error.errno in {errno.ELOOP, errno.ENXIO}:
+            raise BundleError(path.name, "a link or a device") from error
+        raise
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise BundleError(path.name, "a link or a device")
+    return file
+
+
 def _folder_sizes(root: Path) -> dict[str, int]:
     sizes: dict[str, int] = {}
     for folder, folders, files in os.walk(root):
@@ -93,7 +116,7 @@ def _zip_sizes(archive: zipfile.ZipFile) -> dict[str, int]:
     for entry in archive.infolist():
         name = entry.orig_filename  # as it is written: zipfile cuts a name at NUL
         kind = stat.S_IFMT(entry.external_attr >> 16)
-        if not name:
+        if not entry.filename:
             raise BundleError(name, "a file without a name")
         if name in sizes:
             raise BundleError(name, "a second file with this name")

@@ -5,6 +5,7 @@ import unicodedata
 from collections.abc import Iterable
 
 from pipeline.errors import PipelineError
+from pipeline.redaction import printable
 
 FORMAT = 1
 
@@ -55,8 +56,8 @@ class BundleError(PipelineError):
         """Say in one line, whatever the file name contains, what was found in which file."""
         shown = ascii(file if len(file) <= _SHOWN else f"{file[:_SHOWN]}…")
         super().__init__(
-            f"a bundle must hold what export writes and nothing else, got {found} in {shown}: "
-            "nothing was written; fetch the bundle again or export the model anew"
+            f"a bundle must hold what export writes and nothing else, got {printable(found)} in "
+            f"{shown}: nothing was written; fetch the bundle again or export the model anew"
         )
 
 

@@ -81,7 +81,8 @@ def rebuild(parameters: Mapping[str, str], *, weights: Path, example: Path) -> R
 
 
 def _images(example: Path) -> NDArray[np.float32]:
-    images = np.asarray(strict_json(example.read_bytes()), np.float32)
+    with np.errstate(over="ignore"):  # infinity is refused below
+        images = np.asarray(strict_json(example.read_bytes()), np.float32)
     if images.ndim < 2 or len(images) < 2 or not ((images >= 0) & (images <= 1)).all():
         raise ValueError("no batch of at least 2 with numbers in [0, 1]")
     return images

@@ -4,14 +4,12 @@ It must not import torch or mlflow: a step's own imports happen when the step st
 """
 
 import atexit
-import io
 import logging
 import os
 import shlex
 import signal
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -20,13 +18,16 @@ import click
 
 from pipeline import spare
 from pipeline.cli.group import COMMAND, build, tell_opened_run
+from pipeline.cli.streams import Output
 from pipeline.errors import Interrupted, PipelineError, UsageError
 from pipeline.interrupts import interrupt
-from pipeline.redaction import redacted
+from pipeline.redaction import printable, redacted
 from why_zero.errors import WhyZeroError
 
 # What continues where it stopped when the same line is run again.
 RESUMED = ("main", "mnist", "sweep")
+# What has no other result than what it prints.
+PRINTED = ("predict", "doctor", "completion")
 
 _ENDING = [signal.SIGINT, signal.SIGTERM]
 if hasattr(signal, "SIGHUP"):  # the terminal is closed; Windows has none
@@ -35,18 +36,24 @@ if hasattr(signal, "SIGHUP"):  # the terminal is closed; Windows has none
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and leave with its exit code: 2 for usage, 1 for other failures."""
-    code = run(sys.argv[1:] if arguments is None else arguments)
+    words = sys.argv[1:] if arguments is None else arguments
+    output = Output()
+    code = run(words)
+    if code == 0 and words[:1] and words[0] in PRINTED and (problem := output.problem):
+        code = _fail(
+            f"standard output must take what {words[0]} prints, got {problem.strerror}: write it "
+            "to another place",
+            1,
+        )
     # Python would tear down torch and mlflow object by object, for nearly two seconds.
     atexit._run_exitfuncs()  # noqa: SLF001 - has no public name
     for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError):  # such as a closed pipe
-            stream.flush()
+        stream.flush()
     os._exit(code)
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code; a user's mistake is one line on stderr."""
-    _settle_streams()
     logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
     if os.environ.get(spare.DEBUG):
         logging.getLogger("pipeline").setLevel(logging.DEBUG)
@@ -64,7 +71,7 @@ def run(arguments: Sequence[str]) -> int:
     except click.exceptions.NoArgsIsHelpError as bare:
         click.echo(bare.format_message())
     except click.ClickException as error:
-        message = _message(error)
+        message = printable(_message(error))
         tell_opened_run(arguments[0], UsageError(message))
         return _fail(message, error.exit_code)
     except WhyZeroError as error:
@@ -110,20 +117,10 @@ def _stopped(arguments: Sequence[str], again: str) -> str:
     return "\n".join(lines)
 
 
-def _settle_streams() -> None:
-    """Keep output from failing when a stream is closed or cannot encode a character."""
-    nowhere = Path(os.devnull)
-    sys.stdout = sys.stdout or nowhere.open("w", encoding="utf-8")
-    sys.stderr = sys.stderr or nowhere.open("w", encoding="utf-8")
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
-
-
 def _fail(message: str, exit_code: int) -> int:
     """Show the message; it has several lines only if several things failed."""
-    for line in redacted(message).splitlines():
-        click.echo(f"error: {line}", err=True)
+    for line in redacted(message).strip("\n").split("\n"):
+        click.echo(f"error: {printable(line)}", err=True)
     return exit_code
 
 

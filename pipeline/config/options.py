@@ -459,6 +459,21 @@ class ExplainSettings:
     limit: int = setting(0, COUNT, "take the first so many samples; 0: all")
 
 
+@dataclass(frozen=True, kw_only=True)
+class DoctorSettings:
+    """Say what works here and what does not, and what to do about it.
+
+    Checks Python and packages, the device, the tracking store and the right to write to it, the
+    folders and their free space, and what only some steps need. Trains nothing and makes no run;
+    an experiment that MLFLOW_EXPERIMENT_NAME names is made if it is new. The exit code is 1 if
+    training would fail.
+
+    Example: doctor --device cuda
+    """
+
+    device: str = setting("auto", DEVICE, "device to try: auto, cpu, cuda, cuda:N or mps")
+
+
 STEPS: dict[str, type] = {
     "main": MainSettings,
     "prepare": PrepareSettings,
@@ -474,6 +489,7 @@ STEPS: dict[str, type] = {
     "import": ImportSettings,
     "predict": PredictSettings,
     "explain": ExplainSettings,
+    "doctor": DoctorSettings,
 }
 
 

@@ -101,7 +101,7 @@ def parsed(settings: type[T], texts: Mapping[str, str], values: Sequence[str] = 
     if taken := argument(settings):
         item, kind = taken
         if len(values) > 1 and item.metadata["count"] == 0:
-            raise UsageError(f"{item.name} must be at most one, got {' '.join(values)}")
+            raise UsageError(f"{item.name} must be at most one, got {' '.join(map(repr, values))}")
         chosen[item.name] = tuple(_value(item, kind, text) for text in values)
     return settings(**chosen)
 

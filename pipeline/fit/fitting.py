@@ -69,18 +69,6 @@ def fit(tasks: Sequence[Task], context: FitContext) -> Fitted:
     return Fitted(results=results, failures=failures, failed=tuple(failed), under_way=under_way)
 
 
-def _finished(task: Task, context: FitContext) -> Result | None:
-    """The result of a finished run with this task's fingerprint."""
-    run = context.tracker.finished(task.fingerprint)
-    if run is None:
-        return None
-    try:
-        return load_result(run, context.tracker)
-    except PipelineError as error:
-        _logger.warning("%s", error)
-        return None
-
-
 def _reused(tasks: Mapping[str, Task], context: FitContext) -> dict[str, Result]:
     """The results of those that were trained before, with one line that says how many they are.
 
@@ -88,7 +76,12 @@ def _reused(tasks: Mapping[str, Task], context: FitContext) -> dict[str, Result]
         tasks: by their fingerprints.
         context: where they may be.
     """
-    found = {key: result for key, task in tasks.items() if (result := _finished(task, context))}
+    found: dict[str, Result] = {}
+    for key, run in context.tracker.finished_all(tasks).items():
+        try:
+            found[key] = load_result(run, context.tracker)
+        except PipelineError as error:
+            _logger.warning("%s", error)
     if len(found) == 1:
         [(key, result)] = found.items()
         known = f"{tasks[key].name}: already trained (run {result.run_id}); force=true trains it"

@@ -6,6 +6,7 @@ import struct
 import sys
 import warnings
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,11 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from pipeline.data import MAX_BYTES, is_idx, parse_idx
+from pipeline.data import is_idx, parse_idx
 from pipeline.errors import PipelineError
 
 STANDARD_INPUT = "-"
 FORMATS = ("PNG", "JPEG")
+_STARTS = (b"\x89PNG", b"\xff\xd8\xff")
+_START_BYTES = 4
+# Read before anything is known of the content: standard input may have no end.
+MOST_PICTURE_BYTES, MOST_IDX_BYTES = 1 << 28, 1 << 30
 # What Pillow raises for files that are damaged; a decompression bomb is an error of its own.
 DAMAGES = (OSError, SyntaxError, ValueError, TypeError, LookupError, struct.error, zlib.error)
 MOST_PIXELS = 1 << 24  # worked on; larger pictures are reduced first
@@ -57,7 +62,7 @@ def read_images(name: str) -> Pictures:
     content = _content(name)
     if not content:
         raise PipelineError(f"an image file must not be empty, got {shown}: fetch it again")
-    if is_idx(content[:4].ljust(4, b"\xff")):
+    if _is_idx(content):
         images = _idx_images(content, shown)
         names = tuple(f"{shown}[{place}]" for place in range(len(images)))
         return Pictures(names=names, pixels=tuple(images), is_data=True)
@@ -74,22 +79,37 @@ def _shown(name: str) -> str:
 def _content(name: str) -> bytes:
     try:
         if name == STANDARD_INPUT:
-            content = sys.stdin.buffer.read(MAX_BYTES + 1)
-        else:
-            with Path(name).open("rb") as file:
-                content = file.read(MAX_BYTES + 1)
+            return _read(sys.stdin.buffer.read, name)
+        with Path(name).open("rb") as file:
+            return _read(file.read, name)
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise PipelineError(
             f"an image must be a file that can be read, got {_shown(name)} ({reason}): "
             "correct its name, or give - for standard input"
         ) from error
-    if len(content) > MAX_BYTES:
+
+
+def _read(read: Callable[[int], bytes], name: str) -> bytes:
+    """All bytes that there are to read; of what can be no image only the first."""
+    start = read(_START_BYTES)
+    if _is_idx(start):
+        most = MOST_IDX_BYTES
+    elif start.startswith(_STARTS):
+        most = MOST_PICTURE_BYTES
+    else:
+        return start
+    content = start + read(most + 1 - len(start))
+    if len(content) > most:
         raise PipelineError(
-            f"an image file must hold at most {MAX_BYTES} bytes, got more in {_shown(name)}: "
+            f"an image file must hold at most {most:,} bytes, got more in {_shown(name)}: "
             "give fewer or smaller images"
         )
     return content
+
+
+def _is_idx(content: bytes) -> bool:
+    return is_idx(content[:_START_BYTES].ljust(_START_BYTES, b"\xff"))
 
 
 def _idx_images(content: bytes, name: str) -> NDArray[np.uint8]:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Sequence
+from typing import TypedDict
 
 from pipeline.errors import PipelineError
 from pipeline.records.networks_file import NETWORKS, run_ids
@@ -11,6 +12,13 @@ LATEST = "latest"
 THIS_EXPERIMENT = "auto"
 
 _logger = logging.getLogger(__name__)
+
+
+class _Place(TypedDict, total=False):
+    """Where to search, as arguments of `Tracker.newest`; this experiment where nothing is said."""
+
+    experiments: Sequence[str]
+    everywhere: bool
 
 
 def search_in(experiments: Sequence[str], search: str, tracker: Tracker) -> list[FoundRun]:
@@ -40,9 +48,9 @@ def find_sweep(
     """
     if which != LATEST:
         return _sweep_with(which, tracker)
-    for runs in _places(experiments, tracker):
+    for place in _places(experiments):
         for step in ("sweep", "main"):
-            if run := _newest([step], runs, tracker):
+            if run := _newest(step, place, tracker):
                 return run
     where = "the store" if THIS_EXPERIMENT in experiments else ", ".join(map(repr, experiments))
     raise PipelineError(
@@ -53,10 +61,11 @@ def find_sweep(
 
 def newest_comparison(tracker: Tracker) -> FoundRun | None:
     """The newest sweep or `main` of this experiment, else of the store; None without any."""
-    found = (
-        _newest(["sweep", "main"], runs, tracker) for runs in _places((THIS_EXPERIMENT,), tracker)
-    )
-    return next(filter(None, found), None)
+    for place in _places((THIS_EXPERIMENT,)):
+        newest = (_newest(step, place, tracker) for step in ("sweep", "main"))
+        if ids := [run.id for run in newest if run]:
+            return tracker.search(any_of(ids), everywhere=True)[0]
+    return None
 
 
 def source_of(run: FoundRun, tracker: Tracker) -> str:
@@ -124,20 +133,22 @@ def _sweep_with(run_id: str, tracker: Tracker) -> FoundRun:
     return run
 
 
-def _places(experiments: Sequence[str], tracker: Tracker) -> Iterator[list[FoundRun]]:
-    """The steps of these experiments, then of all."""
-    steps = tagged({"kind": "step"})
-    yield search_in(experiments, steps, tracker)
+def _places(experiments: Sequence[str]) -> Iterator[_Place]:
+    """These experiments, then all, as `Tracker.newest` takes them."""
     if THIS_EXPERIMENT in experiments:
-        yield tracker.search(steps, everywhere=True)
+        yield {}
+    if names := [name for name in experiments if name != THIS_EXPERIMENT]:
+        yield {"experiments": names}
+    if THIS_EXPERIMENT in experiments:
+        yield {"everywhere": True}
 
 
-def _newest(steps: Sequence[str], runs: Sequence[FoundRun], tracker: Tracker) -> FoundRun | None:
-    """The first of these runs that is of one of the steps and has compared its networks."""
-    for run in runs:
+def _newest(step: str, place: _Place, tracker: Tracker) -> FoundRun | None:
+    """The newest run of a step that has compared its networks."""
+    for run in tracker.newest(tagged({"kind": "step", "step": step}), **place):
         # A killed sweep resumes when it is started again, and compares at its end.
         # One that failed before it trained anything is not meant by "latest".
         is_ended = run.tags.get("outcome") in {"finished", "failed"}
-        if run.tags.get("step") in steps and is_ended and tracker.has_artifact(run.id, NETWORKS):
+        if is_ended and tracker.has_artifact(run.id, NETWORKS):
             return run
     return None

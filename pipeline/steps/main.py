@@ -10,6 +10,7 @@ from pipeline.console import Console
 from pipeline.data import KNOWN_NAMES, prepared, split
 from pipeline.explorer import log_explorers
 from pipeline.fit import FitContext, Task, fit
+from pipeline.health import check_before_training
 from pipeline.runs.links import print_links
 from pipeline.steps import prepare, toy
 from pipeline.tracking import connect
@@ -23,6 +24,7 @@ def run(settings: MainSettings, console: Console) -> None:
         PipelineError: the device or the data set is missing, or a network failed.
     """
     tracker = connect()
+    check_before_training(tracker)
     shared = {item.name: getattr(settings, item.name) for item in fields(Training)}
     rates = dict.fromkeys(settings.drop_rates)
     recipes = [Recipe(drop_rate=rate, **shared) for rate in rates]

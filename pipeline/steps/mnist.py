@@ -11,6 +11,7 @@ from pipeline.console import Console
 from pipeline.data import prepared, split
 from pipeline.explorer import log_explorer
 from pipeline.fit import FitContext, Task, fit
+from pipeline.health import check_before_training
 from pipeline.runs.links import print_pages
 from pipeline.tracking import connect
 from pipeline.training import device as devices
@@ -23,6 +24,7 @@ def run(settings: MnistSettings, console: Console) -> None:
         PipelineError: the device or the data set is missing, or the network failed.
     """
     tracker = connect()
+    check_before_training(tracker)
     recipe = Recipe(**{item.name: getattr(settings, item.name) for item in fields(Recipe)})
     device = devices.resolve(settings.device)
     data = prepared(settings.data)

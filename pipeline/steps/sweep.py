@@ -17,6 +17,7 @@ from pipeline.data import ImageData, prepared, split
 from pipeline.errors import UsageError
 from pipeline.explorer import log_explorers
 from pipeline.fit import FitContext, Fitted, Task, fit
+from pipeline.health import check_before_training
 from pipeline.runs.links import print_links
 from pipeline.tracking import connect
 from pipeline.training import device as devices
@@ -33,6 +34,7 @@ def run(settings: SweepSettings, console: Console) -> None:
     """
     recipes = recipes_of(settings)
     tracker = connect()
+    check_before_training(tracker)
     many = len(recipes) * len(settings.data) * len(settings.devices)
     name = f"sweep of {many} network{'' if many == 1 else 's'}"
     places = list(dict.fromkeys(devices.resolve(device) for device in settings.devices))

@@ -12,6 +12,7 @@ from pipeline.config.settings import texts
 from pipeline.console import Console
 from pipeline.errors import PipelineError
 from pipeline.files import temporary_folder
+from pipeline.health import check_before_training
 from pipeline.markdown import Row, table
 from pipeline.records.metrics import metrics
 from pipeline.runs.fingerprint import fingerprint
@@ -37,6 +38,7 @@ def run(settings: ToySettings, console: Console, *, pipeline: str | None = None)
         pipeline: the run of the step that this is part of.
     """
     tracker = connect()
+    check_before_training(tracker)
     random = " random" if settings.init == "random" else ""
     name = f"toy p={settings.drop_rate:g} s{settings.seed}{random}"
     tags = {"pipeline": pipeline} if pipeline else {}

@@ -13,6 +13,7 @@ from pipeline.tracking.registry import Registry, Version
 from pipeline.tracking.runs import Outcome, Run, reason_of
 from pipeline.tracking.serving import ui_of
 from pipeline.tracking.store import open_at, require_store
+from pipeline.tracking.survey import survey
 from pipeline.tracking.system import watching_system
 from pipeline.tracking.tracker import Tracker, adopted_run, connect, end_opened_run
 from pipeline.tracking.transfer.read_store import (
@@ -70,6 +71,7 @@ __all__ = [
     "scatter",
     "searches_metrics",
     "signature_of",
+    "survey",
     "tagged",
     "ui_of",
     "watching_system",

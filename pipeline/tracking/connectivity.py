@@ -10,6 +10,7 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from contextlib import closing
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -19,10 +20,12 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from pipeline.errors import PipelineError
+from pipeline.files import is_writable, nearest
 from pipeline.redaction import redacted
 
 ANSWER_SECONDS = 8.0
 _CERTIFICATE = "MLFLOW_TRACKING_SERVER_CERT_PATH"
+_DRIVERS = {"s3": "boto3", "gs": "google-cloud-storage", "wasbs": "azure-storage-blob"}
 _DATABASE_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 
 
@@ -64,22 +67,43 @@ def _check_form(uri: str) -> None:
 
 
 def check_folder(location: str) -> None:
-    """Return if artifacts can be written to this place; remote places are taken on trust.
+    """Return if artifacts can be written to this place; a remote one is only asked for its driver.
 
     Raises:
-        PipelineError: the folder, or the nearest one above it that exists, is not writable.
+        PipelineError: the folder, or the nearest one above it that exists, is not writable, or the
+            package is missing through which MLflow reaches a remote place.
     """
-    parts = urlsplit(location)
-    if parts.scheme not in {"", "file"}:
-        return
-    folder = Path(unquote(parts.path) if parts.scheme else location).absolute()
-    above = next(path for path in (folder, *folder.parents) if path.exists())
-    if not (above.is_dir() and os.access(above, os.W_OK | os.X_OK)):
+    folder = local_folder(location)
+    if folder is None:
+        _check_driver(location)
+    elif not is_writable(nearest(folder)):
         raise PipelineError(
             f"an experiment's artifact folder must be writable, got {folder}: make it so, or "
             "make another experiment, with `mlflow experiments create --experiment-name NAME "
             "--artifact-location FOLDER`, and set MLFLOW_EXPERIMENT_NAME=NAME"
         )
+
+
+def local_folder(location: str) -> Path | None:
+    """The folder on this machine that an artifact location names; None for a remote place."""
+    parts = urlsplit(location)
+    if parts.scheme not in {"", "file"}:
+        return None
+    return Path(unquote(parts.path) if parts.scheme else location).absolute()
+
+
+def _check_driver(location: str) -> None:
+    # MLflow imports it at the first upload, which is at the end of training.
+    package = _DRIVERS.get(urlsplit(location).scheme)
+    if package is None:
+        return
+    try:
+        version(package)
+    except PackageNotFoundError as error:
+        raise PipelineError(
+            f"artifacts in {redacted(location)} need a package that is not installed, got no "
+            f"{package}: pip install {package}"
+        ) from error
 
 
 def _within(uri: str, ask: Callable[[], None]) -> None:

@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 from mlflow.entities import LoggedModel
 from mlflow.entities import Run as StoredRun
 
 from pipeline.bundle.contents import ORIGIN
 from pipeline.tracking.address import run_page
+from pipeline.tracking.connectivity import local_folder
 from pipeline.tracking.models import STATE_DICT
 
 
@@ -62,7 +62,7 @@ def is_own(run: StoredRun) -> bool:
 
 def local_artifacts(run: StoredRun) -> Path | None:
     """The folder of the run's artifacts; None where they are not on this machine."""
-    return _local(run.info.artifact_uri)
+    return local_folder(run.info.artifact_uri)
 
 
 def missing_artifacts(run: StoredRun) -> str:
@@ -79,12 +79,5 @@ def missing_files(model: LoggedModel | None) -> str:
     """The same for the files of a logged model, which may itself be gone."""
     if model is None:
         return "its model"
-    folder = _local(model.artifact_location)
+    folder = local_folder(model.artifact_location)
     return "" if folder is None or (folder / "MLmodel").is_file() else str(folder)
-
-
-def _local(address: str) -> Path | None:
-    parts = urlsplit(address)
-    if parts.scheme not in {"", "file"}:
-        return None
-    return Path(unquote(parts.path) if parts.scheme else address)

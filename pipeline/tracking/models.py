@@ -67,6 +67,7 @@ def log_model(
     with run.store.writing(), temporary_folder() as folder:
         weights = folder / STATE_DICT
         state = network.state_dict()
+        check_room(folder, _room(state))  # safetensors removes what it could not finish
         save_file({key: value.cpu().contiguous() for key, value in state.items()}, weights)
         client.log_artifact(run.id, str(weights))
         logged = _begin(run, name=name, step=step)

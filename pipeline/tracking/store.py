@@ -118,7 +118,7 @@ def require_store() -> None:
     """
     uri = uri_in_use()
     file = connectivity.sqlite_file(uri)
-    if file and not _is_made(file):
+    if file and not is_made(file):
         raise PipelineError(
             f"there must be runs to show, got no store at {file}: run main first, go to the folder "
             "of earlier runs, or set MLFLOW_TRACKING_URI"
@@ -159,13 +159,13 @@ def _make_at_once(file: Path) -> None:
     MLflow creates its tables one by one: a process killed meanwhile leaves a file that no later
     one can use, and two that start at once disturb each other.
     """
-    if _is_made(file):
+    if is_made(file):
         return
     connectivity.check_folder(NEW_ARTIFACTS)  # of MLflow's `Default`, which it makes at once
     # Beside it: in the temporary folder others could foresee its name, and take it.
     lock = file.with_name(f".{file.name}.lock")
     with FileLock(lock):
-        if not _is_made(file):
+        if not is_made(file):
             _make(file)
         with suppress(OSError):
             lock.unlink()  # whoever locks another from now on finds the store made
@@ -183,7 +183,8 @@ def _make(file: Path) -> None:
     beside.replace(file)
 
 
-def _is_made(file: Path) -> bool:
+def is_made(file: Path) -> bool:
+    """Whether the file of a SQLite store holds one."""
     return file.exists() and file.stat().st_size > 0
 
 

@@ -3,27 +3,31 @@
 import logging
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+from mlflow.entities import Experiment, LoggedModel
 from mlflow.entities import Run as StoredRun
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, ErrorCode
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+from mlflow.store.entities import PagedList
 
 from pipeline.errors import PipelineError
 from pipeline.tracking.address import (
     comparison_page,
     experiment_page,
     run_page,
+    tagged,
     ui_base,
     ui_command,
     view_page,
 )
+from pipeline.tracking.connectivity import local_folder, sqlite_file
 from pipeline.tracking.found_run import (
     FoundRun,
     found,
@@ -44,6 +48,8 @@ from pipeline.tracking.views.view import View
 Kind = Literal["network", "compacted", "step"]
 
 _logger = logging.getLogger(__name__)
+_MANY, _FEW = 1000, 20  # runs in an answer
+_MODELS_AT_ONCE = 50
 _NEWEST_FIRST = "attributes.start_time DESC"
 _NOT_UNDERSTOOD = ErrorCode.Name(INVALID_PARAMETER_VALUE)
 _COLOR_TAG = "mlflow.runColor"  # written by the UI when a user picks a colour
@@ -75,9 +81,20 @@ class Tracker:
 
         It is no secret: it may be written anywhere.
         """
-        with self._store.writing():
-            experiment = self._store.client.get_experiment(self.experiment_id)
+        experiment = self._experiment
         return f"experiment {experiment.experiment_id} of {experiment.creation_time}"
+
+    @property
+    def places(self) -> list[Path]:
+        """The folders on this machine that runs are written to; none where a server has all."""
+        database = sqlite_file(self.uri)
+        artifacts = local_folder(self._experiment.artifact_location)
+        return [folder for folder in (database and database.parent, artifacts) if folder]
+
+    @cached_property
+    def _experiment(self) -> Experiment:
+        with self._store.writing():
+            return self._store.client.get_experiment(self.experiment_id)
 
     @property
     def ui_command(self) -> str | None:
@@ -215,22 +232,66 @@ class Tracker:
             kind: of the run.
             has_files: whether such a run has artifacts at all.
         """
-        search = (
-            f"tags.fingerprint = '{fingerprint}' and tags.kind = '{kind}' "
-            "and tags.outcome = 'finished' and attributes.status = 'FINISHED'"
-        )
-        for run in self._stored(search):
-            if is_own(run) and (not has_files or self._is_whole(run)):
+        for run in self._finished({"fingerprint": fingerprint}, kind):
+            if not has_files or self._is_whole(run, self._models([run])):
                 return found(run)
         return None
 
-    def _is_whole(self, run: StoredRun) -> bool:
+    def finished_all(
+        self, fingerprints: Collection[str], *, kind: Kind = "network"
+    ) -> dict[str, FoundRun]:
+        """What `finished` finds for many fingerprints, by them; nothing for the others.
+
+        Networks that were trained at once are looked up at once. Such a run is taken even if a
+        later one has the same fingerprint, and so the same numbers.
+
+        Args:
+            fingerprints: the values of their tags `fingerprint`.
+            kind: of the runs.
+        """
+        candidates: dict[str, StoredRun] = {}
+        for key in dict.fromkeys(fingerprints):
+            if key in candidates:
+                continue
+            newest = next(iter(self._finished({"fingerprint": key}, kind)), None)
+            if newest is None:
+                continue
+            candidates[key] = newest
+            if stack := newest.data.tags.get("stack"):
+                for run in self._finished({"stack": stack}, kind, page=_MANY):
+                    candidates.setdefault(run.data.tags["fingerprint"], run)
+        wanted = {key: candidates[key] for key in fingerprints if key in candidates}
+        models = self._models(list(wanted.values()))
+        runs = {
+            key: found(run) if self._is_whole(run, models) else self.finished(key, kind=kind)
+            for key, run in wanted.items()
+        }
+        return {key: run for key, run in runs.items() if run}
+
+    def _finished(
+        self, tags: Mapping[str, str], kind: Kind, *, page: int = _FEW
+    ) -> Iterator[StoredRun]:
+        """The finished runs with these tags that this store has computed, newest first."""
+        tags = {**tags, "kind": kind, "outcome": "finished"}
+        runs = self._stored(f"{tagged(tags)} and attributes.status = 'FINISHED'", page=page)
+        return (run for run in runs if is_own(run))
+
+    def _models(self, runs: Sequence[StoredRun]) -> dict[str, LoggedModel]:
+        """The logged models of these runs by their ids, without those that are gone."""
+        ids = [model.model_id for run in runs if run.outputs for model in run.outputs.model_outputs]
+        models: dict[str, LoggedModel] = {}
+        for start in range(0, len(ids), _MODELS_AT_ONCE):
+            search = f"model_id IN ({', '.join(map(repr, ids[start : start + _MODELS_AT_ONCE]))})"
+            with self._store.writing():
+                page = self._store.client.search_logged_models([self.experiment_id], search)
+            models |= {model.model_id: model for model in page}
+        return models
+
+    def _is_whole(self, run: StoredRun, models: Mapping[str, LoggedModel]) -> bool:
         """Whether the files of a finished run and of its model still exist; warns if not."""
         lost = missing_artifacts(run)
         for output in run.outputs.model_outputs if run.outputs else ():
-            with self._store.writing():
-                model = found_or_none(partial(self._store.client.get_logged_model, output.model_id))
-            lost = lost or missing_files(model)
+            lost = lost or missing_files(models.get(output.model_id))
         if lost:
             _logger.warning(
                 "a finished run must have its files, got none at %s for %r (%s): it is computed "
@@ -251,17 +312,29 @@ class Tracker:
         Raises:
             PipelineError: the store does not understand the search, or has no such experiment.
         """
-        ids = [self._experiment_id(name) for name in experiments]
+        ids = self._searched(experiments, everywhere=everywhere)
+        return list(self._ended(self._stored(search, ids)))
+
+    def newest(
+        self, search: str, *, experiments: Sequence[str] = (), everywhere: bool = False
+    ) -> Iterator[FoundRun]:
+        """The same one by one, for who needs only the first few: no others are asked for."""
+        ids = self._searched(experiments, everywhere=everywhere)
+        return self._ended(self._stored(search, ids, page=_FEW))
+
+    def _searched(self, experiments: Sequence[str], *, everywhere: bool) -> list[str]:
         if everywhere:
-            ids = self._all_experiment_ids()
-        stored = self._stored(search, ids)
-        return [found(run) for run in stored if run.info.status != "RUNNING"]
+            return self._all_experiment_ids()
+        return [self._experiment_id(name) for name in experiments]
+
+    @staticmethod
+    def _ended(stored: Iterable[StoredRun]) -> Iterator[FoundRun]:
+        return (found(run) for run in stored if run.info.status != "RUNNING")
 
     def end_abandoned(self) -> None:
         """Mark the runs as killed that dead processes of this machine left open."""
-        for stored in self._stored(
-            f"attributes.status = 'RUNNING' and tags.{TAG} LIKE '{host()}/%'"
-        ):
+        search = f"attributes.status = 'RUNNING' and tags.{TAG} LIKE '{host()}/%'"
+        for stored in list(self._stored(search)):  # ending one moves the others to other pages
             if is_dead(stored.data.tags[TAG]):
                 run = Run(self._store, stored.info.run_id, stored.info.run_name)
                 run.end("killed", "its process has died")
@@ -283,7 +356,7 @@ class Tracker:
             kind: of the run.
         """
         search = f"tags.fingerprint = '{fingerprint}' and tags.kind = '{kind}'"
-        for run in self._stored(search):
+        for run in self._stored(search, page=_FEW):
             if run.info.status in {"KILLED", "FAILED"} and is_own(run):
                 return str(run.info.run_id)
         return None
@@ -355,28 +428,44 @@ class Tracker:
         except PipelineError:
             return False
 
-    def _stored(self, search: str, experiment_ids: Sequence[str] = ()) -> list[StoredRun]:
-        """MLflow's runs that a search finds, newest first; without ids in this experiment."""
+    def _stored(
+        self, search: str, experiment_ids: Sequence[str] = (), *, page: int = _MANY
+    ) -> Iterator[StoredRun]:
+        """MLflow's runs that a search finds, newest first; without ids in this experiment.
+
+        Args:
+            search: as MLflow understands it.
+            experiment_ids: where to search.
+            page: how many to ask for at a time; no more than are taken.
+        """
         ids = list(experiment_ids) or [self.experiment_id]
-        runs: list[StoredRun] = []
-        token: str | None = ""
-        with self._store.writing():
-            while token is not None:
-                try:
-                    page = self._store.client.search_runs(
-                        ids, search, order_by=[_NEWEST_FIRST], page_token=token or None
-                    )
-                except MlflowException as refusal:
-                    if refusal.error_code != _NOT_UNDERSTOOD:
-                        raise
-                    raise PipelineError(
-                        f"a search must be a filter that MLflow understands, got {search!r} "
-                        f"({one_line(refusal)}): give one such as params.drop_rate = '0.5' and "
-                        "metrics.`val/accuracy` > 0.9"
-                    ) from refusal
-                runs += page
-                token = page.token or None
-        return runs
+        token: Any = ""  # text or bytes
+        while token is not None:
+            with self._store.writing():
+                runs = self._page(ids, search, token=token, most=page)
+            yield from runs
+            token = runs.token or None
+
+    def _page(
+        self,
+        ids: list[str],
+        search: str,
+        *,
+        token: Any,  # noqa: ANN401 - as the store has it
+        most: int,
+    ) -> PagedList[StoredRun]:
+        try:
+            return self._store.client.search_runs(
+                ids, search, max_results=most, order_by=[_NEWEST_FIRST], page_token=token or None
+            )
+        except MlflowException as refusal:
+            if refusal.error_code != _NOT_UNDERSTOOD:
+                raise
+            raise PipelineError(
+                f"a search must be a filter that MLflow understands, got {search!r} "
+                f"({one_line(refusal)}): give one such as params.drop_rate = '0.5' and "
+                "metrics.`val/accuracy` > 0.9"
+            ) from refusal
 
     def experiment_name(self, experiment_id: str) -> str:
         """The name of an experiment."""

@@ -47,7 +47,11 @@ def test_images() -> torch.Tensor:
 @pytest.fixture(scope="session")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bundle, which no test may change; beside it the store and what the step has said."""
-    work = tmp_path_factory.mktemp("source")
+    return make_bundle(tmp_path_factory.mktemp("source"))
+
+
+def make_bundle(work: Path) -> Path:
+    """Train nothing, register it and export it, all in this folder: the bundle's folder."""
     uri = f"sqlite:///{work}/mlflow.db"
     data = some_data()
     with pytest.MonkeyPatch.context() as patch:

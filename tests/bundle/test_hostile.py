@@ -435,3 +435,69 @@ def test_what_the_writer_of_a_bundle_cannot_read_is_not_told_as_a_place_without_
     with no_room, new_bundle(tmp_path / name, is_forced=False) as folder:
         (folder / "nowhere" / "file").write_bytes(b"")
     assert list(tmp_path.glob("*b*")) == []
+
+
+# Files that change while they are read
+
+
+@pytest.mark.parametrize("kind", ["another file", "a link", "a pipe", "a longer file"])
+def test_a_file_that_is_swapped_after_it_was_looked_at_is_refused(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_bytes((bundle / STATE).read_bytes()[:-1] + b"!")
+    look = archive._folder_sizes
+
+    def look_and_swap(root: Path) -> dict[str, int]:
+        sizes = look(root)
+        (root / STATE).unlink()
+        if kind == "a link":
+            (root / STATE).symlink_to(secret)
+        elif kind == "a pipe":
+            os.mkfifo(root / STATE)
+        else:
+            longer = bytes(9) if kind == "a longer file" else b""
+            (root / STATE).write_bytes(secret.read_bytes() + longer)
+        return sizes
+
+    monkeypatch.setattr(archive, "_folder_sizes", look_and_swap)
+    reasons = {
+        "another file": "do not match the digest",
+        "a longer file": "more bytes than announced",
+    }
+    assert reasons.get(kind, "a link or a device") in refusal(bundle)
+
+
+def test_a_pipe_in_the_place_of_a_zip_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "bundle.zip")
+    assert "(a device)" in refusal(tmp_path / "bundle.zip")
+
+
+# What the fuzzer has found
+
+
+def test_a_name_that_begins_with_a_zero_byte_is_refused(tmp_path: Path) -> None:
+    """Which zipfile cuts to nothing."""
+    path = tmp_path / "bundle.zip"
+    with zipfile.ZipFile(path, "w") as made:
+        made.writestr("QQQ", "x")
+    path.write_bytes(path.read_bytes().replace(b"QQQ", b"\0QQ"))
+    assert "a file without a name" in refusal(path)
+
+
+def test_a_key_with_a_control_character_is_refused_in_one_line(
+    bundle: Path, sign: Callable[[Path], None]
+) -> None:
+    changed("metrics.json", lambda metrics: metrics.update({"\0\x1b[2J\n": []}))(bundle)
+    sign(bundle)
+    assert "\\x00\\x1b[2J" in refusal(bundle)
+
+
+def test_a_number_too_large_for_the_example_is_refused_without_a_warning(
+    bundle: Path, sign: Callable[[Path], None]
+) -> None:
+    values = json.loads((bundle / EXAMPLE).read_text("utf-8"))
+    values[0][0][0][0] = 1e308
+    (bundle / EXAMPLE).write_text(json.dumps(values), "utf-8")
+    sign(bundle)
+    assert "numbers in [0, 1]" in refusal(bundle)

@@ -210,7 +210,7 @@ def test_what_cannot_be_guessed_is_not() -> None:
 def test_at_most_one_run_is_opened() -> None:
     assert parsed(OpenSettings, {}, ("abc",)).run == ("abc",)
     assert parsed(OpenSettings, {}).run == ()
-    with pytest.raises(UsageError, match="run must be at most one, got abc def"):
+    with pytest.raises(UsageError, match="run must be at most one, got 'abc' 'def'"):
         parsed(OpenSettings, {}, ("abc", "def"))
     with pytest.raises(UsageError, match="run must be the id of a run, got 'no id!'"):
         parsed(OpenSettings, {}, ("no id!",))

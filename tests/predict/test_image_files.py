@@ -7,6 +7,7 @@ import subprocess
 import sys
 import zlib
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -280,3 +281,36 @@ print((most() - before) // 1024)
         [sys.executable, "-c", read, name], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert int(done.stdout) < 1000  # MiB
+
+
+class Endless(io.RawIOBase):
+    """A stream that starts with some bytes and then repeats others, and counts what is taken."""
+
+    def __init__(self, start: bytes) -> None:
+        self.start, self.taken = start, 0
+
+    def read(self, size: int = -1) -> bytes:
+        assert size >= 0, "an endless stream is read to its end"
+        self.taken += size
+        made, self.start = (self.start + bytes(size))[:size], b""
+        return made
+
+
+@pytest.mark.parametrize(
+    ("start", "most"),
+    [
+        (b"y\n" * 2, 4),
+        (b"\x89PNG", image_files.MOST_PICTURE_BYTES),
+        (b"\0\0\x08\x03", image_files.MOST_IDX_BYTES),
+    ],
+)
+def test_standard_input_without_an_end_is_read_to_a_bound(
+    start: bytes, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = Endless(start)
+    for name in ("MOST_PICTURE_BYTES", "MOST_IDX_BYTES"):
+        monkeypatch.setattr(image_files, name, getattr(image_files, name) >> 10)
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=stream))
+    with pytest.raises(PipelineError, match="standard input"):
+        read_images("-")
+    assert stream.taken <= (most if most == 4 else (most >> 10) + 1)

@@ -1,7 +1,11 @@
 """A small data set of real IDX files, and a store of its own for every test."""
 
+import os
+import shutil
 import struct
-from collections.abc import Callable
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -77,3 +81,37 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
             struct.pack(">II", 0x0801, count) + labels.tobytes()
         )
     return folder
+
+
+def binaries() -> Path | None:
+    """Where Debian keeps the programs of its PostgreSQL."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    return found[-1].parent if found else None
+
+
+@pytest.fixture(scope="module")
+def database() -> Iterator[str]:
+    """A PostgreSQL of the test's own, on a socket in a folder of its own."""
+    programs = binaries()
+    if programs is None or (os.geteuid() == 0 and shutil.which("setpriv") is None):
+        pytest.skip("PostgreSQL is not installed")
+    folder = Path(tempfile.mkdtemp(prefix="postgres-"))
+    as_user: list[str] = []
+    if os.geteuid() == 0:  # which PostgreSQL refuses to be run by
+        shutil.chown(folder, "postgres", "postgres")
+        as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
+
+    def run(program: str, *arguments: str) -> None:
+        command = [*as_user, str(programs / program), "-D", str(folder / "data"), *arguments]
+        subprocess.run(command, check=True, cwd=folder, stdout=subprocess.DEVNULL, timeout=60)
+
+    try:
+        run("initdb", "--auth=trust", "--username=postgres", "--no-sync", "--encoding=UTF8")
+        options = f"-k {folder} -c listen_addresses='' -c fsync=off"
+        run("pg_ctl", "--wait", f"--log={folder}/log", f"--options={options}", "start")
+        try:
+            yield f"postgresql+psycopg2://postgres@/postgres?host={folder}"
+        finally:
+            run("pg_ctl", "--mode=immediate", "stop")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -10,7 +10,6 @@ import socket
 import sqlite3
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.request
 import zipfile
@@ -396,40 +395,6 @@ def test_a_network_that_came_by_a_bundle_is_no_result_of_ours(
     [own] = [run for run in runs if run.info.run_id != imported]
     assert own.info.status == "FINISHED"
     assert own.data.tags["fingerprint"] == client.get_run(imported).data.tags["fingerprint"]
-
-
-def binaries() -> Path | None:
-    """Where Debian keeps the programs of its PostgreSQL."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    return found[-1].parent if found else None
-
-
-@pytest.fixture(scope="module")
-def database() -> Iterator[str]:
-    """A PostgreSQL of the test's own, on a socket in a folder of its own."""
-    programs = binaries()
-    if programs is None or (os.geteuid() == 0 and shutil.which("setpriv") is None):
-        pytest.skip("PostgreSQL is not installed")
-    folder = Path(tempfile.mkdtemp(prefix="postgres-"))
-    as_user: list[str] = []
-    if os.geteuid() == 0:  # which PostgreSQL refuses to be run by
-        shutil.chown(folder, "postgres", "postgres")
-        as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
-
-    def run(program: str, *arguments: str) -> None:
-        command = [*as_user, str(programs / program), "-D", str(folder / "data"), *arguments]
-        subprocess.run(command, check=True, cwd=folder, stdout=subprocess.DEVNULL, timeout=60)
-
-    try:
-        run("initdb", "--auth=trust", "--username=postgres", "--no-sync", "--encoding=UTF8")
-        options = f"-k {folder} -c listen_addresses='' -c fsync=off"
-        run("pg_ctl", "--wait", f"--log={folder}/log", f"--options={options}", "start")
-        try:
-            yield f"postgresql+psycopg2://postgres@/postgres?host={folder}"
-        finally:
-            run("pg_ctl", "--mode=immediate", "stop")
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")

@@ -132,6 +132,28 @@ def refused(uri: str, monkeypatch: pytest.MonkeyPatch) -> str:
     return message
 
 
+@pytest.mark.parametrize(
+    ("place", "package"),
+    [("s3://bucket/runs", "boto3"), ("gs://bucket", "google-cloud-storage")],
+)
+def test_artifacts_without_their_driver_are_refused_before_anything_is_trained(
+    place: str, package: str, client: MlflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MLflow would find out at the first upload, after training."""
+
+    def version(name: str) -> str:
+        if name == package:
+            raise connectivity.PackageNotFoundError(name)
+        return "1"
+
+    client.create_experiment(f"in {package}", artifact_location=place)
+    monkeypatch.setattr(connectivity, "version", lambda _: "1")
+    connect(experiment=f"in {package}")
+    monkeypatch.setattr(connectivity, "version", version)
+    with pytest.raises(PipelineError, match=f"got no {package}: pip install {package}$"):
+        connect(experiment=f"in {package}")
+
+
 def test_a_server_that_refuses_is_named_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
         port = listener.getsockname()[1]
@@ -769,6 +791,65 @@ def test_another_kind_another_fingerprint_and_lost_artifacts_are_not_found(
     assert tracker.finished("one") is not None
     shutil.rmtree(tracker.artifact(run.id, "x.txt").parent)
     assert tracker.finished("one") is None
+
+
+def test_many_fingerprints_are_found_as_one_by_one_with_a_search_a_stack(
+    tracker: Tracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searches: list[str] = []
+    search_runs = MlflowClient.search_runs
+
+    def note(client: MlflowClient, ids: list[str], search: str, **given: object) -> object:
+        searches.append(search)
+        return search_runs(client, ids, search, **given)
+
+    for key in ("a0", "a1", "b0", "b1", "b2", "alone"):
+        tags = {"stack": key[0]} if key != "alone" else {}
+        with a_network(tracker, fingerprint=key, **tags) as run:
+            run.text("x", "x.txt")
+    with a_network(tracker, fingerprint="lost", stack="b") as lost:
+        lost.text("x", "x.txt")
+    shutil.rmtree(tracker.artifact(lost.id, "x.txt").parent)
+    a_network(tracker, fingerprint="running", stack="b")
+    keys = ["a0", "a1", "b0", "b1", "b2", "alone", "lost", "running", "unknown"]
+    one_by_one = {key: run for key in keys if (run := tracker.finished(key))}
+    assert list(one_by_one) == keys[:6]
+    monkeypatch.setattr(MlflowClient, "search_runs", note)
+    assert tracker.finished_all(keys) == one_by_one
+    # Two for each stack, and one for each of: alone, lost once more, running, unknown.
+    assert len(searches) == 2 + 2 + 4
+    assert tracker.finished_all(keys, kind="step") == {}
+
+
+def test_whole_results_of_an_older_stack_stand_in_for_lost_ones(tracker: Tracker) -> None:
+    with a_network(tracker, fingerprint="twice", stack="old") as old:
+        old.text("x", "x.txt")
+    with a_network(tracker, fingerprint="twice", stack="new") as new:
+        new.text("x", "x.txt")
+    assert tracker.finished_all(["twice"])["twice"].id == new.id
+    shutil.rmtree(tracker.artifact(new.id, "x.txt").parent)
+    assert tracker.finished_all(["twice"])["twice"].id == old.id
+
+
+def test_the_newest_runs_are_asked_for_only_as_far_as_they_are_taken(
+    tracker: Tracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = [a_network(tracker, number=str(number)).id for number in range(50)]
+    for run_id in ids:
+        MlflowClient().set_terminated(run_id)
+    asked: list[object] = []
+    search_runs = MlflowClient.search_runs
+
+    def note(client: MlflowClient, *given: object, **named: object) -> object:
+        asked.append(named["max_results"])
+        return search_runs(client, *given, **named)
+
+    monkeypatch.setattr(MlflowClient, "search_runs", note)
+    newest = tracker.newest(tagged({"kind": "network"}))
+    assert next(newest).tags["number"] == "49"
+    assert asked == [20]
+    assert [run.tags["number"] for run in newest] == [str(number) for number in range(48, -1, -1)]
+    assert asked == [20, 20, 20]
 
 
 # Where a person looks

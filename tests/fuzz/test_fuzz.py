@@ -1,0 +1,43 @@
+"""A short campaign of the fuzzer, and everything that longer ones have found."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+FOUND = sorted((Path(__file__).parent / "found").glob("*.*"))
+
+
+def fuzz(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "tests.fuzz", *arguments],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.slow
+def test_changed_files_and_arguments_are_accepted_or_refused_in_one_line() -> None:
+    """Bundles, which take longer to make, are fed by the long campaign and `tests/bundle`."""
+    done = fuzz("idx", "images", "arguments", "checkpoints", "--count", "300")
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = done.stdout.splitlines()
+    assert [line.partition(":")[0] for line in lines] == [
+        "idx", "images", "arguments", "checkpoints",
+    ]  # fmt: skip
+    assert all(": 300 tried" in line for line in lines)
+    # Not all alike: changes too small or too large would find nothing.
+    assert not any(" 0 accepted" in line or " 0 refused" in line for line in lines)
+
+
+@pytest.mark.slow
+def test_what_was_found_is_found_no_more() -> None:
+    done = fuzz("--again")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout == f"{len(FOUND)} inputs that were found before: 0 faults\n"
