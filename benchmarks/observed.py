@@ -3,7 +3,6 @@
 The first update begins when epoch 0, the untrained network, has ended.
 """
 
-import os
 import re
 import sqlite3
 import subprocess
@@ -17,7 +16,7 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.processes import ROOT
+from benchmarks.processes import with_this_checkout
 
 _WEIGHS_SECONDS = 0.5  # weighing takes the watched processes' time
 
@@ -61,7 +60,7 @@ def observe(*arguments: str, folder: Path, cores: Collection[int] | None = None)
     if cores is not None:
         own.cpu_affinity(list(cores))  # which processes inherit
     command = [sys.executable, "-m", "pipeline", *arguments]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "WHY_ZERO_DEBUG": "1"}
+    environment = {**with_this_checkout(), "WHY_ZERO_DEBUG": "1"}
     most = 0.0
     started = time.time()
     with tempfile.TemporaryFile("w+") as messages:

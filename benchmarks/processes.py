@@ -17,9 +17,16 @@ def run(*arguments: str, folder: Path) -> str:
     done = subprocess.run(
         [sys.executable, *arguments],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env=with_this_checkout(),
         check=True,
         stdout=subprocess.PIPE,
         text=True,
     )
     return done.stdout
+
+
+def with_this_checkout() -> dict[str, str]:
+    """The environment of a process that imports this checkout's packages, before any others."""
+    others = os.environ.get("PYTHONPATH")
+    path = os.pathsep.join([str(ROOT), *([others] if others else [])])
+    return {**os.environ, "PYTHONPATH": path}

@@ -2,6 +2,7 @@
 
 import logging
 import math
+import time
 from collections.abc import Generator, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -85,6 +86,9 @@ class Session:
 
 
 AHEAD = 8  # networks whose pictures are drawn while one is published
+# So many times as long as writing the last epochs took, the next ones wait to be written together:
+# writing takes at most a tenth of the time, however many networks there are.
+PAYS = 10
 # Gives the job, then takes what its worker tells, and None whenever nothing more is waiting to be
 # told; after `Trained` a network is published at each turn.
 Conduct = Generator[tuple[Job, Pace] | None, Event | None, None]
@@ -122,8 +126,12 @@ def conduct(stack_run: StackRun, session: Session, *, threads: int) -> Conduct:
                 opened.enter_context(member.run)
                 members[index] = member
             with watching_system([member.run for member in members.values()]):
+                due = 0.0
                 while members and not isinstance(event, Trained):
                     _take(event, stack_run, members, session, pace)
+                    if event is None and (began := time.monotonic()) >= due:
+                        _flush(stack_run, members, session)
+                        due = time.monotonic() + PAYS * (time.monotonic() - began)
                     event = yield None
                 _flush(stack_run, members, session)
         for index, member in members.items():
@@ -151,10 +159,8 @@ def _take(
     session: Session,
     pace: Pace,
 ) -> None:
-    """Log what has happened to the members, which are keyed by their places in the stack."""
-    if event is None:
-        _flush(stack_run, members, session)
-    elif isinstance(event, Begun):
+    """Record what has happened to the members, which are keyed by their places in the stack."""
+    if isinstance(event, Begun):
         for index, member in members.items():
             member.go_on(event.histories[index])
             if member.history:

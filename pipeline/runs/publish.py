@@ -157,8 +157,8 @@ def publish(
         for name, png in judged.pictures.items():
             (folder / "plots" / f"{name}.png").write_bytes(png())
         run.folder(folder)
-    for record, frame in zip(_shown(history), judged.film(), strict=False):
-        run.image(frame, "firing_rates", step=record.epoch)
+    frames = zip((record.epoch for record in _shown(history)), judged.film(), strict=False)
+    run.images(dict(frames), "firing_rates")
     run.describe(
         description(result, validation_name=recipe.validated_on),
         tags={"chosen_epoch": str(chosen.epoch)},

@@ -73,7 +73,7 @@ def make_bundle(work: Path) -> Path:
             odd.append(Metric("odd", math.nan, 1002, 8))
             MlflowClient(uri).log_batch(run.id, metrics=odd)
             run.text("8 units", "summary.txt")
-            run.image(np.zeros((4, 4, 3), np.uint8), "firing_rates", step=1)
+            run.images({1: np.zeros((4, 4, 3), np.uint8)}, "firing_rates")
             (work / "weights.pkl").write_bytes(b"not for a bundle")
             run.file(work / "weights.pkl", "notes")
             example = (data.test_images[:4, None] / 255).numpy()

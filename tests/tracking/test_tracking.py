@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import shutil
 import socket
 import sqlite3
@@ -624,7 +625,7 @@ def test_files_texts_bytes_and_pictures_become_artifacts(
         run.text("a | b", "report/table.txt")
         run.data(b"\x02\x03", "plots/deep/curve.png")
         run.data(b"\x04", "curve.png")
-        run.image(pixels, "units", step=3)
+        run.images({3: pixels}, "units")
     assert tracker.artifact(run.id, "traces/trace.bin").read_bytes() == b"\x00\x01"
     assert tracker.artifact(run.id, "report/table.txt").read_text() == "a | b"
     assert tracker.artifact(run.id, "plots/deep/curve.png").read_bytes() == b"\x02\x03"
@@ -634,6 +635,30 @@ def test_files_texts_bytes_and_pictures_become_artifacts(
     assert name.startswith("images/units+step+3")
     with Image.open(tracker.artifact(run.id, name)) as image:
         assert np.array_equal(np.asarray(image), pixels)
+
+
+def test_pictures_of_steps_are_logged_as_mlflow_logs_them(
+    tracker: Tracker, client: MlflowClient
+) -> None:
+    frames = {step: np.full((300, 400, 3), 40 * step, dtype=np.uint8) for step in (0, 5)}
+    with a_network(tracker) as run, a_network(tracker) as theirs:
+        run.images(frames, "units")
+        for step, pixels in frames.items():
+            client.log_image(theirs.id, pixels, key="units", step=step)
+    ours, expected = (logged_images(tracker, client, each.id) for each in (run, theirs))
+    assert ours == expected
+    assert len(ours) == 4
+    tags = [client.get_run(each.id).data.tags["mlflow.loggedImages"] for each in (run, theirs)]
+    assert tags[0] == tags[1]
+
+
+def logged_images(tracker: Tracker, client: MlflowClient, run_id: str) -> dict[str, bytes]:
+    """The pictures of a run by their names without times and random parts."""
+    found = {}
+    for item in client.list_artifacts(run_id, "images"):
+        name = re.sub(r"\+timestamp\+\d+\+[0-9a-f-]{36}", "", item.path)
+        found[name] = tracker.artifact(run_id, item.path).read_bytes()
+    return found
 
 
 def test_an_artifact_that_is_gone_is_named(tracker: Tracker) -> None:

@@ -63,9 +63,13 @@ def _log(tracker: Tracker, recipe: Recipe) -> str:
         for before, record in zip((None, *history), history, strict=False):
             run.metrics(metrics(record, before, history[0]), step=record.epoch)
         run.metrics({"system/cpu_utilization_percentage": 50.0, "test/accuracy": 0.9}, step=0)
-        for epoch, brightness in IMAGES.items():
-            image = np.full((20, 40, 3), brightness, dtype=np.uint8)
-            run.image(image, "firing_rates", step=epoch)
+        run.images(
+            {
+                epoch: np.full((20, 40, 3), brightness, dtype=np.uint8)
+                for epoch, brightness in IMAGES.items()
+            },
+            "firing_rates",
+        )
     return run.id
 
 
