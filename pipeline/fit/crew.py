@@ -58,6 +58,9 @@ class Crew:
     def _give_jobs(self) -> None:
         """Have every idle worker begin a stack, and only then open the stacks' runs."""
         begun = [worker for worker in self._workers if self._gives_job(worker)]
+        for worker in self._workers:
+            if worker not in self._busy:
+                worker.close()  # nothing waits for it, and torch takes memory
         for worker in begun:
             self._tell(worker, None)
 
