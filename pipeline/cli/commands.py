@@ -25,7 +25,7 @@ from pipeline.redaction import redacted
 from why_zero.errors import WhyZeroError
 
 # What continues where it stopped when the same line is run again.
-RESUMED = ("main", "mnist", "sweep")
+RESUMED = ("main", "mnist", "sweep", "publish")
 
 _ENDING = [signal.SIGINT, signal.SIGTERM]
 if hasattr(signal, "SIGHUP"):  # the terminal is closed; Windows has none

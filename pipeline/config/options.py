@@ -169,6 +169,12 @@ class SweepSettings(Schedule):
         "memory limit for the networks trained at once on one device; 0: half of the machine's, "
         "or 80 % of a GPU's",
     )
+    keep: Literal["all", "chosen"] = setting(
+        "all",
+        choice("all", "chosen"),
+        "whose pictures and model are kept: of all networks, or of those that the report names; "
+        "metrics, history and weights are always kept, and publish makes the rest from them",
+    )
     force: bool = setting(False, YES_OR_NO, FORCE)
 
 
@@ -226,6 +232,12 @@ NETWORK = Kind(
     "the id of a run, sweep:latest or sweep:RUN_ID",
     lambda text: _network_source(text if ":" in text else f"run:{text}"),
 )
+NETWORKS = Kind(
+    "NETWORK",
+    "ids of runs, sweep:latest or sweep:RUN_ID, separated by commas",
+    lambda text: tuple(NETWORK.parse(part.strip()) for part in text.split(",")),
+    is_list=True,
+)
 MOST_EXPLORED = 2
 VALIDATION_METRIC = replace(
     choice("val/accuracy", "val/loss"),
@@ -249,6 +261,24 @@ class OpenSettings:
     run: tuple[str, ...] = arguments(RUN, count=0)
     port: int = setting(0, COUNT, "port of the UI; 0: 5000, or another if that is taken")
     browser: bool = setting(True, YES_OR_NO, "open the browser; --no-browser only prints")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishSettings:
+    """Make the pictures and models that networks' runs lack, from their history and weights.
+
+    NETWORK is the id of a network's run; sweep:latest or sweep:RUN_ID means all networks of a
+    sweep, such as one with keep=chosen. Nothing is trained, and what is there stays: to go on
+    after an interruption, run the same command again. Needs the data set that they were trained
+    on.
+
+    Example: publish sweep:latest
+    """
+
+    runs: tuple[str, ...] = arguments(NETWORKS)
+    data: str = setting(
+        "auto", NAME_OR_PATH, f"what they were trained on; auto: the runs' data sets; or {DATA}"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -467,6 +497,7 @@ STEPS: dict[str, type] = {
     "sweep": SweepSettings,
     "compare": CompareSettings,
     "open": OpenSettings,
+    "publish": PublishSettings,
     "compact": CompactSettings,
     "explore": ExploreSettings,
     "register": RegisterSettings,

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from pipeline.files import check_room, temporary_folder
 from pipeline.tracking.runs import Run
+from pipeline.tracking.store import local_folder
 
 STATE_DICT = "state_dict.safetensors"
 _GRAPH = Path("data", "model.pt2")
@@ -39,10 +40,10 @@ def log_model(
 ) -> str:
     """Log the network in evaluation mode on the CPU, and return the model's address.
 
-    It is written as a graph (pt2) that takes batches of any size, and among the run's artifacts as
-    `state_dict.safetensors`, from which the network can be rebuilt. The network given is not
+    It is written as a graph (pt2) that takes batches of any size. The network given is not
     changed. A model that a killed process had begun to log for this run is completed: every part
-    can be written again without a double, and that it is ready is written last.
+    can be written again without a double, and that it is ready is written last. One that is ready
+    stays as it is, unless its files were lost.
 
     The graph refuses inputs that are not numbers within `bounds`: a server would answer NaN with
     NaN, and pixels of 0 … 255 with confident nonsense.
@@ -64,12 +65,8 @@ def log_model(
     _check_batch(example)
     client = run.store.client
     with run.store.writing(), temporary_folder() as folder:
-        weights = folder / STATE_DICT
-        state = network.state_dict()
-        save_file({key: value.cpu().contiguous() for key, value in state.items()}, weights)
-        client.log_artifact(run.id, str(weights))
         logged = _begin(run, name=name, step=step)
-        if logged.status == LoggedModelStatus.READY:
+        if is_whole(logged):
             return str(logged.model_uri)
         points = [
             Metric(key, value, at_ms, step, model_id=logged.model_id, run_id=run.id)
@@ -84,6 +81,20 @@ def log_model(
         client.log_model_artifacts(logged.model_id, str(path))
         client.finalize_logged_model(logged.model_id, LoggedModelStatus.READY)
     return str(logged.model_uri)
+
+
+def save_weights(network: nn.Module, folder: Path) -> None:
+    """Write `state_dict.safetensors`, from which the network can be rebuilt, into a folder."""
+    state = network.state_dict()
+    weights = {key: value.cpu().contiguous() for key, value in state.items()}
+    save_file(weights, folder / STATE_DICT)
+
+
+def is_whole(model: LoggedModel) -> bool:
+    """Whether a logged model is ready and its files exist, as remote ones do."""
+    folder = local_folder(model.artifact_location)
+    has_files = folder is None or (folder / MLMODEL_FILE_NAME).is_file()
+    return has_files and bool(model.status == LoggedModelStatus.READY)
 
 
 def save_network(

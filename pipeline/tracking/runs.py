@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.types import Schema, TensorSpec
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_RUN_NOTE
 from numpy.typing import NDArray
@@ -169,6 +170,12 @@ class Run:
             local = folder / where.name
             local.write_bytes(content)
             self.file(local, None if where.parent == PurePosixPath() else str(where.parent))
+
+    def remove(self, path: str) -> None:
+        """Remove an artifact, or a folder of them."""
+        with self.store.writing():
+            artifacts = self.store.client.get_run(self.id).info.artifact_uri
+            get_artifact_repository(artifacts).delete_artifacts(path)
 
     def image(self, pixels: NDArray[np.uint8], key: str, *, step: int) -> None:
         """Log a picture of one step, for the UI's image grid; about 20 ms.

@@ -8,6 +8,7 @@ from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import unquote, urlsplit
 
 from filelock import FileLock
 from mlflow.entities import Experiment
@@ -64,6 +65,14 @@ def one_line(error: BaseException) -> str:
     """The first line of an error's message, at most 300 characters; its type where it has none."""
     lines = str(error).strip().splitlines()
     return lines[0][:300] if lines else type(error).__name__
+
+
+def local_folder(address: str) -> Path | None:
+    """The folder that an address of artifacts means; None where that is on another machine."""
+    parts = urlsplit(address)
+    if parts.scheme not in {"", "file"}:
+        return None
+    return Path(unquote(parts.path) if parts.scheme else address)
 
 
 def found_or_none(ask: Callable[[], T]) -> T | None:

@@ -3,7 +3,7 @@
 import logging
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
 from functools import cached_property, partial
@@ -30,8 +30,8 @@ from pipeline.tracking.found_run import (
     is_own,
     local_artifacts,
     missing_artifacts,
-    missing_files,
 )
+from pipeline.tracking.models import is_whole
 from pipeline.tracking.processes import TAG, host, is_dead, this_process
 from pipeline.tracking.registry import Registry
 from pipeline.tracking.runs import Run, reason_of
@@ -206,8 +206,9 @@ class Tracker:
     def finished(
         self, fingerprint: str, *, kind: Kind = "network", has_files: bool = True
     ) -> FoundRun | None:
-        """The newest run with this fingerprint that finished and still has its artifacts.
+        """The newest run with this fingerprint that finished and still has what it needs.
 
+        A network needs no pictures and no model: they can be made from its history and weights.
         One that a bundle brought does not count: nobody here has computed it.
 
         Args:
@@ -225,12 +226,8 @@ class Tracker:
         return None
 
     def _is_whole(self, run: StoredRun) -> bool:
-        """Whether the files of a finished run and of its model still exist; warns if not."""
+        """Whether the files that a finished run must have still exist; warns if not."""
         lost = missing_artifacts(run)
-        for output in run.outputs.model_outputs if run.outputs else ():
-            with self._store.writing():
-                model = found_or_none(partial(self._store.client.get_logged_model, output.model_id))
-            lost = lost or missing_files(model)
         if lost:
             _logger.warning(
                 "a finished run must have its files, got none at %s for %r (%s): it is computed "
@@ -305,6 +302,10 @@ class Tracker:
             client.set_tag(run_id, TAG, this_process())
         return Run(self._store, run_id, stored.info.run_name)
 
+    def adding_to(self, run: FoundRun) -> Run:
+        """A run that has ended, to add what it lacks: it stays as it ended, whatever happens."""
+        return Run(replace(self._store, experiment_id=run.experiment_id), run.id, run.name)
+
     def run(self, run_id: str) -> FoundRun:
         """The run with this id, whatever its experiment.
 
@@ -354,6 +355,30 @@ class Tracker:
             return self.artifact(run_id, path).exists()
         except PipelineError:
             return False
+
+    def files(self, run_id: str) -> set[str]:
+        """The paths of all artifacts of a run."""
+        with self._store.writing():
+            folder = local_artifacts(self._store.client.get_run(run_id))
+            if folder is None:
+                return set(self._remote_files(run_id))
+        return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+    def _remote_files(self, run_id: str, folder: str | None = None) -> Iterator[str]:
+        for item in self._store.client.list_artifacts(run_id, folder):
+            if item.is_dir:
+                yield from self._remote_files(run_id, item.path)
+            else:
+                yield item.path
+
+    def has_model(self, run: FoundRun) -> bool:
+        """Whether a run's model is ready and its files exist."""
+        if run.model is None:
+            return False
+        ask = partial(self._store.client.get_logged_model, run.model.removeprefix("models:/"))
+        with self._store.writing():
+            model = found_or_none(ask)
+        return model is not None and is_whole(model)
 
     def _stored(self, search: str, experiment_ids: Sequence[str] = ()) -> list[StoredRun]:
         """MLflow's runs that a search finds, newest first; without ids in this experiment."""
