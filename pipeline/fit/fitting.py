@@ -57,7 +57,7 @@ def fit(tasks: Sequence[Task], context: FitContext) -> Fitted:
             reused=dict(reused),
         )
         _train_all(stack_runs, session)
-    if context.keeps_all:
+    if context.keeps_all and session.reused:
         _complete(todo, session)
     results: list[Result] = []
     failures: dict[str, str] = {}

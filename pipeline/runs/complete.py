@@ -81,7 +81,7 @@ def complete(
     completed, saved, ended = Completed(many), SavedModels(), 0
 
     def state() -> State:
-        return State(ended / many, f"{ended} of {many} networks")
+        return State(ended / max(1, many), f"{ended} of {many} networks")
 
     with console.progress("pictures and models", state), render_pool(many) as pool:
         for start in range(0, many, AHEAD):
