@@ -289,8 +289,8 @@ class RegisterSettings:
     the alias to it. Six gates: it loads in a fresh process without this package; no dropout is
     left in it; its graph and its state dict give the same logits; its recomputed test accuracy
     equals the run's; its signature holds; it is not worse than the model the alias points to now.
-    If a gate fails, the registry is left unchanged. Needs the data set that the network was
-    trained on.
+    If a gate fails, the registry is left unchanged. Pictures and model that the network's run lacks
+    are made first. Needs the data set that the network was trained on.
 
     Example: register --from sweep:latest --name dropout-mnist --alias champion
     """

@@ -107,9 +107,7 @@ class Member:
         networks of the stack have runs to end as well.
         """
         try:
-            result = self._publish(stack_size)
-            if keeps_all:
-                self._publish_rest(result, render_pool, saved)
+            result = self._publish(stack_size, render_pool if keeps_all else None, saved)
             self.run.end("finished")
         except Exception as error:
             _logger.debug("%s was not published", self.task.name, exc_info=True)
@@ -149,9 +147,12 @@ class Member:
             )
         return self.drawn
 
-    def _publish(self, stack_size: int) -> Result:
+    def _publish(
+        self, stack_size: int, render_pool: RenderPool | None, saved: SavedModels
+    ) -> Result:
+        """Log what it keeps: pictures and model as well, if there is somebody to draw."""
         kept, judged = self._judge()
-        return publish(
+        result = publish(
             self.run,
             self.task.recipe,
             judged=judged,
@@ -162,16 +163,15 @@ class Member:
             device=self.task.device,
             stack_size=stack_size,
         )
-
-    def _publish_rest(self, result: Result, render_pool: RenderPool, saved: SavedModels) -> None:
-        kept, judged = self._judge()
-        publish_rest(
-            self.run,
-            result,
-            judged=judged,
-            drawn=self._draw(render_pool),
-            metrics=self._logged(kept.epoch) | test_metrics(result.test),
-            at_ms=self.times[kept.epoch],
-            data=self.task.data,
-            saved=saved,
-        )
+        if render_pool:
+            publish_rest(
+                self.run,
+                result,
+                judged=judged,
+                drawn=self._draw(render_pool),
+                metrics=self._logged(kept.epoch) | test_metrics(result.test),
+                at_ms=self.times[kept.epoch],
+                data=self.task.data,
+                saved=saved,
+            )
+        return result

@@ -53,7 +53,10 @@ def run(settings: CompactSettings, console: Console) -> None:
                 f"{origin.name}: already compacted (run {found.id}); force=true does it again"
             )
             loaded = partial(load_result, tracker=tracker)
-            complete([found.id], tracker, result_of=loaded, data_of=load_data, console=console)
+            made = complete(
+                [found.id], tracker, result_of=loaded, data_of=load_data, console=console
+            )
+            made.check()
             step.describe(f"[{found.name}]({found.page}) was compacted before.")
         return
     candidate = load_candidate(origin, tracker)

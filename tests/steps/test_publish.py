@@ -334,3 +334,14 @@ def test_a_network_without_pictures_is_registered_explored_and_compacted(
     assert version is not None
     assert version.run_id == bare[0]
     assert model.status.name == "READY"
+
+
+def test_a_network_without_relu_has_no_film_and_lacks_nothing(
+    tmp_path: Path, small: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        entering(tmp_path, patch)
+        axes = ("--drop-rates", "0,0.5", "--seeds", "0", "--activations", "none")
+        assert run("sweep", *QUICK, *axes, "--data", str(small)) == 0
+        assert run("publish", "sweep:latest") == 0
+    assert "nothing to do: 2 networks, nothing is missing" in capsys.readouterr().out
