@@ -65,14 +65,17 @@ def _pictures(conditions: Conditions) -> Mapping[str, Callable[[], object]]:
     )
     history = [record for [record] in trained(recipes, training=training, validation=test)]
     weights = next(record.weights for record in reversed(history) if record.weights)
-    judged = publish.judge(
+    chosen = replace(history[-1], weights=weights)
+    drawn = publish.draw(
         recipes[0],
+        judged=publish.judge(recipes[0], chosen, data),
         history=history,
-        chosen=replace(history[-1], weights=weights),
+        chosen=chosen,
         data=data,
         render_pool=_Here(0),
     )
-    return {**judged.pictures, "film": judged.film}
+    assert drawn.film is not None  # noqa: S101 - asked for
+    return {**drawn.pictures, "film": drawn.film}
 
 
 @contextmanager

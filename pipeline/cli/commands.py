@@ -25,7 +25,7 @@ from pipeline.redaction import printable, redacted
 from why_zero.errors import WhyZeroError
 
 # What continues where it stopped when the same line is run again.
-RESUMED = ("main", "mnist", "sweep")
+RESUMED = ("main", "mnist", "sweep", "publish")
 # What has no other result than what it prints.
 PRINTED = ("predict", "doctor", "completion")
 

@@ -17,23 +17,28 @@ entry_points:
 def render() -> str:
     """The text of MLproject: an entry point for each step, a parameter for each setting.
 
-    A step that takes values without a name has none: MLproject knows no lists.
+    A step that takes values without a name has none, unless one text may hold them all: MLproject
+    knows no lists.
     """
     return HEADER + "".join(
         _entry_point(step, settings)
         for step, settings in STEPS.items()
-        if argument(settings) is None
+        if (taken := argument(settings)) is None or taken[1].is_list
     )
 
 
 def _entry_point(step: str, settings: type) -> str:
     names = [name_of(item) for item, _, _ in declared(settings)]
-    parameters = "".join(
+    taken = argument(settings)
+    needed = taken[0].name if taken else None
+    parameters = f"      {needed}: {{type: string}}\n" if needed else ""
+    parameters += "".join(
         f"      {name_of(item)}: {{type: string, default: {json.dumps(canonical(item.default))}}}\n"
         for item, _, _ in declared(settings)
     )
     options = "".join(f"\n      --{name.replace('_', '-')} {{{name}}}" for name in names)
-    command = f"    command: >-\n      python -m pipeline {step}{options}\n"
+    last = f"\n      {{{needed}}}" if needed else ""
+    command = f"    command: >-\n      python -m pipeline {step}{options}{last}\n"
     return f"  {step}:\n    parameters:\n{parameters}{command}"
 
 

@@ -169,6 +169,12 @@ class SweepSettings(Schedule):
         "memory limit for the networks trained at once on one device; 0: half of the machine's, "
         "or 80 % of a GPU's",
     )
+    keep: Literal["all", "chosen"] = setting(
+        "all",
+        choice("all", "chosen"),
+        "whose pictures and model are kept: of all networks, or of those that the report names; "
+        "metrics, history and weights are always kept, and publish makes the rest from them",
+    )
     force: bool = setting(False, YES_OR_NO, FORCE)
 
 
@@ -226,6 +232,12 @@ NETWORK = Kind(
     "the id of a run, sweep:latest or sweep:RUN_ID",
     lambda text: _network_source(text if ":" in text else f"run:{text}"),
 )
+NETWORKS = Kind(
+    "NETWORK",
+    "ids of runs, sweep:latest or sweep:RUN_ID, separated by commas",
+    lambda text: tuple(NETWORK.parse(part.strip()) for part in text.split(",")),
+    is_list=True,
+)
 MOST_EXPLORED = 2
 VALIDATION_METRIC = replace(
     choice("val/accuracy", "val/loss"),
@@ -252,6 +264,24 @@ class OpenSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class PublishSettings:
+    """Make the pictures and models that networks' runs lack, from their history and weights.
+
+    NETWORK is the id of a network's run; sweep:latest or sweep:RUN_ID means all networks of a
+    sweep, such as one with keep=chosen. Nothing is trained, and what is there stays: to go on
+    after an interruption, run the same command again. Needs the data set that they were trained
+    on.
+
+    Example: publish sweep:latest
+    """
+
+    runs: tuple[str, ...] = arguments(NETWORKS)
+    data: str = setting(
+        "auto", NAME_OR_PATH, f"what they were trained on; auto: the runs' data sets; or {DATA}"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class RegisterSettings:
     """Register a trained network in the model registry if it passes every gate.
 
@@ -259,8 +289,8 @@ class RegisterSettings:
     the alias to it. Six gates: it loads in a fresh process without this package; no dropout is
     left in it; its graph and its state dict give the same logits; its recomputed test accuracy
     equals the run's; its signature holds; it is not worse than the model the alias points to now.
-    If a gate fails, the registry is left unchanged. Needs the data set that the network was
-    trained on.
+    If a gate fails, the registry is left unchanged. Pictures and model that the network's run lacks
+    are made first. Needs the data set that the network was trained on.
 
     Example: register --from sweep:latest --name dropout-mnist --alias champion
     """
@@ -482,6 +512,7 @@ STEPS: dict[str, type] = {
     "sweep": SweepSettings,
     "compare": CompareSettings,
     "open": OpenSettings,
+    "publish": PublishSettings,
     "compact": CompactSettings,
     "explore": ExploreSettings,
     "register": RegisterSettings,

@@ -50,10 +50,11 @@ def setting(default: T, kind: Kind, text: str) -> T:
 def arguments(kind: Kind, count: int = -1) -> Any:  # noqa: ANN401 - as `field`
     """A dataclass field for positional arguments; a class has at most one.
 
-    The class's own help explains it. `MLproject` has only named values, so it omits such a step.
+    The class's own help explains it. `MLproject` has only named values: it omits such a step,
+    unless one text may hold several.
 
     Args:
-        kind: of each value.
+        kind: of each value; one that is a list gives several.
         count: how many there are; -1 for one or more, 0 for at most one.
     """
     return field(default=(), metadata={"each": kind, "count": count})
@@ -102,7 +103,8 @@ def parsed(settings: type[T], texts: Mapping[str, str], values: Sequence[str] = 
         item, kind = taken
         if len(values) > 1 and item.metadata["count"] == 0:
             raise UsageError(f"{item.name} must be at most one, got {' '.join(map(repr, values))}")
-        chosen[item.name] = tuple(_value(item, kind, text) for text in values)
+        read = [_value(item, kind, text) for text in values]
+        chosen[item.name] = tuple(itertools.chain(*read) if kind.is_list else read)
     return settings(**chosen)
 
 

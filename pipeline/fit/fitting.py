@@ -18,6 +18,7 @@ from pipeline.fit.stack_run import Conduct, Session, StackRun, conduct
 from pipeline.fit.tasks import FitContext, Fitted, Task
 from pipeline.plots import render_pool
 from pipeline.records.result import Failure, Result
+from pipeline.runs.complete import complete
 from pipeline.runs.load import load_result
 from pipeline.tracking import SavedModels
 from pipeline.training import checkpoint as checkpoints
@@ -48,9 +49,16 @@ def fit(tasks: Sequence[Task], context: FitContext) -> Fitted:
     recipes, names = [task.recipe for task in waiting], [task.name for task in waiting]
     with progress(context.console, recipes, names) as shown, render_pool(len(waiting)) as pool:
         session = Session(
-            context=context, progress=shown, render_pool=pool, saved=SavedModels(), ends=ends
+            context=context,
+            progress=shown,
+            render_pool=pool,
+            saved=SavedModels(),
+            ends=ends,
+            reused=dict(reused),
         )
         _train_all(stack_runs, session)
+    if context.keeps_all and session.reused:
+        _complete(todo, session)
     results: list[Result] = []
     failures: dict[str, str] = {}
     failed: list[Failure] = []
@@ -90,6 +98,24 @@ def _reused(tasks: Mapping[str, Task], context: FitContext) -> dict[str, Result]
         known = f"{len(found)} of {len(tasks)} networks: already trained; force=true trains them"
         context.console.line(f"{known} again")
     return found
+
+
+def _complete(tasks: Mapping[str, Task], session: Session) -> None:
+    """Give the networks that were found what their runs lack; one that cannot have it has failed.
+
+    Args:
+        tasks: by their fingerprints.
+        session: whose networks they are.
+    """
+    keys = {result.run_id: key for key, result in session.reused.items()}
+    completed = complete(
+        list(keys),
+        session.context.tracker,
+        result_of=lambda run: session.reused[keys[run.id]],
+        data_of=lambda result: tasks[keys[result.run_id]].data,
+        console=session.context.console,
+    )
+    session.ends.update({keys[run]: why for run, why in completed.failures.items()})
 
 
 def _stack_runs(tasks: Sequence[Task], context: FitContext) -> list[StackRun]:
@@ -190,6 +216,7 @@ def _unless_finished(run: StackRun, session: Session, *, threads: int) -> Conduc
         may_be_done = is_touched and not context.is_forced
         waiting = {task.fingerprint: task for task in run.waiting}
         for key, found in _reused(waiting, context).items() if may_be_done else ():
+            session.reused[key] = found
             session.progress.go_on(waiting[key].name, waiting[key].recipe, found.history[-1])
             session.end(run, waiting[key], found)
         if is_here and run.waiting:

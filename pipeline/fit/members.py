@@ -11,7 +11,7 @@ from pipeline.plots import RenderPool
 from pipeline.records import EpochRecord
 from pipeline.records.metrics import metrics
 from pipeline.records.result import DIVERGED, Result
-from pipeline.runs.publish import Judged, judge, publish
+from pipeline.runs.publish import Drawn, Judged, draw, judge, publish, publish_rest, test_metrics
 from pipeline.tracking import Run, SavedModels, reason_of
 
 _logger = logging.getLogger(__name__)
@@ -30,7 +30,8 @@ class Member:
         again: epochs that were trained again; the run's points are of the first time.
         history: its records, without their weights.
         kept: once it is trained, the record whose weights are kept, with these weights.
-        judged: once it has been asked for, what these are worth, and its pictures.
+        judged: once it has been asked for, what these are worth.
+        drawn: likewise its pictures, where they are kept.
         is_done: nothing is left to do: it is published, or its training has failed.
     """
 
@@ -41,6 +42,7 @@ class Member:
     history: list[EpochRecord] = field(default_factory=list)
     kept: EpochRecord | None = None
     judged: Judged | None = None
+    drawn: Drawn | None = None
     is_done: bool = False
     _waiting: dict[int, dict[str, float]] = field(default_factory=dict)
 
@@ -102,17 +104,18 @@ class Member:
     def prepare(self, render_pool: RenderPool) -> None:
         """Have it judged and drawn, before its turn to be published comes."""
         with suppress(Exception):  # it is met again then
-            self._judge(render_pool)
+            self._draw(render_pool)
 
     def finish(
-        self, *, stack_size: int, render_pool: RenderPool, saved: SavedModels
+        self, *, stack_size: int, render_pool: RenderPool, saved: SavedModels, keeps_all: bool
     ) -> Result | str:
         """End the run with all its results, or with the reason why it failed.
 
-        No error leaves this method: the other networks of the stack have runs to end as well.
+        Without `keeps_all` it has no pictures and no model. No error leaves this method: the other
+        networks of the stack have runs to end as well.
         """
         try:
-            result = self._publish(stack_size, render_pool, saved)
+            result = self._publish(stack_size, render_pool if keeps_all else None, saved)
             self.run.end("finished")
         except Exception as error:
             _logger.debug("%s was not published", self.task.name, exc_info=True)
@@ -122,9 +125,10 @@ class Member:
             self.run.end_after(error)
             return reason_of(error)
         self.is_done = True
+        self.judged = self.drawn = None  # no longer needed
         return result
 
-    def _judge(self, render_pool: RenderPool) -> tuple[EpochRecord, Judged]:
+    def _judge(self) -> tuple[EpochRecord, Judged]:
         """The record whose weights were kept, and what these are worth."""
         last = self.history[-1]
         if self.kept is None or last.ending == "diverged":
@@ -134,29 +138,48 @@ class Member:
                 "give a smaller learning_rate"
             )
         if self.judged is None:
-            self.judged = judge(
+            self.judged = judge(self.task.recipe, self.kept, self.task.data)
+        return self.kept, self.judged
+
+    def _draw(self, render_pool: RenderPool) -> Drawn:
+        """Its pictures, while they are drawn."""
+        kept, judged = self._judge()
+        if self.drawn is None:
+            self.drawn = draw(
                 self.task.recipe,
+                judged=judged,
                 history=self.history,
-                chosen=self.kept,
+                chosen=kept,
                 data=self.task.data,
                 render_pool=render_pool,
             )
-        return self.kept, self.judged
+        return self.drawn
 
-    def _publish(self, stack_size: int, render_pool: RenderPool, saved: SavedModels) -> Result:
-        kept, judged = self._judge(render_pool)
+    def _publish(
+        self, stack_size: int, render_pool: RenderPool | None, saved: SavedModels
+    ) -> Result:
+        """Log what it keeps: pictures and model as well, if there is somebody to draw."""
+        kept, judged = self._judge()
         result = publish(
             self.run,
             self.task.recipe,
             judged=judged,
             history=self.history,
             chosen=kept,
-            metrics=self._logged(kept.epoch),
             at_ms=self.times[kept.epoch],
             data=self.task.data,
             device=self.task.device,
             stack_size=stack_size,
-            saved=saved,
         )
-        self.judged = None  # its pictures are no longer needed
+        if render_pool:
+            publish_rest(
+                self.run,
+                result,
+                judged=judged,
+                drawn=self._draw(render_pool),
+                metrics=self._logged(kept.epoch) | test_metrics(result.test),
+                at_ms=self.times[kept.epoch],
+                data=self.task.data,
+                saved=saved,
+            )
         return result

@@ -14,6 +14,7 @@ from pipeline.fit.tasks import FitContext, Task
 from pipeline.plots import RenderPool
 from pipeline.records.result import Result
 from pipeline.runs.color import run_color
+from pipeline.runs.complete import AHEAD
 from pipeline.runs.publish import log_dataset
 from pipeline.tracking import SavedModels, watching_system
 from pipeline.training import device as devices
@@ -68,6 +69,7 @@ class Session:
         render_pool: draws the pictures of all.
         saved: the models of all, by architecture.
         ends: the outcome of every network so far, by fingerprint: its result, or why it failed.
+        reused: the results among these that were found, by fingerprint.
         under_way: why the others have none here, by the checkpoints of processes that train them.
     """
 
@@ -76,6 +78,7 @@ class Session:
     render_pool: RenderPool
     saved: SavedModels
     ends: dict[str, Result | str]
+    reused: dict[str, Result]
     under_way: dict[str, str] = field(default_factory=dict)
 
     def end(self, run: StackRun, task: Task, end: Result | str) -> None:
@@ -85,7 +88,6 @@ class Session:
         self.progress.finished()
 
 
-AHEAD = 8  # networks whose pictures are drawn while one is published
 # So many times as long as writing the last epochs took, the next ones wait to be written together:
 # writing takes at most a tenth of the time, however many networks there are.
 PAYS = 10
@@ -138,12 +140,13 @@ def conduct(stack_run: StackRun, session: Session, *, threads: int) -> Conduct:
             member.kept = event.kept[index] if isinstance(event, Trained) else None
         order = list(members.values())
         for place, member in enumerate(order):
-            for next_one in order[place : place + AHEAD]:
+            for next_one in order[place : place + AHEAD] if session.context.keeps_all else ():
                 next_one.prepare(session.render_pool)
             end = member.finish(
                 stack_size=len(stack_run.tasks),
                 render_pool=session.render_pool,
                 saved=session.saved,
+                keeps_all=session.context.keeps_all,
             )
             session.end(stack_run, member.task, end)
             yield None

@@ -1,6 +1,5 @@
 """What to train, where, and the outcome."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,12 +11,12 @@ from pipeline.console import Console
 from pipeline.data import ImageData
 from pipeline.errors import PipelineError
 from pipeline.records.result import Failure, Result
+from pipeline.records.words import reasons
 from pipeline.runs.fingerprint import fingerprint
 from pipeline.tracking import Tracker
 from pipeline.training import device as devices
 
 CHECKPOINTS = Path("checkpoints")
-_NAMED = 3  # networks named per reason for failure
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -80,6 +79,8 @@ class FitContext:
         step: the name of the step that trains.
         tags: tags of every new network's run, such as `pipeline`.
         is_forced: train again even if there is a finished run with the same fingerprint.
+        keeps_all: give every network's run its pictures and its model as well, also those of a
+            finished one that lacks them; otherwise `runs.complete` can make them later.
         cuda_graphs: capture an update once and replay it, on CUDA; the numbers are the same.
         memory_bytes: that networks trained at once on one device may take; None for
             `device.memory_to_use`.
@@ -91,6 +92,7 @@ class FitContext:
     step: str
     tags: dict[str, str]
     is_forced: bool = False
+    keeps_all: bool = True
     cuda_graphs: bool = True
     memory_bytes: float | None = None
     checkpoints: Path = CHECKPOINTS
@@ -120,18 +122,10 @@ class Fitted:
         """
         if self.failures:
             total = len(self.results) + len(self.failures)
-            reasons: dict[str, list[str]] = {}
-            for name, reason in self.failures.items():
-                reasons.setdefault(reason, []).append(name)
-            why = "; ".join(f"{_named(names)}: {reason}" for reason, names in reasons.items())
             networks = "network" if total == 1 else "networks"
-            raise PipelineError(f"{len(self.failures)} of {total} {networks} failed: {why}")
+            raise PipelineError(
+                f"{len(self.failures)} of {total} {networks} failed: {reasons(self.failures)}"
+            )
         if self.under_way:
             raise PipelineError("\n".join(self.under_way))
         return self.results
-
-
-def _named(names: Sequence[str]) -> str:
-    """The first of these names, and how many more there are."""
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more

@@ -1,9 +1,11 @@
-"""Numbers as text."""
+"""Numbers and reasons as text."""
 
 import math
+from collections.abc import Mapping
 
 # A no-break space keeps a number and its sign on one line.
 SPACE, DASH = "\u00a0", "–"
+_NAMED = 3  # of those that share a reason
 
 
 def percent(share: float, digits: int = 2, *, unknown: str = DASH) -> str:
@@ -24,3 +26,21 @@ def percent(share: float, digits: int = 2, *, unknown: str = DASH) -> str:
 def counted(number: int, noun: str) -> str:
     """A number of things: `1 unit`, `2,000 units`."""
     return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
+def reasons(failures: Mapping[str, str]) -> str:
+    """Why each of several failed, each reason once: `a, b: too large; c: NaN`.
+
+    Args:
+        failures: the reasons by the names of what failed.
+    """
+    alike: dict[str, list[str]] = {}
+    for name, reason in failures.items():
+        alike.setdefault(reason, []).append(name)
+    return "; ".join(f"{_some(names)}: {reason}" for reason, names in alike.items())
+
+
+def _some(names: list[str]) -> str:
+    """The first of these names, and how many more there are."""
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more

@@ -1,6 +1,9 @@
-"""What a finished network leaves in its run: test score, model, summary, history, pictures."""
+"""What a finished network leaves in its run: numbers and weights, then pictures and model.
 
-from collections.abc import Callable, Mapping, Sequence
+The second part can be left out, and made later from the first: see `complete`.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +25,7 @@ from pipeline.runs.answers import CONFUSION, RIGHT, confusion_csv, packed, right
 from pipeline.runs.load import HISTORY
 from pipeline.runs.score import score
 from pipeline.runs.summary import summary
-from pipeline.tracking import Run, SavedModels, log_model
+from pipeline.tracking import Run, SavedModels, log_model, save_weights
 from pipeline.training import device as devices
 from pipeline.training.batches import EVALUATION_BATCH, Examples
 from pipeline.training.cause_map import cause_maps
@@ -32,45 +35,52 @@ from why_zero.records import Counts
 EXAMPLES = 4
 SHOWN = 60
 MOST_IMAGES = 25
+SUMMARY = "summary.txt"
+FILM = "firing_rates"
+PICTURES = (
+    "learning_curves", "zero_causes", "units", "lives", "firing_rates", "gradients", "sample_map",
+    "confusion", "first_weights",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
-    """A trained network, scored on the test set, and its pictures while they are drawn.
+    """A trained network, scored on the test set.
 
     Attributes:
         network: in evaluation mode, on the CPU.
         test: its score.
         confusion: counts over the test set, rows truth, columns prediction.
         is_right: whether it answers each image that it is validated on.
-        pictures: what returns each as PNG bytes, by name.
-        film: what returns its firing rates as a picture for each of the epochs that are shown.
     """
 
     network: nn.Module
     test: Score
     confusion: Counts
     is_right: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawn:
+    """A network's pictures while they are drawn.
+
+    Attributes:
+        pictures: what returns each as PNG bytes, by name.
+        film: what returns its firing rates as a picture for each of the epochs that are shown;
+            None where no film is wanted.
+    """
+
     pictures: Mapping[str, Callable[[], bytes]]
-    film: Callable[[], Sequence[NDArray[np.uint8]]]
+    film: Callable[[], Sequence[NDArray[np.uint8]]] | None
 
 
-def judge(
-    recipe: Recipe,
-    *,
-    history: History,
-    chosen: EpochRecord,
-    data: ImageData,
-    render_pool: RenderPool,
-) -> Judged:
-    """Score a trained network on the test set, once, and begin to draw its pictures.
+def judge(recipe: Recipe, chosen: EpochRecord, data: ImageData) -> Judged:
+    """Score a trained network on the test set.
 
     Args:
         recipe: what it was made from.
-        history: its records, from epoch 0 on.
-        chosen: the record whose weights were kept.
+        chosen: the record whose weights were kept, with these weights.
         data: what it was trained on.
-        render_pool: draws, while others are published.
     """
     if chosen.weights is None:
         raise ValueError("the chosen record must hold its weights")
@@ -81,11 +91,37 @@ def judge(
         test=test,
         confusion=confusion,
         is_right=right_answers(network, data, recipe.holdout),
-        pictures=_pictures(
-            recipe, history, chosen, data=data, confusion=confusion, render_pool=render_pool
-        ),
-        film=render_pool.submit(plots.film_firing_rates, _shown(history)),
     )
+
+
+def draw(
+    recipe: Recipe,
+    *,
+    judged: Judged,
+    history: History,
+    chosen: EpochRecord,
+    data: ImageData,
+    render_pool: RenderPool,
+    wanted: Collection[str] = PICTURES,
+    has_film: bool = True,
+) -> Drawn:
+    """Begin to draw a network's pictures.
+
+    Args:
+        recipe: what it was made from.
+        judged: it, as `judge` gives it.
+        history: its records, from epoch 0 on.
+        chosen: the record whose weights were kept, with these weights.
+        data: what it was trained on.
+        render_pool: draws, while others are published.
+        wanted: which of `PICTURES`.
+        has_film: whether its firing rates are drawn epoch by epoch as well.
+    """
+    pictures = _pictures(
+        recipe, history, chosen, data=data, confusion=judged.confusion, render_pool=render_pool
+    )
+    film = render_pool.submit(plots.film_firing_rates, shown(history)) if has_film else None
+    return Drawn(pictures={name: pictures[name]() for name in wanted}, film=film)
 
 
 def publish(
@@ -95,14 +131,12 @@ def publish(
     judged: Judged,
     history: History,
     chosen: EpochRecord,
-    metrics: Mapping[str, float],
     at_ms: int,
     data: ImageData,
     device: torch.device,
     stack_size: int,
-    saved: SavedModels,
 ) -> Result:
-    """Log everything about a trained network.
+    """Log what every trained network keeps: test score, history, weights and description.
 
     Args:
         run: the network's open run.
@@ -110,16 +144,13 @@ def publish(
         judged: it, as `judge` gives it.
         history: its records, from epoch 0 on.
         chosen: the record whose weights were kept.
-        metrics: the run's at this epoch.
-        at_ms: the time of these points.
+        at_ms: the time of the run's points at this epoch.
         data: what it was trained on.
         device: where it was trained.
         stack_size: how many networks were trained together with it, itself included.
-        saved: the models of others, as which its own is saved faster.
     """
     # Once: a process that died while it published has logged them.
-    test = {"test/loss": judged.test.loss, "test/accuracy": judged.test.accuracy}
-    tested = run.metrics_once(test, step=chosen.epoch, at_ms=at_ms)
+    tested = run.metrics_once(test_metrics(judged.test), step=chosen.epoch, at_ms=at_ms)
     result = Result(
         recipe=recipe,
         history=history,
@@ -134,31 +165,13 @@ def publish(
         stack_size=stack_size,
         is_right=judged.is_right,
     )
-    images = data.test_images[:EXAMPLES]
-    # A single image would become the only batch size that the exported graph takes.
-    example = as_input(images.expand(max(2, len(images)), -1, -1)).numpy()
-    log_model(
-        run,
-        judged.network,
-        example=example,
-        metrics={**metrics, **tested},
-        step=chosen.epoch,
-        at_ms=at_ms,
-        saved=saved,
-    )
     with temporary_folder() as folder:
-        batch = as_input(data.train_images[: min(recipe.batch_size, EVALUATION_BATCH)])
-        (folder / "summary.txt").write_text(summary(judged.network, batch), encoding="utf-8")
+        save_weights(judged.network, folder)
         histories.save(history, folder / HISTORY)
         confusion = confusion_csv(judged.confusion, data.classes)
         (folder / CONFUSION).write_text(confusion, encoding="utf-8")
         (folder / RIGHT).write_bytes(packed(judged.is_right))
-        (folder / "plots").mkdir()
-        for name, png in judged.pictures.items():
-            (folder / "plots" / f"{name}.png").write_bytes(png())
         run.folder(folder)
-    frames = zip((record.epoch for record in _shown(history)), judged.film(), strict=False)
-    run.images(dict(frames), "firing_rates")
     run.describe(
         description(result, validation_name=recipe.validated_on),
         tags={"chosen_epoch": str(chosen.epoch)},
@@ -166,7 +179,66 @@ def publish(
     return result
 
 
-def _shown(history: History) -> list[EpochRecord]:
+def test_metrics(test: Score) -> dict[str, float]:
+    """The score on the test set under the names that MLflow shows."""
+    return {"test/loss": test.loss, "test/accuracy": test.accuracy}
+
+
+def publish_rest(
+    run: Run,
+    result: Result,
+    *,
+    judged: Judged,
+    drawn: Drawn,
+    metrics: Mapping[str, float],
+    at_ms: int,
+    data: ImageData,
+    saved: SavedModels,
+) -> None:
+    """Log what can be made from history and weights: pictures, film, summary and model.
+
+    Args:
+        run: the network's.
+        result: as `publish` gives it.
+        judged: the network.
+        drawn: the pictures that the run lacks.
+        metrics: all of the run's at the chosen epoch, with the test score.
+        at_ms: the time of these points.
+        data: what it was trained on.
+        saved: the models of others, as which its own is saved faster.
+    """
+    images = data.test_images[:EXAMPLES]
+    # A single image would become the only batch size that the exported graph takes.
+    example = as_input(images.expand(max(2, len(images)), -1, -1)).numpy()
+    log_model(
+        run,
+        judged.network,
+        example=example,
+        metrics=metrics,
+        step=result.chosen.epoch,
+        at_ms=at_ms,
+        saved=saved,
+    )
+    with temporary_folder() as folder:
+        batch = as_input(data.train_images[: min(result.recipe.batch_size, EVALUATION_BATCH)])
+        (folder / SUMMARY).write_text(summary(judged.network, batch), encoding="utf-8")
+        for name, png in drawn.pictures.items():
+            place = folder / picture(name)
+            place.parent.mkdir(exist_ok=True)
+            place.write_bytes(png())
+        run.folder(folder)
+    if drawn.film:
+        epochs = (record.epoch for record in shown(result.history))
+        # A network without ReLU has no film.
+        run.images(dict(zip(epochs, drawn.film(), strict=False)), FILM)
+
+
+def picture(name: str) -> str:
+    """The place of a picture among the run's artifacts."""
+    return f"plots/{name}.png"
+
+
+def shown(history: History) -> list[EpochRecord]:
     """The epochs that the film of firing rates shows."""
     return [history[index] for index in evenly(len(history), MOST_IMAGES)]
 
@@ -199,27 +271,27 @@ def _pictures(
     data: ImageData,
     confusion: Counts,
     render_pool: RenderPool,
-) -> dict[str, Callable[[], bytes]]:
-    """The figures of one network by name, being drawn: each call returns one as PNG bytes."""
+) -> dict[str, Callable[[], Callable[[], bytes]]]:
+    """What begins to draw each figure of a network, by name, and returns what waits for the PNG."""
     title = recipe.name
     height, width = data.train_images.shape[1:]
     examples = Examples(data.train_images[:SHOWN].flatten(1), data.train_labels[:SHOWN])
     [batch] = examples.in_order()
-    draw = render_pool.png
+    png = render_pool.png
     return {
-        "learning_curves": draw(
+        "learning_curves": lambda: png(
             plots.draw_learning_curves, history, title, validation_name=recipe.validated_on
         ),
-        "zero_causes": draw(plots.draw_causes, history, title),
-        "units": draw(plots.draw_units, history, title),
-        "lives": draw(plots.draw_lives, history, title),
-        "firing_rates": draw(plots.draw_firing_rates, chosen, title),
-        "gradients": draw(plots.draw_gradients, chosen, title),
-        "sample_map": draw(plots.draw_sample_map, cause_maps(recipe, chosen, batch), title),
-        "confusion": draw(
+        "zero_causes": lambda: png(plots.draw_causes, history, title),
+        "units": lambda: png(plots.draw_units, history, title),
+        "lives": lambda: png(plots.draw_lives, history, title),
+        "firing_rates": lambda: png(plots.draw_firing_rates, chosen, title),
+        "gradients": lambda: png(plots.draw_gradients, chosen, title),
+        "sample_map": lambda: png(plots.draw_sample_map, cause_maps(recipe, chosen, batch), title),
+        "confusion": lambda: png(
             plots.draw_confusion, confusion, data.classes, title=f"{title}, test images"
         ),
-        "first_weights": draw(
+        "first_weights": lambda: png(
             plots.draw_first_weights,
             (chosen.weights or {})["linear1.weight"],
             (height, width),

@@ -22,8 +22,10 @@ from pipeline.runs.compacting import (
     metrics_of,
     without_dead_units,
 )
+from pipeline.runs.complete import complete
 from pipeline.runs.fingerprint import fingerprint
-from pipeline.runs.publish import judge, log_dataset, publish
+from pipeline.runs.load import load_data, load_result
+from pipeline.runs.publish import draw, judge, log_dataset, publish, publish_rest, test_metrics
 from pipeline.runs.sweeps import source_of
 from pipeline.tracking import FoundRun, SavedModels, Tracker, connect
 
@@ -50,6 +52,11 @@ def run(settings: CompactSettings, console: Console) -> None:
             console.line(
                 f"{origin.name}: already compacted (run {found.id}); force=true does it again"
             )
+            loaded = partial(load_result, tracker=tracker)
+            made = complete(
+                [found.id], tracker, result_of=loaded, data_of=load_data, console=console
+            )
+            made.check()
             step.describe(f"[{found.name}]({found.page}) was compacted before.")
         return
     candidate = load_candidate(origin, tracker)
@@ -123,23 +130,34 @@ def _log(
         began_ms = run.began_ms(next(iter(metrics)))
         at_ms = run.metrics(metrics, step=chosen.epoch, at_ms=began_ms)
         smaller_one = replace(chosen, weights=smaller.weights)
+        judged = judge(recipe, smaller_one, candidate.data)
+        drawn = draw(
+            recipe,
+            judged=judged,
+            history=history,
+            chosen=smaller_one,
+            data=candidate.data,
+            render_pool=pool,
+        )
         result = publish(
             run,
             recipe,
-            judged=judge(
-                recipe,
-                history=history,
-                chosen=smaller_one,
-                data=candidate.data,
-                render_pool=pool,
-            ),
+            judged=judged,
             history=history,
             chosen=smaller_one,
-            metrics=metrics,
             at_ms=at_ms,
             data=candidate.data,
             device=torch.device("cpu"),
             stack_size=original.stack_size,
+        )
+        publish_rest(
+            run,
+            result,
+            judged=judged,
+            drawn=drawn,
+            metrics=metrics | test_metrics(result.test),
+            at_ms=at_ms,
+            data=candidate.data,
             saved=SavedModels(),
         )
         text = compaction(metrics, result.test, validated_on=recipe.validated_on)

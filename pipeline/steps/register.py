@@ -1,6 +1,7 @@
 """The step `register`: registers a trained network if it passes every gate."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 
 from pipeline.config.options import RegisterSettings
@@ -12,6 +13,8 @@ from pipeline.registry.gates import Candidate, GateError, GateResult, Incumbent
 from pipeline.registry.model_card import description, model_card
 from pipeline.registry.selection import Selection, select
 from pipeline.runs.compacting import compaction
+from pipeline.runs.complete import complete
+from pipeline.runs.load import load_data, load_result
 from pipeline.tracking import Registry, Run, Version, connect
 
 CARD = "model_card.md"
@@ -38,6 +41,10 @@ def run(settings: RegisterSettings, console: Console) -> None:
             step.tags({"model_version": version.address})
         console.line(ending)
         return
+    run_id, loaded = selection.run.id, partial(load_result, tracker=tracker)
+    made = complete([run_id], tracker, result_of=loaded, data_of=load_data, console=console)
+    made.check()
+    selection = replace(selection, run=tracker.run(run_id))  # with its model
     candidate = gates.load_candidate(selection.run, tracker)
     with start() as step:
         holder = gates.find_incumbent(name, alias, settings.metric, tracker=tracker)

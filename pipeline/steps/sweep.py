@@ -2,24 +2,28 @@
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import Any
 
 import torch
 
 from pipeline import comparison
+from pipeline.comparison import Comparison
 from pipeline.config.options import SweepSettings
 from pipeline.config.recipe import Recipe, Schedule
 from pipeline.config.settings import texts
 from pipeline.console import Console, literal
 from pipeline.data import ImageData, prepared, split
 from pipeline.errors import UsageError
-from pipeline.explorer import log_explorers
+from pipeline.explorer import log_explorers, pair
 from pipeline.fit import FitContext, Fitted, Task, fit
 from pipeline.health import check_before_training
+from pipeline.records.result import Result
+from pipeline.records.words import counted
+from pipeline.runs.complete import Completed, complete
 from pipeline.runs.links import print_links
-from pipeline.tracking import connect
+from pipeline.tracking import Tracker, connect
 from pipeline.training import device as devices
 
 MOST_NETWORKS = 10_000  # more is a typo, and would fill the memory
@@ -49,21 +53,25 @@ def run(settings: SweepSettings, console: Console) -> None:
             step="sweep",
             tags={"pipeline": step.id, "sweep": step.id},
             is_forced=settings.force,
+            keeps_all=settings.keep == "all",
             cuda_graphs=settings.cuda_graphs,
             memory_bytes=settings.stack_memory_gb * 1e9 or None,
         )
+        completed = Completed(0)
         fitted = fit(_tasks(recipes, sets=sets, places=places), context)
         _show_failures(fitted, console)
         if fitted.results:
             comparisons = comparison.compare(fitted.results, fitted.failed)
             by_digest = {data.digest: data for data in sets}
-            links = log_explorers(
-                step,
-                comparisons,
-                lambda result: by_digest[result.dataset_digest],
-                tracker=tracker,
-                console=console,
-            )
+
+            def data_of(result: Result) -> ImageData:
+                return by_digest[result.dataset_digest]
+
+            if settings.keep == "chosen":
+                completed = _publish_named(
+                    comparisons, data_of, step_id=step.id, tracker=tracker, console=console
+                )
+            links = log_explorers(step, comparisons, data_of, tracker=tracker, console=console)
             comparison.publish(
                 step,
                 fitted.results,
@@ -76,6 +84,41 @@ def run(settings: SweepSettings, console: Console) -> None:
             console.elapsed("done")
             print_links(fitted.results, tracker, console, report=step.id, explorers=links.values())
         fitted.complete()
+        completed.check()
+
+
+def _publish_named(
+    comparisons: Sequence[Comparison],
+    data_of: Callable[[Result], ImageData],
+    *,
+    step_id: str,
+    tracker: Tracker,
+    console: Console,
+) -> Completed:
+    """Make pictures and models of those networks alone that the report names."""
+    named = named_in_report(comparisons)
+    total = sum(len(compared.results) for compared in comparisons)
+    console.line(
+        f"keep=chosen: {len(named)} of {counted(total, 'network')} with pictures and model; "
+        f"for the others: why-zero publish sweep:{step_id}"
+    )
+    return complete(
+        list(named),
+        tracker,
+        result_of=lambda run: named[run.id],
+        data_of=data_of,
+        console=console,
+    )
+
+
+def named_in_report(comparisons: Sequence[Comparison]) -> dict[str, Result]:
+    """The networks of each chosen group and in each explorer, by their run ids."""
+    named = [
+        result
+        for compared in comparisons
+        for result in [*(compared.chosen.results if compared.chosen else ()), *pair(compared)]
+    ]
+    return {result.run_id: result for result in named}
 
 
 def recipes_of(settings: SweepSettings) -> list[Recipe]:

@@ -8,7 +8,13 @@ from pathlib import Path
 from pipeline.tracking.address import any_of, searches_metrics, tagged
 from pipeline.tracking.found_run import FoundRun
 from pipeline.tracking.loaded import example_of, requirements_of, signature_of
-from pipeline.tracking.models import STATE_DICT, SavedModels, import_tracing, log_model
+from pipeline.tracking.models import (
+    STATE_DICT,
+    SavedModels,
+    import_tracing,
+    log_model,
+    save_weights,
+)
 from pipeline.tracking.registry import Registry, Version
 from pipeline.tracking.runs import Outcome, Run, reason_of
 from pipeline.tracking.serving import ui_of
@@ -68,6 +74,7 @@ __all__ = [
     "reason_of",
     "require_store",
     "requirements_of",
+    "save_weights",
     "scatter",
     "searches_metrics",
     "signature_of",

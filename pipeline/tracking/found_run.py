@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlflow.entities import LoggedModel
 from mlflow.entities import Run as StoredRun
 
 from pipeline.bundle.contents import ORIGIN
@@ -24,7 +23,8 @@ class FoundRun:
         parameters: its settings as canonical text.
         tags: its tags, MLflow's own included.
         metrics: the last point of each metric.
-        model: the address of the model it logged; None where it logged none.
+        model: the address of the model it logged; None where it logged none. Whether that is whole
+            is what `Tracker.has_model` tells.
     """
 
     id: str
@@ -66,18 +66,12 @@ def local_artifacts(run: StoredRun) -> Path | None:
 
 
 def missing_artifacts(run: StoredRun) -> str:
-    """Where the run's artifacts were and are not; empty if they exist, as remote ones do."""
+    """Where the artifacts were that the run must have; empty if they exist, as remote ones do.
+
+    Of a network these are its weights: whatever else it had can be made from them.
+    """
     folder = local_artifacts(run)
     if folder is None:
         return ""
-    has_model = bool(run.outputs and run.outputs.model_outputs)
-    needed = folder / STATE_DICT if has_model else folder
+    needed = folder if run.data.tags.get("kind") == "step" else folder / STATE_DICT
     return "" if needed.exists() else str(needed)
-
-
-def missing_files(model: LoggedModel | None) -> str:
-    """The same for the files of a logged model, which may itself be gone."""
-    if model is None:
-        return "its model"
-    folder = local_folder(model.artifact_location)
-    return "" if folder is None or (folder / "MLmodel").is_file() else str(folder)

@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from pipeline.files import check_room, temporary_folder
+from pipeline.tracking.connectivity import local_folder
 from pipeline.tracking.runs import Run
 
 STATE_DICT = "state_dict.safetensors"
@@ -40,10 +41,10 @@ def log_model(
 ) -> str:
     """Log the network in evaluation mode on the CPU, and return the model's address.
 
-    It is written as a graph (pt2) that takes batches of any size, and among the run's artifacts as
-    `state_dict.safetensors`, from which the network can be rebuilt. The network given is not
+    It is written as a graph (pt2) that takes batches of any size. The network given is not
     changed. A model that a killed process had begun to log for this run is completed: every part
-    can be written again without a double, and that it is ready is written last.
+    can be written again without a double, and that it is ready is written last. One that is ready
+    stays as it is, unless its files were lost.
 
     The graph refuses inputs that are not numbers within `bounds`: a server would answer NaN with
     NaN, and pixels of 0 … 255 with confident nonsense.
@@ -65,13 +66,8 @@ def log_model(
     _check_batch(example)
     client = run.store.client
     with run.store.writing(), temporary_folder() as folder:
-        weights = folder / STATE_DICT
-        state = network.state_dict()
-        check_room(folder, _room(state))  # safetensors removes what it could not finish
-        save_file({key: value.cpu().contiguous() for key, value in state.items()}, weights)
-        client.log_artifact(run.id, str(weights))
         logged = _begin(run, name=name, step=step)
-        if logged.status == LoggedModelStatus.READY:
+        if is_whole(logged):
             return str(logged.model_uri)
         points = [
             Metric(key, value, at_ms, step, model_id=logged.model_id, run_id=run.id)
@@ -91,6 +87,25 @@ def log_model(
 def import_tracing() -> None:
     """Import what tracing a graph needs, in a moment when nobody waits: it takes a second."""
     importlib.import_module("torch._dynamo")
+
+
+def save_weights(network: nn.Module, folder: Path) -> None:
+    """Write `state_dict.safetensors`, from which the network can be rebuilt, into a folder.
+
+    Raises:
+        PipelineError: there is no room.
+    """
+    state = network.state_dict()
+    check_room(folder, _room(state))  # safetensors removes what it could not finish
+    weights = {key: value.cpu().contiguous() for key, value in state.items()}
+    save_file(weights, folder / STATE_DICT)
+
+
+def is_whole(model: LoggedModel) -> bool:
+    """Whether a logged model is ready and its files exist, as remote ones do."""
+    folder = local_folder(model.artifact_location)
+    has_files = folder is None or (folder / MLMODEL_FILE_NAME).is_file()
+    return has_files and bool(model.status == LoggedModelStatus.READY)
 
 
 def save_network(

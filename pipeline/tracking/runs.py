@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.tracking.multimedia import compress_image_size, convert_to_pil_image
 from mlflow.types import Schema, TensorSpec
 from mlflow.utils.mlflow_tags import (
@@ -176,6 +177,12 @@ class Run:
             local.write_bytes(content)
             self.file(local, None if where.parent == PurePosixPath() else str(where.parent))
 
+    def remove(self, path: str) -> None:
+        """Remove an artifact, or a folder of them."""
+        with self.store.writing():
+            artifacts = self.store.client.get_run(self.id).info.artifact_uri
+            get_artifact_repository(artifacts).delete_artifacts(path)
+
     def images(self, frames: Mapping[int, NDArray[np.uint8]], key: str) -> None:
         """Log a picture of each of some steps, for the UI's image grid.
 
@@ -187,6 +194,8 @@ class Run:
             key: letters, digits, space and `_-.` only.
         """
         at_ms = time.time_ns() // 1_000_000
+        if not frames:
+            return
         with temporary_folder() as folder:
             (folder / "images").mkdir()
             for step, pixels in frames.items():

@@ -6,11 +6,11 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal
 
-from mlflow.entities import Experiment, LoggedModel
+from mlflow.entities import Experiment
 from mlflow.entities import Run as StoredRun
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, ErrorCode
@@ -34,8 +34,8 @@ from pipeline.tracking.found_run import (
     is_own,
     local_artifacts,
     missing_artifacts,
-    missing_files,
 )
+from pipeline.tracking.models import is_whole
 from pipeline.tracking.processes import TAG, host, is_dead, this_process
 from pipeline.tracking.registry import Registry
 from pipeline.tracking.runs import Run, reason_of
@@ -49,7 +49,6 @@ Kind = Literal["network", "compacted", "step"]
 
 _logger = logging.getLogger(__name__)
 _MANY, _FEW = 1000, 20  # runs in an answer
-_MODELS_AT_ONCE = 50
 _NEWEST_FIRST = "attributes.start_time DESC"
 _NOT_UNDERSTOOD = ErrorCode.Name(INVALID_PARAMETER_VALUE)
 _COLOR_TAG = "mlflow.runColor"  # written by the UI when a user picks a colour
@@ -223,8 +222,9 @@ class Tracker:
     def finished(
         self, fingerprint: str, *, kind: Kind = "network", has_files: bool = True
     ) -> FoundRun | None:
-        """The newest run with this fingerprint that finished and still has its artifacts.
+        """The newest run with this fingerprint that finished and still has what it needs.
 
+        A network needs no pictures and no model: they can be made from its history and weights.
         One that a bundle brought does not count: nobody here has computed it.
 
         Args:
@@ -233,7 +233,7 @@ class Tracker:
             has_files: whether such a run has artifacts at all.
         """
         for run in self._finished({"fingerprint": fingerprint}, kind):
-            if not has_files or self._is_whole(run, self._models([run])):
+            if not has_files or self._is_whole(run):
                 return found(run)
         return None
 
@@ -261,9 +261,8 @@ class Tracker:
                 for run in self._finished({"stack": stack}, kind, page=_MANY):
                     candidates.setdefault(run.data.tags["fingerprint"], run)
         wanted = {key: candidates[key] for key in fingerprints if key in candidates}
-        models = self._models(list(wanted.values()))
         runs = {
-            key: found(run) if self._is_whole(run, models) else self.finished(key, kind=kind)
+            key: found(run) if self._is_whole(run) else self.finished(key, kind=kind)
             for key, run in wanted.items()
         }
         return {key: run for key, run in runs.items() if run}
@@ -276,22 +275,9 @@ class Tracker:
         runs = self._stored(f"{tagged(tags)} and attributes.status = 'FINISHED'", page=page)
         return (run for run in runs if is_own(run))
 
-    def _models(self, runs: Sequence[StoredRun]) -> dict[str, LoggedModel]:
-        """The logged models of these runs by their ids, without those that are gone."""
-        ids = [model.model_id for run in runs if run.outputs for model in run.outputs.model_outputs]
-        models: dict[str, LoggedModel] = {}
-        for start in range(0, len(ids), _MODELS_AT_ONCE):
-            search = f"model_id IN ({', '.join(map(repr, ids[start : start + _MODELS_AT_ONCE]))})"
-            with self._store.writing():
-                page = self._store.client.search_logged_models([self.experiment_id], search)
-            models |= {model.model_id: model for model in page}
-        return models
-
-    def _is_whole(self, run: StoredRun, models: Mapping[str, LoggedModel]) -> bool:
-        """Whether the files of a finished run and of its model still exist; warns if not."""
+    def _is_whole(self, run: StoredRun) -> bool:
+        """Whether the files that a finished run must have still exist; warns if not."""
         lost = missing_artifacts(run)
-        for output in run.outputs.model_outputs if run.outputs else ():
-            lost = lost or missing_files(models.get(output.model_id))
         if lost:
             _logger.warning(
                 "a finished run must have its files, got none at %s for %r (%s): it is computed "
@@ -378,6 +364,10 @@ class Tracker:
             client.set_tag(run_id, TAG, this_process())
         return Run(self._store, run_id, stored.info.run_name)
 
+    def adding_to(self, run: FoundRun) -> Run:
+        """A run that has ended, to add what it lacks: it stays as it ended, whatever happens."""
+        return Run(replace(self._store, experiment_id=run.experiment_id), run.id, run.name)
+
     def run(self, run_id: str) -> FoundRun:
         """The run with this id, whatever its experiment.
 
@@ -427,6 +417,30 @@ class Tracker:
             return self.artifact(run_id, path).exists()
         except PipelineError:
             return False
+
+    def files(self, run_id: str) -> set[str]:
+        """The paths of all artifacts of a run."""
+        with self._store.writing():
+            folder = local_artifacts(self._store.client.get_run(run_id))
+            if folder is None:
+                return set(self._remote_files(run_id))
+        return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+    def _remote_files(self, run_id: str, folder: str | None = None) -> Iterator[str]:
+        for item in self._store.client.list_artifacts(run_id, folder):
+            if item.is_dir:
+                yield from self._remote_files(run_id, item.path)
+            else:
+                yield item.path
+
+    def has_model(self, run: FoundRun) -> bool:
+        """Whether a run's model is ready and its files exist."""
+        if run.model is None:
+            return False
+        ask = partial(self._store.client.get_logged_model, run.model.removeprefix("models:/"))
+        with self._store.writing():
+            model = found_or_none(ask)
+        return model is not None and is_whole(model)
 
     def _stored(
         self, search: str, experiment_ids: Sequence[str] = (), *, page: int = _MANY

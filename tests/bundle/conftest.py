@@ -19,7 +19,7 @@ from pipeline.data import ImageData, write_prepared
 from pipeline.data.images import Part, assemble
 from pipeline.runs.publish import log_dataset
 from pipeline.steps import export
-from pipeline.tracking import connect, log_model
+from pipeline.tracking import connect, log_model, save_weights
 from pipeline.training.stack import Stack, plain
 
 RECIPE = Recipe(widths=(8,), epochs=2, drop_rate=0.5)
@@ -78,6 +78,8 @@ def make_bundle(work: Path) -> Path:
             run.file(work / "weights.pkl", "notes")
             example = (data.test_images[:4, None] / 255).numpy()
             metrics = {"val/loss": 1 / 3}
+            save_weights(network, work)
+            run.file(work / "state_dict.safetensors")
             address = log_model(run, network, example=example, metrics=metrics, step=2, at_ms=at_ms)
             run.describe("# A network")
         registry = tracker.registry

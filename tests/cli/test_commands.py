@@ -92,6 +92,19 @@ def test_mlproject_offers_every_step_but_those_that_take_values_without_a_name()
     assert set(STEPS) - set(offered) == {"explore", "predict", "explain", "open"}
 
 
+def test_a_list_without_a_name_has_one_in_mlproject_and_stands_last(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    entry = yaml.safe_load(mlproject.render())["entry_points"]["publish"]
+    assert entry["parameters"]["runs"] == {"type": "string"}  # without a default: it is required
+    words = entry["command"].format(data="auto", runs="ab,sweep:latest").split()
+    assert words[:3] == ["python", "-m", "pipeline"]
+    assert words[-1] == "ab,sweep:latest"
+    given = settings_of(monkeypatch, *words[3:])
+    assert given.runs == ("run:ab", "sweep:latest")
+    assert settings_of(monkeypatch, "publish", "ab", "cd").runs == ("run:ab", "run:cd")
+
+
 def test_files_stand_before_or_after_the_options_and_a_dash_is_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -122,7 +122,7 @@ def test_values_without_a_name_are_taken_as_they_are_and_checked() -> None:
 def test_at_most_one_field_of_a_step_takes_values_without_a_name() -> None:
     taken = {step: argument(settings) for step, settings in STEPS.items()}
     assert [step for step, found in taken.items() if found] == [
-        *("open", "explore", "predict", "explain")
+        *("open", "publish", "explore", "predict", "explain")
     ]
     assert "images" not in texts(PredictSettings(images=("a.png",)))
 

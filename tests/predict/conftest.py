@@ -16,8 +16,9 @@ from pipeline.config.recipe import Recipe
 from pipeline.console import Console
 from pipeline.data import ImageData, as_input, load
 from pipeline.data.images import Part, assemble
+from pipeline.files import temporary_folder
 from pipeline.fit import FitContext, Task, fit
-from pipeline.tracking import FoundRun, Tracker, connect, log_model
+from pipeline.tracking import FoundRun, Tracker, connect, log_model, save_weights
 from pipeline.training.stack import Stack, plain
 
 MODEL = "models:/digits@champion"
@@ -97,7 +98,10 @@ def as_born(
     """A run with an untrained network of this recipe."""
     network = plain(recipe, Stack([recipe], inputs=784, classes=10).state(0))
     parameters = recipe.parameters | {"dataset": dataset}
-    with tracker.start_network(recipe.name, parameters, step="mnist", tags={}) as run:
+    start = tracker.start_network(recipe.name, parameters, step="mnist", tags={})
+    with start as run, temporary_folder() as folder:
+        save_weights(network, folder)
+        run.folder(folder)
         log_model(run, network, example=example, metrics={}, step=0, at_ms=0)
     return tracker.run(run.id)
 

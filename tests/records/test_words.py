@@ -1,4 +1,4 @@
-"""Numbers as people read them."""
+"""Numbers and reasons as people read them."""
 
 import math
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.records.words import counted, percent
+from pipeline.records.words import counted, percent, reasons
 
 
 @given(st.floats(min_value=1e-6, max_value=1 - 1e-6))
@@ -38,3 +38,8 @@ def test_things_are_counted_in_singular_and_plural() -> None:
         "1 unit",
         "2,000 units",
     ]
+
+
+def test_a_reason_that_several_share_is_said_once_with_the_first_three_names() -> None:
+    failures = dict.fromkeys("abcde", "no room") | {"f": "NaN"}
+    assert reasons(failures) == "a, b, c and 2 more: no room; f: NaN"

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import nn
 
-from pipeline.tracking import Run, SavedModels, Tracker, connect, log_model
+from pipeline.tracking import Run, SavedModels, Tracker, connect, log_model, save_weights
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +43,8 @@ def logged(tmp_path_factory: pytest.TempPathFactory) -> "tuple[Tracker, Run, nn.
             address = log_model(
                 run, network, example=rows(4), metrics=measured, step=1, at_ms=at_ms
             )
+            save_weights(network, folder)
+            run.file(folder / "state_dict.safetensors")
             status_inside = mlflow.MlflowClient().get_run(run.id).info.status
         assert status_inside == "RUNNING"
     return tracker, run, network, address
@@ -184,21 +186,23 @@ class Dead(BaseException):
     """The process ends here."""
 
 
-@pytest.mark.parametrize("lost", ["the model", "the weights", "the artifacts"])
-def test_a_finished_run_without_its_files_does_not_count_and_says_so(
-    logged: tuple[Tracker, Run, nn.Sequential, str], caplog: pytest.LogCaptureFixture, lost: str
+@pytest.mark.parametrize("lost", ["the weights", "the artifacts"])
+def test_a_finished_run_without_its_weights_does_not_count_and_says_so(
+    logged: tuple[Tracker, Run, nn.Sequential, str],
+    caplog: pytest.LogCaptureFixture,
+    tmp_path: Path,
+    lost: str,
 ) -> None:
     tracker, _, network, _ = logged
+    save_weights(network, tmp_path)
     with tracker.start_network("lost", {}, step="t", tags={"fingerprint": lost}) as run:
-        address = log_model(run, network, example=rows(2), metrics={}, step=0, at_ms=0)
-    assert tracker.finished(lost) is not None
+        run.folder(tmp_path)
+    assert tracker.finished(lost) is not None  # it needs no model
     weights = tracker.artifact(run.id, "state_dict.safetensors")
-    model = mlflow.MlflowClient().get_logged_model(address.removeprefix("models:/"))
     if lost == "the weights":
         weights.unlink()
     else:
-        place = model.artifact_location if lost == "the model" else weights.parent
-        shutil.rmtree(str(place).removeprefix("file://"))
+        shutil.rmtree(weights.parent)
     assert caplog.text == ""
     assert tracker.finished(lost) is None
     [record] = caplog.records
@@ -206,8 +210,26 @@ def test_a_finished_run_without_its_files_does_not_count_and_says_so(
     assert run.id in record.message
 
 
+def test_a_model_whose_files_were_lost_is_written_again_and_has_one_address(
+    logged: tuple[Tracker, Run, nn.Sequential, str],
+) -> None:
+    tracker, _, network, _ = logged
+    with tracker.start_network("bare", {}, step="t", tags={"fingerprint": "bare"}) as run:
+        address = log_model(run, network, example=rows(2), metrics={}, step=0, at_ms=0)
+    assert tracker.has_model(tracker.run(run.id))
+    model = mlflow.MlflowClient().get_logged_model(address.removeprefix("models:/"))
+    shutil.rmtree(str(model.artifact_location).removeprefix("file://"))
+    assert not tracker.has_model(tracker.run(run.id))
+    adding = tracker.adding_to(tracker.run(run.id))
+    again = log_model(adding, network, example=rows(2), metrics={}, step=0, at_ms=0)
+    assert again == address
+    assert tracker.has_model(tracker.run(run.id))
+    assert mlflow.pytorch.load_model(address)(torch.zeros(5, 6)).shape == (5, 3)
+    assert mlflow.MlflowClient().get_run(run.id).info.status == "FINISHED"
+
+
 WRITES = (
-    "log_artifact", "create_logged_model", "log_outputs", "log_batch", "log_model_artifacts",
+    "create_logged_model", "log_outputs", "log_batch", "log_model_artifacts",
     "finalize_logged_model",
 )  # fmt: skip
 

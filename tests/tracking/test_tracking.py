@@ -399,7 +399,7 @@ def test_a_run_whose_process_died_while_it_ended_is_finished_or_still_open(
     """One that has ended without an outcome would count neither as a result nor as begun."""
     whole, mark = getattr(MlflowClient, write), f"{write} {is_done}"
     run = a_network(tracker, fingerprint=mark)
-    run.text("x", "x.txt")
+    run.text("x", "state_dict.safetensors")
 
     def die(*given: object, **named: object) -> None:
         if is_done:
@@ -792,11 +792,11 @@ def test_the_newest_finished_run_with_a_fingerprint_is_found_with_its_numbers(
     runs = [a_network(tracker, fingerprint="same") for _ in range(3)]
     for run, loss in zip(runs[:2], (0.5, 0.25), strict=True):
         with run:
-            run.text("x", "x.txt")
+            run.text("x", "state_dict.safetensors")
             run.metrics({"val/loss": 1.0}, 0)
             run.metrics({"val/loss": loss}, 1)
     with contextlib.suppress(ValueError), runs[2]:
-        runs[2].text("x", "x.txt")
+        runs[2].text("x", "state_dict.safetensors")
         leave(ValueError("bug"))
     found = tracker.finished("same")
     assert found is not None
@@ -810,11 +810,11 @@ def test_another_kind_another_fingerprint_and_lost_artifacts_are_not_found(
     tracker: Tracker,
 ) -> None:
     with a_network(tracker, fingerprint="one") as run:
-        run.text("x", "x.txt")
+        run.text("x", "state_dict.safetensors")
     assert tracker.finished("two") is None
     assert tracker.finished("one", kind="step") is None
     assert tracker.finished("one") is not None
-    shutil.rmtree(tracker.artifact(run.id, "x.txt").parent)
+    shutil.rmtree(tracker.artifact(run.id, "state_dict.safetensors").parent)
     assert tracker.finished("one") is None
 
 

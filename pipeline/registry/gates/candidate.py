@@ -8,7 +8,6 @@ from jaxtyping import Float32
 from torch import nn
 
 from pipeline.data import ImageData, as_input
-from pipeline.errors import PipelineError
 from pipeline.records import Weights
 from pipeline.records.result import Result
 from pipeline.runs.load import load_data, load_result, load_weights
@@ -24,7 +23,7 @@ class Candidate:
 
     Attributes:
         run: its run.
-        address: of its logged model.
+        address: of its logged model; empty without one, which `runs.complete` makes.
         result: what the run holds.
         weights: its state dict, as the run's artifact has it.
         data: what it was trained on.
@@ -65,12 +64,10 @@ def load_candidate(run: FoundRun, tracker: Tracker) -> Candidate:
     Raises:
         PipelineError: the run lacks something, or its data set is missing or a different one.
     """
-    if run.model is None:
-        raise PipelineError(f"a run must hold its model, got none in {run.name!r} ({run.id})")
     result = load_result(run, tracker)
     return Candidate(
         run=run,
-        address=run.model,
+        address=run.model or "",
         result=result,
         weights=load_weights(run, tracker),
         data=load_data(result),
