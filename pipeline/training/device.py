@@ -125,6 +125,15 @@ def explaining_lack_of_memory(device: torch.device) -> Iterator[None]:
         ) from error
 
 
+def flush_denormals() -> None:
+    """Take numbers below 1.2e-38 for 0, in this thread and those that it starts from now on.
+
+    The moments of weights whose gradients are 0 shrink to such numbers, with which a CPU computes
+    many times as slowly: from the fourth epoch on an update of one thread took a third longer.
+    """
+    torch.set_flush_denormal(True)
+
+
 @cache
 def cores() -> int:
     """How many cores this process may use: the machine's, its container's, `OMP_NUM_THREADS`.

@@ -18,6 +18,7 @@ from pipeline import spare
 from pipeline.config.options import MnistSettings
 from pipeline.data import ImageData
 from pipeline.errors import PipelineError
+from pipeline.training import device as devices
 from pipeline.workers.ahead import Ahead, Asked
 from pipeline.workers.job import Job, trained
 
@@ -38,6 +39,7 @@ def serve(pipe: Connection, guess: object = None) -> None:
     for number in (signal.SIGINT, getattr(signal, "SIGHUP", signal.SIGINT)):
         signal.signal(number, signal.SIG_IGN)  # the process that gives the jobs decides
     threading.Thread(target=_leave_with_parent, daemon=True).start()
+    devices.flush_denormals()  # before torch starts threads, which inherit it
     tell = _teller(pipe)
     logging.basicConfig(handlers=[_Telling(tell)], level=logging.WARNING)
     if os.environ.get(spare.DEBUG):

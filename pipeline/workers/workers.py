@@ -159,6 +159,7 @@ class Here:
 
     def start(self, job: Job, data: ImageData, pace: Pace) -> None:
         """Begin a job; arguments as of `Worker.start`."""
+        devices.flush_denormals()
         self._events = trained(job, data, lambda: pace(1))
 
     def next(self) -> Event:

@@ -28,7 +28,7 @@ from pipeline.predict.inputs import read_inputs
 from pipeline.steps import sweep
 from pipeline.training import checkpoint as checkpoints
 from pipeline.training.checkpoint import DamagedError
-from pipeline.training.loop import make_optimizer
+from pipeline.training.optimizer import Optimizer
 from pipeline.training.stack import Stack
 from tests.bundle.conftest import make_bundle
 from tests.fuzz.mutations import mutated, mutated_json
@@ -207,7 +207,7 @@ def checkpoint(folder: Path) -> Target:
     begun = begin(folder / "checkpoints", recipes)
     train(recipes, begun, stop_after=1)
     stack = Stack(recipes, inputs=9, classes=3)
-    optimizer = make_optimizer(stack)
+    optimizer = Optimizer(stack)
     files = {path.name: path.read_bytes() for path in begun.folder.glob("*.*")}
     names = sorted(files)
     whole = json.loads(files["plan.json"])

@@ -26,7 +26,10 @@ QUICK = (
     *("--devices", "cpu", "--epochs", "1", "--widths", "6,4", "--batch-size", "50"),
     *("--holdout", "50", "--probe-every", "1", "--mask-passes", "1", "--data", "small"),
 )
-ALWAYS = {"history.safetensors", "state_dict.safetensors"}
+ALWAYS = {
+    "history.safetensors", "state_dict.safetensors", "confusion.csv",
+    "validation_right.safetensors",
+}  # fmt: skip
 # Beside these the summary, nine pictures, two frames of the film and their small copies.
 WHOLE = len(ALWAYS) + 1 + 9 + 4
 # The name of a frame ends in the time and a random number.

@@ -831,10 +831,10 @@ def test_many_fingerprints_are_found_as_one_by_one_with_a_search_a_stack(
     for key in ("a0", "a1", "b0", "b1", "b2", "alone"):
         tags = {"stack": key[0]} if key != "alone" else {}
         with a_network(tracker, fingerprint=key, **tags) as run:
-            run.text("x", "x.txt")
+            run.text("x", "state_dict.safetensors")
     with a_network(tracker, fingerprint="lost", stack="b") as lost:
-        lost.text("x", "x.txt")
-    shutil.rmtree(tracker.artifact(lost.id, "x.txt").parent)
+        lost.text("x", "state_dict.safetensors")
+    shutil.rmtree(tracker.artifact(lost.id, "state_dict.safetensors").parent)
     a_network(tracker, fingerprint="running", stack="b")
     keys = ["a0", "a1", "b0", "b1", "b2", "alone", "lost", "running", "unknown"]
     one_by_one = {key: run for key in keys if (run := tracker.finished(key))}
@@ -848,11 +848,11 @@ def test_many_fingerprints_are_found_as_one_by_one_with_a_search_a_stack(
 
 def test_whole_results_of_an_older_stack_stand_in_for_lost_ones(tracker: Tracker) -> None:
     with a_network(tracker, fingerprint="twice", stack="old") as old:
-        old.text("x", "x.txt")
+        old.text("x", "state_dict.safetensors")
     with a_network(tracker, fingerprint="twice", stack="new") as new:
-        new.text("x", "x.txt")
+        new.text("x", "state_dict.safetensors")
     assert tracker.finished_all(["twice"])["twice"].id == new.id
-    shutil.rmtree(tracker.artifact(new.id, "x.txt").parent)
+    shutil.rmtree(tracker.artifact(new.id, "state_dict.safetensors").parent)
     assert tracker.finished_all(["twice"])["twice"].id == old.id
 
 

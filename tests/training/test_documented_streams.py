@@ -11,8 +11,9 @@ import torch.nn.functional as F
 from pipeline.config.recipe import Recipe
 from pipeline.data import load, split
 from pipeline.training.batches import Examples, order
-from pipeline.training.loop import epochs, make_optimizer
+from pipeline.training.loop import epochs
 from pipeline.training.masks import RandomMasks
+from pipeline.training.optimizer import Optimizer
 from pipeline.training.stack import Stack
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "definitions.md"
@@ -65,7 +66,7 @@ def test_epoch_0_is_rebuilt_from_what_is_said(said: dict[str, Any]) -> None:
 
     stack = Stack([RECIPE], inputs=784, classes=10)
     trained = epochs(
-        stack, make_optimizer(stack), training=examples(kept), validation=examples(held_out)
+        stack, Optimizer(stack), training=examples(kept), validation=examples(held_out)
     )
     [record] = next(iter(trained))
 

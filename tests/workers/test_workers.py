@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 
 from pipeline import spare
 from pipeline.config.options import MnistSettings
@@ -22,7 +23,7 @@ from pipeline.records import EpochRecord
 from pipeline.training import checkpoint as checkpoints
 from pipeline.training import device as devices
 from pipeline.training.checkpoint import Checkpoint, Planned
-from pipeline.workers import Begun, Epoch, Event, Job, Trained, Worker, how_many, trained
+from pipeline.workers import Begun, Epoch, Event, Here, Job, Trained, Worker, how_many, trained
 from pipeline.workers.ahead import Ahead
 
 pytestmark = pytest.mark.slow
@@ -221,6 +222,25 @@ def test_a_number_of_processes_is_a_number(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv(spare.WORKERS, "many")
     with pytest.raises(UsageError, match=r"WHY_ZERO_WORKERS must be a whole number, got 'many'"):
         how_many(CPU, 1)
+
+
+@pytest.mark.parametrize("here", [True, False])
+def test_numbers_too_small_to_be_computed_fast_are_0(
+    worker: Worker, begin: Callable[..., Job], data: ImageData, here: bool
+) -> None:
+    """Units that die at once leave weights without gradients: 0.9**900 of these is 1e-41."""
+    job = begin(replace(RECIPE, epochs=60, learning_rate=1.0, mask_passes=0, drop_rate=0.0))
+    crew = Here(CPU) if here else worker
+    crew.start(job, data, lambda _: None)
+    while not isinstance(crew.next(), Trained):
+        pass
+    assert job.checkpoint is not None
+    with safe_open(job.checkpoint.folder / "state.safetensors", framework="pt") as file:
+        names = [name for name in file.keys() if name.endswith(("exp_avg", "exp_avg_sq"))]  # noqa: SIM118
+        for name in names:
+            value = file.get_tensor(name).double().abs()
+            assert ((value == 0) | (value >= torch.finfo(torch.float32).tiny)).all()
+    torch.set_flush_denormal(False)
 
 
 # Ahead of the job
