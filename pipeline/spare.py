@@ -35,6 +35,15 @@ def take() -> tuple[BaseProcess, Connection]:
     return _waiting.popleft() if _waiting else _started(None)
 
 
+def dismiss() -> None:
+    """End the processes that nobody has taken."""
+    while _waiting:
+        process, pipe = _waiting.popleft()
+        process.kill()
+        process.join()
+        pipe.close()
+
+
 def _started(guess: object) -> tuple[BaseProcess, Connection]:
     # Not by a fork: a copy of a process with torch's threads or CUDA cannot continue.
     context = multiprocessing.get_context("spawn")

@@ -6,6 +6,7 @@ from contextlib import suppress
 
 import torch
 
+from pipeline import spare
 from pipeline.errors import PipelineError
 from pipeline.fit.stack_run import Conduct, StackRun
 from pipeline.tracking import import_tracing
@@ -43,6 +44,7 @@ class Crew:
         """Train and publish until nothing is left."""
         try:
             self._give_jobs()
+            spare.dismiss()
             if any(isinstance(worker, Worker) for worker in self._busy):
                 import_tracing()  # publishing needs it; now others work
             while self._busy or self._publishing:

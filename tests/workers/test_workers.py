@@ -243,6 +243,18 @@ def test_numbers_too_small_to_be_computed_fast_are_0(
     torch.set_flush_denormal(False)
 
 
+def test_a_process_that_was_begun_before_is_taken_first_and_the_others_are_dismissed() -> None:
+    spare.begin(2)
+    (first, pipe), (left, _) = spare._waiting
+    assert spare.take() == (first, pipe)
+    spare.dismiss()
+    assert not left.is_alive()
+    assert first.is_alive()
+    assert not spare._waiting
+    first.kill()
+    first.join()
+
+
 # Ahead of the job
 
 
