@@ -39,7 +39,6 @@ def serve(pipe: Connection, guess: object = None) -> None:
     for number in (signal.SIGINT, getattr(signal, "SIGHUP", signal.SIGINT)):
         signal.signal(number, signal.SIG_IGN)  # the process that gives the jobs decides
     threading.Thread(target=_leave_with_parent, daemon=True).start()
-    devices.flush_denormals()  # before torch starts threads, which inherit it
     tell = _teller(pipe)
     logging.basicConfig(handlers=[_Telling(tell)], level=logging.WARNING)
     if os.environ.get(spare.DEBUG):
@@ -55,11 +54,12 @@ def serve(pipe: Connection, guess: object = None) -> None:
         assert data is not None  # noqa: S101 - the first job brings some
         return job, data
 
-    asked = _begin_ahead(guess, receive, tell) if isinstance(guess, MnistSettings) else None
-    while True:
-        job, known = asked or receive()
-        asked = None
-        _work(job, known, tell)
+    with devices.flushing_denormals():  # before torch starts threads, which inherit it
+        asked = _begin_ahead(guess, receive, tell) if isinstance(guess, MnistSettings) else None
+        while True:
+            job, known = asked or receive()
+            asked = None
+            _work(job, known, tell)
 
 
 def _begin_ahead(guess: MnistSettings, receive: Callable[[], Asked], tell: Tell) -> Asked | None:

@@ -159,12 +159,12 @@ class Here:
 
     def start(self, job: Job, data: ImageData, pace: Pace) -> None:
         """Begin a job; arguments as of `Worker.start`."""
-        devices.flush_denormals()
         self._events = trained(job, data, lambda: pace(1))
 
     def next(self) -> Event:
         """Train until there is something to tell; raises what training raises."""
-        return next(self._events)
+        with devices.flushing_denormals():
+            return next(self._events)
 
     def close(self) -> None:
         """Forget what was being trained."""

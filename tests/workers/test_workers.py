@@ -240,7 +240,7 @@ def test_numbers_too_small_to_be_computed_fast_are_0(
         for name in names:
             value = file.get_tensor(name).double().abs()
             assert ((value == 0) | (value >= torch.finfo(torch.float32).tiny)).all()
-    torch.set_flush_denormal(False)
+    assert float(torch.tensor(1e-30) * 1e-10) > 0  # elsewhere they are what they are
 
 
 def test_a_process_that_was_begun_before_is_taken_first_and_the_others_are_dismissed() -> None:
