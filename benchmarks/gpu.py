@@ -1,4 +1,4 @@
-"""Everything that is asked of a machine with CUDA, in under six minutes.
+"""Everything that is asked of a machine with CUDA.
 
 A sweep of 64 networks and a single network, from the first update to the end; a sweep on the
 processor and the GPU, which compares the two; and a sweep on many cores, then on two of them.

@@ -160,18 +160,7 @@ class Checkpoint:
         finally:
             lock.release()
 
-    def save(
-        self,
-        stack: Stack,
-        optimizer: Optimizer,
-        *,
-        records: Sequence[EpochRecord],
-        kept: Sequence[EpochRecord | None],
-    ) -> None:
-        """Write the end of an epoch; arguments as of `epoch_end`."""
-        self.write(epoch_end(stack, optimizer, records=records, kept=kept))
-
-    def write(self, end: "EpochEnd") -> None:
+    def write(self, end: EpochEnd) -> None:
         """Write the end of an epoch: its records, then its state, if it has any."""
         arrays: dict[str, Tensor] = {}
         header: dict[str, str] = {}
@@ -190,7 +179,7 @@ class Checkpoint:
         _write(self.folder / _STATE, tensors, {"epoch": str(end.epoch), "kept": json.dumps(epochs)})
 
     def restore(self, stack: Stack, optimizer: Optimizer) -> TrainingState:
-        """Restore the stack and the optimizer as `save` saved them.
+        """Restore the stack and the optimizer as they were at an `epoch_end` that was written.
 
         Raises:
             DamagedError: a file is missing, or not as it was written.

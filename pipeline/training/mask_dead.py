@@ -25,8 +25,8 @@ def with_mask_dead(
     """The records, with mask-dead units added at birth and at the end.
 
     `mask_passes` masks are drawn for every sample of D, from streams of their own. On a CPU one
-    network after another: most have no dead units to test, or soon none left. On a GPU all at once,
-    which takes hardly longer than one.
+    network after another: most have no dead units to test, or soon none left. On a GPU all at once:
+    what takes time there is starting an operation.
 
     Args:
         records: one per network, of the weights that the stack holds.

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.config.recipe import Recipe
 from pipeline.records import EpochRecord, LayerRecord, Score
-from pipeline.records.result import Result
+from pipeline.records.result import DIVERGED, Failure, Result
 from why_zero.records import UnitStates, ZeroCauses
 
 
@@ -96,3 +96,20 @@ def network() -> Callable[..., Result]:
 @pytest.fixture(scope="session")
 def sweep() -> Callable[..., list[Result]]:
     return make_sweep
+
+
+@pytest.fixture(scope="session")
+def failed() -> Callable[..., Failure]:
+    """What is known of a network that would have had this result."""
+
+    def make(result: Result, reason: str = f"{DIVERGED}, got NaN") -> Failure:
+        return Failure(
+            recipe=result.recipe,
+            device=result.device,
+            device_name=result.device_name,
+            dataset=result.dataset,
+            dataset_digest=result.dataset_digest,
+            reason=reason,
+        )
+
+    return make

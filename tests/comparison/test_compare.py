@@ -15,10 +15,11 @@ from scipy import stats
 from pipeline.comparison.compare import Comparison, compare
 from pipeline.comparison.headline import headline
 from pipeline.comparison.verdict import verdict
-from pipeline.records.result import DIVERGED, Failure, Result
+from pipeline.records.result import Failure, Result
 
 Network = Callable[..., Result]
 Sweep = Callable[..., list[Result]]
+Failed = Callable[..., Failure]
 
 ACCURACIES = {
     0.0: (0.90, 0.91, 0.89, 0.90),
@@ -30,17 +31,6 @@ ACCURACIES = {
 def only(results: list[Result]) -> Comparison:
     [comparison] = compare(results)
     return comparison
-
-
-def failed(result: Result, reason: str = f"{DIVERGED}, got NaN") -> Failure:
-    return Failure(
-        recipe=result.recipe,
-        device=result.device,
-        device_name=result.device_name,
-        dataset=result.dataset,
-        dataset_digest=result.dataset_digest,
-        reason=reason,
-    )
 
 
 def test_groups_are_compared_by_welch_s_test_with_holm_s_correction(sweep: Sweep) -> None:
@@ -130,7 +120,7 @@ def test_without_a_seed_in_common_nothing_is_chosen(network: Network) -> None:
     assert (found.seeds, found.chosen, found.against) == ((), None, ())
 
 
-def test_a_network_that_diverged_counts_as_right_for_no_image(sweep: Sweep) -> None:
+def test_a_network_that_diverged_counts_as_right_for_no_image(sweep: Sweep, failed: Failed) -> None:
     results = sweep({0.0: (0.90, 0.91), 0.2: (0.99, 0.99)})
     found = only(results)
     assert found.chosen is found.groups[1]
@@ -141,7 +131,9 @@ def test_a_network_that_diverged_counts_as_right_for_no_image(sweep: Sweep) -> N
     assert found.chosen is found.groups[0]
 
 
-def test_a_network_that_failed_for_another_reason_is_missing_and_no_more(sweep: Sweep) -> None:
+def test_a_network_that_failed_for_another_reason_is_missing_and_no_more(
+    sweep: Sweep, failed: Failed
+) -> None:
     results = sweep({0.0: (0.90, 0.91), 0.2: (0.99, 0.99)})
     [found] = compare(results[:3], [failed(results[3], "too little memory")])
     assert found.seeds == (0,)
@@ -149,7 +141,7 @@ def test_a_network_that_failed_for_another_reason_is_missing_and_no_more(sweep: 
     assert found.chosen is found.groups[1]
 
 
-def test_a_failure_that_was_made_good_is_forgotten(sweep: Sweep) -> None:
+def test_a_failure_that_was_made_good_is_forgotten(sweep: Sweep, failed: Failed) -> None:
     results = sweep({0.0: (0.90, 0.91), 0.2: (0.99, 0.99)})
     [found] = compare(results, [failed(results[3])])
     assert found.failures == ()
@@ -191,6 +183,7 @@ def test_other_images_are_allowed_for_where_every_answer_is_known(sweep: Sweep) 
 
 def test_a_network_that_diverged_is_right_for_no_image_where_answers_are_known(
     sweep: Sweep,
+    failed: Failed,
 ) -> None:
     results = [
         replace(result, is_right=np.array([True, False, True]))
@@ -217,7 +210,9 @@ def test_images_bring_no_certainty_about_seeds(sweep: Sweep) -> None:
 
 @settings(max_examples=50, deadline=None)
 @given(st.data())
-def test_no_comparison_contradicts_itself(network: Network, data: st.DataObject) -> None:
+def test_no_comparison_contradicts_itself(
+    network: Network, failed: Failed, data: st.DataObject
+) -> None:
     """Whatever is missing, the chosen group is behind none, and the verdict says so."""
     make = st.lists(st.sampled_from([None, 0.0, 0.9, 0.91, 0.92, 0.95]), min_size=4, max_size=4)
     rows = data.draw(st.lists(make, min_size=1, max_size=4))

@@ -7,10 +7,11 @@ import numpy as np
 
 from pipeline.comparison.compare import compare
 from pipeline.comparison.verdict import chosen_on_the_test_set, verdict
-from pipeline.records.result import DIVERGED, Failure, Result
+from pipeline.records.result import Failure, Result
 
 Network = Callable[..., Result]
 Sweep = Callable[..., list[Result]]
+Failed = Callable[..., Failure]
 
 
 def read(results: list[Result], failures: Sequence[Failure] = ()) -> str:
@@ -115,18 +116,7 @@ def test_it_says_for_which_images_better_is_meant(sweep: Sweep) -> None:
     assert read(two).endswith("since answers were not kept image by image.")
 
 
-def failed(result: Result, reason: str = f"{DIVERGED}, got NaN") -> Failure:
-    return Failure(
-        recipe=result.recipe,
-        device=result.device,
-        device_name=result.device_name,
-        dataset=result.dataset,
-        dataset_digest=result.dataset_digest,
-        reason=reason,
-    )
-
-
-def test_it_says_what_diverged_and_what_that_counts(sweep: Sweep) -> None:
+def test_it_says_what_diverged_and_what_that_counts(sweep: Sweep, failed: Failed) -> None:
     results = sweep({0.0: (0.90, 0.91), 0.2: (0.99, 0.99)})
     text = read(results[:3], [failed(results[3])])
     assert text.startswith("Drop rate 0 has the highest accuracy")

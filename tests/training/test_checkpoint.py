@@ -17,7 +17,7 @@ from pipeline.records import EpochRecord
 from pipeline.records.history import packed
 from pipeline.training import checkpoint as checkpoints
 from pipeline.training.batches import Examples
-from pipeline.training.checkpoint import Checkpoint, DamagedError, Planned, UnderWayError
+from pipeline.training.checkpoint import Checkpoint, DamagedError, Planned, UnderWayError, epoch_end
 from pipeline.training.loop import epochs
 from pipeline.training.optimizer import Optimizer
 from pipeline.training.stack import Stack
@@ -65,7 +65,7 @@ def train(recipes: list[Recipe], checkpoint: Checkpoint, *, stop_after: int | No
         for record in records:
             kept[record.member] = record if record.weights is not None else kept[record.member]
         bare = [replace(record, weights=None) for record in records]
-        checkpoint.save(stack, optimizer, records=bare, kept=kept)
+        checkpoint.write(epoch_end(stack, optimizer, records=bare, kept=kept))
         if records[0].epoch == stop_after:
             return
 
