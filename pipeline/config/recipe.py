@@ -130,6 +130,11 @@ class Recipe(Training):
     )
 
     @property
+    def alone(self) -> "Recipe":
+        """The recipe without what a step's settings add to it, such as a device."""
+        return Recipe(**{item.name: getattr(self, item.name) for item in fields(Recipe)})
+
+    @property
     def arm(self) -> str:
         """The name of activation and dropout together: relu, relu+dropout, dropout, linear."""
         parts = ["relu"] * (self.activation == "relu") + ["dropout"] * (self.drop_rate > 0)

@@ -42,9 +42,9 @@ def stacks(
     for group in alike.values():
         device = group[0].device
         room = devices.memory_to_use(device) if memory_bytes is None else memory_bytes
-        most = max(1, int(min(room / at_once[device] / network_bytes(group[0]), len(group))))
+        fitting = max(1, int(min(room / at_once[device] / network_bytes(group[0]), len(group))))
         share = math.ceil(networks[device] / at_once[device])
-        most = min(most, share if device.type != "cpu" else min(share, MOST_ON_A_CPU))
+        most = min(fitting, share, MOST_ON_A_CPU if device.type == "cpu" else share)
         # Networks with one seed share the random numbers behind their masks.
         group.sort(key=lambda task: task.recipe.seed)
         parts += _parts(group, math.ceil(len(group) / most), of=at_once[device])

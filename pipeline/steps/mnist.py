@@ -1,11 +1,8 @@
 """The step `mnist`: trains one classifier and explains its zeros by cause."""
 
-from dataclasses import fields
-
 from pipeline.comparison.compare import compare
 from pipeline.comparison.outcome import outcome_metrics
 from pipeline.config.options import MnistSettings
-from pipeline.config.recipe import Recipe
 from pipeline.config.settings import texts
 from pipeline.console import Console
 from pipeline.data import prepared, split
@@ -25,7 +22,7 @@ def run(settings: MnistSettings, console: Console) -> None:
     """
     tracker = connect()
     check_before_training(tracker)
-    recipe = Recipe(**{item.name: getattr(settings, item.name) for item in fields(Recipe)})
+    recipe = settings.alone
     device = devices.resolve(settings.device)
     data = prepared(settings.data)
     split(len(data.train_labels), recipe.holdout)  # refused before there is a run

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from types import TracebackType
 
 from pipeline.records import EpochRecord
 from pipeline.training.checkpoint import Checkpoint, EpochEnd, epoch_end
@@ -19,8 +18,7 @@ class CheckpointWriter:
     """Writes the ends of a stack's epochs in a thread of its own, in their order.
 
     The records of every epoch are written; the state, from which training resumes, at the first
-    and the last epoch, and in between whenever it pays. Leaving its `with` block waits for what is
-    being written.
+    and the last epoch, and in between whenever it pays. `close` it.
     """
 
     def __init__(self, checkpoint: Callable[[], Checkpoint]) -> None:
@@ -75,15 +73,6 @@ class CheckpointWriter:
             self._written = time.monotonic()
             self._seconds = self._written - started
 
-    def __enter__(self) -> "CheckpointWriter":  # noqa: PYI034 - as in tracking/runs.py
-        """Return the writer itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
         """End the thread, after what it writes."""
         self._thread.shutdown()

@@ -54,8 +54,14 @@ class Optimizer:
 
     @torch.no_grad()
     def step(self) -> None:
-        """Change the parameters by their gradients."""
+        """Change the parameters by their gradients.
+
+        Raises:
+            ValueError: one has none.
+        """
         gradients = [p.grad for p in self._parameters if p.grad is not None]
+        if len(gradients) != len(self._parameters):
+            raise ValueError("every parameter must have a gradient, got some without")
         recipe, device = self._recipe, self._parameters[0].device.type
         rate, decay = recipe.learning_rate, recipe.weight_decay
         is_fused = device in {"cpu", "cuda", "mps"}

@@ -2,11 +2,9 @@
 
 import threading
 from collections.abc import Callable
-from dataclasses import fields
 from pathlib import Path
 
 from pipeline.config.options import MnistSettings
-from pipeline.config.recipe import Recipe
 from pipeline.data import ImageData, load
 from pipeline.data.known import KNOWN
 from pipeline.data.paths import is_file
@@ -106,7 +104,6 @@ def _likely(settings: MnistSettings) -> Asked:
     Raises:
         Exception: there is none, or the data would have to be loaded first.
     """
-    recipe = Recipe(**{item.name: getattr(settings, item.name) for item in fields(Recipe)})
     place = file_of(settings.data, _PREPARED)
     if is_file(place):
         data = read_prepared(place, settings.data)
@@ -115,7 +112,7 @@ def _likely(settings: MnistSettings) -> Asked:
     else:
         raise FileNotFoundError(place)
     job = Job(
-        recipes=[recipe],
+        recipes=[settings.alone],
         device=devices.resolve(settings.device),
         threads=devices.cores(),
         checkpoint=None,

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -103,7 +104,10 @@ def trained(
         PipelineError: the checkpoint cannot be written.
     """
     where = checkpoint or partial(_known, job)
-    with devices.explaining_lack_of_memory(job.device), CheckpointWriter(where) as writer:
+    with (
+        devices.explaining_lack_of_memory(job.device),
+        closing(CheckpointWriter(where)) as writer,
+    ):
         stack, optimizer, histories, kept = _where_it_was(job, data)
         yield Begun(histories)
         training, validation = _examples(job, data)
