@@ -130,7 +130,7 @@ def _film(explorer: str) -> bytes:
         tab.click("#keep")
         for _ in range(8):
             shoot(250, after=250)
-        tab.wait_for_selector('#passes:text-is("1000 passes")')
+        tab.wait_for_selector('#passes:text-is("1,000 passes")')
         shoot(2500)
     (first, _), *others = frames
     file = io.BytesIO()
