@@ -180,7 +180,7 @@ class SweepSettings(Schedule):
 
 @dataclass(frozen=True, kw_only=True)
 class CompareSettings:
-    """Compare trained networks: means with intervals, paired differences, a verdict in words.
+    """Compare trained networks: means with intervals, differences, a verdict in words.
 
     Takes the networks of a sweep, or all finished networks that match a search. They are grouped
     by the settings that differ between them; seeds are the replicates. The report is the run's
