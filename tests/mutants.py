@@ -22,7 +22,6 @@ import click
 import hypothesis  # noqa: F401 what takes long to import is imported before the forks
 import numpy as np  # noqa: F401
 import pytest
-import scipy.special  # noqa: F401
 import torch
 
 Place = Callable[[ast.AST], tuple[int, int]]

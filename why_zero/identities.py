@@ -230,7 +230,7 @@ def check_zero_rate(
         BrokenIdentity: more or fewer zeros than that.
     """
     found, shut = zeros.cpu().numpy(), closed.cpu().numpy()
-    values = _two_sided_p_values(found - shut, pairs - shut, np.asarray(drop_rates))
+    values = _p_value_bounds(found - shut, pairs - shut, np.asarray(drop_rates))
     values = np.where((found < shut) | (found > pairs), 0.0, values)
     for network in np.flatnonzero(values < FALSE_ALARM / values.size)[:1]:
         expected = expected_zero_rate(shut[network] / pairs, drop_rates[network])
@@ -263,7 +263,7 @@ def check_dropped(
     for found in (by_unit.sum(2, keepdims=True), by_unit):
         for kept, dropped in (found[:2], found[2:]):
             trials = kept + dropped
-            values = _two_sided_p_values(dropped, trials, rates)
+            values = _p_value_bounds(dropped, trials, rates)
             for network, unit in np.argwhere(values < level / found.shape[2])[:1]:
                 count = int(trials[network, unit])
                 raise BrokenIdentity(
@@ -365,28 +365,24 @@ def check_updates(
         )
 
 
-def _two_sided_p_values(
-    successes: NDArray[Any], trials: NDArray[Any], rates: NDArray[Any]
-) -> Floats:
-    """Exact binomial p-values: twice the smaller tail, at most 1.
+def _p_value_bounds(successes: NDArray[Any], trials: NDArray[Any], rates: NDArray[Any]) -> Floats:
+    """What two-sided binomial p-values are at most: 2 exp(-n KL(k/n || p)), and at most 1.
 
-    The tails are regularised incomplete beta functions (Abramowitz and Stegun 26.5.24), which
-    hold for 10**9 trials as well as for 10. Doubling never gives less than `scipy.stats.binomtest`
-    with the tails taken one by one, so the false-alarm rate stays below the level asked for.
+    By the bound of Chernoff (1952) for either tail, in the form of Hoeffding (1963, theorem 1). A
+    right count is below a level no more often than the level says. An exact tail is smaller by a
+    factor of about sqrt(n): at the levels used here, 8.7 instead of 8.2 standard deviations alarm.
 
     Args:
         successes: how often it happened.
         trials: how often it could have happened.
         rates: its probability, in [0, 1].
     """
-    # Imported by the first test: a fifth of a second that `import why_zero` need not take.
-    from scipy.special import betainc  # noqa: PLC0415
-
     k, n, p = np.broadcast_arrays(successes, trials, rates)
-    # betainc takes no zero: the whole range is certain.
-    at_most = np.where(k >= n, 1.0, betainc(np.maximum(n - k, 1), k + 1, 1 - p))
-    at_least = np.where(k <= 0, 1.0, betainc(np.maximum(k, 1), np.maximum(n - k, 0) + 1, p))
-    return np.asarray(np.minimum(1.0, 2 * np.minimum(at_most, at_least)))
+    nats = np.zeros(k.shape)
+    with np.errstate(divide="ignore", invalid="ignore"):  # none of none, and what cannot be
+        for count, expected in ((k, n * p), (n - k, n * (1 - p))):
+            nats += np.where(count > 0, count * np.log(count / expected), 0.0)
+    return np.asarray(np.minimum(1.0, 2 * np.exp(-nats)))
 
 
 def _dropped(values: Tensor, keep: Tensor, scale: Tensor | float) -> Tensor:

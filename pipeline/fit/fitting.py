@@ -3,6 +3,7 @@
 import logging
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 import torch
@@ -20,6 +21,7 @@ from pipeline.plots import render_pool
 from pipeline.records.result import Failure, Result
 from pipeline.runs.complete import complete
 from pipeline.runs.load import load_result
+from pipeline.runs.publish import trace
 from pipeline.tracking import SavedModels
 from pipeline.training import checkpoint as checkpoints
 from pipeline.training import device as devices
@@ -185,7 +187,14 @@ def _train_all(stack_runs: Sequence[StackRun], session: Session) -> None:
             device = run.tasks[0].device
             return _or_halves(run, session, waiting[device], threads=share[device])
 
-        Crew(everyone, waiting, conducted).work()
+        def meanwhile() -> None:
+            first = stack_runs[0].tasks[0]
+            if session.context.keeps_all:
+                session.render_pool.begin()
+                with suppress(Exception):  # it is met again when the network is published
+                    trace(first.recipe, first.data, session.saved)
+
+        Crew(everyone, waiting, conducted, meanwhile).work()
 
 
 def _or_halves(run: StackRun, session: Session, queue: deque[StackRun], *, threads: int) -> Conduct:

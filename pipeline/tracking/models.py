@@ -1,7 +1,6 @@
 """Logs a network as a model that can be loaded without running foreign code."""
 
 import copy
-import importlib
 import math
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -82,11 +81,6 @@ def log_model(
         client.log_model_artifacts(logged.model_id, str(path))
         client.finalize_logged_model(logged.model_id, LoggedModelStatus.READY)
     return str(logged.model_uri)
-
-
-def import_tracing() -> None:
-    """Import what tracing a graph needs, in a moment when nobody waits: it takes a second."""
-    importlib.import_module("torch._dynamo")
 
 
 def save_weights(network: nn.Module, folder: Path) -> None:
@@ -175,6 +169,14 @@ class SavedModels:
             pip_requirements=[f"{package}=={version(package)}" for package in _REQUIREMENTS],
         )
         self._known[alike] = _Saved(path)
+
+    def trace(self, network: nn.Module, *, example: NDArray[np.float32]) -> None:
+        """Trace a network ahead, in a moment when nobody waits: it takes two seconds.
+
+        Others of its architecture are saved fast then; arguments as of `save`.
+        """
+        with temporary_folder() as folder:
+            self.save(network, folder / "model", example=example, of=Model())
 
 
 class _Saved:

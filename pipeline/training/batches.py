@@ -60,7 +60,7 @@ class Examples:
         parts = zip(
             self.images.split(EVALUATION_BATCH), self.labels.split(EVALUATION_BATCH), strict=True
         )
-        return (Batch((images / 255)[None], labels[None]) for images, labels in parts)
+        return (Batch(images.float().div_(255)[None], labels[None]) for images, labels in parts)
 
 
 def batches(
