@@ -6,7 +6,6 @@ The only room that says cuda or mps.
 import hashlib
 import math
 import platform
-import resource
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -258,6 +257,10 @@ def peak_memory_mb(device: torch.device) -> float:
     for line in _lines(Path("/proc/self/status")):
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024 / 1e6
+    if sys.platform == "win32":
+        return psutil.Process().memory_info().peak_wset / 1e6
+    import resource  # noqa: PLC0415 - Windows has none
+
     unit = 1 if sys.platform == "darwin" else 1024  # getrusage(2): bytes on macOS, else KiB
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 
