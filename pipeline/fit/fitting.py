@@ -179,7 +179,7 @@ def _train_all(stack_runs: Sequence[StackRun], session: Session) -> None:
         device = run.tasks[0].device
         networks[device] += len(run.tasks)
         waiting.setdefault(device, deque()).append(run)
-    with workers(networks) as everyone:
+    with workers(networks) as everyone, devices.one_thread():
         here = Counter(worker.device for worker in everyone)
         share = {device: max(1, devices.cores() // count) for device, count in here.items()}
 

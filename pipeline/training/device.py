@@ -147,6 +147,22 @@ def cores() -> int:
     return max(1, int(min(torch.get_num_threads(), _cpu_limit())))
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Give operations of this process one thread each inside the block, while others use the cores.
+
+    With more an operation ends when its last thread does, and the others spin until then: judging
+    a network took twice the CPU time.
+    """
+    cores()  # while it can be seen
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def memory_to_use(device: torch.device) -> float:
     """Bytes that training may take on a device: 80 % of a GPU's, otherwise half of the machine's.
 
