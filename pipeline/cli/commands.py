@@ -78,6 +78,15 @@ def run(arguments: Sequence[str]) -> int:
         if "--debug" in arguments or os.environ.get(spare.DEBUG):
             raise
         return _fail(str(error), error.exit_code if isinstance(error, PipelineError) else 1)
+    except OSError as error:
+        # Of a disk or a file system that fails: where that is expected it has a better message.
+        if "--debug" in arguments or os.environ.get(spare.DEBUG):
+            raise
+        return _fail(
+            f"the system must read and write what a step needs, got {error}: mend that, then run "
+            "the same line again; --debug shows where it happened",
+            1,
+        )
     except click.Abort as abort:  # how click reports a KeyboardInterrupt
         cause = abort.__cause__
         again = (
