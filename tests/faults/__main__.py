@@ -5,18 +5,20 @@ once, and the counts at the end; the exit code is 1 if something was lost, doubl
 over or not told in a line.
 """
 
+import itertools
 import random
 import shutil
 import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
 from tests.faults.injection import Fault, kinds_at
-from tests.faults.steps import STEPS
+from tests.faults.steps import STEPS, needed
 from tests.faults.trials import EXACT, Laboratory, Verdict
 
 # In memory, where there is such a disk: a trial writes and synchronises much.
@@ -52,43 +54,65 @@ def tell(step: str, verdict: Verdict) -> None:
     click.echo(f"  it said: {said[-1][:300] if said else 'nothing'}")
 
 
-def campaign(steps: list[str], trials: int, seed: int) -> bool:
-    """Disturb these steps; whether all trials were exact."""
-    fast = _FAST if _FAST.is_dir() else None
-    folder = Path(tempfile.mkdtemp(prefix="faults-", dir=fast))
-    total: Counter[str] = Counter()
+def campaign(steps: list[str], trials: int, *, seed: int, seconds: float) -> bool:
+    """Disturb these steps in turn; whether all trials were exact.
+
+    Args:
+        steps: their names.
+        trials: the most of each step.
+        seed: draws which.
+        seconds: no trial begins later than that.
+    """
+    started = time.monotonic()
+    folder = Path(tempfile.mkdtemp(prefix="faults-", dir=_FAST if _FAST.is_dir() else None))
+    laboratory = Laboratory(folder)
+    places: dict[str, int] = {}
+    counts: dict[str, Counter[tuple[str, str]]] = {step: Counter() for step in steps}
     try:
-        laboratory = Laboratory(folder)
-        laboratory.warm(list(STEPS))
-        for step in steps:
-            _, places = laboratory.reference(step)
-            source = random.Random(f"{step}/{seed}")  # noqa: S311
-            started, by_kind = time.monotonic(), Counter[tuple[str, str]]()
-            for fault in faults(places, trials, source):
-                verdict = laboratory.trial(step, fault)
-                by_kind[fault.kind, verdict.kind] += 1
-                if verdict.faults:
-                    tell(step, verdict)
-            total += _table(step, len(places), by_kind, time.monotonic() - started)
+        laboratory.warm(needed(steps))
+        for step, fault in in_turn(laboratory, steps, trials, seed=seed):
+            if time.monotonic() - started > seconds:
+                break
+            places[step] = len(laboratory.places(step))
+            verdict = laboratory.trial(step, fault)
+            counts[step][fault.kind, verdict.kind] += 1
+            if verdict.faults:
+                tell(step, verdict)
     finally:
+        laboratory.close()
         shutil.rmtree(folder, ignore_errors=True)
-    click.echo(f"all: {_counts(total)}")
+        for step, many in places.items():
+            _table(step, many, counts[step])
+    total: Counter[str] = Counter()
+    for of_step in counts.values():
+        for (_, what), many in of_step.items():
+            total[what] += many
+    click.echo(f"all: {_counts(total)}, {time.monotonic() - started:.0f} s")
     return set(total) <= {EXACT}
 
 
-def _table(
-    step: str, places: int, by_kind: Counter[tuple[str, str]], seconds: float
-) -> Counter[str]:
-    """Print the counts of a step, and return them by verdict."""
-    total: Counter[str] = Counter()
+def in_turn(
+    laboratory: Laboratory, steps: list[str], trials: int, *, seed: int
+) -> Iterator[tuple[str, Fault]]:
+    """A fault of each step, then another of each, until none has any more."""
+    drawn = [
+        [(step, fault) for fault in faults(laboratory.places(step), trials, source)]
+        for step in steps
+        for source in [random.Random(f"{step}/{seed}")]  # noqa: S311
+    ]
+    for several in itertools.zip_longest(*drawn):
+        yield from filter(None, several)
+
+
+def _table(step: str, places: int, by_kind: Counter[tuple[str, str]]) -> None:
+    """Print the counts of a step."""
     lines = []
-    for kind in dict.fromkeys(kind for kind, _ in by_kind):
-        counts = Counter({verdict: many for (of, verdict), many in by_kind.items() if of == kind})
+    total: Counter[str] = Counter()
+    for kind in sorted({kind for kind, _ in by_kind}):
+        counts = Counter({what: many for (of, what), many in by_kind.items() if of == kind})
         lines.append(f"  {kind:<12} {_counts(counts)}")
         total += counts
-    click.echo(f"{step}: {places} places, {_counts(total)}, {seconds:.0f} s")
-    click.echo("\n".join(sorted(lines)))
-    return total
+    click.echo("\n".join([f"{step}: {places} places, {_counts(total)}", *lines]))
 
 
 def _counts(counts: Counter[str]) -> str:
@@ -101,9 +125,11 @@ def _counts(counts: Counter[str]) -> str:
 @click.option("--trials", default=100, help="The most trials of each step.")
 @click.option("--step", "steps", multiple=True, type=click.Choice(list(STEPS)))
 @click.option("--seed", default=0, help="Draws which.")
-def main(trials: int, steps: tuple[str, ...], seed: int) -> None:
-    """Disturb the STEPS, all of them if none is named."""
-    sys.exit(0 if campaign(list(steps or STEPS), trials, seed) else 1)
+@click.option("--seconds", default=1e9, help="Begin no trial later than that.")
+def main(trials: int, steps: tuple[str, ...], seed: int, seconds: float) -> None:
+    """Disturb each step, or those that are named."""
+    is_exact = campaign(list(steps or STEPS), trials, seed=seed, seconds=seconds)
+    sys.exit(0 if is_exact else 1)
 
 
 if __name__ == "__main__":

@@ -48,17 +48,18 @@ def plain(text: object) -> str:
     return _IDS.sub("<id>", str(text))
 
 
-def read(root: Path) -> Found:
+def read(root: Path, store: Path) -> Found:
     """Everything in a folder.
 
     Args:
-        root: the working folder, with its store, artifacts and temporary folder.
+        root: the working folder, with its temporary folder.
+        store: the folder of the store and its artifacts, the same or a server's.
     """
     facts: defaultdict[Key, list[str]] = defaultdict(list)
     found = Found()
-    if (root / STORE).exists() and (root / STORE).stat().st_size:
-        with closing(sqlite3.connect(root / STORE)) as database:
-            _Reader(root, database, facts, found).read()
+    if (store / STORE).exists() and (store / STORE).stat().st_size:
+        with closing(sqlite3.connect(store / STORE)) as database:
+            _Reader(store, database, facts, found).read()
     for path in root.rglob("*"):
         name = path.relative_to(root)
         if name.parts[0] in {STORE, ARTIFACTS, TEMPORARY} or name.name.startswith(f"{STORE}-"):
@@ -121,8 +122,9 @@ class _Reader:
         known |= self._models(owners)
         self._versions(owners)
         for path in (self._root / ARTIFACTS).glob("*/*"):
-            names = [path.name] if path.name != "models" else [one.name for one in path.iterdir()]
-            self._found.open += [f"a folder of nobody: {name}" for name in names if name not in known]
+            names = [one.name for one in path.iterdir()] if path.name == "models" else [path.name]
+            strange = [name for name in names if name not in known]
+            self._found.open += [f"a folder of nobody: {name}" for name in strange]
         for name, stage in self._rows("SELECT name, lifecycle_stage FROM experiments"):
             self._facts["experiment", name].append(stage)
 
@@ -153,7 +155,7 @@ class _Reader:
         )
         for data in self._rows(inputs, run):
             into[*owner, "input"].append(" ".join(data))
-        for name, content in _files(Path(place.removeprefix("file://"))):
+        for name, content in self._files(place):
             into[*owner, "artifact", name].append(content)
 
     def _models(self, owners: Mapping[str, Key]) -> set[str]:
@@ -167,14 +169,17 @@ class _Reader:
             if status != 2:
                 self._found.open.append(f"model {name} has status {status}")
             self._facts[*owner, "status"].append(str(status))
-            points = "SELECT metric_name, metric_step, metric_value FROM logged_model_metrics WHERE model_id = ?"
+            points = (
+                "SELECT metric_name, metric_step, metric_value FROM logged_model_metrics "
+                "WHERE model_id = ?"
+            )
             for key, step, value in self._rows(points, model):
                 what = "" if key.startswith("speed/") else str(value)
                 self._facts[*owner, "metric", key, str(step)].append(what)
             outputs = "SELECT step FROM inputs WHERE destination_id = ?"
             for (step,) in self._rows(outputs, model):
                 self._facts[*owner, "output"].append(str(step))
-            for name_of_file, content in _files(Path(place.removeprefix("file://"))):
+            for name_of_file, content in self._files(place):
                 self._facts[*owner, "file", name_of_file].append(content)
         return known
 
@@ -194,11 +199,13 @@ class _Reader:
         ):
             self._facts["alias", name, alias].append(str(version))
 
-
-def _files(folder: Path) -> Iterator[tuple[str, str]]:
-    for path in folder.rglob("*") if folder.is_dir() else ():
-        if path.is_file():
-            yield plain(path.relative_to(folder)), _digest(path)
+    def _files(self, place: str) -> Iterator[tuple[str, str]]:
+        """The files at an artifact location, by their names."""
+        served = f"{self._root / ARTIFACTS}/"
+        folder = Path(place.removeprefix("file://").replace("mlflow-artifacts:/", served))
+        for path in folder.rglob("*") if folder.is_dir() else ():
+            if path.is_file():
+                yield plain(path.relative_to(folder)), _digest(path)
 
 
 @dataclass(frozen=True)

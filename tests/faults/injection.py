@@ -120,10 +120,9 @@ class Injection:
             self._file(event.removeprefix("os."), os.fsdecode(path))
 
     def _file(self, what: str, path: str) -> None:
-        if os.path.isabs(path):
-            if not path.startswith(self._root):
-                return
-            path = path.removeprefix(self._root).lstrip("/")
+        if path.startswith("/") and not path.startswith(self._root):
+            return
+        path = path.removeprefix(self._root).lstrip("/")
         of = REMOVAL if what in {"remove", "rmdir"} else FILE
         kind = self._reach(f"{of} {what} {path}")
         if of == REMOVAL and kind == "no room":
@@ -165,4 +164,4 @@ class Injection:
 
 def kinds_at(place: str) -> tuple[str, ...]:
     """What may happen at a place, as `Injection.places` names it."""
-    return KINDS[place.split()[0]]
+    return KINDS[place.split(maxsplit=1)[0]]

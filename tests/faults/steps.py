@@ -1,6 +1,7 @@
 """The lines that are disturbed, and what must be in their folder before."""
 
 import struct
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,7 @@ class Step:
         after: the name of the step whose folder it starts from; empty for the data alone.
         has_store: whether a store with its tables is there before.
         keeps: if not empty, what it keeps of that folder, beside the data.
+        on_server: its store is that of a tracking server.
         is_once: it refuses to be run again once all is done.
     """
 
@@ -31,6 +33,7 @@ class Step:
     after: str = ""
     has_store: bool = True
     keeps: tuple[str, ...] = ()
+    on_server: bool = False
     is_once: bool = False
 
 
@@ -54,6 +57,8 @@ STEPS = {
     "import": Step("import --bundle bundle.zip", after="export-zip", keeps=("bundle.zip",)),
     "predict": Step(f"predict {_CHAMPION} data/t10k-images-idx3-ubyte", after="register"),
     "explain": Step("explain model.py:net images.npy", has_store=False),
+    "server-mnist": Step(f"mnist {_TRAIN} --drop-rate 0.5", has_store=False, on_server=True),
+    "server-toy": Step("toy", has_store=False, on_server=True),
 }
 MODEL = """from torch import nn
 
@@ -76,3 +81,12 @@ def write_data(folder: Path) -> None:
         (folder / "data" / f"{half}-labels-idx1-ubyte").write_bytes(header + labels.tobytes())
     (folder / "model.py").write_text(MODEL, "utf-8")
     np.save(folder / "images.npy", source.standard_normal((8, 4)).astype(np.float32))
+
+
+def needed(steps: Collection[str]) -> list[str]:
+    """These steps, and those that make what they start from, in an order in which they can run."""
+    wanted = set(steps)
+    for name in reversed(STEPS):
+        if name in wanted and STEPS[name].after:
+            wanted.add(STEPS[name].after)
+    return [name for name in STEPS if name in wanted]

@@ -26,6 +26,8 @@ from typing import Any
 
 import numpy as np
 import torch
+from mlflow.store.model_registry import sqlalchemy_store as registry_store
+from mlflow.store.tracking import sqlalchemy_store
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -37,8 +39,9 @@ from pipeline.plots import RenderPool
 from pipeline.records import History
 from pipeline.registry import gates
 from pipeline.tracking import SavedModels, connect, processes
-from tests.faults.facts import STORE, TEMPORARY, Reference, read
+from tests.faults.facts import STORE, TEMPORARY, Found, Reference, read
 from tests.faults.injection import Fault, Injection
+from tests.faults.server import Server
 from tests.faults.steps import STEPS, write_data
 
 SECONDS = 120.0  # that a process may take before it hangs
@@ -96,9 +99,13 @@ class Laboratory:
         self._prepared = folder / "prepared"
         self.root = folder / "work"
         self._prepared.mkdir()
+        self._server = Server(folder / "server")
         self._references: dict[str, tuple[Reference, list[str]]] = {}
         os.environ |= {"WHY_ZERO_WORKERS": "0", "MLFLOW_EXPERIMENT_NAME": "faults"}
         os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+        # A server that is gone is asked again at once.
+        os.environ |= {"MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "0"}
+        os.environ |= {"MLFLOW_HTTP_REQUEST_BACKOFF_JITTER": "0"}
         for name in ("MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID"):
             os.environ.pop(name, None)
         logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
@@ -115,17 +122,20 @@ class Laboratory:
         write_data(self.root)
         before, handlers = Path.cwd(), {n: signal.getsignal(n) for n in _SIGNALS}
         os.chdir(self.root)
-        # Another store than in the trials: MLflow keeps what it has opened.
-        os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{self.root}/warm.db"
+        os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{self.root}/{STORE}"
         try:
             with contextlib.redirect_stdout(io.StringIO()):
-                for step in steps:
-                    line = STEPS[step].line.format(network=_network(self.root / "warm.db"))
+                for step in (name for name in steps if not STEPS[name].on_server):
+                    line = STEPS[step].line.format(network=_network(self.root / STORE))
                     if step == "import":
                         line += " --to sqlite:///imported.db"
                     assert commands.run(shlex.split(line)) == 0, step
         finally:
             os.chdir(before)
+            # The engine stays, for what it has compiled, but not its connections.
+            for kind in (sqlalchemy_store.SqlAlchemyStore, registry_store.SqlAlchemyStore):
+                for engine in kind._engine_map.values():
+                    engine.dispose()
             for number, handler in handlers.items():
                 signal.signal(number, handler)
 
@@ -138,6 +148,8 @@ class Laboratory:
             base = self._base(has_store=True) if wanted.keeps else before
         self._clear()
         shutil.copytree(base, self.root)
+        if wanted.on_server:
+            self._server.reset()
         for name in wanted.keeps:
             shutil.copy(before / name, self.root / name)
 
@@ -153,7 +165,7 @@ class Laboratory:
             write_data(self.root)
             (self.root / TEMPORARY).mkdir()
             if has_store:
-                ended = self._fork(lambda: int(connect() is None), None)
+                ended = self._fork(lambda: int(connect() is None))
                 assert ended.code == 0, ended.said
             shutil.copytree(self.root, folder)
         return folder
@@ -171,16 +183,29 @@ class Laboratory:
     def run(self, step: str, fault: Fault | None = None) -> Ended:
         """Run a step in the working folder as it is."""
         line = STEPS[step].line.format(network=_network(self.root / STORE))
-        return self._fork(lambda: commands.run(shlex.split(line)), fault)
+        uri = self._server.uri if STEPS[step].on_server else None
+        return self._fork(lambda: commands.run(shlex.split(line)), fault, uri=uri)
 
-    def _fork(self, work: Callable[[], int], fault: Fault | None) -> Ended:
+    def _found(self, step: str) -> Found:
+        """What is there after a step."""
+        return read(self.root, self._server.folder if STEPS[step].on_server else self.root)
+
+    def close(self) -> None:
+        """End the server, if there is one."""
+        self._server.close()
+
+    def _fork(
+        self, work: Callable[[], int], fault: Fault | None = None, *, uri: str | None = None
+    ) -> Ended:
         """Do something in a copy of this process, with everything printed to a pipe."""
+        uri = uri or f"sqlite:///{self.root}/{STORE}"
         said, out = os.pipe()
         told, tell = os.pipe()
         sys.stdout.flush()
         sys.stderr.flush()
         child = os.fork()
         if child == 0:
+            os.environ["MLFLOW_TRACKING_URI"] = uri
             self._be(work, fault, out=out, tell=tell)
         os.close(out)
         os.close(tell)
@@ -204,7 +229,6 @@ class Laboratory:
             for number in (1, 2):
                 os.dup2(out, number)
             os.chdir(self.root)
-            os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{self.root}/{STORE}"
             tempfile.tempdir = str(self.root / TEMPORARY)
             for known in (processes.this_process, processes.host):
                 known.cache_clear()
@@ -220,7 +244,11 @@ class Laboratory:
                 sys.stderr.flush()
             os._exit(code)
 
-    def reference(self, step: str) -> tuple[Reference, list[str]]:
+    def places(self, step: str) -> list[str]:
+        """The places that a step reaches undisturbed: see `Injection`."""
+        return self._reference(step)[1]
+
+    def _reference(self, step: str) -> tuple[Reference, list[str]]:
         """What a step leaves undisturbed, and the places that it reaches."""
         if step not in self._references:
             found = []
@@ -228,7 +256,7 @@ class Laboratory:
                 self.prepare(step)
                 ended = self.run(step)
                 assert ended.code == 0, ended.said
-                found.append(read(self.root))
+                found.append(self._found(step))
             reference = Reference(*found)
             assert not reference.faults(found[1]), reference.faults(found[1])
             self._references[step] = reference, ended.places
@@ -236,7 +264,7 @@ class Laboratory:
 
     def trial(self, step: str, fault: Fault) -> Verdict:
         """Disturb a step, run it again, and judge what is there then."""
-        reference, places = self.reference(step)
+        reference, places = self._reference(step)
         place = places[fault.place - 1] if fault.place <= len(places) else "beyond"
         self.prepare(step)
         ended = self.run(step, fault)
@@ -250,7 +278,7 @@ class Laboratory:
         elif again.code and not (STEPS[step].is_once and "must not exist yet" in again.said):
             faults.append(f"stuck: the same line again ends with {again.code}: {again.said[-300:]}")
         faults += _spoken(again)
-        faults += reference.faults(read(self.root))
+        faults += reference.faults(self._found(step))
         return Verdict(fault=fault, place=place, faults=faults, said=ended.said)
 
 
@@ -288,8 +316,8 @@ def _spoken(ended: Ended) -> list[str]:
 
 
 def _read_all(pipes: Sequence[int], until: float) -> list[bytes] | None:
-    """What is written to each pipe until all writers have closed it; None if that takes too long."""
-    texts = {pipe: b"" for pipe in pipes}
+    """What is written to each pipe until nobody can write more; None if that takes too long."""
+    texts = dict.fromkeys(pipes, b"")
     waiting = list(pipes)
     while waiting:
         ready, _, _ = select.select(waiting, [], [], max(0, until - time.monotonic()))
@@ -312,7 +340,7 @@ def _make_cheap() -> None:
     for module in (publish, plots):
         vars(module)["to_png"] = lambda _figure: png
     _replace(RenderPool, "png", lambda *_, **__: lambda: png)
-    _replace(RenderPool, "submit", lambda _, draw, history: lambda: _film(history))
+    _replace(RenderPool, "submit", lambda _self, _draw, history: lambda: _film(history))
     graphs: dict[str, Any] = {}
     _replace(SavedModels, "__init__", lambda self: vars(self).update(_known=graphs))
     _remember(gates, "ask", lambda candidate, **_: _bytes_of(candidate.rebuilt))
