@@ -17,6 +17,9 @@ _PHRASES = {
     "optimizer": "{}",
     "select": "{} weights",
     "precision": "{}",
+    "input_drop_rate": "inputs p={}",
+    "recycle_every": "recycled every {} epochs",
+    "recycle_below": "recycle threshold {}",
     "device": "on {}",
     "device_name": "on {}",
 }
@@ -25,6 +28,8 @@ _WORDS = {
     ("activation", "none"): "linear",
     ("output_dropout", "true"): "logits dropped",
     ("output_dropout", "false"): "logits kept",
+    ("recycle_every", "0"): "never recycled",
+    ("recycle_every", "1"): "recycled every epoch",
 }
 
 

@@ -11,7 +11,17 @@ from pipeline.training import device as devices
 from pipeline.training.footprint import stack_bytes
 
 # What may differ between the members of a stack; everything else is shared.
-VARYING = frozenset({"activation", "drop_rate", "output_dropout", "seed"})
+VARYING = frozenset(
+    {
+        "activation",
+        "drop_rate",
+        "output_dropout",
+        "seed",
+        "input_drop_rate",
+        "recycle_every",
+        "recycle_below",
+    }
+)
 
 
 # More networks in a stack gain nothing on a CPU (`benchmarks.scaling`), and are finished later.
