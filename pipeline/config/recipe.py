@@ -137,9 +137,9 @@ class Training(Schedule):
                 f"momentum must be 0 with optimizer={self.optimizer}, got {self.momentum:g}; "
                 "use optimizer=sgd"
             )
-        if self.recycle_every and self.activation == "none":
+        if self.recycle_every and self.activation != "relu":
             raise UsageError(
-                "recycle_every must be 0 with activation=none, got "
+                f"recycle_every must be 0 with activation={self.activation}, got "
                 f"{self.recycle_every}: units without a ReLU do not die"
             )
         if self.recycle_below and not self.recycle_every:

@@ -52,7 +52,8 @@ def stacks(
     for group in alike.values():
         device = group[0].device
         room = devices.memory_to_use(device) if memory_bytes is None else memory_bytes
-        fitting = max(1, int(min(room / at_once[device] / network_bytes(group[0]), len(group))))
+        largest = max(map(network_bytes, group))
+        fitting = max(1, int(min(room / at_once[device] / largest, len(group))))
         share = math.ceil(networks[device] / at_once[device])
         most = min(fitting, share, MOST_ON_A_CPU if device.type == "cpu" else share)
         # Networks with one seed share the random numbers behind their masks.

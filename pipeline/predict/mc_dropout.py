@@ -2,9 +2,9 @@
 
 Each mask makes a network of its own, drawn from an approximate posterior over the weights
 ("Dropout as a Bayesian Approximation", ICML 2016, arXiv:1506.02142, section 4); how far their
-answers differ says how sure the network is. Masks are applied to inputs and hidden layers: in that
-paper a mask comes before weights, and there are none after the logits, so dropout on them, which training
-may have used, would only hide answers.
+answers differ says how sure the network is. Masks are applied to inputs and hidden layers, as in
+training: in that paper a mask comes before weights, and there are none after the logits, so dropout
+on them, which training may have used, would only hide answers.
 """
 
 from collections.abc import Mapping, Sequence
@@ -98,8 +98,8 @@ def masked_pass(
     """
     passes = next(len(keep[0]) for keep in (inputs, *masks) if keep is not None)
     trace: list[LayerPass] = []
-    seen = stack.drop_inputs(image.expand(1, passes, -1), inputs)
-    logits = stack(seen.y, masks, trace=trace)
+    seen = stack.enter(image.expand(1, passes, -1), inputs)
+    logits = stack.onward(stack.first(seen.y), masks, trace=trace)
     causes = {}
     for name, layer in zip(stack.layer_names, trace, strict=True):
         if layer.keep is not None:

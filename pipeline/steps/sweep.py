@@ -136,7 +136,7 @@ def recipes_of(settings: SweepSettings) -> list[Recipe]:
     if any(settings.recycle_below) and not any(settings.recycle_every):
         raise UsageError(
             "recycle_below must be 0 with recycle_every=0, got "
-            f"{canonical(settings.recycle_below)}; give recycle_every=1 to recycle after every epoch"
+            f"{canonical(settings.recycle_below)}; give recycle_every=1 to recycle every epoch"
         )
     shared = {item.name: getattr(settings, item.name) for item in fields(Schedule)}
     axes: tuple[tuple[Any, ...], ...] = (
@@ -167,8 +167,8 @@ def recipes_of(settings: SweepSettings) -> list[Recipe]:
             drop_rate=drop_rate,
             seed=seed,
             input_drop_rate=input_drop_rate,
-            recycle_every=0 if activation == "none" else recycle_every,
-            recycle_below=recycle_below if recycle_every and activation != "none" else 0.0,
+            recycle_every=recycle_every if activation == "relu" else 0,
+            recycle_below=recycle_below if recycle_every and activation == "relu" else 0.0,
         )
         for (
             activation,

@@ -205,10 +205,9 @@ def _masked(
 ) -> tuple[Tensor, LayerPass]:
     """The logits of a training pass under the next masks, and what became of the inputs."""
     samples, pixels = x.shape[1:]
-    inputs = stack.drop_inputs(x, masks.draw_inputs(samples, pixels))
-    kept = masks.draw(samples)
+    inputs, kept = stack.enter(x, masks.draw_inputs(samples, pixels)), masks.draw(samples)
     with _precision(stack):
-        return stack(inputs.y, kept, trace=trace), inputs
+        return stack.onward(stack.first(inputs.y), kept, trace=trace), inputs
 
 
 def _precision(stack: Stack) -> AbstractContextManager[object]:

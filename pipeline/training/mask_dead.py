@@ -99,10 +99,10 @@ def _let_sleep_what_never_fires(
         return
     for batch in reference():
         # The same under every mask where no inputs are dropped, and most of a pass's cost.
-        unmasked = networks.first(batch.x)
+        unmasked = networks.first(networks.enter(batch.x).y)
         for masks in passes:
             trace: list[LayerPass] = []
-            inputs = networks.drop_inputs(batch.x, masks.draw_inputs(*batch.x.shape[1:]))
+            inputs = networks.enter(batch.x, masks.draw_inputs(*batch.x.shape[1:]))
             first = unmasked if inputs.keep is None else networks.first(inputs.y)
             kept = masks.draw(batch.target.shape[1], layers=deepest)
             networks.onward(first, kept, trace=trace)

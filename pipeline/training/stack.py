@@ -114,18 +114,18 @@ class Stack(nn.Module):
                 without masks the pass is in evaluation mode.
             trace: receives what each layer did, from h1 to the logits.
         """
-        return self.onward(self.first(x), masks, trace=trace)
+        return self.onward(self.first(self.enter(x).y), masks, trace=trace)
 
-    def drop_inputs(
+    def enter(
         self,
         x: Float[Tensor, "networks_or_1 batch inputs"],
-        keep: Bool[Tensor, "networks batch inputs"] | None,
+        keep: Bool[Tensor, "networks batch inputs"] | None = None,
     ) -> LayerPass:
-        """The pass of the inputs themselves: what the first layer sees is its y.
+        """The pass of the inputs themselves: its y is what the first layers see.
 
         Args:
-            x: one batch for each member, or one for all.
-            keep: the mask, True = kept; None where nothing is dropped.
+            x: as in `forward`.
+            keep: the mask of the inputs, True = kept; None where nothing is dropped.
         """
         if keep is None:
             return LayerPass(x, x, None, x)
@@ -135,7 +135,7 @@ class Stack(nn.Module):
     def first(
         self, x: Float[Tensor, "networks_or_1 batch inputs"]
     ) -> Float[Tensor, "networks batch units"]:
-        """The first layer's z, which no mask changes; x as in `forward`."""
+        """The first layer's z, of inputs as `enter` gives them."""
         return batched_linear(self.biases[0], x, self.weights[0])
 
     def onward(

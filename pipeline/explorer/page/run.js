@@ -16,6 +16,7 @@ const networks = run.networks.map((network) => {
     const made = {
       ...layer,
       inputs,
+      drops: layer.share > 0,
       weight: floats(layer.weight),
       bias: floats(layer.bias),
       // By epoch and by class, one row of units or of classes after the other.
@@ -25,7 +26,10 @@ const networks = run.networks.map((network) => {
     inputs = units;
     return made;
   });
-  return { ...network, layers, images: total(network.class_counts) };
+  // Whether all that is dropped is dropped at one rate.
+  const dropping = [network.input_share, ...layers.map(({ share }) => share)].filter((share) => share > 0);
+  const isUniform = dropping.every((share) => share === 1);
+  return { ...network, layers, isUniform, images: total(network.class_counts) };
 });
 
 /** One test image after the other, a byte a pixel, and what they show. */
