@@ -32,7 +32,7 @@ def draw_causes(history: History, title: str) -> Figure:
     figure, panels = panel_figure(
         _finding(history[-1]),
         f"{title} · shares of all (sample, unit) pairs in the training passes that were watched"
-        + (f" · of the {INPUT}, inactive is 0 in the data" if inputs else "")
+        + (f" · in {INPUT}, what is zero by ReLU is 0 in the data" if inputs else "")
         + (f" · no zeros in {', '.join(without)}" if without else ""),
         len(shown),
         height=2.9,
