@@ -183,7 +183,9 @@ def _rate_order(values: dict[str, Any]) -> tuple[float, str]:
 
 
 def _group(values: dict[str, Any], members: Sequence[Result], differing: Sequence[str]) -> Group:
-    others = [trait(name, values[name]) for name in differing if name != "drop_rate"]
+    # Without recycling its threshold says nothing.
+    silent = {"drop_rate"} if values["recycle_every"] else {"drop_rate", "recycle_below"}
+    others = [trait(name, values[name]) for name in differing if name not in silent]
     rate = trait("drop_rate", values["drop_rate"])
     # A rate alone needs no name: "0.2 is better than 0.5".
     rates = [rate if others else rate.removeprefix("p=")] if "drop_rate" in differing else []

@@ -19,10 +19,11 @@ _PHRASES = {
     "precision": "{}",
     "input_drop_rate": "inputs p={}",
     "recycle_every": "recycled every {} epochs",
-    "recycle_below": "recycle threshold {}",
+    "recycle_below": "threshold {}",
     "device": "on {}",
     "device_name": "on {}",
 }
+_TITLES = {"recycle_every": "recycling interval", "recycle_below": "recycling threshold"}
 _WORDS = {
     ("activation", "relu"): "ReLU",
     ("activation", "none"): "linear",
@@ -44,7 +45,7 @@ def trait(name: str, value: Any) -> str:  # noqa: ANN401 - a setting's value
 
 def title(name: str) -> str:
     """A setting's name in plain words."""
-    return name.replace("_", " ")
+    return _TITLES.get(name, name.replace("_", " "))
 
 
 def percent_interval(value: Estimate, digits: int = 2) -> str:

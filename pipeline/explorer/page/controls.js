@@ -49,7 +49,7 @@ const cards = networks.map((network, index) => {
     set(facts, { text: say("facts", { ...values, parameters: parameters.toLocaleString(position.language) }) });
     rate.value = position.rates[index];
     set(rate, { disabled: !isTraining() });
-    set(rateName, { text: say(network.isUniform ? "rate" : "rate_largest") });
+    set(rateName, { text: say(network.rateName) });
     const isAsTrained = position.rates[index] === network.drop_rate;
     const value = brief(position.rates[index]);
     set(rateText, { text: isAsTrained ? say("rate_trained", { value }) : value });

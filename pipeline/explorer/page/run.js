@@ -26,10 +26,11 @@ const networks = run.networks.map((network) => {
     inputs = units;
     return made;
   });
-  // Whether all that is dropped is dropped at one rate.
-  const dropping = [network.input_share, ...layers.map(({ share }) => share)].filter((share) => share > 0);
-  const isUniform = dropping.every((share) => share === 1);
-  return { ...network, layers, isUniform, images: total(network.class_counts) };
+  // What is dropped at the rate that the reader may change.
+  const ofLayers = layers.map(({ share }) => share).filter((share) => share > 0);
+  const isOne = [network.input_share, ...ofLayers].every((share) => share === 0 || share === 1);
+  const rateName = ofLayers.length === 0 ? "rate_input" : isOne ? "rate" : "rate_largest";
+  return { ...network, layers, rateName, images: total(network.class_counts) };
 });
 
 /** One test image after the other, a byte a pixel, and what they show. */
