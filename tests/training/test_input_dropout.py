@@ -235,6 +235,18 @@ def test_nothing_is_planted() -> None:
     assert [history[-1].ending for history in train(PAIR)] == ["finished"] * 2
 
 
+def test_rates_of_two_layers_that_are_swapped_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In masks and scales alike, so that these agree with each other."""
+    by_layer = replace(SMALL, drop_rate=ByLayer((0.5, 0.2, 0.0)))
+    assert train([by_layer])[0][-1].ending == "finished"
+    right = Recipe.drop_rate_of
+    swapped = {"h1": "h2", "h2": "h1"}
+    monkeypatch.setattr(
+        Recipe, "drop_rate_of", lambda self, layer: right(self, swapped.get(layer, layer))
+    )
+    assert broken([by_layer]) == (5, "h1")
+
+
 def test_inputs_scaled_for_another_rate_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     right = Stack.__init__
 
