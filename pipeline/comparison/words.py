@@ -17,14 +17,20 @@ _PHRASES = {
     "optimizer": "{}",
     "select": "{} weights",
     "precision": "{}",
+    "input_drop_rate": "inputs p={}",
+    "recycle_every": "recycled every {} epochs",
+    "recycle_below": "threshold {}",
     "device": "on {}",
     "device_name": "on {}",
 }
+_TITLES = {"recycle_every": "recycling interval", "recycle_below": "recycling threshold"}
 _WORDS = {
     ("activation", "relu"): "ReLU",
     ("activation", "none"): "linear",
     ("output_dropout", "true"): "logits dropped",
     ("output_dropout", "false"): "logits kept",
+    ("recycle_every", "0"): "never recycled",
+    ("recycle_every", "1"): "recycled every epoch",
 }
 
 
@@ -39,7 +45,7 @@ def trait(name: str, value: Any) -> str:  # noqa: ANN401 - a setting's value
 
 def title(name: str) -> str:
     """A setting's name in plain words."""
-    return name.replace("_", " ")
+    return _TITLES.get(name, name.replace("_", " "))
 
 
 def percent_interval(value: Estimate, digits: int = 2) -> str:

@@ -16,10 +16,12 @@ from pipeline.config.settings import (
     DEVICE,
     DEVICES,
     FILE,
+    LAYER_RATES_LIST,
     MODEL_AND_INPUTS,
     NAME_OR_PATH,
     NAMES_OR_PATHS,
     NOT_NEGATIVE,
+    NOT_NEGATIVES,
     PASSES,
     PATH,
     POSITIVE,
@@ -32,6 +34,7 @@ from pipeline.config.settings import (
     TEXTS,
     YES_AND_NO,
     YES_OR_NO,
+    ByLayer,
     Kind,
     arguments,
     choice,
@@ -117,7 +120,9 @@ class MainSettings(Training):
     Example: main --drop-rates 0,0.1,0.2,0.5 --epochs 5
     """
 
-    drop_rates: tuple[float, ...] = setting((0.0, 0.2, 0.5), RATES, "one network per drop rate")
+    drop_rates: tuple[float | ByLayer, ...] = setting(
+        (0.0, 0.2, 0.5), LAYER_RATES_LIST, "one network per drop rate"
+    )
     device: str = setting("auto", DEVICE, "device to train on: auto, cpu, cuda, cuda:N or mps")
     cuda_graphs: bool = setting(True, YES_OR_NO, CUDA_GRAPHS)
     data: str = setting("mnist", NAME_OR_PATH, DATA)
@@ -135,8 +140,10 @@ class SweepSettings(Schedule):
     Example: sweep --drop-rates 0:0.8:0.1 --seeds 0-4
     """
 
-    drop_rates: tuple[float, ...] = setting(
-        (0.0, 0.1, 0.2, 0.3, 0.4, 0.5), RATES, "probabilities of dropping a unit in one pass"
+    drop_rates: tuple[float | ByLayer, ...] = setting(
+        (0.0, 0.1, 0.2, 0.3, 0.4, 0.5),
+        LAYER_RATES_LIST,
+        "probabilities of dropping a unit in one pass; by layer: 0.5-0.5-0.2-0.2-0",
     )
     seeds: tuple[int, ...] = setting(
         (0, 1, 2),
@@ -156,6 +163,18 @@ class SweepSettings(Schedule):
         ("adam",), choices("adam", "sgd"), "optimizers; momentum applies to sgd only"
     )
     learning_rates: tuple[float, ...] = setting((0.001,), POSITIVES, "step sizes of the optimizers")
+    input_drop_rates: tuple[float, ...] = setting(
+        (0.0,), RATES, "probabilities of dropping an input in one pass"
+    )
+    recycle_every: tuple[int, ...] = setting(
+        (0,), COUNTS, "epochs after which dead units get new weights (ReDo); 0: never"
+    )
+    recycle_below: tuple[float, ...] = setting(
+        (0.0,),
+        NOT_NEGATIVES,
+        "what share of their layer's mean |h| units must exceed not to be recycled; 0: dead units "
+        "alone; applies only where recycle_every is not 0",
+    )
     devices: tuple[str, ...] = setting(
         ("auto",), DEVICES, "devices to train on, side by side: auto, cpu, cuda, cuda:N or mps"
     )

@@ -8,12 +8,14 @@ from typing import Literal
 
 from pipeline.config.settings import (
     COUNT,
+    LAYER_RATES,
     NOT_NEGATIVE,
     POSITIVE,
     POSITIVE_COUNT,
     RATE,
     WIDTHS,
     YES_OR_NO,
+    ByLayer,
     canonical,
     choice,
     setting,
@@ -31,6 +33,9 @@ _IN_NAMES = {
     "activation": "linear",
     "widths": "w={}",
     "output_dropout": "logits kept",
+    "input_drop_rate": "in={}",
+    "recycle_every": "recycle={}",
+    "recycle_below": "below={}",
     "optimizer": "{}",
     "momentum": "m={}",
     "learning_rate": "lr={}",
@@ -107,11 +112,24 @@ class Training(Schedule):
     learning_rate: float = setting(0.001, POSITIVE, "step size of the optimizer")
     seed: int = setting(0, COUNT, "seed for initial weights, batch order and masks")
 
+    input_drop_rate: float = setting(
+        0.0, RATE, "probability of dropping an input in one training pass; 0: inputs are kept"
+    )
+    recycle_every: int = setting(
+        0, COUNT, "give dead units new weights after every so many epochs (ReDo); 0: never"
+    )
+    recycle_below: float = setting(
+        0.0,
+        NOT_NEGATIVE,
+        "recycle dormant units too: mean |h| of at most this share of their layer's; 0: dead alone",
+    )
+
     def __post_init__(self) -> None:
         """Check the rules that involve two settings.
 
         Raises:
-            UsageError: something would be chosen by the test set, or momentum is set without SGD.
+            UsageError: something would be chosen by the test set, momentum is set without SGD, or
+                a setting of recycling has nothing to act on.
         """
         super().__post_init__()
         if self.momentum and self.optimizer != "sgd":
@@ -119,15 +137,49 @@ class Training(Schedule):
                 f"momentum must be 0 with optimizer={self.optimizer}, got {self.momentum:g}; "
                 "use optimizer=sgd"
             )
+        if self.recycle_every and self.activation != "relu":
+            raise UsageError(
+                f"recycle_every must be 0 with activation={self.activation}, got "
+                f"{self.recycle_every}: units without a ReLU do not die"
+            )
+        if self.recycle_below and not self.recycle_every:
+            raise UsageError(
+                f"recycle_below must be 0 with recycle_every=0, got {self.recycle_below:g}: "
+                "give recycle_every=1 to recycle after every epoch"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe(Training):
     """Everything one network's numbers depend on except data and device."""
 
-    drop_rate: float = setting(
-        0.5, RATE, "probability of dropping a unit in one training pass; 0: no dropout"
+    drop_rate: float | ByLayer = setting(
+        0.5,
+        LAYER_RATES,
+        "probability of dropping a unit in one training pass; 0: no dropout; by layer: "
+        "0.5-0.5-0.2-0.2-0, with output_dropout=false without the last one, of the logits",
     )
+
+    def __post_init__(self) -> None:
+        """Check the rules that involve two settings; a rate that all layers share is one number.
+
+        Raises:
+            UsageError: as for `Training`, or there are not as many rates as layers that drop.
+        """
+        super().__post_init__()
+        if not isinstance(self.drop_rate, ByLayer):
+            return
+        dropping = len(self.widths) + self.output_dropout
+        if len(self.drop_rate) != dropping:
+            logits = "and one for the logits" if self.output_dropout else "and none for the logits"
+            raise UsageError(
+                f"drop_rate must be one number, or {dropping} with {len(self.widths)} hidden "
+                f"layers and output_dropout={canonical(self.output_dropout)}, got "
+                f"{len(self.drop_rate)} ({canonical(self.drop_rate)}): give one for each hidden "
+                f"layer {logits}"
+            )
+        if len(set(self.drop_rate)) == 1:
+            object.__setattr__(self, "drop_rate", self.drop_rate[0])
 
     @property
     def alone(self) -> "Recipe":
@@ -137,7 +189,7 @@ class Recipe(Training):
     @property
     def arm(self) -> str:
         """The name of activation and dropout together: relu, relu+dropout, dropout, linear."""
-        parts = ["relu"] * (self.activation == "relu") + ["dropout"] * (self.drop_rate > 0)
+        parts = ["relu"] * (self.activation == "relu") + ["dropout"] * self.has_dropout
         return "+".join(parts) or "linear"
 
     @property
@@ -167,7 +219,23 @@ class Recipe(Training):
 
     def drop_rate_of(self, layer: str) -> float:
         """The drop rate behind this layer: 0 for logits that are not dropped."""
-        return self.drop_rate if self.output_dropout or layer != "logits" else 0.0
+        if layer == "logits" and not self.output_dropout:
+            return 0.0
+        if isinstance(self.drop_rate, ByLayer):
+            return self.drop_rate[self.layers.index(layer)]
+        return self.drop_rate
+
+    @property
+    def has_dropout(self) -> bool:
+        """Whether anything is dropped in training: units, logits or inputs."""
+        return self.input_drop_rate > 0 or any(map(self.drop_rate_of, self.layers))
+
+    @property
+    def mean_drop_rate(self) -> float:
+        """The drop rate; the mean of the hidden layers' where they differ."""
+        if not isinstance(self.drop_rate, ByLayer):
+            return self.drop_rate
+        return sum(map(self.drop_rate_of, self.layers[:-1])) / len(self.widths)
 
     def has_relu(self, layer: str) -> bool:
         """Whether a ReLU can close the units of this layer."""

@@ -3,6 +3,7 @@
 import numpy as np
 from scipy.stats import binomtest
 
+from pipeline.config.settings import canonical
 from pipeline.markdown import layer_table
 from pipeline.records import Score
 from pipeline.records.result import Result
@@ -155,7 +156,7 @@ def _what_it_is(result: Result, classes: tuple[str, ...], *, shape: tuple[int, i
         f"A fully connected network, {sizes}, with {hidden} after each hidden layer. It "
         f"distinguishes {len(classes)} classes ({named}) in grey images of {height} x {width} "
         f"pixels from the data set {result.dataset}. The same image always gets the same answer"
-        + (": dropout was active only in training." if recipe.drop_rate else ".")
+        + (": dropout was active only in training." if recipe.has_dropout else ".")
     )
 
 
@@ -171,12 +172,14 @@ def _how_to_use_it(shape: tuple[int, int]) -> str:
 def _how_it_was_trained(result: Result, commit: str | None) -> str:
     recipe, chosen = result.recipe, result.chosen
     optimizer = recipe.optimizer.upper() if recipe.optimizer == "sgd" else "Adam"
-    dropped = (
-        f"dropout p = {recipe.drop_rate:g}"
+    rate, inputs = canonical(recipe.drop_rate), canonical(recipe.input_drop_rate)
+    drops = [
+        f"dropout p = {rate}"
         + (", including the logits" if recipe.output_dropout else " on hidden layers")
-        if recipe.drop_rate
-        else "no dropout"
+    ] * (recipe.mean_drop_rate > 0) + [f"inputs dropped with p = {inputs}"] * (
+        recipe.input_drop_rate > 0
     )
+    dropped = " and ".join(drops) or "no dropout"
     kept = "the last" if recipe.select == "last" else "the best by validation loss"
     return (
         f"[{recipe.name}]({result.page}): {dropped}; {optimizer}, learning rate "

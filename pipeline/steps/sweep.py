@@ -12,7 +12,7 @@ from pipeline import comparison
 from pipeline.comparison import Comparison
 from pipeline.config.options import SweepSettings
 from pipeline.config.recipe import Recipe, Schedule
-from pipeline.config.settings import texts
+from pipeline.config.settings import canonical, texts
 from pipeline.console import Console, literal
 from pipeline.data import ImageData, prepared, split
 from pipeline.errors import UsageError
@@ -125,12 +125,18 @@ def recipes_of(settings: SweepSettings) -> list[Recipe]:
     """One recipe for each combination of the axes other than data sets and devices.
 
     Raises:
-        UsageError: momentum is given and no network would use it, or there are too many.
+        UsageError: momentum or a threshold of recycling is given and no network would use it, or
+            there are too many.
     """
     if settings.momentum and "sgd" not in settings.optimizers:
         raise UsageError(
             f"momentum must be 0 without sgd among the optimizers, got {settings.momentum:g}; "
             "give optimizers=sgd"
+        )
+    if any(settings.recycle_below) and not any(settings.recycle_every):
+        raise UsageError(
+            "recycle_below must be 0 with recycle_every=0, got "
+            f"{canonical(settings.recycle_below)}; give recycle_every=1 to recycle every epoch"
         )
     shared = {item.name: getattr(settings, item.name) for item in fields(Schedule)}
     axes: tuple[tuple[Any, ...], ...] = (
@@ -141,13 +147,16 @@ def recipes_of(settings: SweepSettings) -> list[Recipe]:
         settings.learning_rates,
         settings.drop_rates,
         settings.seeds,
+        settings.input_drop_rates,
+        settings.recycle_every,
+        settings.recycle_below,
     )
     many = math.prod(map(len, (*axes, settings.data, settings.devices)))
     if many > MOST_NETWORKS:
         raise UsageError(
             f"a sweep must have at most {MOST_NETWORKS:,} networks, got {many:,}; give fewer values"
         )
-    return [
+    found = [
         Recipe(
             **shared | {"momentum": settings.momentum if optimizer == "sgd" else 0.0},
             activation=activation,
@@ -157,6 +166,9 @@ def recipes_of(settings: SweepSettings) -> list[Recipe]:
             learning_rate=learning_rate,
             drop_rate=drop_rate,
             seed=seed,
+            input_drop_rate=input_drop_rate,
+            recycle_every=recycle_every if activation == "relu" else 0,
+            recycle_below=recycle_below if recycle_every and activation == "relu" else 0.0,
         )
         for (
             activation,
@@ -166,8 +178,13 @@ def recipes_of(settings: SweepSettings) -> list[Recipe]:
             learning_rate,
             drop_rate,
             seed,
+            input_drop_rate,
+            recycle_every,
+            recycle_below,
         ) in itertools.product(*axes)
     ]
+    # Combinations that differ in nothing that applies to them are one network.
+    return list(dict.fromkeys(found))
 
 
 def _tasks(

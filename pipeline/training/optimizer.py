@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 import torch
+from jaxtyping import Bool
 from torch import Tensor
 from torch.optim.adam import adam
 from torch.optim.sgd import sgd
@@ -46,6 +47,21 @@ class Optimizer:
         for name, value in state.items():
             parameter = self._parameters[int(name.split("/")[0])]
             self.state[name] = value.to(parameter.device)
+
+    def forget(self, parameter: Tensor, member: int, where: Bool[Tensor, "..."]) -> None:
+        """Set what is remembered of some of a member's weights to 0, as at the beginning.
+
+        Adam's number of steps stays: all weights share it.
+
+        Args:
+            parameter: one of the stack's.
+            member: whose weights.
+            where: which of them, broadcast over the member's part of the parameter.
+        """
+        index = next(i for i, each in enumerate(self._parameters) if each is parameter)
+        for name, value in self.state.items():
+            if name.split("/")[0] == str(index) and value.ndim:
+                value[member].masked_fill_(where, 0.0)
 
     def zero_grad(self) -> None:
         """Forget the gradients."""

@@ -23,19 +23,19 @@ from pipeline.training.batched_linear import batched_linear
 
 @dataclass(frozen=True)
 class LayerPass:
-    """What one layer did in one pass, for K networks and a batch.
+    """What one layer, or the inputs, did in one pass, for K networks and a batch.
 
     Attributes:
-        z: pre-activation.
+        z: pre-activation; of the inputs, themselves.
         h: after the activation function.
         keep: the dropout mask, True = kept; None where nothing is dropped.
         y: m * h / (1 - p), what the next layer sees.
     """
 
-    z: Float[Tensor, "networks batch units"]
-    h: Float[Tensor, "networks batch units"]
+    z: Float[Tensor, "networks_or_1 batch units"]
+    h: Float[Tensor, "networks_or_1 batch units"]
     keep: Bool[Tensor, "networks batch units"] | None
-    y: Float[Tensor, "networks batch units"]
+    y: Float[Tensor, "networks_or_1 batch units"]
 
     def retain_gradients(self) -> None:
         """Make the backward pass keep the gradients of z, h and y."""
@@ -95,6 +95,9 @@ class Stack(nn.Module):
         self.register_buffer("scales", scales[..., None, None], persistent=False)
         self.register_buffer("is_linear", is_linear[:, None, None], persistent=False)
         self._activations = {recipe.activation for recipe in recipes}
+        input_scales = torch.tensor([1 / (1 - recipe.input_drop_rate) for recipe in recipes])
+        self.input_scales: Float[Tensor, "networks 1 1"]
+        self.register_buffer("input_scales", input_scales[:, None, None], persistent=False)
 
     def forward(
         self,
@@ -111,12 +114,28 @@ class Stack(nn.Module):
                 without masks the pass is in evaluation mode.
             trace: receives what each layer did, from h1 to the logits.
         """
-        return self.onward(self.first(x), masks, trace=trace)
+        return self.onward(self.first(self.enter(x).y), masks, trace=trace)
+
+    def enter(
+        self,
+        x: Float[Tensor, "networks_or_1 batch inputs"],
+        keep: Bool[Tensor, "networks batch inputs"] | None = None,
+    ) -> LayerPass:
+        """The pass of the inputs themselves: its y is what the first layers see.
+
+        Args:
+            x: as in `forward`.
+            keep: the mask of the inputs, True = kept; None where nothing is dropped.
+        """
+        if keep is None:
+            return LayerPass(x, x, None, x)
+        x = x.expand(len(keep), -1, -1)
+        return LayerPass(x, x, keep, x * (keep.view(torch.uint8) * self.input_scales))
 
     def first(
         self, x: Float[Tensor, "networks_or_1 batch inputs"]
     ) -> Float[Tensor, "networks batch units"]:
-        """The first layer's z, which no mask changes; x as in `forward`."""
+        """The first layer's z, of inputs as `enter` gives them."""
         return batched_linear(self.biases[0], x, self.weights[0])
 
     def onward(
@@ -182,17 +201,19 @@ def plain(recipe: Recipe, weights: Weights) -> nn.Sequential:
     """One network as an ordinary module: Flatten, Linear, ReLU, Dropout …, on the CPU.
 
     Args:
-        recipe: activation, drop rate and whether the logits are dropped.
+        recipe: activation, drop rates and whether the logits are dropped.
         weights: a state dict as `Stack.state` gives it.
     """
     modules: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())
+    if recipe.input_drop_rate > 0:
+        modules["dropout0"] = nn.Dropout(recipe.input_drop_rate)
     for number, layer in enumerate(recipe.layers, start=1):
         units, inputs = weights[f"linear{number}.weight"].shape
         modules[f"linear{number}"] = nn.Linear(inputs, units)
         if recipe.has_relu(layer):
             modules[f"relu{number}"] = nn.ReLU()
         if recipe.drop_rate_of(layer) > 0:
-            modules[f"dropout{number}"] = nn.Dropout(recipe.drop_rate)
+            modules[f"dropout{number}"] = nn.Dropout(recipe.drop_rate_of(layer))
     network = nn.Sequential(modules)
     network.load_state_dict({name: torch.from_numpy(w.copy()) for name, w in weights.items()})
     return network
@@ -248,10 +269,11 @@ def _drawn(recipes: Sequence[Recipe], sizes: Sequence[int]) -> list[tuple[Tensor
 def _initial_weights(sizes: Sequence[int], seed: int) -> list[tuple[Tensor, Tensor]]:
     """The default of `nn.Linear`, uniform in ±1/sqrt(inputs), from the seed's own stream."""
     source = devices.generator(torch.device("cpu"), seed, "initial weights")
-    drawn = []
-    for inputs, units in pairwise(sizes):
-        bound = inputs**-0.5
-        weight = torch.empty(units, inputs).uniform_(-bound, bound, generator=source)
-        bias = torch.empty(units).uniform_(-bound, bound, generator=source)
-        drawn.append((weight, bias))
-    return drawn
+    return [initial_layer(inputs, units, source) for inputs, units in pairwise(sizes)]
+
+
+def initial_layer(inputs: int, units: int, source: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Weight, shape (units, inputs), and bias of a layer as it begins, drawn from the source."""
+    bound = inputs**-0.5
+    weight = torch.empty(units, inputs).uniform_(-bound, bound, generator=source)
+    return weight, torch.empty(units).uniform_(-bound, bound, generator=source)

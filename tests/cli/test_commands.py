@@ -1,5 +1,6 @@
 """The command line: help, errors in one line, exit codes."""
 
+import errno
 import os
 import re
 import shutil
@@ -267,6 +268,21 @@ def test_several_failures_are_a_line_each(
     monkeypatch.setitem(sys.modules, "pipeline.steps.predict", SimpleNamespace(run=fail))
     assert commands.run(["predict", "a.png", "b.png"]) == 1
     assert capsys.readouterr().err == "error: a.png is none\nerror: b.png is none\n"
+
+
+def test_a_disk_that_fails_where_nobody_expects_it_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO), "a.png")
+
+    monkeypatch.setitem(sys.modules, "pipeline.steps.predict", SimpleNamespace(run=fail))
+    assert commands.run(["predict", "a.png"]) == 1
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: the system must read and write what a step needs, got ")
+    assert "Input/output error: 'a.png'" in line
+    with pytest.raises(OSError, match=r"a\.png"):
+        commands.run(["predict", "--debug", "a.png"])
 
 
 def test_the_module_runs_as_a_program() -> None:

@@ -23,7 +23,10 @@ from pipeline.errors import UsageError
 def test_a_drop_rate_outside_its_range_is_refused_with_rule_and_value(text: str) -> None:
     with pytest.raises(UsageError) as caught:
         parsed(MnistSettings, {"drop_rate": text})
-    assert str(caught.value) == f"drop_rate must be a number in [0, 1), got {text!r}"
+    assert str(caught.value) == (
+        "drop_rate must be a number in [0, 1), or one for each layer with dashes between them, "
+        f"such as 0.5-0.5-0.2, got {text!r}"
+    )
     assert caught.value.exit_code == 2
 
 
@@ -154,6 +157,104 @@ def test_a_recipe_has_an_arm_and_is_named_by_its_rate_and_seed(
     assert (recipe.arm, recipe.name) == (arm, name)
 
 
+@pytest.mark.parametrize(
+    ("text", "rates", "canonical_text"),
+    [
+        ("0.5-0.2-0", (0.5, 0.2, 0.0), "0.5-0.2-0"),
+        (" 0.50 - 0.2 - 0 ", (0.5, 0.2, 0.0), "0.5-0.2-0"),
+        ("1e-05-0.2-5e-1", (1e-05, 0.2, 0.5), "1e-05-0.2-0.5"),
+        ("0.3-0.3-0.3", (0.3, 0.3, 0.3), "0.3"),  # one network, however it is written
+        ("0.3", (0.3, 0.3, 0.3), "0.3"),
+        ("1e-05", (1e-05, 1e-05, 1e-05), "1e-05"),
+    ],
+)
+def test_a_drop_rate_may_be_given_by_layer(
+    text: str, rates: tuple[float, ...], canonical_text: str
+) -> None:
+    recipe = parsed(Recipe, {"drop_rate": text, "widths": "8,4"})
+    assert recipe.layers == ("h1", "h2", "logits")
+    assert tuple(map(recipe.drop_rate_of, recipe.layers)) == rates
+    assert recipe.parameters["drop_rate"] == canonical_text
+    assert recipe.name == f"p={canonical_text} s0 w=8-4"
+    assert parsed(Recipe, recipe.parameters) == recipe
+    assert recipe.mean_drop_rate == pytest.approx((rates[0] + rates[1]) / 2)
+
+
+def test_logits_that_are_not_dropped_have_no_rate() -> None:
+    recipe = parsed(Recipe, {"drop_rate": "0.5-0.2", "widths": "8,4", "output_dropout": "false"})
+    assert list(map(recipe.drop_rate_of, recipe.layers)) == [0.5, 0.2, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        (
+            {"drop_rate": "0.5-0.2"},
+            (
+                "drop_rate must be one number, or 3 with 2 hidden layers and output_dropout=true, "
+                "got 2 (0.5-0.2): give one for each hidden layer and one for the logits"
+            ),
+        ),
+        (
+            {"drop_rate": "0.5-0.2-0", "output_dropout": "false"},
+            (
+                "drop_rate must be one number, or 2 with 2 hidden layers and output_dropout=false, "
+                "got 3 (0.5-0.2-0): give one for each hidden layer and none for the logits"
+            ),
+        ),
+        (
+            {"drop_rate": "0.5,0.2,0"},
+            (
+                "drop_rate must be a number in [0, 1), or one for each layer with dashes between "
+                "them, such as 0.5-0.5-0.2, got '0.5,0.2,0': write 0.5-0.2-0"
+            ),
+        ),
+        (
+            {"recycle_below": "0.1"},
+            (
+                "recycle_below must be 0 with recycle_every=0, got 0.1: give recycle_every=1 to "
+                "recycle after every epoch"
+            ),
+        ),
+        (
+            {"recycle_every": "2", "activation": "none"},
+            "recycle_every must be 0 with activation=none, got 2: units without a ReLU do not die",
+        ),
+    ],
+)
+def test_rates_by_layer_and_recycling_fit_the_network(settings: dict[str, str], said: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parsed(Recipe, {"widths": "8,4", **settings})
+    assert str(caught.value) == said
+
+
+def test_rates_by_layer_stand_in_a_list_of_rates() -> None:
+    rates = parsed(SweepSettings, {"drop_rates": "0:0.2:0.1,0.5-0.2-0,0.1"}).drop_rates
+    assert rates == (0.0, 0.1, 0.2, (0.5, 0.2, 0.0))
+    assert canonical((*rates[3:], *rates[:3])) == "0.5-0.2-0,0,0.1,0.2"
+
+
+@pytest.mark.parametrize(
+    ("settings", "arm"),
+    [
+        ({"drop_rate": "0"}, "relu"),
+        ({"drop_rate": "0", "input_drop_rate": "0.2"}, "relu+dropout"),
+        ({"drop_rate": "0-0-0.5", "widths": "8,4"}, "relu+dropout"),
+        ({"drop_rate": "0", "input_drop_rate": "0.2", "activation": "none"}, "dropout"),
+    ],
+)
+def test_whatever_is_dropped_makes_the_arm_one_with_dropout(
+    settings: dict[str, str], arm: str
+) -> None:
+    assert parsed(Recipe, settings).arm == arm
+
+
+def test_recipes_from_before_a_setting_was_there_have_its_default() -> None:
+    known = {"activation": "relu", "drop_rate": "0.5", "output_dropout": "true", "widths": "8,4"}
+    recipe = parsed(Recipe, known)
+    assert (recipe.input_drop_rate, recipe.recycle_every, recipe.recycle_below) == (0, 0, 0)
+
+
 OTHER_VALUES = {
     "epochs": 5,
     "batch_size": 64,
@@ -172,14 +273,18 @@ OTHER_VALUES = {
     "learning_rate": 0.01,
     "seed": 7,
     "drop_rate": 0.25,
+    "input_drop_rate": 0.2,
+    "recycle_every": 2,
+    "recycle_below": 0.1,
 }
+# What a setting needs beside it.
+NEEDED = {"momentum": {"optimizer": "sgd"}, "recycle_below": {"recycle_every": 1}}
 
 
 @pytest.mark.parametrize("item", fields(Recipe), ids=lambda item: item.name)
 def test_whatever_differs_from_the_defaults_is_in_the_name(item: Field[object]) -> None:
     """So no two networks of a sweep share a name."""
-    others = {"optimizer": "sgd"} if item.name == "momentum" else {}
-    without = Recipe(**others)  # type: ignore[arg-type]
+    without = Recipe(**NEEDED.get(item.name, {}))  # type: ignore[arg-type]
     changed = replace(without, **{item.name: OTHER_VALUES[item.name]})
     assert changed.name != without.name
     assert (changed.label == without.label) == (item.name == "seed")

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.config.recipe import Recipe
+from pipeline.config.settings import ByLayer
 from pipeline.data import ImageData, load, split
 from pipeline.explorer.explored import Explored, explored
 from pipeline.explorer.page import render_page
@@ -36,19 +37,28 @@ def networks(digits: ImageData) -> list[Explored]:
     return [trained(rate, digits) for rate in RATES]
 
 
-def trained(rate: float, data: ImageData) -> Explored:
+@pytest.fixture(scope="session")
+def unlike(digits: ImageData) -> list[Explored]:
+    """Networks that drop pixels alone, and each layer and pixels at a rate of its own."""
+    rates = ByLayer((0.5, 0.4, 0.0, 0.2, 0.1))
+    return [trained(0.0, digits, inputs=0.3), trained(rates, digits, inputs=0.2)]
+
+
+def trained(rate: float | ByLayer, data: ImageData, *, inputs: float = 0.0) -> Explored:
     # A step large enough for some units to die.
-    recipe = Recipe(drop_rate=rate, epochs=2, holdout=500, learning_rate=0.003)
+    recipe = Recipe(
+        drop_rate=rate, input_drop_rate=inputs, epochs=2, holdout=500, learning_rate=0.003
+    )
     kept, held_out = split(len(data.train_labels), recipe.holdout)
-    inputs, labels = data.train_images.flatten(1), data.train_labels
-    stack = Stack([recipe], inputs=inputs.shape[1], classes=len(data.classes))
+    images, labels = data.train_images.flatten(1), data.train_labels
+    stack = Stack([recipe], inputs=images.shape[1], classes=len(data.classes))
     history: list[EpochRecord] = [
         record
         for records in epochs(
             stack,
             Optimizer(stack),
-            training=Examples(inputs[kept], labels[kept]),
-            validation=Examples(inputs[held_out], labels[held_out]),
+            training=Examples(images[kept], labels[kept]),
+            validation=Examples(images[held_out], labels[held_out]),
         )
         for record in records
     ]

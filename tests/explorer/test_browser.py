@@ -40,6 +40,11 @@ def path(networks: list[Explored], make_page: Callable[[Sequence[Explored]], Pat
 
 
 @pytest.fixture(scope="module")
+def unlike_path(unlike: list[Explored], make_page: Callable[[Sequence[Explored]], Path]) -> Path:
+    return make_page(unlike)
+
+
+@pytest.fixture(scope="module")
 def tab(browser: "api.Browser") -> Iterator["api.Page"]:
     """One tab for all tests, in which no error may happen: each loads its page anew."""
     tab = browser.new_page(viewport={"width": 1280, "height": 900})
@@ -105,15 +110,23 @@ def causes_of(
     network: Explored, pixels: NDArray[np.uint8], seed: int
 ) -> tuple[list[dict[str, int]], NDArray[np.float64]]:
     """Counts of the causes by layer, and the logits, of a pass in double precision."""
-    rate, draws = network.result.recipe.drop_rate, xorshift(seed)
-    x = pixels.ravel() / 255
+    recipe, draws = network.result.recipe, xorshift(seed)
+
+    def drawn(units: int, rate: float) -> NDArray[np.bool_]:
+        return np.array([not rate or next(draws) >= rate for _ in range(units)])
+
+    sizes = (*recipe.widths, 10)
+    masks = [
+        drawn(units, recipe.drop_rate_of(name))
+        for name, units in zip(recipe.layers, sizes, strict=True)
+    ]
+    p = recipe.input_drop_rate
+    x = np.where(drawn(784, p), pixels.ravel() / 255 / (1 - p), 0)
     counted = []
-    for number, name in enumerate(network.result.recipe.layers, start=1):
+    for number, (name, kept) in enumerate(zip(recipe.layers, masks, strict=True), start=1):
+        rate = recipe.drop_rate_of(name)
         weight, bias = (network.weights[f"linear{number}.{kind}"] for kind in ("weight", "bias"))
         z = weight.astype(np.float64) @ x + bias
-        kept = np.ones(len(z), dtype=bool)
-        if rate:
-            kept = np.array([next(draws) >= rate for _ in z])
         is_open = z > 0 if name != "logits" else np.ones_like(kept)
         counted.append(
             {
@@ -150,6 +163,28 @@ def test_the_units_are_counted_by_cause_as_a_pass_of_our_own_counts_them(
     # Or the comparison would show nothing.
     assert expected[0]["dead"] > 0
     assert (expected[0]["dropped"] > 0) == (number == 1)
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_pixels_and_layers_are_dropped_at_their_own_rates(
+    tab: "api.Page", unlike: list[Explored], unlike_path: Path, digits: ImageData, number: int
+) -> None:
+    opened = at(tab, unlike_path, f"masks={MASK_SEED}&sample=3")
+    place = computed(opened, "() => samples[3].place")
+    expected, _ = causes_of(unlike[number], digits.test_images[place].numpy(), MASK_SEED)
+    assert shown_counts(opened, number) == expected
+    card = f'[data-network="{number}"]'
+    label, facts = (
+        ("Drop rate of pixels", "p = 0 in=0.3 "),
+        ("Largest drop rate", "p = 0.5-0.4-0-0.2-0.1 in=0.2 "),
+    )[number]
+    assert opened.inner_text(f"{card} .rate .label") == label
+    assert opened.inner_text(f"{card} .heading .formula").startswith(facts)
+    # The z that is read of a unit is that of the pass, in which pixels are dropped.
+    reading = opened.inner_text(f"{card} .reading")
+    [z] = {float(text.replace("\u2212", "-")) for text in re.findall(r"bias\) = (\S+)", reading)}
+    seen = opened.inner_text(f"{card} .reading p >> nth=0")
+    assert f"{z:.4f}".replace("-", "\u2212") in seen
 
 
 def test_in_evaluation_mode_nothing_is_dropped(opened: "api.Page") -> None:

@@ -25,6 +25,12 @@ def test_a_large_batch_counts_units_inputs_and_the_order_of_the_samples() -> Non
     assert estimate(Recipe(widths=(4,), batch_size=2000)) == round(1.4 * (HELD + update))
 
 
+def test_inputs_that_are_dropped_take_their_masks_and_what_is_left_of_them() -> None:
+    update = 2000 * (28 * 6 + (9 + 11) * 10) + 16 * 100
+    recipe = Recipe(widths=(4,), batch_size=2000, input_drop_rate=0.2)
+    assert estimate(recipe) == round(1.4 * (HELD + update))
+
+
 def test_a_large_layer_is_compared_with_what_it_was_before_the_epoch() -> None:
     recipe = Recipe(widths=(4,), batch_size=1)
     layers = 100_001 * 4, 5 * 2

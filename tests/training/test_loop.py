@@ -64,6 +64,9 @@ class GivenMasks:
         h2 = torch.tensor([[1, 1, 1], [1, 1, 1], [0, 0, 1]]).bool()
         return [h1[:, None].expand(-1, batch, -1), h2[:, None].expand(-1, batch, -1), None]
 
+    def draw_inputs(self, batch: int, inputs: int) -> None:
+        """None is dropped."""
+
 
 def test_the_first_update_is_the_notebook_s_number_by_number() -> None:
     shared = Recipe(
@@ -424,6 +427,9 @@ def test_an_update_that_is_not_watched_never_waits_for_the_device() -> None:
     class Masks:
         def draw(self, batch: int) -> list[Tensor]:
             return [torch.ones(2, batch, n, dtype=torch.bool, device=nowhere) for n in stack.units]
+
+        def draw_inputs(self, batch: int, inputs: int) -> Tensor:
+            return torch.ones(2, batch, inputs, dtype=torch.bool, device=nowhere)
 
     taken = 0
     for update in updates(

@@ -30,14 +30,23 @@ function linear(layer, incoming) {
   return z;
 }
 
-/** A mask for each layer that drops something: 1 = kept. */
-function drawMasks(network, rate, random) {
-  return network.layers.map(({ units, drops }) => {
-    if (!drops || rate === 0) return null;
-    const kept = new Uint8Array(units);
-    for (let unit = 0; unit < units; unit += 1) kept[unit] = random() >= rate ? 1 : 0;
-    return kept;
-  });
+/** A mask of so many units: 1 = kept; null where none is dropped. */
+function drawMask(units, rate, random) {
+  if (rate === 0) return null;
+  const kept = new Uint8Array(units);
+  for (let unit = 0; unit < units; unit += 1) kept[unit] = random() >= rate ? 1 : 0;
+  return kept;
+}
+
+/** A mask for each layer; `rate` is the largest of their drop rates. */
+const drawMasks = (network, rate, random) =>
+  network.layers.map(({ units, share }) => drawMask(units, rate * share, random));
+
+/** What dropout leaves of the input, scaled; the input itself where none of it is dropped. */
+function dropInput(network, input, rate, random) {
+  const inputRate = rate * network.input_share;
+  const kept = drawMask(input.length, inputRate, random);
+  return kept ? input.map((value, index) => (kept[index] ? value / (1 - inputRate) : 0)) : input;
 }
 
 /** What every layer does: `x` comes in, z, the mask and y. `first` is the z of the first layer. */
@@ -46,7 +55,7 @@ function pass(network, input, first, { rate = 0, masks = null } = {}) {
   return network.layers.map((layer, index) => {
     const z = index ? linear(layer, x) : first;
     const kept = masks ? masks[index] : null;
-    const scale = kept ? 1 / (1 - rate) : 1;
+    const scale = kept ? 1 / (1 - rate * layer.share) : 1;
     const y = new Float32Array(layer.units);
     for (let unit = 0; unit < layer.units; unit += 1) {
       if ((!layer.relu || z[unit] > 0) && (!kept || kept[unit])) y[unit] = z[unit] * scale;

@@ -34,9 +34,13 @@ function drawAnew() {
 }
 
 function masked(index, seed) {
+  const network = networks[index];
   const rate = position.rates[index];
-  const masks = drawMasks(networks[index], rate, makeRandom(seed));
-  return pass(networks[index], INPUT, now[index].first, { rate, masks });
+  const random = makeRandom(seed);
+  const masks = drawMasks(network, rate, random);
+  const input = dropInput(network, INPUT, rate, random);
+  const first = input === INPUT ? now[index].first : linear(network.layers[0], input);
+  return pass(network, input, first, { rate, masks });
 }
 
 /** Adds the answer of a pass to what is known of a network's answers under many masks. */

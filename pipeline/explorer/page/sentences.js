@@ -4,7 +4,8 @@
 function sentencesOf(index, layer, unit) {
   const network = networks[index];
   const { z, y } = shown(index)[layer];
-  const rate = position.rates[index];
+  const { relu, drops, share } = network.layers[layer];
+  const rate = position.rates[index] * share;
   const values = {
     z: written(z[unit]),
     y: written(y[unit]),
@@ -12,7 +13,6 @@ function sentencesOf(index, layer, unit) {
     scale: brief(1 / (1 - rate)),
     images: network.images.toLocaleString(position.language),
   };
-  const { relu, drops } = network.layers[layer];
   const cause = causeIn(network, shown(index), layer, unit);
   const isScaled = drops && isMasked(index);
   const said = [];
@@ -20,10 +20,11 @@ function sentencesOf(index, layer, unit) {
     if (!relu) said.push(say(isScaled ? "linear_scaled" : "linear", values));
     else said.push(say(isScaled ? "active_scaled" : "active", values));
   } else if (cause === "inactive") {
-    // The first layer's z knows no masks.
-    const isSure = layer === 0 || !isMasked(index);
+    // The first layer's z knows no masks where inputs are kept.
+    const isSure = (layer === 0 && !network.input_share) || !isMasked(index);
     const dies = isDead(network, layer, unit);
-    said.push(say(dies ? "inactive_dead" : isSure ? "inactive" : "inactive_masked", values));
+    const masked = layer === 0 ? "inactive_masked_input" : "inactive_masked";
+    said.push(say(dies ? "inactive_dead" : isSure ? "inactive" : masked, values));
   } else {
     said.push(say(cause === "dropped" && !relu ? "dropped_linear" : cause, values));
   }
