@@ -11,7 +11,12 @@ from pipeline.training import device as devices
 from pipeline.training.footprint import stack_bytes
 
 # What may differ between the members of a stack; everything else is shared.
-VARYING = frozenset({"activation", "drop_rate", "output_dropout", "seed"})
+VARYING = frozenset(
+    {
+        *("activation", "drop_rate", "output_dropout", "seed"),
+        *("init", "zero_biases", "scaling", "max_norm"),
+    }
+)
 
 
 # More networks in a stack gain nothing on a CPU (`benchmarks.scaling`), and are finished later.
@@ -42,7 +47,8 @@ def stacks(
     for group in alike.values():
         device = group[0].device
         room = devices.memory_to_use(device) if memory_bytes is None else memory_bytes
-        fitting = max(1, int(min(room / at_once[device] / network_bytes(group[0]), len(group))))
+        largest = max(map(network_bytes, group))
+        fitting = max(1, int(min(room / at_once[device] / largest, len(group))))
         share = math.ceil(networks[device] / at_once[device])
         most = min(fitting, share, MOST_ON_A_CPU if device.type == "cpu" else share)
         # Networks with one seed share the random numbers behind their masks.

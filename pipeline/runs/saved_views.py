@@ -20,6 +20,8 @@ from why_zero.records import ZERO_CAUSES
 DROP_RATES = "Drop rates"
 
 _SCORES = ("val/accuracy", "val/loss", "train_eval/loss")
+# Columns only where they tell networks apart.
+_OPTIONS = ("init", "zero_biases", "scaling", "max_norm", "learning_rate_decay")
 _SPEEDS = ("speed/epoch_seconds", "speed/samples_per_second", "speed/peak_memory_mb")
 _MACHINE = (
     "system/cpu_utilization_percentage",
@@ -52,9 +54,10 @@ def saved_views(
     view = partial(View, search=search)
     by_drop_rate, by_device = partial(scatter, "drop_rate"), partial(scatter, "device")
     by_time = partial(line_chart, by_time=True)
+    differing = [name for name in _OPTIONS if len({getattr(r, name) for r in recipes}) > 1]
     drop_rates = view(
         name=DROP_RATES,
-        parameters=("drop_rate", "seed", "activation", "learning_rate"),
+        parameters=("drop_rate", "seed", "activation", "learning_rate", *differing),
         metrics=("val/accuracy", "train_eval/accuracy", "val/loss", "train_eval/loss"),
         sections=(
             _section("Which is best?", by_drop_rate, _SCORES),

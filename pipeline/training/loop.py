@@ -122,7 +122,7 @@ def epochs(
 
     Args:
         stack: the networks; their recipes agree in all but activation, drop rate, output
-            dropout and seed.
+            dropout, seed, initial weights, scaling of inputs and max-norm.
         optimizer: over the stack's parameters.
         training: the images trained on, also the reference set of the units' states.
         validation: what patience and the best epoch are judged by.
@@ -139,6 +139,7 @@ def epochs(
     masks = RandomMasks(recipes, stack.units, stream="epoch 0", device=device)
     has_graph = cuda_graphs and devices.has_graphs(device)
     graph = devices.Graph(masks.generators) if has_graph else None
+    decays = recipes[0].learning_rate_decay != 1
     for epoch in range(max(map(len, so_far), default=0), recipes[0].epochs + 1):
         if all(stop.ending for stop in stops):
             return
@@ -147,6 +148,9 @@ def epochs(
         devices.synchronize(device)
         started = time.perf_counter()
         if epoch:
+            optimizer.begin(epoch)
+            if has_graph and decays:
+                graph = devices.Graph(masks.generators)  # a captured step keeps its learning rate
             roll = Roll(training)
             for update in updates(
                 stack,

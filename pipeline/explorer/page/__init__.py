@@ -72,7 +72,7 @@ def _network(explored: Explored) -> dict[str, Any]:
             "units": len(weight),
             "weight": _packed(weight),
             "bias": _packed(explored.weights[f"linear{index + 1}.bias"]),
-            "relu": recipe.has_relu(name),
+            "activation": recipe.activation if name != "logits" else "none",
             "drops": recipe.output_dropout or name != "logits",
         }
         states = [record.layers[index].states for record in past]
@@ -85,6 +85,10 @@ def _network(explored: Explored) -> dict[str, Any]:
         "name": recipe.name,
         "drop_rate": recipe.drop_rate,
         "seed": recipe.seed,
+        "scaling": {
+            "mean": float(explored.weights.get("scaling.mean", 0)),
+            "deviation": float(explored.weights.get("scaling.deviation", 1)),
+        },
         "epochs": [record.epoch for record in past],
         "accuracy": result.test.accuracy,
         "parameters": explored.parameters,

@@ -58,7 +58,7 @@ function headline(index, layer, unit) {
 function weightImages(index, unit) {
   const { weight, inputs, bias } = networks[index].layers[0];
   const row = weight.subarray(unit * inputs, (unit + 1) * inputs);
-  const products = row.map((value, pixel) => value * INPUT[pixel]);
+  const products = row.map((value, pixel) => value * now[index].input[pixel]);
   const plus = total(products.filter((value) => value > 0));
   const minus = total(products.filter((value) => value < 0));
   const values = { plus: written(plus), minus: added(minus), bias: added(bias[unit]) };

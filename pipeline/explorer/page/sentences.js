@@ -12,20 +12,22 @@ function sentencesOf(index, layer, unit) {
     scale: brief(1 / (1 - rate)),
     images: network.images.toLocaleString(position.language),
   };
-  const { relu, drops } = network.layers[layer];
+  const { activation, drops } = network.layers[layer];
+  if (activation !== "relu" && activation !== "none") values.function = say(`function_${activation}`);
   const cause = causeIn(network, shown(index), layer, unit);
   const isScaled = drops && isMasked(index);
   const said = [];
   if (cause === "active") {
-    if (!relu) said.push(say(isScaled ? "linear_scaled" : "linear", values));
-    else said.push(say(isScaled ? "active_scaled" : "active", values));
+    const kind = { relu: "active", none: "linear" }[activation] ?? "smooth";
+    said.push(say(isScaled ? `${kind}_scaled` : kind, values));
   } else if (cause === "inactive") {
     // The first layer's z knows no masks.
     const isSure = layer === 0 || !isMasked(index);
     const dies = isDead(network, layer, unit);
     said.push(say(dies ? "inactive_dead" : isSure ? "inactive" : "inactive_masked", values));
   } else {
-    said.push(say(cause === "dropped" && !relu ? "dropped_linear" : cause, values));
+    const kind = { relu: "", none: "_linear" }[activation] ?? "_smooth";
+    said.push(say(cause === "dropped" ? `dropped${kind}` : cause, values));
   }
   if (isDead(network, layer, unit)) {
     said.push(say(z[unit] > 0 ? "dead_awake" : "dead", values));
