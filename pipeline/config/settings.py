@@ -286,7 +286,9 @@ NOT_NEGATIVES = Kind(
     "NUMBER,…", f"numbers of at least 0 {_RANGE}", _axis_of(_numbers(_is_not_negative))
 )
 FACTOR = Kind("FACTOR", "a number above 0 and at most 1", _is_factor)
-FACTORS = Kind("FACTOR,…", f"numbers above 0 and at most 1 {_RANGE}", _axis_of(_numbers(_is_factor)))
+FACTORS = Kind(
+    "FACTOR,…", f"numbers above 0 and at most 1 {_RANGE}", _axis_of(_numbers(_is_factor))
+)
 WIDTHS = Kind("N,…", "whole numbers of at least 1, separated by commas", _list_of(_is_width))
 SHAPES = Kind(
     "N,…/N,…",

@@ -200,8 +200,8 @@ class Stack(nn.Module):
 
     def _scaled(
         self, x: Float[Tensor, "networks_or_1 batch inputs"]
-    ) -> Float[Tensor, "networks_or_1 batch inputs"]:
-        """Pixels as the first layers take them."""
+    ) -> Float[Tensor, "scaled batch inputs"]:
+        """Pixels as the first layers take them: one batch for all only if they scale alike."""
         return (x - self.mean) / self.deviation if self._scales_inputs else x
 
     def _activate(self, z: Tensor) -> Tensor:
