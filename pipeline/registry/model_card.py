@@ -189,16 +189,18 @@ def _how_it_was_trained(result: Result, commit: str | None) -> str:
         if recipe.drop_rate
         else "no dropout"
     )
-    held = f", incoming weights of a unit held to an L2 norm of {recipe.max_norm:g}"
-    decayed = f" times {recipe.learning_rate_decay:g} an epoch"
-    drawn = f"initial weights {recipe.init}{' with zero biases' if recipe.zero_biases else ''}"
+    options = [
+        (recipe.learning_rate_decay != 1, f" times {recipe.learning_rate_decay:g} an epoch"),
+        (recipe.max_norm, f", each unit's incoming weights held to L2 norm {recipe.max_norm:g}"),
+        (recipe.init != "default", f", initial weights {recipe.init}"),
+        (recipe.zero_biases, ", biases 0 at first"),
+    ]
+    optional = "".join(words for is_set, words in options if is_set)
     kept = "the last" if recipe.select == "last" else "the best by validation loss"
     return (
         f"[{recipe.name}]({result.page}): {dropped}; {optimizer}, learning rate "
-        f"{recipe.learning_rate:g}{decayed if recipe.learning_rate_decay != 1 else ''}"
-        f"{held if recipe.max_norm else ''}, {drawn}, batches of {recipe.batch_size:,}, "
-        f"seed {recipe.seed}, "
-        f"{recipe.precision}, on {result.device_name}. Weights of epoch {chosen.epoch} of at most "
+        f"{recipe.learning_rate:g}{optional}, batches of {recipe.batch_size:,}, seed "
+        f"{recipe.seed}, {recipe.precision}, on {result.device_name}. Weights of epoch {chosen.epoch} of at most "
         f"{recipe.epochs} ({kept}). {recipe.holdout:,} training images were held out for "
         f"validation. Code: {f'commit {commit}' if commit else 'commit unknown'}."
     )
