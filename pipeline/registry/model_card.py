@@ -200,7 +200,8 @@ def _how_it_was_trained(result: Result, commit: str | None) -> str:
     return (
         f"[{recipe.name}]({result.page}): {dropped}; {optimizer}, learning rate "
         f"{recipe.learning_rate:g}{optional}, batches of {recipe.batch_size:,}, seed "
-        f"{recipe.seed}, {recipe.precision}, on {result.device_name}. Weights of epoch {chosen.epoch} of at most "
+        f"{recipe.seed}, {recipe.precision}, on {result.device_name}. Weights of epoch "
+        f"{chosen.epoch} of at most "
         f"{recipe.epochs} ({kept}). {recipe.holdout:,} training images were held out for "
         f"validation. Code: {f'commit {commit}' if commit else 'commit unknown'}."
     )

@@ -1,6 +1,7 @@
 """What the documents say of random streams is enough to rebuild a network's epoch 0 and masks."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,19 @@ def test_the_masks_of_an_epoch_are_those_that_are_said(said: dict[str, Any], rat
             kept = drawn[number][index]
             assert kept is not None
             assert torch.equal(mask, kept[0]), (layer, number)
+
+
+@pytest.mark.parametrize("zero_biases", [False, True])
+@pytest.mark.parametrize("init", ["default", "he", "normal:0.01"])
+def test_initial_weights_are_those_that_are_said(
+    said: dict[str, Any], init: str, zero_biases: bool
+) -> None:
+    recipe = replace(RECIPE, init=init, zero_biases=zero_biases)
+    state = Stack([recipe], inputs=784, classes=10).state(0)
+    for number, layer in enumerate(said["initial_weights"](3, SIZES, init, zero_biases), start=1):
+        for kind, expected in zip(("weight", "bias"), layer, strict=True):
+            # To the rounding of 2/inputs.
+            torch.testing.assert_close(torch.from_numpy(state[f"linear{number}.{kind}"]), expected)
 
 
 def test_epoch_0_is_rebuilt_from_what_is_said(said: dict[str, Any]) -> None:
