@@ -169,7 +169,7 @@ class Recipe(Training):
 
     @property
     def arm(self) -> str:
-        """The name of activation and dropout together: relu, relu+dropout, dropout, linear …."""
+        """The name of activation and dropout together: relu+dropout, sigmoid, dropout, linear."""
         kind = _ACTIVATIONS.get(self.activation, self.activation)
         parts = [kind] * (kind != "linear") + ["dropout"] * (self.drop_rate > 0)
         return "+".join(parts) or kind

@@ -37,7 +37,7 @@ _MODULES: Mapping[Activation, Callable[[], nn.Module]] = {
 
 
 @dataclass(frozen=True)
-class Scaling:
+class PixelScale:
     """How a network scales its inputs: (pixel - mean) / deviation, with pixels in [0, 1]."""
 
     mean: float
@@ -47,13 +47,13 @@ class Scaling:
 class ScaledInputs(nn.Module):
     """The first module of a network that scales its inputs."""
 
-    def __init__(self, scaling: Scaling) -> None:
+    def __init__(self, scale: PixelScale) -> None:
         """Keep both numbers in the state dict, in float32."""
         super().__init__()
         self.mean: Float[Tensor, ""]
         self.deviation: Float[Tensor, ""]
-        self.register_buffer("mean", torch.tensor(scaling.mean))
-        self.register_buffer("deviation", torch.tensor(scaling.deviation))
+        self.register_buffer("mean", torch.tensor(scale.mean))
+        self.register_buffer("deviation", torch.tensor(scale.deviation))
 
     def forward(self, x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         """The inputs as the first layer takes them."""
@@ -103,7 +103,7 @@ class Stack(nn.Module):
         inputs: int,
         classes: int,
         layers: Sequence[tuple[Tensor, Tensor]] | None = None,
-        pixels: Scaling | None = None,
+        pixels: PixelScale | None = None,
     ) -> None:
         """Draw every member's initial weights from its own seed, on the CPU.
 
@@ -141,14 +141,14 @@ class Stack(nn.Module):
         for kind in self._kinds[1:]:
             has_it = torch.tensor([recipe.activation == kind for recipe in recipes])
             self.register_buffer(f"has_{kind}", has_it[:, None, None], persistent=False)
-        scalings = [_scaling(recipe, pixels) for recipe in recipes]
+        pixel_scales = [_pixel_scale(recipe, pixels) for recipe in recipes]
         self._scales_inputs = any(recipe.scaling != "unit" for recipe in recipes)
         # One for all is enough where all are alike: then a batch for all stays one for all.
         rows = slice(1) if len({recipe.scaling for recipe in recipes}) == 1 else slice(None)
         self.mean: Float[Tensor, "networks_or_1 1 1"]
         self.deviation: Float[Tensor, "networks_or_1 1 1"]
         for name in ("mean", "deviation"):
-            values = torch.tensor([getattr(scaling, name) for scaling in scalings[rows]])
+            values = torch.tensor([getattr(scale, name) for scale in pixel_scales[rows]])
             self.register_buffer(name, values[:, None, None], persistent=False)
 
     def forward(
@@ -262,7 +262,7 @@ def plain(recipe: Recipe, weights: Weights) -> nn.Sequential:
     """
     modules: OrderedDict[str, nn.Module] = OrderedDict(flatten=nn.Flatten())
     if recipe.scaling != "unit":
-        modules["scaling"] = ScaledInputs(Scaling(0.0, 1.0))  # until the state dict is loaded
+        modules["scaling"] = ScaledInputs(PixelScale(0.0, 1.0))  # until the state dict is loaded
     for number, layer in enumerate(recipe.layers, start=1):
         units, inputs = weights[f"linear{number}.weight"].shape
         modules[f"linear{number}"] = nn.Linear(inputs, units)
@@ -347,8 +347,8 @@ def _initial_weights(sizes: Sequence[int], recipe: Recipe) -> list[tuple[Tensor,
     return drawn
 
 
-def _scaling(recipe: Recipe, pixels: Scaling | None) -> Scaling:
+def _pixel_scale(recipe: Recipe, pixels: PixelScale | None) -> PixelScale:
     """How the recipe's network scales its inputs, on data with these pixels."""
     if recipe.scaling == "standard":
-        return pixels or Scaling(math.nan, math.nan)
-    return Scaling(0.5, 0.5) if recipe.scaling == "symmetric" else Scaling(0.0, 1.0)
+        return pixels or PixelScale(math.nan, math.nan)
+    return PixelScale(0.5, 0.5) if recipe.scaling == "symmetric" else PixelScale(0.0, 1.0)

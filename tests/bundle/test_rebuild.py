@@ -11,7 +11,7 @@ from pipeline.bundle.layout import BundleError
 from pipeline.bundle.rebuild import rebuild
 from pipeline.config.recipe import Recipe
 from pipeline.records import Weights
-from pipeline.training.stack import Scaling, Stack, plain
+from pipeline.training.stack import PixelScale, Stack, plain
 
 IMAGES = torch.rand(3, 1, 2, 3, generator=torch.Generator().manual_seed(0))
 # What recipes had before networks could scale their inputs.
@@ -19,7 +19,7 @@ LATER = ("init", "zero_biases", "scaling", "max_norm", "learning_rate_decay")
 
 
 def drawn(recipe: Recipe) -> Weights:
-    return Stack([recipe], inputs=6, classes=2, pixels=Scaling(0.3, 0.25)).state(0)
+    return Stack([recipe], inputs=6, classes=2, pixels=PixelScale(0.3, 0.25)).state(0)
 
 
 def files(folder: Path, weights: Weights) -> dict[str, Path]:

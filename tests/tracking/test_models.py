@@ -17,7 +17,7 @@ from torch import nn
 
 from pipeline.config.recipe import Recipe
 from pipeline.tracking import Run, SavedModels, Tracker, connect, log_model, save_weights
-from pipeline.training.stack import Scaling, Stack, plain
+from pipeline.training.stack import PixelScale, Stack, plain
 
 
 @pytest.fixture(scope="module")
@@ -337,7 +337,7 @@ def test_networks_that_scale_their_inputs_keep_their_own_numbers_too(
     tracker, _, _, _ = logged
     recipe = Recipe(widths=(4,), scaling="standard")
     saved = SavedModels()
-    for number, pixels in enumerate((Scaling(0.1, 0.3), Scaling(0.6, 0.2))):
+    for number, pixels in enumerate((PixelScale(0.1, 0.3), PixelScale(0.6, 0.2))):
         network = plain(recipe, Stack([recipe], inputs=6, classes=3, pixels=pixels).state(0))
         with tracker.start_network(f"scaled {number}", {}, step="t", tags={}) as run:
             given = {"example": rows(2), "metrics": {}, "step": 0, "at_ms": 0}

@@ -23,7 +23,7 @@ from pipeline.training.checkpoint import Checkpoint, Planned, epoch_end
 from pipeline.training.loop import epochs, updates
 from pipeline.training.masks import RandomMasks
 from pipeline.training.optimizer import Optimizer
-from pipeline.training.stack import Scaling, Stack, plain, read_weights
+from pipeline.training.stack import PixelScale, Stack, plain, read_weights
 from why_zero import BrokenIdentity, ZeroProbe
 
 CPU = torch.device("cpu")
@@ -279,7 +279,7 @@ def test_standard_inputs_have_mean_0_and_deviation_1_over_the_images_trained_on(
 
 def test_equal_pixels_are_standardised_to_zeros() -> None:
     same = Examples(torch.full((4, 9), 51, dtype=torch.uint8), torch.zeros(4, dtype=torch.int64))
-    assert same.pixels == Scaling(51 / 255, 1.0)
+    assert same.pixels == PixelScale(51 / 255, 1.0)
 
 
 def test_symmetric_inputs_lie_between_minus_1_and_1() -> None:

@@ -1,5 +1,14 @@
 // Why a unit is zero now, or not, in whole sentences.
 
+/** What is said of an active unit, of one that the mask keeps, of a dropped one, by activation. */
+const SAID = {
+  relu: ["active", "active_scaled", "dropped"],
+  none: ["linear", "linear_scaled", "dropped_linear"],
+  sigmoid: ["smooth", "smooth_scaled", "dropped_smooth"],
+  leaky_relu: ["smooth", "smooth_scaled", "dropped_smooth"],
+};
+const FUNCTIONS = { sigmoid: "function_sigmoid", leaky_relu: "function_leaky_relu" };
+
 /** The sentences for a unit of a network. */
 function sentencesOf(index, layer, unit) {
   const network = networks[index];
@@ -13,21 +22,20 @@ function sentencesOf(index, layer, unit) {
     images: network.images.toLocaleString(position.language),
   };
   const { activation, drops } = network.layers[layer];
-  if (activation !== "relu" && activation !== "none") values.function = say(`function_${activation}`);
+  const [active, scaled, dropped] = SAID[activation];
+  if (activation in FUNCTIONS) values.function = say(FUNCTIONS[activation]);
   const cause = causeIn(network, shown(index), layer, unit);
   const isScaled = drops && isMasked(index);
   const said = [];
   if (cause === "active") {
-    const kind = { relu: "active", none: "linear" }[activation] ?? "smooth";
-    said.push(say(isScaled ? `${kind}_scaled` : kind, values));
+    said.push(say(isScaled ? scaled : active, values));
   } else if (cause === "inactive") {
     // The first layer's z knows no masks.
     const isSure = layer === 0 || !isMasked(index);
     const dies = isDead(network, layer, unit);
     said.push(say(dies ? "inactive_dead" : isSure ? "inactive" : "inactive_masked", values));
   } else {
-    const kind = { relu: "", none: "_linear" }[activation] ?? "_smooth";
-    said.push(say(cause === "dropped" ? `dropped${kind}` : cause, values));
+    said.push(say(cause === "dropped" ? dropped : "both", values));
   }
   if (isDead(network, layer, unit)) {
     said.push(say(z[unit] > 0 ? "dead_awake" : "dead", values));
