@@ -26,6 +26,8 @@ FALSE_ALARM = 1e-12
 _ROUNDINGS = 4
 # What float32 sums of a batch, and of a layer's weights (millions of equal changes), may be off by.
 _OF_A_BATCH, _OF_A_LAYER = 1e-4, 0.05
+# Two formulas of a logistic unit, in units of the rounding of h.
+_OF_A_FUNCTION = 8
 # The squares of smaller changes vanish in float32.
 _VANISHING = 1e-30
 
@@ -151,6 +153,30 @@ def check_dead(
             )
 
 
+def check_activation(
+    layer: str,
+    h: Float[Tensor, "networks batch units"],
+    expected: Float[Tensor, "networks batch units"],
+) -> None:
+    """Identity 14: h is what the network's activation function makes of z.
+
+    Args:
+        layer: its name, for the error.
+        h: what the layer gave.
+        expected: the same from z by another formula; what is not finite is left out.
+
+    Raises:
+        BrokenIdentity: another function was applied, or none.
+    """
+    tolerance = _OF_A_FUNCTION * torch.finfo(h.dtype).eps
+    close = (h.float() - expected).abs() <= tolerance * (1 + expected.abs())
+    differs = ~close & expected.isfinite()
+    if bool(differs.any()):
+        raise BrokenIdentity(
+            layer, 14, expected=float(expected[differs][0]), observed=float(h[differs][0])
+        )
+
+
 def check_pass(
     layer: str,
     counts: Int[Tensor, "4 networks units"],
@@ -160,6 +186,7 @@ def check_pass(
     keep: Bool[Tensor, "networks batch units"] | None,
     scale: Float[Tensor, "networks 1 1"],
     is_linear: Bool[Tensor, "networks 1 1"],
+    h: Float[Tensor, "networks batch units"] | None = None,
 ) -> None:
     """Identities 1, 4 and 5 of one layer in one pass, in as few operations as they take.
 
@@ -175,12 +202,14 @@ def check_pass(
         keep: the mask, True = kept; None where nothing was dropped.
         scale: 1 / (1 - p) of each network.
         is_linear: networks without a ReLU behind z.
+        h: what dropout is given in those; None where it is z in all of them.
 
     Raises:
         BrokenIdentity: one of them does not hold.
     """
     check_counts(layer, counts, z.shape[1])
-    expected = z.clone() if keep is None else _dropped(z, keep, scale)
+    h = z if h is None else torch.where(is_linear, h, z)
+    expected = h.clone() if keep is None else _dropped(h, keep, scale)
     has_linear = bool(is_linear.any())
     if not has_linear:
         expected.clamp_(min=0)
@@ -193,8 +222,8 @@ def check_pass(
     is_finite = z.isfinite().flatten(1).all(1)
     identity = 4 if keep is None or has_linear else 5
     _check_close(layer, identity, y[is_finite], expected[is_finite])
-    # Nobody is blamed for a linear unit's own zeros.
-    kept_zeros = z == 0 if keep is None else (z == 0) & keep
+    # Nobody is blamed for the own zeros of a unit without a ReLU.
+    kept_zeros = h == 0 if keep is None else (h == 0) & keep
     blamed = blamed + (kept_zeros & is_linear).sum(1)
     differs = (blamed != zeros) & is_finite[:, None]
     if bool(differs.any()):

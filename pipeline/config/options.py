@@ -9,13 +9,30 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from pipeline.config.model_address import ALIAS_RULE, NAME_RULE, alias_name, model_name
-from pipeline.config.recipe import Activation, Optimizer, Recipe, Schedule, Training
+from pipeline.config.recipe import (
+    ACTIVATION,
+    ACTIVATION_HELP,
+    DECAY_HELP,
+    INIT_HELP,
+    MAX_NORM_HELP,
+    SCALING,
+    SCALING_HELP,
+    ZERO_BIASES_HELP,
+    Activation,
+    Optimizer,
+    Recipe,
+    Scaling,
+    Schedule,
+    Training,
+)
 from pipeline.config.settings import (
     COUNT,
     COUNTS,
     DEVICE,
     DEVICES,
+    FACTORS,
     FILE,
+    INITS,
     LAYER_RATES_LIST,
     MODEL_AND_INPUTS,
     NAME_OR_PATH,
@@ -151,7 +168,7 @@ class SweepSettings(Schedule):
         "seeds for initial weights, batch order and masks; intervals need several",
     )
     activations: tuple[Activation, ...] = setting(
-        ("relu",), choices("relu", "none"), "activation after each hidden layer; none: linear"
+        ("relu",), choices(*ACTIVATION.words), ACTIVATION_HELP
     )
     output_dropout: tuple[bool, ...] = setting(
         (True,), YES_AND_NO, "drop the logits too, as the post does; false: hidden layers only"
@@ -175,6 +192,11 @@ class SweepSettings(Schedule):
         "what share of their layer's mean |h| units must exceed not to be recycled; 0: dead units "
         "alone; applies only where recycle_every is not 0",
     )
+    inits: tuple[str, ...] = setting(("default",), INITS, INIT_HELP)
+    zero_biases: tuple[bool, ...] = setting((False,), YES_AND_NO, ZERO_BIASES_HELP)
+    scalings: tuple[Scaling, ...] = setting(("unit",), choices(*SCALING.words), SCALING_HELP)
+    max_norms: tuple[float, ...] = setting((0.0,), NOT_NEGATIVES, MAX_NORM_HELP)
+    learning_rate_decays: tuple[float, ...] = setting((1.0,), FACTORS, DECAY_HELP)
     devices: tuple[str, ...] = setting(
         ("auto",), DEVICES, "devices to train on, side by side: auto, cpu, cuda, cuda:N or mps"
     )

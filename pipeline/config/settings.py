@@ -238,6 +238,14 @@ def _one_of(choices: tuple[str, ...]) -> Callable[[str], str]:
     return parse
 
 
+def _init(text: str) -> str:
+    """`default`, `he`, or `normal:` with the standard deviation as canonical text."""
+    kind, _, sigma = text.partition(":")
+    if kind == "normal":
+        return f"normal:{canonical(_is_positive(sigma))}"
+    return _one_of(("default", "he"))(text)
+
+
 def _device(text: str) -> str:
     kind, colon, index = text.partition(":")
     if text in {"auto", "cpu", "cuda", "mps"}:
@@ -273,6 +281,8 @@ def _dashed(text: str) -> str | None:
 
 _is_rate = _number(lambda value: 0 <= value < 1)
 _is_positive = _number(lambda value: value > 0)
+_is_not_negative = _number(lambda value: value >= 0)
+_is_factor = _number(lambda value: 0 < value <= 1)
 _is_width = _integer(1)
 _yes_or_no = dict(zip(("true", "false"), (True, False), strict=True))
 _RANGE = (
@@ -293,11 +303,7 @@ LAYER_RATES_LIST = Kind(
 )
 POSITIVE = Kind("NUMBER", "a number above 0", _is_positive)
 POSITIVES = Kind("NUMBER,…", f"numbers above 0 {_RANGE}", _axis_of(_numbers(_is_positive)))
-_is_not_negative = _number(lambda value: value >= 0)
 NOT_NEGATIVE = Kind("NUMBER", "a number of at least 0", _is_not_negative)
-NOT_NEGATIVES = Kind(
-    "NUMBER,…", f"numbers of at least 0 {_RANGE}", _axis_of(_numbers(_is_not_negative))
-)
 COUNT = Kind("N", "a whole number of at least 0", _integer(0))
 COUNTS = Kind(
     "N,…",
@@ -308,6 +314,13 @@ COUNTS = Kind(
 )
 PASSES = Kind("N", "a whole number from 0 to 100,000", _integer(0, 100_000))
 POSITIVE_COUNT = Kind("N", "a whole number of at least 1", _integer(1))
+NOT_NEGATIVES = Kind(
+    "NUMBER,…", f"numbers of at least 0 {_RANGE}", _axis_of(_numbers(_is_not_negative))
+)
+FACTOR = Kind("FACTOR", "a number above 0 and at most 1", _is_factor)
+FACTORS = Kind(
+    "FACTOR,…", f"numbers above 0 and at most 1 {_RANGE}", _axis_of(_numbers(_is_factor))
+)
 WIDTHS = Kind("N,…", "whole numbers of at least 1, separated by commas", _list_of(_is_width))
 SHAPES = Kind(
     "N,…/N,…",
@@ -332,6 +345,9 @@ NAMES_OR_PATHS = Kind(
 )
 FILE = Kind("FILE", "a file name, or - for standard input", _text, is_path=True)
 MODEL_AND_INPUTS = Kind("MODEL INPUTS", "a non-empty text", _text, is_path=True)
+_INIT = "default, he or normal:SIGMA with SIGMA above 0"
+INIT = Kind("INIT", _INIT, _init)
+INITS = Kind("INIT,…", f"{_INIT}, separated by commas", _axis_of(_one(_init)))
 YES_OR_NO = Kind(
     "[true|false]",
     "true or false",

@@ -13,13 +13,9 @@ from pipeline.training.footprint import stack_bytes
 # What may differ between the members of a stack; everything else is shared.
 VARYING = frozenset(
     {
-        "activation",
-        "drop_rate",
-        "output_dropout",
-        "seed",
-        "input_drop_rate",
-        "recycle_every",
-        "recycle_below",
+        *("activation", "drop_rate", "output_dropout", "seed"),
+        *("input_drop_rate", "recycle_every", "recycle_below"),
+        *("init", "zero_biases", "scaling", "max_norm"),
     }
 )
 

@@ -22,7 +22,10 @@ DROP_RATES = "Drop rates"
 
 _SCORES = ("val/accuracy", "val/loss", "train_eval/loss")
 # Columns only where they tell networks apart.
-_OPTIONS = ("input_drop_rate", "recycle_every", "recycle_below")
+_OPTIONS = (
+    *("input_drop_rate", "recycle_every", "recycle_below"),
+    *("init", "zero_biases", "scaling", "max_norm", "learning_rate_decay"),
+)
 _SPEEDS = ("speed/epoch_seconds", "speed/samples_per_second", "speed/peak_memory_mb")
 _MACHINE = (
     "system/cpu_utilization_percentage",

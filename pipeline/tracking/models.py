@@ -153,7 +153,8 @@ class SavedModels:
         # Of torch's own layers, whose names say what they compute.
         alike = repr((str(still), bounds, example.shape, example.tobytes()))
         if (known := self._known.get(alike)) and isinstance(network, nn.Sequential):
-            known.write(path, weights=dict(still.named_parameters()), of=of)
+            weights = {**dict(still.named_parameters()), **dict(still.named_buffers())}
+            known.write(path, weights=weights, of=of)
             return
         with torch.no_grad():
             output = still(torch.from_numpy(example)).numpy()

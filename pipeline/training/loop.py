@@ -126,7 +126,7 @@ def epochs(
 
     Args:
         stack: the networks; their recipes agree in all but activation, drop rates, output
-            dropout, recycling and seed.
+            dropout, recycling, seed, initial weights, scaling of inputs and max-norm.
         optimizer: over the stack's parameters.
         training: the images trained on, also the reference set of the units' states.
         validation: what patience and the best epoch are judged by.
@@ -144,6 +144,7 @@ def epochs(
     has_graph = cuda_graphs and devices.has_graphs(device)
     graph = devices.Graph(masks.generators) if has_graph else None
     going = [history[-1] for history in so_far if history]
+    decays = recipes[0].learning_rate_decay != 1
     for epoch in range(max(map(len, so_far), default=0), recipes[0].epochs + 1):
         if all(stop.ending for stop in stops):
             return
@@ -153,6 +154,9 @@ def epochs(
         devices.synchronize(device)
         started = time.perf_counter()
         if epoch:
+            optimizer.begin(epoch)
+            if has_graph and decays:
+                graph = devices.Graph(masks.generators)  # a captured step keeps its learning rate
             roll = Roll(training)
             for update in updates(
                 stack,

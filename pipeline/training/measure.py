@@ -49,6 +49,20 @@ def _scale(rates: Sequence[float], device: torch.device) -> Float[Tensor, "netwo
     return torch.tensor([1 / (1 - rate) for rate in rates], device=device)[:, None, None]
 
 
+def activated(stack: Stack, z: Float[Tensor, "networks batch units"]) -> Tensor | None:
+    """H of a hidden layer of networks without ReLU as their recipes say, in float32.
+
+    By other formulas than the stack's, so that one of them checks the other. What it gives for a
+    network with ReLU means nothing; None where no network has a logistic or leaky function.
+    """
+    kinds = [recipe.activation for recipe in stack.recipes]
+    if not {"sigmoid", "leaky_relu"}.intersection(kinds):
+        return None
+    z = z.detach().float()
+    formulas = {"sigmoid": (z / 2).tanh() / 2 + 0.5, "leaky_relu": torch.maximum(z, 0.01 * z)}
+    return torch.stack([formulas.get(kind, z)[member] for member, kind in enumerate(kinds)])
+
+
 def cross_entropy(
     logits: Float[Tensor, "networks batch classes"], target: Int[Tensor, "networks_or_1 batch"]
 ) -> Float[Tensor, "networks batch"]:
@@ -213,6 +227,10 @@ class Watch:
             self._inputs.add(inputs)
         for index, (name, layer) in enumerate(zip(self._stack.layer_names, layers, strict=True)):
             is_linear = self._stack.is_linear_at(name)
+            h = None if name == "logits" else activated(self._stack, layer.z)
+            if h is not None:
+                rows = is_linear[:, 0, 0]
+                identities.check_activation(name, layer.h.detach()[rows], h[rows])
             counts = count_causes(layer.z, layer.keep, is_linear=is_linear)
             identities.check_pass(
                 name,
@@ -222,6 +240,7 @@ class Watch:
                 keep=layer.keep,
                 scale=self._scales[index],
                 is_linear=is_linear,
+                h=None if h is None else layer.h.detach(),
             )
             self._causes[index] += counts
             self._zeros[name] += counts[1:].sum(0)

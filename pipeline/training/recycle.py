@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pipeline.config.recipe import Recipe
 from pipeline.records import EpochRecord
 from pipeline.training import device as devices
 from pipeline.training.optimizer import Optimizer
@@ -51,7 +52,7 @@ def recycle(stack: Stack, optimizer: Optimizer, records: Sequence[EpochRecord]) 
             if units.any()
         }
         for index, units in where.items():
-            weight, bias = _drawn(stack, index, recipe.seed, epoch)
+            weight, bias = _drawn(stack, index, recipe, epoch)
             _replace(optimizer, stack.weights[index], member, where=units, by=weight.T)
             _replace(optimizer, stack.biases[index], member, where=units, by=bias)
         # Last: new weights of a deeper unit do not bring those of a recycled one back.
@@ -77,12 +78,12 @@ def with_recycled(records: Sequence[EpochRecord], recycled: Recycled) -> list[Ep
     ]
 
 
-def _drawn(stack: Stack, index: int, seed: int, epoch: int) -> tuple[Tensor, Tensor]:
+def _drawn(stack: Stack, index: int, recipe: Recipe, epoch: int) -> tuple[Tensor, Tensor]:
     """New weights and biases for all units of a layer, on the stack's device."""
     stream = f"recycle {stack.layer_names[index]} epoch {epoch}"
-    source = devices.generator(torch.device("cpu"), seed, stream)
+    source = devices.generator(torch.device("cpu"), recipe.seed, stream)
     _, inputs, units = stack.weights[index].shape
-    weight, bias = initial_layer(inputs, units, source)
+    weight, bias = initial_layer(inputs, units, recipe, source)
     return weight.to(stack.scales.device), bias.to(stack.scales.device)
 
 

@@ -63,6 +63,15 @@ def test_widths_that_are_not_positive_whole_numbers_are_refused(text: str) -> No
     ("name", "text"),
     [
         ("activation", "gelu"),
+        ("init", "xavier"),
+        ("init", "normal"),
+        ("init", "normal:0"),
+        ("init", "normal:nan"),
+        ("init", "he:1"),
+        ("scaling", "255"),
+        ("max_norm", "-1"),
+        ("learning_rate_decay", "0"),
+        ("learning_rate_decay", "1.01"),
         ("optimizer", "Adam"),
         ("precision", "float16"),
         ("device", "tpu"),
@@ -148,6 +157,8 @@ def test_a_rate_survives_the_way_through_text(rate: float) -> None:
         ("relu", 0.5, "relu+dropout", "p=0.5 s0"),
         ("none", 0.25, "dropout", "p=0.25 s0 linear"),
         ("none", 0.0, "linear", "p=0 s0 linear"),
+        ("sigmoid", 0.0, "sigmoid", "p=0 s0 sigmoid"),
+        ("leaky_relu", 0.5, "leaky+dropout", "p=0.5 s0 leaky"),
     ],
 )
 def test_a_recipe_has_an_arm_and_is_named_by_its_rate_and_seed(
@@ -271,6 +282,11 @@ OTHER_VALUES = {
     "widths": (64, 32),
     "optimizer": "sgd",
     "learning_rate": 0.01,
+    "learning_rate_decay": 0.998,
+    "init": "he",
+    "zero_biases": True,
+    "scaling": "standard",
+    "max_norm": 2.0,
     "seed": 7,
     "drop_rate": 0.25,
     "input_drop_rate": 0.2,
@@ -297,6 +313,32 @@ def test_a_name_begins_with_what_tells_networks_of_a_sweep_apart() -> None:
     )
     assert recipe.name == "p=0.2 s1 w=64-32 sgd lr=0.01 epochs=5"
     assert recipe.label == "p=0.2 w=64-32 sgd lr=0.01 epochs=5"
+
+
+def test_every_option_of_a_network_is_in_its_name_in_few_letters() -> None:
+    recipe = Recipe(
+        activation="leaky_relu",
+        init="normal:0.01",
+        zero_biases=True,
+        scaling="standard",
+        max_norm=2.0,
+        learning_rate_decay=0.998,
+    )
+    assert recipe.label == (
+        "p=0.5 leaky decay=0.998 max-norm=2 init=normal:0.01 zero biases standard inputs"
+    )
+
+
+@pytest.mark.parametrize("text", ["normal:0.010", "normal: 1e-2", "normal:.01"])
+def test_all_spellings_of_a_normal_start_are_one_value(text: str) -> None:
+    assert parsed(MnistSettings, {"init": text}).init == "normal:0.01"
+    assert parsed(SweepSettings, {"inits": f"he,{text},he"}).inits == ("he", "normal:0.01")
+
+
+def test_a_sweep_s_axes_take_ranges_of_norms_and_decays() -> None:
+    settings = parsed(SweepSettings, {"max_norms": "0:3:1.5", "learning_rate_decays": "0.5,1"})
+    assert settings.max_norms == (0.0, 1.5, 3.0)
+    assert settings.learning_rate_decays == (0.5, 1.0)
 
 
 @pytest.mark.parametrize("text", ["0..4", "0:4", " 0 ... 4", "0–4"])

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,24 +42,37 @@ def networks(digits: ImageData) -> list[Explored]:
 def unlike(digits: ImageData) -> list[Explored]:
     """Networks that drop pixels alone, and each layer and pixels at a rate of its own."""
     rates = ByLayer((0.5, 0.4, 0.0, 0.2, 0.1))
-    return [trained(0.0, digits, inputs=0.3), trained(rates, digits, inputs=0.2)]
+    return [
+        trained(0.0, digits, input_drop_rate=0.3),
+        trained(rates, digits, input_drop_rate=0.2),
+    ]
 
 
-def trained(rate: float | ByLayer, data: ImageData, *, inputs: float = 0.0) -> Explored:
+@pytest.fixture(scope="session")
+def other_networks(digits: ImageData) -> list[Explored]:
+    """Small networks without ReLU that scale their inputs."""
+    small = {"widths": (40, 20), "init": "he"}
+    return [
+        trained(0.5, digits, **small, activation="sigmoid", scaling="standard"),
+        trained(0.5, digits, **small, activation="leaky_relu", scaling="symmetric"),
+    ]
+
+
+def trained(rate: float | ByLayer, data: ImageData, **options: Any) -> Explored:  # noqa: ANN401
     # A step large enough for some units to die.
-    recipe = Recipe(
-        drop_rate=rate, input_drop_rate=inputs, epochs=2, holdout=500, learning_rate=0.003
-    )
+    recipe = Recipe(drop_rate=rate, epochs=2, holdout=500, learning_rate=0.003, **options)
     kept, held_out = split(len(data.train_labels), recipe.holdout)
-    images, labels = data.train_images.flatten(1), data.train_labels
-    stack = Stack([recipe], inputs=images.shape[1], classes=len(data.classes))
+    inputs, labels = data.train_images.flatten(1), data.train_labels
+    training = Examples(inputs[kept], labels[kept])
+    sizes = {"inputs": inputs.shape[1], "classes": len(data.classes)}
+    stack = Stack([recipe], **sizes, pixels=training.pixels)
     history: list[EpochRecord] = [
         record
         for records in epochs(
             stack,
             Optimizer(stack),
-            training=Examples(images[kept], labels[kept]),
-            validation=Examples(images[held_out], labels[held_out]),
+            training=training,
+            validation=Examples(inputs[held_out], labels[held_out]),
         )
         for record in records
     ]

@@ -1,5 +1,6 @@
 """The explorer in a real browser: its arithmetic against PyTorch and PIL, and every control."""
 
+import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
@@ -90,6 +91,55 @@ def test_the_logits_are_pytorchs_to_a_ten_thousandth_for_a_thousand_test_images(
     with torch.no_grad():
         expected = np.stack([module_of(network)(as_input(images)) for network in networks])
     np.testing.assert_allclose(found, expected, atol=1e-4, rtol=0)
+
+
+def test_networks_without_relu_that_scale_their_inputs_compute_as_in_pytorch(
+    tab: "api.Page",
+    other_networks: list[Explored],
+    make_page: Callable[[Sequence[Explored]], Path],
+    digits: ImageData,
+) -> None:
+    opened = at(tab, make_page(other_networks), f"masks={MASK_SEED}&sample=0")
+    images = digits.test_images[:300]
+    code = """(images) => networks.map((network) => images.map((pixels) => {
+        const input = scaledFor(network, pixels);
+        return Array.from(pass(network, input, linear(network.layers[0], input)).at(-1).y);
+    }))"""
+    found = np.array(computed(opened, code, images.flatten(1).tolist()))
+    with torch.no_grad():
+        expected = np.stack([module_of(network)(as_input(images)) for network in other_networks])
+    np.testing.assert_allclose(found, expected, atol=1e-4, rtol=0)
+    # The page itself shows the same answer, and no unit that a ReLU could have closed.
+    place = computed(opened, "() => samples[0].place")
+    opened.click('[data-set="mode"][data-value="evaluation"]')
+    for number, network in enumerate(other_networks):
+        with torch.no_grad():
+            logits = module_of(network)(as_input(digits.test_images[place][None]))[0]
+        label = int(logits.argmax())
+        bar = opened.query_selector_all(f'[data-network="{number}"] .bar')[label]
+        share = float(re.findall(r"(\d+\.\d)", str(bar.get_attribute("aria-label")))[0])
+        assert share == pytest.approx(100 * float(logits.softmax(0)[label]), abs=0.06)
+        for counts in shown_counts(opened, number):
+            assert (counts["inactive"], counts["both"], counts["dead"]) == (0, 0, 0)
+
+
+def test_a_unit_without_relu_says_what_it_makes_of_z(
+    tab: "api.Page",
+    other_networks: list[Explored],
+    make_page: Callable[[Sequence[Explored]], Path],
+) -> None:
+    opened = at(tab, make_page(other_networks), "mode=evaluation&sample=0&layer=1&unit=1")
+    said = [node.inner_text() for node in opened.query_selector_all(".sentence")]
+    for text, words in zip(said, ("the logistic function", "a leaky ReLU"), strict=True):
+        found = re.fullmatch(
+            rf"It has {words} instead of a ReLU, which nothing closes: of z = (\S+) it makes "
+            r"y = (\S+)\.",
+            text.replace("\u2212", "-"),
+        )
+        assert found, text
+        z, y = (float(number) for number in found.groups())
+        expected = 1 / (1 + math.exp(-z)) if "logistic" in words else max(z, 0.01 * z)
+        assert y == pytest.approx(expected, abs=1e-4)
 
 
 def xorshift(seed: int) -> Iterator[float]:

@@ -39,7 +39,7 @@ def sizes(tasks: list[Task], memory_bytes: float | None = None, *, workers: int 
     return [len(stack) for stack in made]
 
 
-def test_networks_that_differ_in_rate_seed_activation_and_output_dropout_share_a_stack() -> None:
+def test_networks_that_differ_in_what_a_stack_holds_for_each_share_one() -> None:
     recipe = Recipe(holdout=5)
     varied = [
         recipe,
@@ -47,8 +47,13 @@ def test_networks_that_differ_in_rate_seed_activation_and_output_dropout_share_a
         replace(recipe, seed=3),
         replace(recipe, activation="none"),
         replace(recipe, output_dropout=False),
+        replace(recipe, activation="sigmoid"),
+        replace(recipe, init="he"),
+        replace(recipe, zero_biases=True),
+        replace(recipe, scaling="standard"),
+        replace(recipe, max_norm=2.0),
     ]
-    assert sizes([task(each) for each in varied]) == [5]
+    assert sizes([task(each) for each in varied]) == [10]
 
 
 @pytest.mark.parametrize(
@@ -56,6 +61,7 @@ def test_networks_that_differ_in_rate_seed_activation_and_output_dropout_share_a
     [
         {"widths": (8, 8)},
         {"learning_rate": 0.01},
+        {"learning_rate_decay": 0.9},
         {"optimizer": "sgd"},
         {"batch_size": 100},
         {"epochs": 3},

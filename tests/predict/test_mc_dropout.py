@@ -112,6 +112,17 @@ def test_masks_depend_on_the_seed_alone() -> None:
     assert not torch.equal(again[0][0], again[2][0])
 
 
+@pytest.mark.parametrize("activation", ["sigmoid", "leaky_relu"])
+def test_without_a_relu_the_masks_alone_are_blamed(activation: str) -> None:
+    stack = network(activation=activation)
+    masks = hidden_masks(stack.recipes[0], stack.units, 50, seed=0)
+    _, causes = masked_pass(stack, IMAGE, masks)
+    for layer, keep in zip(("h1", "h2"), masks, strict=False):
+        assert keep is not None
+        np.testing.assert_array_equal(causes[layer].dropped, (~keep[0]).sum(0).numpy())
+        assert not (causes[layer].inactive + causes[layer].both).any()
+
+
 def test_the_causes_of_zeros_are_counted_over_the_passes() -> None:
     recipe = Recipe(widths=(2,), drop_rate=0.5)
     stack = Stack([recipe], inputs=1, classes=2)

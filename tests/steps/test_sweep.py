@@ -1,5 +1,6 @@
 """The step `sweep`, on real files and a real store, killed and gone on with."""
 
+import itertools
 import os
 import signal
 import subprocess
@@ -15,7 +16,7 @@ from mlflow.entities import Run
 
 from pipeline.config.options import SweepSettings
 from pipeline.config.recipe import Recipe
-from pipeline.config.settings import parsed
+from pipeline.config.settings import canonical, parsed
 from pipeline.console import Console
 from pipeline.errors import PipelineError, UsageError
 from pipeline.fit import Fitted, fitting, members
@@ -242,6 +243,24 @@ def test_momentum_goes_to_sgd_alone() -> None:
     assert found == {("adam", 0.0), ("sgd", 0.9)}
     with pytest.raises(UsageError, match="momentum must be 0 without sgd"):
         recipes_of(parsed(SweepSettings, {"momentum": "0.9"}))
+
+
+def test_every_option_of_a_network_is_an_axis() -> None:
+    axes = {
+        "activations": ("relu", "none", "sigmoid", "leaky_relu"),
+        "inits": ("default", "he", "normal:0.01"),
+        "zero_biases": (False, True),
+        "scalings": ("unit", "symmetric", "standard"),
+        "max_norms": (0.0, 2.0),
+        "learning_rate_decays": (1.0, 0.998),
+    }
+    texts = {name: canonical(values) for name, values in axes.items()}
+    found = recipes_of(parsed(SweepSettings, {**texts, "seeds": "0", "drop_rates": "0.5"}))
+    assert [
+        (r.activation, r.init, r.zero_biases, r.scaling, r.max_norm, r.learning_rate_decay)
+        for r in found
+    ] == list(itertools.product(*axes.values()))
+    assert len({recipe.name for recipe in found}) == len(found) == 288
 
 
 def test_what_another_process_has_finished_meanwhile_is_not_trained_again(

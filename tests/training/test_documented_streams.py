@@ -87,6 +87,19 @@ def test_new_weights_of_recycled_units_are_those_that_are_said(said: dict[str, A
     assert is_new.any()
 
 
+@pytest.mark.parametrize("zero_biases", [False, True])
+@pytest.mark.parametrize("init", ["default", "he", "normal:0.01"])
+def test_initial_weights_are_those_that_are_said(
+    said: dict[str, Any], init: str, zero_biases: bool
+) -> None:
+    recipe = replace(RECIPE, init=init, zero_biases=zero_biases)
+    state = Stack([recipe], inputs=784, classes=10).state(0)
+    for number, layer in enumerate(said["initial_weights"](3, SIZES, init, zero_biases), start=1):
+        for kind, expected in zip(("weight", "bias"), layer, strict=True):
+            # To the rounding of 2/inputs.
+            torch.testing.assert_close(torch.from_numpy(state[f"linear{number}.{kind}"]), expected)
+
+
 def test_epoch_0_is_rebuilt_from_what_is_said(said: dict[str, Any]) -> None:
     data = load("mnist")
     images, labels = data.train_images[:1000], data.train_labels[:1000]

@@ -3,6 +3,7 @@
 The wrong instruments of the end are planted one by one; each is what somebody has built before.
 """
 
+from collections.abc import Callable
 from fractions import Fraction
 from math import comb
 
@@ -19,6 +20,7 @@ from why_zero import BrokenIdentity, causes_of, count_causes
 from why_zero.identities import (
     FALSE_ALARM,
     _p_value_bounds,
+    check_activation,
     check_counts,
     check_dead,
     check_dropped,
@@ -91,6 +93,39 @@ def test_networks_with_and_without_relu_are_checked_side_by_side() -> None:
     layer.counts = count_causes(layer.z, layer.keep, is_linear=is_linear)
     check(layer, is_linear=is_linear)
     check_dropped("h1", layer.counts, RATES)
+
+
+@pytest.mark.parametrize("function", [torch.sigmoid, torch.nn.functional.leaky_relu])
+def test_dropout_behind_another_activation_is_checked_by_what_it_is_given(
+    function: Callable[[Tensor], Tensor],
+) -> None:
+    layer = Layer(2)
+    layer.z[1, 0, 0] = 0.0  # a leaky unit's own zero is nobody's fault
+    lacks_relu = torch.tensor([False, True, True])[:, None, None]
+    h = torch.where(lacks_relu, function(layer.z), layer.z.relu())
+    counts = count_causes(layer.z, layer.keep, is_linear=lacks_relu)
+    arguments = {"z": layer.z, "keep": layer.keep, "scale": layer.scale, "is_linear": lacks_relu}
+    check_pass("h1", counts, y=h * (layer.keep * layer.scale), h=h, **arguments)
+    wrong = torch.where(lacks_relu, layer.z, h)  # as if the function were not there
+    with pytest.raises(BrokenIdentity) as caught:
+        check_pass("h1", counts, y=wrong * (layer.keep * layer.scale), h=h, **arguments)
+    assert caught.value.identity == 4
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_an_activation_is_compared_to_the_rounding_of_its_type(dtype: torch.dtype) -> None:
+    z = torch.linspace(-30, 30, 301, dtype=dtype).reshape(1, -1, 7)
+    exact = (1 / (1 + (-z.double()).exp())).float()
+    check_activation("h1", torch.sigmoid(z), exact)
+    for wrong in (torch.sigmoid(z) + 0.1, z, torch.full_like(z, torch.nan)):
+        with pytest.raises(BrokenIdentity) as caught:
+            check_activation("h1", wrong, exact)
+        assert caught.value.identity == 14
+
+
+def test_an_activation_of_what_is_not_finite_is_left_to_whoever_judges_divergence() -> None:
+    nothing = torch.full((1, 2, 3), torch.nan)
+    check_activation("h1", nothing, nothing)
 
 
 def test_a_layer_without_dropout_is_checked_too(layer: Layer) -> None:

@@ -74,7 +74,7 @@ def _network(explored: Explored) -> dict[str, Any]:
             "units": len(weight),
             "weight": _packed(weight),
             "bias": _packed(explored.weights[f"linear{index + 1}.bias"]),
-            "relu": recipe.has_relu(name),
+            "activation": recipe.activation if name != "logits" else "none",
             # Of the largest rate, which the reader may change.
             "share": recipe.drop_rate_of(name) / largest
             if largest
@@ -93,6 +93,10 @@ def _network(explored: Explored) -> dict[str, Any]:
         "rates": canonical(recipe.drop_rate)
         + (f" in={canonical(recipe.input_drop_rate)}" if recipe.input_drop_rate else ""),
         "seed": recipe.seed,
+        "scaling": {
+            "mean": float(explored.weights.get("scaling.mean", 0)),
+            "deviation": float(explored.weights.get("scaling.deviation", 1)),
+        },
         "epochs": [record.epoch for record in past],
         "accuracy": result.test.accuracy,
         "parameters": explored.parameters,

@@ -56,9 +56,16 @@ def test_costs_are_those_of_a_network_a_stack_and_compared_only_where_there_are_
 
 
 def test_networks_without_relu_have_no_view_of_dead_units() -> None:
-    linear = Recipe(activation="none")
-    assert "Dead units" not in {view.name for view in views_of([linear])}
-    assert "Dead units" in {view.name for view in views_of([linear, RELU])}
+    others = [Recipe(activation=kind) for kind in ("none", "sigmoid", "leaky_relu")]
+    assert "Dead units" not in {view.name for view in views_of(others)}
+    assert "Dead units" in {view.name for view in views_of([*others, RELU])}
+
+
+def test_options_are_columns_only_where_networks_differ_in_them() -> None:
+    others = [Recipe(init="he", max_norm=2.0), Recipe(init="default", max_norm=2.0)]
+    always = ("drop_rate", "seed", "activation", "learning_rate")
+    assert views_of([RELU])[0].parameters == always
+    assert views_of(others)[0].parameters == (*always, "init")
 
 
 def test_every_section_asks_a_question_that_a_laptop_shows_whole() -> None:
