@@ -400,6 +400,9 @@ def test_an_update_with_every_option_never_waits_for_the_device() -> None:
         def draw(self, batch: int) -> list[Tensor]:
             return [torch.ones(5, batch, n, dtype=torch.bool, device=nowhere) for n in stack.units]
 
+        def draw_inputs(self, batch: int, inputs: int) -> Tensor:
+            return torch.ones(5, batch, inputs, dtype=torch.bool, device=nowhere)
+
     taken = updates(
         stack,
         Optimizer(stack),
