@@ -14,6 +14,7 @@ from safetensors.numpy import save_file
 from torch import Tensor, nn
 
 from pipeline.config.recipe import Recipe
+from pipeline.config.settings import ByLayer
 from pipeline.records import EpochRecord, Weights
 from pipeline.training import checkpoint as checkpoints
 from pipeline.training import device as devices
@@ -32,8 +33,21 @@ SMALL = Recipe(
 )
 # Of each option several values side by side in one stack.
 MEMBERS = (
-    {"activation": "sigmoid", "init": "he", "scaling": "standard", "max_norm": 0.5},
-    {"activation": "leaky_relu", "init": "normal:0.3", "zero_biases": True, "scaling": "symmetric"},
+    {
+        "activation": "sigmoid",
+        "init": "he",
+        "scaling": "standard",
+        "max_norm": 0.5,
+        "input_drop_rate": 0.2,
+    },
+    {
+        "activation": "leaky_relu",
+        "init": "normal:0.3",
+        "zero_biases": True,
+        "scaling": "symmetric",
+        "drop_rate": ByLayer((0.5, 0.0, 0.2)),
+        "input_drop_rate": 0.4,
+    },
     {"activation": "relu", "scaling": "standard", "max_norm": 0.7, "zero_biases": True},
     {"activation": "none", "init": "he", "max_norm": 0.2},
     {},
@@ -122,13 +136,20 @@ class Plain(nn.Module):
             "sigmoid": nn.Sigmoid(),
             "leaky_relu": nn.LeakyReLU(),
         }[recipe.activation]
-        self.drop_rate = recipe.drop_rate
+        self.drop_rates = [recipe.drop_rate_of(layer) for layer in recipe.layers]
+        self.input_drop_rate = recipe.input_drop_rate
 
-    def forward(self, images: Tensor, masks: Sequence[Tensor | None]) -> Tensor:
+    def forward(
+        self, images: Tensor, masks: Sequence[Tensor | None], kept: Tensor | None
+    ) -> Tensor:
         y = (images.float() / 255 - self.mean) / self.deviation
+        if kept is not None:
+            y = torch.where(kept[0], y / (1 - self.input_drop_rate), 0)
         for number, (linear, keep) in enumerate(zip(self.linears, masks, strict=True), start=1):
             h = linear(y) if number == 3 else self.activation(linear(y))
-            y = h if keep is None else torch.where(keep[0], h / (1 - self.drop_rate), 0)
+            y = h
+            if keep is not None:
+                y = torch.where(keep[0], h / (1 - self.drop_rates[number - 1]), 0)
         return y
 
 
@@ -149,7 +170,8 @@ def plainly(recipe: Recipe, weights: Weights) -> tuple[list[float], Plain]:
         masks = RandomMasks([recipe], (16, 12, 3), stream=f"epoch {epoch}", device=CPU)
         total = 0.0
         for rows in order(recipe.seed, epoch=epoch, samples=130).split(20):
-            logits = network(TRAINING.images[rows], masks.draw(len(rows)))
+            kept = masks.draw_inputs(len(rows), 9)
+            logits = network(TRAINING.images[rows], masks.draw(len(rows)), kept)
             loss = F.cross_entropy(logits, TRAINING.labels[rows])
             optimizer.zero_grad()
             loss.backward()
