@@ -197,7 +197,7 @@ def command(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["mnist", "--sel"], "--select"),
         (["mnist", "--select", ""], "last best"),
         (["mnist", "--force", "t"], "true"),
-        (["sweep", "--activations", "relu,"], "relu,relu relu,none"),
+        (["sweep", "--activations", "relu,"], "relu,relu relu,none relu,sigmoid relu,leaky_relu"),
         (["completion", ""], "bash zsh fish"),
     ],
 )
