@@ -184,13 +184,13 @@ def _how_to_use_it(shape: tuple[int, int]) -> str:
 def _how_it_was_trained(result: Result, commit: str | None) -> str:
     recipe, chosen = result.recipe, result.chosen
     optimizer = recipe.optimizer.upper() if recipe.optimizer == "sgd" else "Adam"
-    rate, inputs = canonical(recipe.drop_rate), canonical(recipe.input_drop_rate)
-    drops = [
-        f"dropout p = {rate}"
-        + (", including the logits" if recipe.output_dropout else " on hidden layers")
-    ] * (recipe.mean_drop_rate > 0) + [f"inputs dropped with p = {inputs}"] * (
-        recipe.input_drop_rate > 0
-    )
+    drops = []
+    if recipe.drop_rate != 0:
+        where = ", including the logits" if recipe.output_dropout else " on hidden layers"
+        where = " by layer" if isinstance(recipe.drop_rate, tuple) else where
+        drops.append(f"dropout p = {canonical(recipe.drop_rate)}{where}")
+    if recipe.input_drop_rate:
+        drops.append(f"inputs dropped with p = {canonical(recipe.input_drop_rate)}")
     dropped = " and ".join(drops) or "no dropout"
     options = [
         (recipe.learning_rate_decay != 1, f" times {recipe.learning_rate_decay:g} an epoch"),

@@ -62,8 +62,8 @@ def test_help_imports_neither_torch_nor_mlflow_nor_numpy() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["mnist", "--drop-rate", "1.5"], "drop_rate must be a number in [0, 1), or one for each"),
-        (["mnist", "--drop_rate", "x"], "such as 0.5-0.5-0.2, got 'x'"),
+        (["toy", "--drop-rate", "1.5"], "drop_rate must be a number in [0, 1), got '1.5'"),
+        (["mnist", "--drop_rate", "x"], "dashes between them, such as 0.5-0.5-0.2, got 'x'"),
         (["mnist", "--droprate", "0.5"], "'--droprate'. Did you mean '--drop-rate'?"),
         (["mnist", "--cake", "0.5"], "No such option '--cake'"),
         (["mnits"], "No such command 'mnits'. Did you mean 'mnist'?"),
