@@ -3,7 +3,7 @@
 import os
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 
@@ -29,6 +29,7 @@ class Slots:
     beside: int
 
 
+@runtime_checkable
 class Serving(Protocol):
     """What trains one job after another: see `pipeline.workers.process.serve`."""
 
@@ -46,6 +47,7 @@ class Serving(Protocol):
         """End it, whatever it does."""
 
 
+@runtime_checkable
 class Engine(Protocol):
     """The seam between stacks and what trains them.
 
