@@ -94,8 +94,8 @@ class Trainer:
                 beside(Path(tempfile.gettempdir()) / "why-zero-trainer") as folder,
             ):
                 self._train_in(folder, job, data, files)
-        except (OSError, PipelineError) as error:
-            self._tell("error", PipelineError(f"{error}"))
+        except Exception as error:  # noqa: BLE001 - it is raised where the job was given
+            self._tell("error", PipelineError(f"{type(error).__name__}: {error}"))
 
     def _train_in(self, folder: Path, job: Job, data: ImageData, files: Files) -> None:
         if job.checkpoint is None:

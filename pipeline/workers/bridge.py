@@ -186,7 +186,8 @@ class _Relay:
         if self._actor is None:
             self._begin()
         folder = job.checkpoint.folder
-        self._actor.start.remote(job, self._bridge.reference(digest), files_in(folder))
+        data = self._bridge.reference(digest)
+        self._get(self._actor.start.remote(job, data, files_in(folder)))
         for kind, content in self._messages():
             if kind == "files":
                 place(content, folder)
@@ -286,7 +287,7 @@ def _reach(address: str) -> None:
 
 def _resources(node: dict[str, Any]) -> Node:
     has = node["Resources"]
-    return Node(cpus=has.get("CPU", 0), gpus=has.get("GPU", 0), memory=has.get("memory", 0))
+    return Node(cpus=has.get("CPU", 0.0), gpus=has.get("GPU", 0.0), memory=has.get("memory", 0.0))
 
 
 def _is_member() -> bool:

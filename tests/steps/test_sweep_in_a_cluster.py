@@ -60,6 +60,7 @@ class Machines:
         )
         until = time.monotonic() + PATIENCE
         while time.monotonic() < until:
+            assert self._head.poll() is None, (self._folder.parent / "log").read_text()
             try:
                 socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
             except OSError:
@@ -230,3 +231,123 @@ def test_a_sweep_in_a_cluster_is_the_local_one_to_the_last_bit_though_a_node_is_
     assert told.count(0) == 2  # no stack has begun anew
     assert len(told) < 2 * 13 + 12
     assert machines.trainers() == 0
+
+
+def test_a_head_that_is_killed_and_started_again_costs_no_epoch_that_was_kept(
+    sweep: Callable[..., Numbers],
+    machines: Machines,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    local = sweep()
+
+    def restart() -> None:
+        machines.kill_head()
+        while machines.nodes:  # on this machine, no other head starts beside them
+            machines.kill_node()
+        machines.start_head()
+        for _ in range(2):
+            machines.start_node()
+
+    told = at_epoch(3, restart, monkeypatch)
+    assert sweep("--engine", "ray", "--ray-address", machines.address) == local
+    assert "is gone; its stacks go on from their checkpoints" in caplog.text
+    assert told.count(0) == 2
+
+
+def test_ctrl_c_leaves_nobody_training(
+    machines: Machines, small: Path, store: str, experiment: str, tmp_path: Path
+) -> None:
+    options = ("--engine", "ray", "--ray-address", "auto", "--epochs", "100000")
+    environment = os.environ | {
+        "RAY_ADDRESS": machines.address,
+        "MLFLOW_TRACKING_URI": store,
+        "MLFLOW_EXPERIMENT_NAME": experiment,
+    }
+    step = subprocess.Popen(
+        [sys.executable, "-m", "pipeline", "sweep", "--data", str(small), *QUICK, *options],
+        env=environment, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    assert step.stdout is not None
+    for line in step.stdout:
+        if "epoch  1/" in line:
+            break
+    assert machines.trainers() == 2
+    step.send_signal(signal.SIGINT)
+    assert step.wait(PATIENCE) == 128 + signal.SIGINT
+    until = time.monotonic() + PATIENCE
+    while machines.trainers():
+        assert time.monotonic() < until, "a worker trains on"
+        time.sleep(0.1)
+
+
+def test_a_node_with_another_program_is_refused_in_one_line(
+    sweep_fails: Callable[..., str], machines: Machines, tmp_path: Path
+) -> None:
+    machines.kill_node()
+    (tmp_path / "other").mkdir()
+    # As if another version were installed there.
+    (tmp_path / "other/sitecustomize.py").write_text(
+        "import importlib.metadata as m\nm.version = lambda name: '1.0'\n"
+    )
+    machines.start_node(PYTHONPATH=f"{tmp_path}/other{os.pathsep}{ROOT}")
+    said = sweep_fails("--engine", "ray", "--ray-address", machines.address)
+    assert "with torch" in said
+    assert "got 1.0 on node 127.0.0.1: make them the same, or leave that node out" in said
+
+
+def test_a_cluster_of_its_own_ends_with_the_step(
+    sweep: Callable[..., Numbers], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = ray_processes()
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    heard: list[str] = []
+
+    def look() -> None:
+        heard.extend(
+            connection.laddr.ip
+            for process in ray_processes() - before
+            for connection in psutil.Process(process).net_connections("tcp")
+            if connection.status == psutil.CONN_LISTEN
+        )
+
+    at_epoch(3, look, monkeypatch)
+    sweep("--engine", "ray")
+    assert {address.removeprefix("::ffff:") for address in heard} == {"127.0.0.1"}
+    assert ray_processes() == before
+
+
+def ray_processes() -> set[int]:
+    """Those of Ray's own programs on this machine."""
+    return {
+        process.pid
+        for process in psutil.process_iter(["cmdline"])
+        if any(
+            word in " ".join(process.info["cmdline"] or ())
+            for word in ("gcs_server", "raylet", "ray::", "dashboard.py")
+        )
+    }
+
+
+@pytest.fixture
+def sweep_fails(
+    pipeline: Callable[..., int], small: Path, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., str]:
+    """The one line that a sweep with these options ends with."""
+
+    def run(*options: str) -> str:
+        assert pipeline("sweep", "--data", small, *QUICK, *options) == 1
+        [line] = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error")]
+        return line
+
+    return run
+
+
+def test_an_address_without_a_cluster_is_refused_in_one_line(
+    sweep_fails: Callable[..., str],
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    said = sweep_fails("--engine", "ray", "--ray-address", f"127.0.0.1:{port}")
+    assert "a Ray cluster must be reachable" in said
+    assert "start one with ray start --head, or give ray_address=local" in said
