@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from multiprocessing.reduction import send_handle
+from pathlib import Path
 
 import torch
 
@@ -223,4 +224,8 @@ def _serve(control: Connection, address: str, patience: float) -> None:
         os.environ.setdefault("RAY_AUTH_MODE", "token")
         # Ray's word for: listen on 127.0.0.1 only.
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+        # Its processes find this program, wherever it was imported from.
+        here = str(Path(__file__).parents[2])
+        paths = [here, os.environ.get("PYTHONPATH")]
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
     importlib.import_module("pipeline.workers.bridge").serve(control, address, patience)

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -107,23 +108,28 @@ class Machines:
         )
 
 
+def processes(machine: "subprocess.Popen[bytes]") -> list[psutil.Process]:
+    """Those that a machine has started; Ray gives its workers groups of their own."""
+    with suppress(psutil.NoSuchProcess):
+        return psutil.Process(machine.pid).children(recursive=True)
+    return []
+
+
 def names(machine: "subprocess.Popen[bytes]") -> list[str]:
-    """The command lines of all its processes."""
+    """Their command lines."""
     found = []
-    for process in psutil.process_iter(["cmdline"]):
-        try:
-            if os.getpgid(process.pid) == machine.pid:
-                found.append(" ".join(process.info["cmdline"] or ()))
-        except (ProcessLookupError, psutil.Error):
-            continue
+    for process in processes(machine):
+        with suppress(psutil.NoSuchProcess):
+            found.append(" ".join(process.cmdline()))
     return found
 
 
 def kill(machine: "subprocess.Popen[bytes]") -> None:
-    try:
-        os.killpg(machine.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
+    everything = processes(machine)
+    machine.kill()
+    for process in everything:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
     machine.wait(PATIENCE)
 
 
@@ -264,17 +270,22 @@ def test_ctrl_c_leaves_nobody_training(
         "MLFLOW_TRACKING_URI": store,
         "MLFLOW_EXPERIMENT_NAME": experiment,
     }
-    step = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-m", "pipeline", "sweep", "--data", str(small), *QUICK, *options],
         env=environment, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
-    assert step.stdout is not None
-    for line in step.stdout:
-        if "epoch  1/" in line:
-            break
-    assert machines.trainers() == 2
-    step.send_signal(signal.SIGINT)
-    assert step.wait(PATIENCE) == 128 + signal.SIGINT
+    ) as step:  # fmt: skip
+        try:
+            assert step.stdout is not None
+            said = []
+            for line in step.stdout:
+                said.append(line)
+                if " 1/100000" in line:
+                    break
+            assert machines.trainers() == 2, said
+            step.send_signal(signal.SIGINT)
+            assert step.wait(PATIENCE) == 128 + signal.SIGINT
+        finally:
+            step.kill()
     until = time.monotonic() + PATIENCE
     while machines.trainers():
         assert time.monotonic() < until, "a worker trains on"
@@ -300,7 +311,6 @@ def test_a_cluster_of_its_own_ends_with_the_step(
     sweep: Callable[..., Numbers], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = ray_processes()
-    monkeypatch.setenv("OMP_NUM_THREADS", "2")
     heard: list[str] = []
 
     def look() -> None:
