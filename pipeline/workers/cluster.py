@@ -80,6 +80,7 @@ class Cluster:
     """
 
     lives = 3
+    is_here = False
 
     def __init__(self, address: str) -> None:
         """Connect to nothing yet.

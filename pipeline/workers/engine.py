@@ -53,9 +53,11 @@ class Engine(Protocol):
 
     Attributes:
         lives: how often a job may lose what trains it without having ended an epoch.
+        is_here: whether it trains on this machine, so that what this one does is worth logging.
     """
 
     lives: int
+    is_here: bool
 
     def slots(self, device: torch.device, networks: int) -> Slots:
         """How many stacks of so many networks are trained at once on a kind of device."""
@@ -72,6 +74,7 @@ class Local:
     """Processes of this machine."""
 
     lives = 1
+    is_here = True
 
     def slots(self, device: torch.device, networks: int) -> Slots:
         """As `how_many` says; all of a device share its memory."""

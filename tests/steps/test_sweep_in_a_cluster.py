@@ -219,6 +219,9 @@ def sweep(
         found = client.search_runs([made.experiment_id], "tags.kind = 'network'")
         assert len(found) == 4
         assert {run.data.tags["outcome"] for run in found} == {"finished"}
+        # Of the machine that trains, which is not the step's own.
+        has_system = {any(key.startswith("system/") for key in run.data.metrics) for run in found}
+        assert has_system == {"ray" not in options}
         return numbers(store, found, tmp_path)
 
     return run
