@@ -1,6 +1,7 @@
 """Which program this is: two machines that agree on it compute the same numbers on one device."""
 
 import hashlib
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -8,8 +9,9 @@ import pipeline
 import why_zero
 
 
+@cache
 def program() -> dict[str, str]:
-    """Versions, and a digest of all of the source, 16 hexadecimal digits."""
+    """Versions, and a digest of all of the source as it was first read, 16 hexadecimal digits."""
     digest = hashlib.blake2b(digest_size=8)
     for package in (pipeline, why_zero):
         root = Path(str(package.__file__)).parent

@@ -72,6 +72,10 @@ def serve(control: Connection, address: str, patience: float) -> None:
         said = _connect(address, patience)
     except PipelineError as error:
         said = bridge.failure = error
+    except Exception as error:  # noqa: BLE001 - Ray raises what it likes
+        said = bridge.failure = PipelineError(
+            f"a Ray cluster must answer, got {_line(error)}: see whether its nodes are well"
+        )
     with suppress(OSError):
         control.send_bytes(pickle.dumps(said))
     bridge.is_connected.set()
@@ -97,7 +101,7 @@ class _Bridge:
         self._control = control
         self._sets: dict[str, ImageData] = {}
         self._refs: dict[str, Any] = {}
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
         self._has_told = False
 
     def read(self) -> None:
@@ -111,21 +115,24 @@ class _Bridge:
                 return
             if kind == "data":
                 [data] = rest
-                self._sets[data.digest] = data
+                with self._changed:
+                    self._sets[data.digest] = data
+                    self._changed.notify_all()
             else:
                 pipe = Connection(recv_handle(self._control))
                 threading.Thread(target=_Relay(self, pipe, *rest), daemon=True).start()
 
     def reference(self, digest: str) -> Any:  # noqa: ANN401 - Ray's
-        """Where the cluster finds a data set, which is put there once."""
-        with self._lock:
+        """Where the cluster finds a data set, which is put there once; waits for the step's."""
+        with self._changed:
+            self._changed.wait_for(lambda: digest in self._refs or digest in self._sets)
             if digest not in self._refs:
                 self._refs[digest] = ray.put(self._sets.pop(digest))
             return self._refs[digest]
 
     def is_first_to_wait(self) -> bool:
         """Whether nobody has said yet that all workers are taken."""
-        with self._lock:
+        with self._changed:
             was, self._has_told = self._has_told, True
             return not was
 
@@ -202,7 +209,7 @@ class _Relay:
             ray.remote(Trainer)
             .options(
                 num_cpus=1,
-                num_gpus=int(self._device.type == "cuda"),
+                num_gpus=int(self._device.type != "cpu"),
                 memory=BYTES,
                 max_restarts=0,
             )

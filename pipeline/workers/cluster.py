@@ -31,6 +31,7 @@ LOCAL = "local"
 PATIENCE_SECONDS = 300.0
 # So long the bridge may take to end a cluster that it has started.
 _END_SECONDS = 15.0
+_LAST_SECONDS = 2.0
 
 _logger = logging.getLogger(__name__)
 
@@ -209,7 +210,7 @@ class _Away:
 
     def cause(self) -> str:
         # For `Cluster.begin`: its pipes close a moment before the bridge has ended.
-        self._bridge.process.join(_END_SECONDS)
+        self._bridge.process.join(_LAST_SECONDS)
         return "no connection to the Ray cluster"
 
     def end(self) -> None:
