@@ -60,9 +60,19 @@ from pipeline.config.settings import (
 )
 from pipeline.errors import UsageError
 
+
+def _ray_address(text: str) -> str:
+    host, _, port = text.rpartition(":")
+    is_head = re.fullmatch(r"[0-9A-Za-z.-]+|\[[0-9A-Fa-f:]+\]", host) and port.isdecimal()
+    if not (text in {"local", "auto"} or (is_head and 0 < int(port) < 65536)):
+        raise ValueError(text)
+    return text
+
+
 DATA = "a data set's name, a prepared file, or a folder of IDX files"
 MODEL_NAME = Kind("NAME", NAME_RULE, model_name)
 ALIAS = Kind("ALIAS", ALIAS_RULE, alias_name)
+RAY_ADDRESS = Kind("ADDRESS", "local, auto or HOST:PORT", _ray_address)
 CUDA_GRAPHS = "on CUDA, capture one update and replay it; false: launch every update separately"
 FORCE = "run again even if a finished run has the same settings, data and code"
 
@@ -216,7 +226,38 @@ class SweepSettings(Schedule):
         "whose pictures and model are kept: of all networks, or of those that the report names; "
         "metrics, history and weights are always kept, and publish makes the rest from them",
     )
+    engine: Literal["local", "ray"] = setting(
+        "local",
+        choice("local", "ray"),
+        "what trains: processes of this machine, or workers in a Ray cluster (needs why-zero[ray])",
+    )
+    ray_address: str = setting(
+        "local",
+        RAY_ADDRESS,
+        "with engine=ray. local: start a cluster on this machine; auto: the one that this machine "
+        "belongs to; or HOST:PORT of a head",
+    )
     force: bool = setting(False, YES_OR_NO, FORCE)
+
+    def __post_init__(self) -> None:
+        """Check what depends on the engine.
+
+        Raises:
+            UsageError: an address without engine=ray, or a device that Ray does not give out.
+        """
+        if self.engine != "ray":
+            if self.ray_address != "local":
+                raise UsageError(
+                    f"ray_address must stay at local without Ray, got {self.ray_address}: give "
+                    "engine=ray as well"
+                )
+            return
+        for device in self.devices:
+            if device not in {"auto", "cpu", "cuda"}:
+                raise UsageError(
+                    f"devices must be auto, cpu or cuda with engine=ray, got {device}: Ray gives "
+                    "each stack a device of its kind"
+                )
 
 
 @dataclass(frozen=True, kw_only=True)

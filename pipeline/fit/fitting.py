@@ -26,7 +26,7 @@ from pipeline.tracking import SavedModels
 from pipeline.training import checkpoint as checkpoints
 from pipeline.training import device as devices
 from pipeline.training.checkpoint import Planned, UnderWayError
-from pipeline.workers import how_many, workers
+from pipeline.workers import workers
 from why_zero.errors import WhyZeroError
 
 _logger = logging.getLogger(__name__)
@@ -128,7 +128,7 @@ def _stack_runs(tasks: Sequence[Task], context: FitContext) -> list[StackRun]:
         for task in run.tasks:
             waiting.pop(task.fingerprint, None)
     stacks = plan.stacks(
-        list(waiting.values()), memory_bytes=context.memory_bytes, workers=how_many
+        list(waiting.values()), memory_bytes=context.memory_bytes, slots=context.engine.slots
     )
     return runs + [_begin(stack, context) for stack in stacks]
 
@@ -179,7 +179,7 @@ def _train_all(stack_runs: Sequence[StackRun], session: Session) -> None:
         device = run.tasks[0].device
         networks[device] += len(run.tasks)
         waiting.setdefault(device, deque()).append(run)
-    with workers(networks) as everyone, devices.one_thread():
+    with workers(networks, session.context.engine) as everyone, devices.one_thread():
         here = Counter(worker.device for worker in everyone)
         share = {device: max(1, devices.cores() // count) for device, count in here.items()}
 

@@ -25,6 +25,7 @@ from pipeline.runs.complete import Completed, complete
 from pipeline.runs.links import print_links
 from pipeline.tracking import Tracker, connect
 from pipeline.training import device as devices
+from pipeline.workers import engine
 
 MOST_NETWORKS = 10_000  # more is a typo, and would fill the memory
 
@@ -46,7 +47,10 @@ def run(settings: SweepSettings, console: Console) -> None:
     for data in sets:
         split(len(data.train_labels), settings.holdout)  # refused before there is a run
     console.line(name)
-    with tracker.start_step("sweep", name, parameters=texts(settings)) as step:
+    with (
+        engine(settings.engine, settings.ray_address) as trains,
+        tracker.start_step("sweep", name, parameters=texts(settings)) as step,
+    ):
         context = FitContext(
             tracker=tracker,
             console=console,
@@ -56,6 +60,7 @@ def run(settings: SweepSettings, console: Console) -> None:
             keeps_all=settings.keep == "all",
             cuda_graphs=settings.cuda_graphs,
             memory_bytes=settings.stack_memory_gb * 1e9 or None,
+            engine=trains,
         )
         completed = Completed(0)
         fitted = fit(_tasks(recipes, sets=sets, places=places), context)

@@ -9,6 +9,7 @@ from pipeline.config.recipe import Recipe
 from pipeline.data import ImageData
 from pipeline.fit.plan import network_bytes, stacks
 from pipeline.fit.tasks import Task
+from pipeline.workers import Slots
 
 CPU = torch.device("cpu")
 
@@ -35,7 +36,7 @@ def task(recipe: Recipe, data: ImageData = DATA, device: torch.device = CPU) -> 
 
 
 def sizes(tasks: list[Task], memory_bytes: float | None = None, *, workers: int = 1) -> list[int]:
-    made = stacks(tasks, memory_bytes=memory_bytes, workers=lambda *_: workers)
+    made = stacks(tasks, memory_bytes=memory_bytes, slots=lambda *_: Slots(workers, beside=workers))
     return [len(stack) for stack in made]
 
 
@@ -111,7 +112,7 @@ def test_each_worker_has_as_many_stacks_and_networks_with_one_seed_stay_together
     assert sorted(sizes(tasks, workers=16)) == [2] * 8 + [3] * 8
     assert sizes(tasks[:3], workers=16) == [1, 1, 1]
     assert sizes(tasks, 4.0 * 7 * network_bytes(tasks[0]) + 1.0, workers=4) == [5] * 8
-    made = stacks(tasks, memory_bytes=None, workers=lambda *_: 2)
+    made = stacks(tasks, memory_bytes=None, slots=lambda *_: Slots(2, beside=2))
     assert [sorted({t.recipe.seed for t in part}) for part in made] == [
         [0, 1, 2], [2, 3, 4], [5, 6, 7], [7, 8, 9]
     ]  # fmt: skip
