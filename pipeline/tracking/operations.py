@@ -33,7 +33,7 @@ from pipeline.tracking.processes import TAG
 
 # Of a run that was written to a journal before it was made: by it a lost answer is found again.
 KEY = "journal"
-Point = tuple[str, float, int]  # a metric, its value, and the step
+Point = Sequence[Any]  # a metric, its value, and the step
 
 
 def create(

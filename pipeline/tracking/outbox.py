@@ -33,6 +33,7 @@ UNSENT_EXIT_CODE = 75  # EX_TEMPFAIL of sysexits.h: later it may work
 # How long the end of a step waits for a server that takes nothing.
 PATIENCE = "WHY_ZERO_SEND_SECONDS"
 _PATIENCE_SECONDS = 30.0
+_AT_WORK = 10  # times as long, where it has not said no
 _LONGEST_PAUSE_SECONDS = 30.0
 _ATTEMPT_SECONDS = 3.0
 _INTERRUPTED_SECONDS = 2.0
@@ -263,17 +264,19 @@ class Outbox:
         return found[0] if found else otherwise
 
     def wait(self, seconds: float | None = None) -> bool:
-        """Return True once all is sent, or False once nothing was sent for so long.
+        """Return True once all is sent, or False once the server has taken nothing for so long.
 
         Args:
-            seconds: None for `PATIENCE`.
+            seconds: None for `PATIENCE`; and more for a server that is at work on something large.
         """
-        seconds = patience() if seconds is None else seconds
+        at_work = patience() * _AT_WORK if seconds is None else seconds
+        away = patience() if seconds is None else seconds
         with self._change:
             # Waited for in vain before, it is not waited for once more.
             self._waiting_since = self._waiting_since or time.monotonic()
             while self._queue:
-                left_over = max(self._sent_at, self._waiting_since) + seconds - time.monotonic()
+                since = max(self._sent_at, self._waiting_since)
+                left_over = since + (away if self._cause else at_work) - time.monotonic()
                 if left_over <= 0:
                     return False
                 self._change.wait(left_over)
@@ -337,7 +340,9 @@ class Outbox:
 
     def _is_away(self, cause: str, tries: int) -> None:
         """Note that the server takes nothing, say so once, and pause."""
-        self._cause = cause
+        with self._change:
+            self._cause = cause
+            self._change.notify_all()
         if tries == 2 and not self._is_told:
             self._is_told = True
             self._say(
