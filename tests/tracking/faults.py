@@ -9,14 +9,18 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
+from pipeline.tracking.journal import LOCAL
+
 # What happens to a request: `None` for nothing, the code of an answer, or one of these words.
 # `lost`: the server does its work, and the answer does not arrive. `gone`: nobody listens.
+Held = dict[str, Any]
 Fault = Callable[[str, str, int], int | str | None]
 SLOW_SECONDS = 0.05
 HANG_SECONDS = 3.0
@@ -27,6 +31,7 @@ class Proxy(ThreadingHTTPServer):
     """Passes requests on, unless `fault` says otherwise.
 
     Attributes:
+        folder: of the server.
         fault: takes method, path and the number of the request.
         seen: the requests so far, as `POST runs/create`.
     """
@@ -34,8 +39,9 @@ class Proxy(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
 
-    def __init__(self, upstream: str) -> None:
+    def __init__(self, upstream: str, folder: Path) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
+        self.folder = folder
         self.upstream = urlsplit(upstream)
         self.fault: Fault = lambda *_: None
         self.seen: list[str] = []
@@ -44,6 +50,16 @@ class Proxy(ThreadingHTTPServer):
     @property
     def address(self) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}"
+
+    def holds(
+        self, experiment: str, *, ignored: tuple[str, ...] = (), has_content: bool = True
+    ) -> Held:
+        """What the server has of an experiment; see `holds`."""
+        artifacts = self.folder / "mlartifacts"
+        store = f"sqlite:///{self.folder}/mlflow.db"
+        return holds(
+            store, experiment, artifacts=artifacts, ignored=ignored, has_content=has_content
+        )
 
     def reset(self, fault: Fault = lambda *_: None) -> None:
         self.fault, self.seen = fault, []
@@ -81,7 +97,7 @@ class _Handler(BaseHTTPRequestHandler):
             case int(status):
                 self._answer(status, [("Retry-After", "1")], b"no")
 
-    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _serve
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _serve  # noqa: N815 - as it wants
 
     def _body(self) -> bytes:
         if self.headers.get("Transfer-Encoding") == "chunked":
@@ -126,9 +142,14 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def proxy_before(upstream: str) -> Iterator[Proxy]:
-    """A proxy, listening while the block runs."""
-    with Proxy(upstream) as proxy:
+def proxy_before(upstream: str, folder: Path) -> Iterator[Proxy]:
+    """A proxy, listening while the block runs.
+
+    Args:
+        upstream: the server.
+        folder: of its `mlflow.db` and its artifacts.
+    """
+    with Proxy(upstream, folder) as proxy:
         threading.Thread(target=proxy.serve_forever, args=(0.05,), daemon=True).start()
         try:
             yield proxy
@@ -136,25 +157,14 @@ def proxy_before(upstream: str) -> Iterator[Proxy]:
             proxy.shutdown()
 
 
-def during(first: float, seconds: float, what: int | str) -> Fault:
-    """A fault from some request on, for so many seconds."""
-    began: list[float] = []
-
-    def fault(_method: str, _name: str, number: int) -> int | str | None:
-        if number < first:
-            return None
-        began.append(time.monotonic())
-        return what if began[-1] - began[0] < seconds else None
-
-    return fault
-
-
-def differences(left: Any, right: Any, where: str = "") -> list[str]:
+def differences(left: object, right: object, where: str = "") -> list[str]:
     """Where two such things differ, in lines that can be read."""
     if left == right:
         return []
     if isinstance(left, dict) and isinstance(right, dict):
-        pairs = [(key, left.get(key), right.get(key)) for key in sorted({*left, *right})]
+        pairs: list[tuple[str, object, object]] = [
+            (key, left.get(key), right.get(key)) for key in sorted({*left, *right})
+        ]
     elif isinstance(left, list | tuple) and type(left) is type(right) and len(left) == len(right):
         pairs = [(str(i), *pair) for i, pair in enumerate(zip(left, right, strict=True))]
     else:
@@ -162,12 +172,28 @@ def differences(left: Any, right: Any, where: str = "") -> list[str]:
     return [line for key, a, b in pairs for line in differences(a, b, f"{where}/{key}")]
 
 
-def holds(address: str, experiment: str, *, ignored: tuple[str, ...] = ()) -> dict[str, Any]:
-    """What a server has of an experiment, without what differs from one time to the next."""
-    client = MlflowClient(address)
+def holds(
+    store: str,
+    experiment: str,
+    *,
+    artifacts: Path = Path(),
+    ignored: tuple[str, ...] = (),
+    has_content: bool = True,
+) -> Held:
+    """What a store has of an experiment, without what differs from one time to the next.
+
+    Args:
+        store: its database.
+        experiment: the name.
+        artifacts: the folder where a server keeps them.
+        ignored: tags.
+        has_content: with digests of the artifacts.
+    """
+    client = MlflowClient(store)
     found = client.get_experiment_by_name(experiment)
     assert found is not None
     runs = client.search_runs([found.experiment_id], max_results=1000)
+    assert not [run for run in runs if LOCAL.search(str(run.data.tags))]
     # An id as the name of its run.
     names = {run.info.run_id: f"<{run.info.run_name}>" for run in runs}
     models = client.search_logged_models([found.experiment_id])
@@ -177,19 +203,18 @@ def holds(address: str, experiment: str, *, ignored: tuple[str, ...] = ()) -> di
         text = text.replace(f"experiments/{found.experiment_id}/", "experiments/<id>/")
         return re.sub("|".join(names) or "$^", lambda match: names[match[0]], text)
 
-    def files(run: Run, folder: str | None = None) -> Iterator[tuple[str, str]]:
-        for item in client.list_artifacts(run.info.run_id, folder):
-            if item.is_dir:
-                yield from files(run, item.path)
-            else:
-                local = client.download_artifacts(run.info.run_id, item.path)
-                with open(local, "rb") as file:  # noqa: PTH123
-                    content = file.read()
-                with suppress(UnicodeDecodeError):
-                    content = plain(content.decode()).encode()
-                # Names of pictures hold the time, and a unique id.
-                name = re.sub(r"timestamp.\d+.[0-9a-f-]{36}", "at", item.path)
-                yield name, hashlib.blake2b(content, digest_size=8).hexdigest()
+    def files(run: Run) -> Iterator[tuple[str, str]]:
+        folder = Path(run.info.artifact_uri)
+        if ":/" in run.info.artifact_uri:
+            folder = artifacts / run.info.artifact_uri.partition(":/")[2]
+        for path in (each for each in folder.rglob("*") if each.is_file()):
+            content = path.read_bytes()
+            with suppress(UnicodeDecodeError):
+                content = plain(content.decode()).encode()
+            # Names of pictures hold the time, and a unique id.
+            name = re.sub(r"timestamp.\d+.[0-9a-f-]{36}", "at", str(path.relative_to(folder)))
+            assert not LOCAL.search(content.decode(errors="replace")), name
+            yield name, hashlib.blake2b(content).hexdigest() if has_content else ""
 
     volatile = {"journal", "process", *ignored}
     return {
