@@ -31,7 +31,7 @@ JOURNALS = Path("journals")
 FORMAT = "why-zero journal 1"
 # The id of a run until the store has given it one; it is replaced wherever it is written.
 LOCAL = re.compile(r"local-([0-9a-f]{32})")
-_RUN = re.compile(r"[0-9A-Za-z][0-9A-Za-z-]{0,63}")
+_RUN = re.compile(r"[0-9A-Za-z][0-9A-Za-z_-]{0,63}")
 _PLAN, _SENT, _FILES, _LOCK, _DAMAGED = "plan.json", "sent", "files", "lock", ".damaged"
 # What taking apart a line that is not ours can raise.
 _BROKEN = (ValueError, TypeError, KeyError, RecursionError, OverflowError)
@@ -295,8 +295,8 @@ class Journal:
             try:
                 noted = _opened(line, _SENT)
                 sent.add(int(noted["number"]))
-                if "id" in noted:
-                    self.ids[str(noted["run"])] = str(noted["id"])
+                if "id" in noted and _RUN.fullmatch(noted["id"]):
+                    self.ids[str(noted["run"])] = noted["id"]
             except _BROKEN:
                 continue  # it is sent again, which changes nothing
         return sent

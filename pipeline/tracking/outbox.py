@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
+from inspect import signature
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,7 +27,16 @@ from pipeline.files import temporary_folder
 from pipeline.records.words import counted
 from pipeline.redaction import redacted
 from pipeline.tracking import operations
-from pipeline.tracking.journal import JOURNALS, LOCAL, DamagedError, Journal, Place, left, local_id
+from pipeline.tracking.journal import (
+    JOURNALS,
+    LOCAL,
+    DamagedError,
+    Journal,
+    Place,
+    Record,
+    left,
+    local_id,
+)
 
 T = TypeVar("T")
 UNSENT_EXIT_CODE = 75  # EX_TEMPFAIL of sysexits.h: later it may work
@@ -116,8 +126,7 @@ class Sender:
         """The id of the run that was made; None where none was."""
         record = self._journal.read(place)
         run = self.known(record.run)
-        arguments = json.loads(self.known(json.dumps(record.arguments)))
-        operation = operations.OPERATIONS[record.operation]
+        operation, arguments = self._wanted(record)
         if operation in operations.REPEATED:
             arguments["is_again"] = is_again
         if operation is operations.create:
@@ -136,6 +145,26 @@ class Sender:
             for remove in self._doubts.pop(run, ()):
                 remove()
         return None
+
+    def _wanted(self, record: Record) -> tuple[Callable[..., Any], dict[str, Any]]:
+        """The operation of a record, and its arguments with the ids of runs as the store has them.
+
+        Raises:
+            DamagedError: there is no such operation, or it takes other arguments.
+        """
+        try:
+            operation = operations.OPERATIONS[record.operation]
+            arguments: dict[str, Any] = json.loads(self.known(json.dumps(record.arguments)))
+            of_run = () if operation is operations.create else (None,)
+            files = {} if record.files is None else {"files": None}
+            signature(operation).bind(None, *of_run, **arguments, **files)
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
+            raise DamagedError(
+                f"a record of a journal must be one that this version knows, got "
+                f"{record.operation[:40]!a} of run {record.run!a} ({str(error)[:100]!a}): use the "
+                "version that wrote it"
+            ) from error
+        return operation, arguments
 
     def _doubt(self, run: str, remove: Callable[[], object]) -> None:
         self._doubts.setdefault(run, []).append(remove)
