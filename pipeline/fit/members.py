@@ -83,8 +83,9 @@ class Member:
         if not self.run.is_gone():
             return None
         return (
-            f"a run must not be deleted while its network is trained, got {self.run.id}: restore "
-            "it in MLflow's UI, or run the same command again for a new one"
+            "a run must not be deleted while its network is trained, got "
+            f"{self.run.store.known(self.run.id)}: restore it in MLflow's UI, or run the same "
+            "command again for a new one"
         )
 
     def prepare(self, render_pool: RenderPool) -> None:

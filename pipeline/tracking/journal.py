@@ -15,7 +15,7 @@ import shutil
 import threading
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -223,6 +223,8 @@ class Journal:
         """Remove it: the store has everything."""
         self._lock.release()
         shutil.rmtree(self.folder, ignore_errors=True)
+        with suppress(OSError):
+            self.folder.parent.rmdir()  # unless there are others
 
     def put_aside(self) -> Path:
         """Keep what is damaged under another name, under which it is not found again."""

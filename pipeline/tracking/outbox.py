@@ -416,12 +416,18 @@ def send_left(client: MlflowClient, *, folder: Path = JOURNALS) -> Sent:
     """Send the journals of dead processes that are for the store of this client.
 
     Raises:
-        AwayError: the server has not taken them all.
+        PipelineError: the server has not taken them all.
     """
     sent = Sent()
     for journal in left(folder):
         try:
             _send_one(client, journal, sent)
+        except AwayError as away:
+            journal.leave()
+            raise PipelineError(
+                f"the tracking server must take what is kept in {journal.folder}, got {away}: "
+                "once it does, run `why-zero sync`, or the same command again"
+            ) from away
         except BaseException:
             journal.leave()
             raise
