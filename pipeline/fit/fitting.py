@@ -13,9 +13,8 @@ from pipeline.data import split
 from pipeline.errors import OutOfMemoryError, PipelineError
 from pipeline.fit import plan
 from pipeline.fit.crew import Crew
-from pipeline.fit.members import LAST
 from pipeline.fit.progress import progress
-from pipeline.fit.stack_run import Conduct, Session, StackRun, conduct
+from pipeline.fit.stack_run import Conduct, Session, StackRun, begun_of, conduct
 from pipeline.fit.tasks import FitContext, Fitted, Task
 from pipeline.plots import render_pool
 from pipeline.records.result import Failure, Result
@@ -137,20 +136,19 @@ def _stack_runs(tasks: Sequence[Task], context: FitContext) -> list[StackRun]:
         list(waiting.values()), memory_bytes=context.memory_bytes, workers=how_many
     )
     new = [_begin(stack, context) for stack in stacks]
-    if not context.is_forced:
+    if context.tracker.may_go_away and not context.is_forced:
         _note_begun(runs, new, context)
     return runs + new
 
 
 def _note_begun(resumed: Sequence[StackRun], new: Sequence[StackRun], context: FitContext) -> None:
     """Ask which runs are to be gone on with, before training, while the store is there."""
-    tracker, runs = context.tracker, [*resumed, *new]
-    failed = tracker.begun([task.fingerprint for run in runs for task in run.waiting])
-    for run in runs:
-        known = tracker.runs_of(run.checkpoint.identity) if run in resumed else {}
-        keys = {task.fingerprint for task in run.waiting}
-        ids = {key: run_id for key, run_id in {**failed, **known}.items() if key in keys}
-        run.begun = tracker.begun_runs(ids, LAST)
+    tracker = context.tracker
+    failed = tracker.begun({task.fingerprint for run in (*resumed, *new) for task in run.waiting})
+    known = [tracker.runs_of(run.checkpoint.identity) for run in resumed]
+    known += [{} for _ in new]
+    for run, ids in zip((*resumed, *new), known, strict=True):
+        run.begun = begun_of(run, {**failed, **ids}, tracker)
 
 
 def _begin(tasks: Sequence[Task], context: FitContext) -> StackRun:

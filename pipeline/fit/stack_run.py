@@ -16,7 +16,7 @@ from pipeline.records.result import Result
 from pipeline.runs.color import run_color
 from pipeline.runs.complete import AHEAD
 from pipeline.runs.publish import log_dataset
-from pipeline.tracking import BegunRun, RefusedError, SavedModels, watching_system
+from pipeline.tracking import BegunRun, RefusedError, SavedModels, Tracker, watching_system
 from pipeline.training import device as devices
 from pipeline.training.checkpoint import Checkpoint, DamagedError
 from pipeline.workers import Begun, Epoch, Event, Job, Trained
@@ -129,7 +129,7 @@ def conduct(stack_run: StackRun, session: Session, *, threads: int) -> Conduct:
         with session.progress.pace(networks=networks, updates_per_epoch=updates_per_epoch) as pace:
             event = yield job, pace
             # While the worker begins.
-            begun = begun_for(stack_run, session)
+            begun = _begun_for(stack_run, session)
             for index, member in _open(stack_run, session, begun):
                 opened.enter_context(member.run)
                 members[index] = member
@@ -199,7 +199,21 @@ def _flush(stack_run: StackRun, members: dict[int, Member], session: Session) ->
             del members[index]
 
 
-def begun_for(stack_run: StackRun, session: Session) -> dict[str, BegunRun]:
+def begun_of(
+    stack_run: StackRun, run_ids: Mapping[str, str], tracker: Tracker
+) -> dict[str, BegunRun]:
+    """What the runs of a stack's waiting networks hold, both by their fingerprints.
+
+    Args:
+        stack_run: the stack.
+        run_ids: of these and others.
+        tracker: of the store that they are in.
+    """
+    keys = {task.fingerprint for task in stack_run.waiting} & run_ids.keys()
+    return tracker.begun_runs({key: run_ids[key] for key in keys}, LAST)
+
+
+def _begun_for(stack_run: StackRun, session: Session) -> dict[str, BegunRun]:
     """The runs to go on with, by the fingerprints of their networks.
 
     Asked anew, as another process may have begun some meanwhile; as it was known before where the
@@ -212,7 +226,7 @@ def begun_for(stack_run: StackRun, session: Session) -> dict[str, BegunRun]:
         # A run that was killed or has failed belonged to a stack whose checkpoint is lost.
         failed = {} if session.context.is_forced else tracker.begun(keys)
         known = tracker.runs_of(stack_run.checkpoint.identity)
-        return tracker.begun_runs({k: v for k, v in {**failed, **known}.items() if k in keys}, LAST)
+        return begun_of(stack_run, {**failed, **known}, tracker)
 
     begun = dict(tracker.attempt(ask, dict(stack_run.begun)))
     for key in keys:

@@ -50,7 +50,8 @@ _INTERRUPTED_SECONDS = 2.0
 # What a server, or a proxy before it, may answer while something behind it is away.
 _NOT_FINAL = {401, 403, 408, 429}
 _FINAL = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
-_TRIES = 5  # of what another answer refuses: it may be about a database that is away
+# Of what it refuses with another code: it may be about a database that is away.
+_TRIES = 5
 
 _logger = logging.getLogger(__name__)
 
@@ -84,6 +85,7 @@ class Sender:
     def __init__(self, client: MlflowClient, journal: Journal) -> None:
         """Send them to the store of this client."""
         self.refused: dict[str, str] = {}
+        self._refusals = 0  # of one record, one after the other
         self._client = client
         self._journal = journal
         # What a server may have made twice, to be removed once the run has ended.
@@ -94,13 +96,12 @@ class Sender:
         ids = self._journal.ids
         return LOCAL.sub(lambda found: ids.get(found[0], found[0]), text)
 
-    def send(self, place: Place, *, tries: int = 0, is_again: bool = False) -> None:
+    def send(self, place: Place, *, is_again: bool) -> None:
         """Send a record, or drop it: of a run that was refused nothing is sent any more.
 
         Args:
             place: of the record.
-            tries: how often it was tried.
-            is_again: it may have been sent by a process that is dead.
+            is_again: it may have been sent before: by a process that is dead, or without an answer.
 
         Raises:
             AwayError: the server does not take it now.
@@ -108,13 +109,15 @@ class Sender:
         run, given = self.known(place.run), None
         if run not in self.refused:
             try:
-                given = self._send(place, is_again=is_again or tries > 0)
+                given = self._send(place, is_again=is_again)
             except DamagedError as damage:
                 self._refuse(run, str(damage))
             except Exception as error:
-                if not _is_final(error, tries):
+                self._refusals = self._refusals + 1 if _is_refusal(error) else 0
+                if not _is_final(error) and self._refusals < _TRIES:
                     raise AwayError(_cause(error)) from error
                 self._refuse(run, f"the tracking server refused run {run} ({_cause(error)})")
+        self._refusals = 0
         # Otherwise it is sent once more by a later process, which changes nothing.
         with suppress(PipelineError):
             self._journal.mark_sent(place, given=given)
@@ -257,7 +260,7 @@ class Outbox:
 
         Args:
             given: arguments of `operations.create`.
-            is_awaited: wait until the server has made it.
+            is_awaited: wait until the server has made it, if it has made none yet.
 
         Raises:
             PipelineError: the server has refused it; or it is the first record, and not sent in
@@ -265,12 +268,12 @@ class Outbox:
         """
         run = local_id()
         self.add(operations.create.__name__, run, {**given, "key": run.partition("-")[2]}, None)
-        if not is_awaited:
-            return run
+        if not is_awaited or self._has_sent:
+            return run  # only a step that has not begun to work waits
         is_sent = self.wait()
         if why := self._sender.refused.get(run):
             raise PipelineError(f"{why}: correct MLFLOW_TRACKING_URI, or look at its log")
-        if not is_sent and not self._has_sent:
+        if not is_sent:
             raise PipelineError(
                 f"the tracking server must take a run, got {self._cause or 'no answer'}: look at "
                 "its log, or correct or unset MLFLOW_TRACKING_URI"
@@ -296,16 +299,19 @@ class Outbox:
         """Return True once all is sent, or False once the server has taken nothing for so long.
 
         Args:
-            seconds: None for `PATIENCE`; and more for a server that is at work on something large.
+            seconds: at most, whatever it takes; None for `PATIENCE`, and more for a server that is
+                at work on something large.
         """
-        at_work = patience() * _AT_WORK if seconds is None else seconds
-        away = patience() if seconds is None else seconds
+        begun = time.monotonic()
         with self._change:
             # Waited for in vain before, it is not waited for once more.
-            self._waiting_since = self._waiting_since or time.monotonic()
+            self._waiting_since = self._waiting_since or begun
             while self._queue:
-                since = max(self._sent_at, self._waiting_since)
-                left_over = since + (away if self._cause else at_work) - time.monotonic()
+                since, most = max(self._sent_at, self._waiting_since), patience()
+                if not self._cause:
+                    most *= _AT_WORK
+                end = since + most if seconds is None else begun + seconds
+                left_over = end - time.monotonic()
                 if left_over <= 0:
                     return False
                 self._change.wait(left_over)
@@ -341,7 +347,7 @@ class Outbox:
         tries = 0
         while (place := self._next()) is not None:
             try:
-                self._sender.send(place, tries=tries)
+                self._sender.send(place, is_again=tries > 0)
             except AwayError as away:
                 tries += 1
                 self._is_away(str(away), tries)
@@ -459,28 +465,26 @@ def _is_for(client: MlflowClient, journal: Journal) -> bool:
     try:
         found = client.get_experiment(journal.plan.experiment)
     except Exception as error:
-        if _is_final(error, _TRIES):
+        if _is_refusal(error):
             return False
         raise AwayError(_cause(error)) from error
     return identity_of(found) == journal.plan.identity
 
 
-def _is_final(error: Exception, tries: int) -> bool:
-    """Whether the server will say the same of this record whenever it is sent.
+def _is_final(error: Exception) -> bool:
+    """Whether the server will say the same of this record whenever it is sent."""
+    return isinstance(error, MlflowException) and error.error_code in _FINAL
 
-    Args:
-        error: what a client has raised.
-        tries: how often the record was tried before.
-    """
+
+def _is_refusal(error: Exception) -> bool:
+    """Whether the server is there, and does not like the record."""
     if isinstance(error, MlflowException):
         status = error.get_http_status_code()
-        if error.error_code in _FINAL:
-            return True
     elif isinstance(error, requests.HTTPError) and error.response is not None:
         status = error.response.status_code
     else:
         return False
-    return 400 <= status < 500 and status not in _NOT_FINAL and tries + 1 >= _TRIES
+    return 400 <= status < 500 and status not in _NOT_FINAL
 
 
 def _cause(error: BaseException) -> str:

@@ -169,6 +169,11 @@ class Tracker:
         """A text with the ids of runs as the store has them, as far as it has the runs."""
         return self._store.known(text)
 
+    @property
+    def may_go_away(self) -> bool:
+        """Whether the store is a server's that training does not wait for."""
+        return self._store.outbox is not None
+
     def attempt(self, ask: Callable[[], T], otherwise: T) -> T:
         """What the store answers; this where a server that is away would have to be waited for.
 
@@ -372,18 +377,18 @@ class Tracker:
                 in the answer.
             kind: of the runs.
         """
-        wanted, ids = set(fingerprints), dict[str, tuple[int, str]]()
-        if not wanted:
-            return {}
-        for status in ("KILLED", "FAILED"):
-            search = f"attributes.status = '{status}' and {tagged({'kind': kind})}"
-            if len(wanted) == 1:
-                search += f" and {tagged({'fingerprint': next(iter(wanted))})}"
-            for run in self._stored(search):
-                key = run.data.tags.get("fingerprint", "")
-                if key in wanted and is_own(run):
-                    ids[key] = max(ids.get(key, (-1, "")), (run.info.start_time, run.info.run_id))
-        return {key: run_id for key, (_, run_id) in ids.items()}
+        if len(fingerprints) <= _FEW:
+            searches = [tagged({"fingerprint": each, "kind": kind}) for each in fingerprints]
+        else:  # in one search rather than thousands
+            ended = ("KILLED", "FAILED")
+            searches = [f"attributes.status = '{one}' and tags.kind = '{kind}'" for one in ended]
+        runs: dict[str, StoredRun] = {}
+        page = _FEW if len(fingerprints) <= _FEW else _MANY
+        for run in (run for search in searches for run in self._stored(search, page=page)):
+            key = run.data.tags.get("fingerprint", "")
+            if run.info.status in {"KILLED", "FAILED"} and key in fingerprints and is_own(run):
+                runs[key] = max(runs.get(key, run), run, key=lambda each: each.info.start_time)
+        return {key: str(run.info.run_id) for key, run in runs.items()}
 
     def begun_runs(self, run_ids: Mapping[str, str], key: str) -> dict[str, BegunRun]:
         """What runs to be reopened hold, by whatever they are given by.
