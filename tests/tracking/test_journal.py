@@ -52,6 +52,8 @@ class Said(Console):
 
 
 SAVED = SavedModels()  # tracing takes a second
+pytestmark = pytest.mark.server
+
 Told = tuple[Held, list[str]]
 Serving = Callable[[str, Path], AbstractContextManager[str]]
 PLAN = Plan("1", "experiment 1 of 0", "http://nowhere")
