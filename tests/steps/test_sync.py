@@ -13,7 +13,9 @@ import pytest
 
 from pipeline.cli import commands
 from pipeline.tracking import outbox as outboxes
-from tests.tracking.faults import Held, Proxy, differences, proxy_before
+from pipeline.tracking.journal import Journal, Plan
+from tests.tracking.faults import Held, Proxy, differences, holds, proxy_before
+from tests.tracking.test_journal import tell
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 
@@ -170,3 +172,25 @@ def test_a_sweep_that_is_killed_while_its_server_is_away_is_gone_on_with(
     assert sweep(small) == 0
     assert differences(networks(held(uri, request)), networks(undisturbed)) == []
     assert list(Path("journals").glob("*")) == []
+
+
+def test_a_database_server_gets_it_through_a_journal_too(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_NAME", "story")
+    begin, begun = Journal.begin, list[Path]()
+
+    def noted(folder: Path, plan: Plan) -> Journal:
+        begun.append(folder)
+        return begin(folder, plan)
+
+    monkeypatch.setattr(Journal, "begin", noted)
+    held = []
+    for place in (database, f"sqlite:///{tmp_path}/mlflow.db"):
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", place)
+        tell()
+        held.append(holds(place, "story"))
+    assert differences(*held) == []
+    assert begun == [Path("journals")]
+    assert not Path("journals").exists()
