@@ -98,7 +98,7 @@ def _seconds() -> Mapping[str, float]:
         "the latest sweep": lambda: find_sweep("latest", tracker),
         "its networks": lambda: finished_networks(find_sweep("latest", tracker), tracker),
         "runs_of a stack": lambda: tracker.runs_of(networks[0].tags["stack"]),
-        "begun": lambda: tracker.begun(keys[0]),
+        "begun": lambda: tracker.begun(keys[:1]),
         "compare": lambda: processes.run("-m", "pipeline", "compare", folder=Path()),
     }
     return {what: seconds_of(search) for what, search in searches.items()}

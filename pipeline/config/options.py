@@ -572,6 +572,21 @@ class ExplainSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SyncSettings:
+    """Send what steps have logged while their tracking server was away.
+
+    A step that ends with exit code 75 has done its work, but its server has not got all of it: the
+    rest is in a journal in the folder where the step was run. Here it is sent, without anything
+    twice, and the journal removed. A journal whose step still runs is left to it. A step that
+    trains sends what it finds, too, before it begins.
+
+    Example: sync
+    """
+
+    journals: str = setting("journals", PATH, "the folder of journals")
+
+
+@dataclass(frozen=True, kw_only=True)
 class DoctorSettings:
     """Say what works here and what does not, and what to do about it.
 
@@ -600,6 +615,7 @@ STEPS: dict[str, type] = {
     "register": RegisterSettings,
     "export": ExportSettings,
     "import": ImportSettings,
+    "sync": SyncSettings,
     "predict": PredictSettings,
     "explain": ExplainSettings,
     "doctor": DoctorSettings,

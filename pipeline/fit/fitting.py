@@ -15,7 +15,7 @@ from pipeline.errors import OutOfMemoryError, PipelineError
 from pipeline.fit import plan
 from pipeline.fit.crew import Crew
 from pipeline.fit.progress import progress
-from pipeline.fit.stack_run import Conduct, Session, StackRun, conduct
+from pipeline.fit.stack_run import Conduct, Session, StackRun, begun_of, conduct
 from pipeline.fit.tasks import FitContext, Fitted, Task
 from pipeline.plots import render_pool
 from pipeline.records.result import Failure, Result
@@ -46,6 +46,9 @@ def fit(tasks: Sequence[Task], context: FitContext) -> Fitted:
     todo = {task.fingerprint: task for task in tasks}
     reused = {} if context.is_forced else _reused(todo, context)
     ends: dict[str, Result | str] = {**reused}
+    if context.keeps_all and reused:
+        # Before the others are trained, while the store is there.
+        ends |= _completed(todo, reused, context)
     stack_runs = _stack_runs([task for key, task in todo.items() if key not in ends], context)
     waiting = [task for run in stack_runs for task in run.waiting]
     recipes, names = [task.recipe for task in waiting], [task.name for task in waiting]
@@ -59,8 +62,9 @@ def fit(tasks: Sequence[Task], context: FitContext) -> Fitted:
             reused=dict(reused),
         )
         _train_all(stack_runs, session)
-    if context.keeps_all and session.reused:
-        _complete(todo, session)
+    late = {key: found for key, found in session.reused.items() if key not in reused}
+    if context.keeps_all and late:
+        ends |= _completed(todo, late, context)
     results: list[Result] = []
     failures: dict[str, str] = {}
     failed: list[Failure] = []
@@ -102,22 +106,25 @@ def _reused(tasks: Mapping[str, Task], context: FitContext) -> dict[str, Result]
     return found
 
 
-def _complete(tasks: Mapping[str, Task], session: Session) -> None:
-    """Give the networks that were found what their runs lack; one that cannot have it has failed.
+def _completed(
+    tasks: Mapping[str, Task], reused: Mapping[str, Result], context: FitContext
+) -> dict[str, str]:
+    """Give networks that were found what their runs lack; why some cannot have it.
 
     Args:
         tasks: by their fingerprints.
-        session: whose networks they are.
+        reused: the networks, likewise.
+        context: where they are.
     """
-    keys = {result.run_id: key for key, result in session.reused.items()}
+    keys = {result.run_id: key for key, result in reused.items()}
     completed = complete(
         list(keys),
-        session.context.tracker,
-        result_of=lambda run: session.reused[keys[run.id]],
+        context.tracker,
+        result_of=lambda run: reused[keys[run.id]],
         data_of=lambda result: tasks[keys[result.run_id]].data,
-        console=session.context.console,
+        console=context.console,
     )
-    session.ends.update({keys[run]: why for run, why in completed.failures.items()})
+    return {keys[run]: why for run, why in completed.failures.items()}
 
 
 def _stack_runs(tasks: Sequence[Task], context: FitContext) -> list[StackRun]:
@@ -130,7 +137,20 @@ def _stack_runs(tasks: Sequence[Task], context: FitContext) -> list[StackRun]:
     stacks = plan.stacks(
         list(waiting.values()), memory_bytes=context.memory_bytes, slots=context.engine.slots
     )
-    return runs + [_begin(stack, context) for stack in stacks]
+    new = [_begin(stack, context) for stack in stacks]
+    if context.tracker.may_go_away and not context.is_forced:
+        _note_begun(runs, new, context)
+    return runs + new
+
+
+def _note_begun(resumed: Sequence[StackRun], new: Sequence[StackRun], context: FitContext) -> None:
+    """Ask which runs are to be gone on with, before training, while the store is there."""
+    tracker = context.tracker
+    failed = tracker.begun({task.fingerprint for run in (*resumed, *new) for task in run.waiting})
+    known = [tracker.runs_of(run.checkpoint.identity) for run in resumed]
+    known += [{} for _ in new]
+    for run, ids in zip((*resumed, *new), known, strict=True):
+        run.begun = begun_of(run, {**failed, **ids}, tracker)
 
 
 def _begin(tasks: Sequence[Task], context: FitContext) -> StackRun:
@@ -221,10 +241,15 @@ def _unless_finished(run: StackRun, session: Session, *, threads: int) -> Conduc
     context, checkpoint = session.context, run.checkpoint
     with checkpoint.locked():
         is_here = checkpoint.is_there
-        is_touched = not is_here or bool(context.tracker.runs_of(checkpoint.identity))
-        may_be_done = is_touched and not context.is_forced
         waiting = {task.fingerprint: task for task in run.waiting}
-        for key, found in _reused(waiting, context).items() if may_be_done else ():
+
+        def ask() -> dict[str, Result]:
+            is_touched = not is_here or bool(context.tracker.runs_of(checkpoint.identity))
+            return _reused(waiting, context) if is_touched else {}
+
+        # What another process may have finished; where the store is away, it is trained.
+        done: dict[str, Result] = {} if context.is_forced else context.tracker.attempt(ask, {})
+        for key, found in done.items():
             session.reused[key] = found
             session.progress.go_on(waiting[key].name, waiting[key].recipe, found.history[-1])
             session.end(run, waiting[key], found)

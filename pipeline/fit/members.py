@@ -16,7 +16,7 @@ from pipeline.tracking import Run, SavedModels, reason_of
 
 _logger = logging.getLogger(__name__)
 # Written after all others of its epoch, and always finite: a run that has it has the whole epoch.
-_LAST = "train_eval/accuracy"
+LAST = "train_eval/accuracy"
 
 
 @dataclass(kw_only=True)
@@ -53,7 +53,7 @@ class Member:
             self.again.add(record.epoch)
             return
         values = self._metrics(record)
-        values[_LAST] = values.pop(_LAST)
+        values[LAST] = values.pop(LAST)
         self._waiting[record.epoch] = values
 
     def flush(self) -> None:
@@ -73,23 +73,9 @@ class Member:
         for record in history:
             self.log(record)
 
-    @classmethod
-    def of(cls, task: Task, run: Run, *, is_new: bool) -> "Member":
-        """A network with its run; an old one is asked for what it has."""
-        logged = {} if is_new else run.logged(_LAST)
-        return cls(task=task, run=run, times={epoch: time for epoch, (time, _) in logged.items()})
-
     def _metrics(self, record: EpochRecord) -> dict[str, float]:
         before = self.history[record.epoch - 1] if record.epoch else None
         return metrics(record, before, self.history[0])
-
-    def _logged(self, epoch: int) -> dict[str, float]:
-        """The points of an epoch as the run has them: a second time has other seconds."""
-        values = self._metrics(self.history[epoch])
-        if epoch not in self.again:
-            return values
-        points = {key: self.run.logged(key) for key in values}
-        return {key: points[key][epoch][1] for key in values if epoch in points[key]}
 
     @property
     def deletion(self) -> str | None:
@@ -97,8 +83,9 @@ class Member:
         if not self.run.is_gone():
             return None
         return (
-            f"a run must not be deleted while its network is trained, got {self.run.id}: restore "
-            "it in MLflow's UI, or run the same command again for a new one"
+            "a run must not be deleted while its network is trained, got "
+            f"{self.run.store.known(self.run.id)}: restore it in MLflow's UI, or run the same "
+            "command again for a new one"
         )
 
     def prepare(self, render_pool: RenderPool) -> None:
@@ -177,9 +164,11 @@ class Member:
                 result,
                 judged=judged,
                 drawn=self._draw(render_pool),
-                metrics=self._logged(kept.epoch) | test_metrics(result.test),
+                metrics=self._metrics(self.history[kept.epoch]) | test_metrics(result.test),
                 at_ms=self.times[kept.epoch],
                 data=self.task.data,
                 saved=saved,
+                # Trained a second time, it has other seconds.
+                is_read_back=kept.epoch in self.again,
             )
         return result

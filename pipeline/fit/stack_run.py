@@ -3,12 +3,12 @@
 import logging
 import math
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
 
 from pipeline.errors import PipelineError
-from pipeline.fit.members import Member
+from pipeline.fit.members import LAST, Member
 from pipeline.fit.progress import Pace, Progress
 from pipeline.fit.tasks import FitContext, Task
 from pipeline.plots import RenderPool
@@ -16,7 +16,7 @@ from pipeline.records.result import Result
 from pipeline.runs.color import run_color
 from pipeline.runs.complete import AHEAD
 from pipeline.runs.publish import log_dataset
-from pipeline.tracking import SavedModels, watching_system
+from pipeline.tracking import BegunRun, RefusedError, SavedModels, Tracker, watching_system
 from pipeline.training import device as devices
 from pipeline.training.checkpoint import Checkpoint, DamagedError
 from pipeline.workers import Begun, Epoch, Event, Job, Trained
@@ -33,11 +33,14 @@ class StackRun:
         tasks: one for each network, in the order of the checkpoint.
         waiting: those without a result so far. The others are still computed, so that the numbers
             of these stay the same to the last bit, but not logged.
+        begun: the runs that interrupted processes had begun for these, by their fingerprints, as
+            far as they were known before anything was trained.
     """
 
     checkpoint: Checkpoint
     tasks: list[Task]
     waiting: list[Task]
+    begun: Mapping[str, BegunRun] = field(default_factory=dict)
 
     def halves(self) -> list["StackRun"]:
         """The same networks in two stacks, at the point training had reached."""
@@ -70,6 +73,7 @@ class Session:
         saved: the models of all, by architecture.
         ends: the outcome of every network so far, by fingerprint: its result, or why it failed.
         reused: the results among these that were found, by fingerprint.
+        opened: the networks whose runs were opened, by fingerprint.
         under_way: why the others have none here, by the checkpoints of processes that train them.
     """
 
@@ -79,6 +83,7 @@ class Session:
     saved: SavedModels
     ends: dict[str, Result | str]
     reused: dict[str, Result]
+    opened: dict[str, Member] = field(default_factory=dict)
     under_way: dict[str, str] = field(default_factory=dict)
 
     def end(self, run: StackRun, task: Task, end: Result | str) -> None:
@@ -124,12 +129,14 @@ def conduct(stack_run: StackRun, session: Session, *, threads: int) -> Conduct:
         with session.progress.pace(networks=networks, updates_per_epoch=updates_per_epoch) as pace:
             event = yield job, pace
             # While the worker begins.
-            for index, member in _open(stack_run, session.context):
+            begun = _begun_for(stack_run, session)
+            for index, member in _open(stack_run, session, begun):
                 opened.enter_context(member.run)
                 members[index] = member
-            is_here = session.context.engine.is_here
+            sampled = max((run.next_sample for run in begun.values()), default=0)
             runs = [member.run for member in members.values()]
-            with watching_system(runs) if is_here else nullcontext():
+            watched = watching_system(runs, first_step=sampled)
+            with watched if session.context.engine.is_here else nullcontext():
                 due = 0.0
                 while members and not isinstance(event, Trained):
                     _take(event, stack_run, members, session, pace)
@@ -185,30 +192,65 @@ def _flush(stack_run: StackRun, members: dict[int, Member], session: Session) ->
     for index, member in list(members.items()):
         try:
             member.flush()
-        except PipelineError:
-            deletion = member.deletion
-            if deletion is None:
+        except PipelineError as error:
+            reason = member.deletion or (str(error) if isinstance(error, RefusedError) else None)
+            if reason is None:
                 raise
             member.run.leave()
-            session.end(stack_run, member.task, deletion)
+            session.end(stack_run, member.task, reason)
             del members[index]
 
 
-def _open(stack_run: StackRun, context: FitContext) -> Iterator[tuple[int, Member]]:
+def begun_of(
+    stack_run: StackRun, run_ids: Mapping[str, str], tracker: Tracker
+) -> dict[str, BegunRun]:
+    """What the runs of a stack's waiting networks hold, both by their fingerprints.
+
+    Args:
+        stack_run: the stack.
+        run_ids: of these and others.
+        tracker: of the store that they are in.
+    """
+    keys = {task.fingerprint for task in stack_run.waiting} & run_ids.keys()
+    return tracker.begun_runs({key: run_ids[key] for key in keys}, LAST)
+
+
+def _begun_for(stack_run: StackRun, session: Session) -> dict[str, BegunRun]:
+    """The runs to go on with, by the fingerprints of their networks.
+
+    Asked anew, as another process may have begun some meanwhile; as it was known before where the
+    store is away. What this process has begun it knows best.
+    """
+    keys = [task.fingerprint for task in stack_run.waiting]
+    tracker = session.context.tracker
+
+    def ask() -> dict[str, BegunRun]:
+        # A run that was killed or has failed belonged to a stack whose checkpoint is lost.
+        failed = {} if session.context.is_forced else tracker.begun(keys)
+        known = tracker.runs_of(stack_run.checkpoint.identity)
+        return begun_of(stack_run, {**failed, **known}, tracker)
+
+    begun = dict(tracker.attempt(ask, dict(stack_run.begun)))
+    for key in keys:
+        if member := session.opened.get(key):
+            sample = begun[key].next_sample if key in begun else 0
+            begun[key] = BegunRun(id=member.run.id, times=member.times, next_sample=sample)
+    return begun
+
+
+def _open(
+    stack_run: StackRun, session: Session, begun: Mapping[str, BegunRun]
+) -> Iterator[tuple[int, Member]]:
     """The networks without a result by their places in the stack, with their runs opened."""
-    stack = stack_run.checkpoint.identity
-    known = context.tracker.runs_of(stack)
-    size = {"stack_size": str(len(stack_run.tasks)), "stack": stack}
+    context = session.context
+    size = {"stack_size": str(len(stack_run.tasks)), "stack": stack_run.checkpoint.identity}
     if stack_run.checkpoint.is_halved:
         size["stack_halved"] = "true"
     for index, task in enumerate(stack_run.tasks):
         if task not in stack_run.waiting:
             continue
-        run_id = known.get(task.fingerprint)
-        if run_id is None and (stack_run.checkpoint.is_halved or not context.is_forced):
-            # From the stack that this is a half of, or whose checkpoint is lost.
-            run_id = context.tracker.begun(task.fingerprint)
-        if run_id is None:
+        known = begun.get(task.fingerprint)
+        if known is None:
             run = context.tracker.start_network(
                 task.name,
                 task.parameters,
@@ -224,11 +266,12 @@ def _open(stack_run: StackRun, context: FitContext) -> Iterator[tuple[int, Membe
                 color=run_color(task.recipe),
             )
         else:
-            run = context.tracker.reopen(run_id)
+            run = context.tracker.reopen(known.id, task.name)
         with run.ending_unless_done():
             # Again for a resumed run: its process may have died before this.
             run.parameters(task.parameters)
             run.tags(size)
             log_dataset(run, task.data, context="training")
-            member = Member.of(task, run, is_new=run_id is None)
+        member = Member(task=task, run=run, times=dict(known.times) if known else {})
+        session.opened[task.fingerprint] = member
         yield index, member

@@ -25,12 +25,16 @@ def print_links(
         report: the id of the run that holds the report.
         explorers: links to the pages in which networks run.
     """
-    search = any_of([result.run_id for result in results])
+    if not tracker.is_settled():
+        print_pages(tracker, console, report=report)
+        console.line("views:        not saved, as MLflow's server is away")
+        return
+    search = any_of([tracker.known(result.run_id) for result in results])
     views = saved_views(
         [result.recipe for result in results],
         search=search,
         devices=list(dict.fromkeys(result.device_name for result in results)),
-        stacks=_one_per_stack(results),
+        stacks=[tracker.known(run_id) for run_id in _one_per_stack(results)],
     )
     pages = tracker.save_views(views)
     # If MLflow refuses our views, it shows its own charts.
@@ -55,7 +59,11 @@ def print_pages(
         comparison: the address of the charts that compare the networks.
         explorers: as in `print_links`.
     """
+    is_there = tracker.is_settled()
     console.line(f"experiment:   {tracker.experiment_name(tracker.experiment_id)}")
+    if not is_there:
+        console.line("report:       in MLflow, once its server has what was logged")
+        return
     if tracker.ui_command:
         console.line(f"open the UI:  why-zero open   (or {tracker.ui_command}, and follow a link)")
     console.link("report:", tracker.run_page(report))

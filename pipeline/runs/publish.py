@@ -194,6 +194,7 @@ def publish_rest(
     at_ms: int,
     data: ImageData,
     saved: SavedModels,
+    is_read_back: bool = False,
 ) -> None:
     """Log what can be made from history and weights: pictures, film, summary and model.
 
@@ -206,6 +207,7 @@ def publish_rest(
         at_ms: the time of these points.
         data: what it was trained on.
         saved: the models of others, as which its own is saved faster.
+        is_read_back: the run may have other metrics at this epoch, which the model then gets.
     """
     log_model(
         run,
@@ -215,6 +217,7 @@ def publish_rest(
         step=result.chosen.epoch,
         at_ms=at_ms,
         saved=saved,
+        is_read_back=is_read_back,
     )
     with temporary_folder() as folder:
         batch = as_input(data.train_images[: min(result.recipe.batch_size, EVALUATION_BATCH)])

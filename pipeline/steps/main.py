@@ -13,7 +13,7 @@ from pipeline.fit import FitContext, Task, fit
 from pipeline.health import check_before_training
 from pipeline.runs.links import print_links
 from pipeline.steps import prepare, toy
-from pipeline.tracking import connect
+from pipeline.tracking import Tracker, connected
 from pipeline.training import device as devices
 
 
@@ -23,7 +23,11 @@ def run(settings: MainSettings, console: Console) -> None:
     Raises:
         PipelineError: the device or the data set is missing, or a network failed.
     """
-    tracker = connect()
+    with connected(console) as tracker:
+        _run(settings, tracker, console)
+
+
+def _run(settings: MainSettings, tracker: Tracker, console: Console) -> None:
     check_before_training(tracker)
     shared = {item.name: getattr(settings, item.name) for item in fields(Training)}
     recipes = list(dict.fromkeys(Recipe(drop_rate=p, **shared) for p in settings.drop_rates))
@@ -36,7 +40,8 @@ def run(settings: MainSettings, console: Console) -> None:
     with tracker.start_step("main", "main", parameters=texts(settings)) as step:
         if known:
             prepare.log(data, known, tracker, console, pipeline=step.id)
-        toy.run(ToySettings(seed=settings.seed, force=settings.force), console, pipeline=step.id)
+        three = ToySettings(seed=settings.seed, force=settings.force)
+        toy.train(three, tracker, console, pipeline=step.id)
         context = FitContext(
             tracker=tracker,
             console=console,

@@ -10,7 +10,7 @@ from pipeline.explorer import log_explorer
 from pipeline.fit import FitContext, Task, fit
 from pipeline.health import check_before_training
 from pipeline.runs.links import print_pages
-from pipeline.tracking import connect
+from pipeline.tracking import Tracker, connected
 from pipeline.training import device as devices
 
 
@@ -20,7 +20,11 @@ def run(settings: MnistSettings, console: Console) -> None:
     Raises:
         PipelineError: the device or the data set is missing, or the network failed.
     """
-    tracker = connect()
+    with connected(console) as tracker:
+        _run(settings, tracker, console)
+
+
+def _run(settings: MnistSettings, tracker: Tracker, console: Console) -> None:
     check_before_training(tracker)
     recipe = settings.alone
     device = devices.resolve(settings.device)

@@ -9,7 +9,7 @@ from pipeline.files import given_path
 from pipeline.markdown import table
 from pipeline.runs.fingerprint import fingerprint
 from pipeline.runs.publish import log_dataset
-from pipeline.tracking import Run, Tracker, connect
+from pipeline.tracking import Run, Tracker, connected
 
 
 def run(settings: PrepareSettings, console: Console) -> None:
@@ -22,8 +22,8 @@ def run(settings: PrepareSettings, console: Console) -> None:
     Raises:
         PipelineError: the data are missing, damaged or wrong, or cannot be written.
     """
-    tracker = connect()
-    log(read(settings), settings, tracker, console)
+    with connected(console) as tracker:
+        log(read(settings), settings, tracker, console)
 
 
 def read(settings: PrepareSettings) -> ImageData:
@@ -71,7 +71,9 @@ def log(
         }
         step.metrics({name: float(count) for name, count in counts.items()}, step=0)
         mark = fingerprint("prepare", data.name, data.digest)
-        found = None if settings.force else tracker.finished(mark, kind="step")
+        found = None
+        if not settings.force:
+            found = tracker.attempt(lambda: tracker.finished(mark, kind="step"), None)
         if found:
             page = tracker.link(found.id)
             step.describe(f"The same data was already logged in run [{found.name}]({page}).")

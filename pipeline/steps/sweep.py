@@ -23,7 +23,7 @@ from pipeline.records.result import Result
 from pipeline.records.words import counted
 from pipeline.runs.complete import Completed, complete
 from pipeline.runs.links import print_links
-from pipeline.tracking import Tracker, connect
+from pipeline.tracking import Tracker, connected
 from pipeline.training import device as devices
 from pipeline.workers import engine
 
@@ -38,7 +38,13 @@ def run(settings: SweepSettings, console: Console) -> None:
             still finished and compared.
     """
     recipes = recipes_of(settings)
-    tracker = connect()
+    with connected(console) as tracker:
+        _run(settings, recipes, tracker, console)
+
+
+def _run(
+    settings: SweepSettings, recipes: Sequence[Recipe], tracker: Tracker, console: Console
+) -> None:
     check_before_training(tracker)
     many = len(recipes) * len(settings.data) * len(settings.devices)
     name = f"sweep of {many} network{'' if many == 1 else 's'}"
@@ -107,6 +113,13 @@ def _publish_named(
         f"keep=chosen: {len(named)} of {counted(total, 'network')} with pictures and model; "
         f"for the others: why-zero publish sweep:{step_id}"
     )
+    if not tracker.is_settled():
+        console.line(
+            "pictures and models: not made, as MLflow's server is away; once it is back, the same "
+            "command makes them"
+        )
+        return Completed(0)
+    named = {tracker.known(run_id): result for run_id, result in named.items()}
     return complete(
         list(named),
         tracker,

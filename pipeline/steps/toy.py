@@ -20,7 +20,7 @@ from pipeline.toy import experiment, notebook
 from pipeline.toy.exact_mask_average import mask_average_gap
 from pipeline.toy.page import render_page
 from pipeline.toy.unit_table import AT_THE_END, COLUMNS, LEGEND, unit_rows
-from pipeline.tracking import Run, Tracker, connect
+from pipeline.tracking import Run, Tracker, connected
 from why_zero import BrokenIdentity
 
 TRACE = "trace.safetensors"
@@ -29,15 +29,28 @@ UNITS = "units.md"
 PAGE = "toy.html"
 
 
-def run(settings: ToySettings, console: Console, *, pipeline: str | None = None) -> None:
+def run(settings: ToySettings, console: Console) -> None:
     """Train the three arms, log a run for each and the trace to the step's own.
 
     Args:
         settings: start, drop rate, step size, epochs and seed.
         console: for the table of units.
+    """
+    with connected(console) as tracker:
+        train(settings, tracker, console)
+
+
+def train(
+    settings: ToySettings, tracker: Tracker, console: Console, *, pipeline: str | None = None
+) -> None:
+    """The same, as a part of another step.
+
+    Args:
+        settings: as in `run`.
+        tracker: of the experiment that the runs are in.
+        console: as in `run`.
         pipeline: the run of the step that this is part of.
     """
-    tracker = connect()
     check_before_training(tracker)
     random = " random" if settings.init == "random" else ""
     name = f"toy p={settings.drop_rate:g} s{settings.seed}{random}"
@@ -46,7 +59,9 @@ def run(settings: ToySettings, console: Console, *, pipeline: str | None = None)
         chosen = {key: value for key, value in texts(settings).items() if key != "force"}
         parts = [f"{key}={value}" for key, value in chosen.items()]
         mark = fingerprint("toy", *parts, rooms=("pipeline/toy",))
-        found = None if settings.force else tracker.finished(mark, kind="step")
+        found = None
+        if not settings.force:
+            found = tracker.attempt(lambda: tracker.finished(mark, kind="step"), None)
         if found:
             page = tracker.link(found.id)
             step.describe(f"The same toy already ran, in run [{found.name}]({page}).")
@@ -154,7 +169,9 @@ def _log_arm(
 
     What a killed toy has logged stays, and is completed.
     """
-    found = None if is_forced else tracker.finished(mark, has_files=False)
+    found = None
+    if not is_forced:
+        found = tracker.attempt(lambda: tracker.finished(mark, has_files=False), None)
     if found:
         return f"[{arm}]({tracker.link(found.id)})"
     history = trace.histories[arm]
@@ -178,7 +195,7 @@ def _log_arm(
             (record.epoch, metrics(record, before, history[0]))
             for record, before in zip(history, befores, strict=True)
         ]
-        run.series(points, at_ms=run.began_ms("train_eval/accuracy"))
+        run.series(points, at_time_of="train_eval/accuracy")
         return f"[{arm}]({run.page})"
 
 

@@ -6,6 +6,7 @@ The only room that imports mlflow.
 from pathlib import Path
 
 from pipeline.tracking.address import any_of, searches_metrics, tagged
+from pipeline.tracking.begun import BegunRun
 from pipeline.tracking.found_run import FoundRun
 from pipeline.tracking.loaded import example_of, requirements_of, signature_of
 from pipeline.tracking.models import (
@@ -14,13 +15,21 @@ from pipeline.tracking.models import (
     log_model,
     save_weights,
 )
+from pipeline.tracking.outbox import AwayError, RefusedError, Sent, UnsentError
 from pipeline.tracking.registry import Registry, Version
 from pipeline.tracking.runs import Outcome, Run, reason_of
 from pipeline.tracking.serving import ui_of
 from pipeline.tracking.store import open_at, require_store
 from pipeline.tracking.survey import survey
 from pipeline.tracking.system import watching_system
-from pipeline.tracking.tracker import Tracker, adopted_run, connect, end_opened_run
+from pipeline.tracking.tracker import (
+    Tracker,
+    adopted_run,
+    connect,
+    connected,
+    end_opened_run,
+    send_journals,
+)
 from pipeline.tracking.transfer.read_store import (
     fetch_artifacts,
     fetch_example,
@@ -44,20 +53,26 @@ ISOLATED_LOAD = Path(__file__).with_name("isolated_load.py")
 __all__ = [
     "ISOLATED_LOAD",
     "STATE_DICT",
+    "AwayError",
+    "BegunRun",
     "FoundRun",
     "Json",
     "Outcome",
+    "RefusedError",
     "Registry",
     "Run",
     "SavedModels",
     "Section",
+    "Sent",
     "Tracker",
+    "UnsentError",
     "Version",
     "View",
     "adopted_run",
     "any_of",
     "bar_chart",
     "connect",
+    "connected",
     "end_opened_run",
     "example_of",
     "fetch_artifacts",
@@ -75,6 +90,7 @@ __all__ = [
     "save_weights",
     "scatter",
     "searches_metrics",
+    "send_journals",
     "signature_of",
     "survey",
     "tagged",

@@ -171,6 +171,12 @@ def sqlite_file(uri: str) -> Path | None:
     return None if database in {None, "", ":memory:"} else Path(str(database))
 
 
+def takes_journals(uri: str) -> bool:
+    """Whether a store is a server's, which may go away while a step works."""
+    scheme = urlsplit(uri).scheme.partition("+")[0]
+    return scheme in {"http", "https"} or scheme in _DATABASE_PORTS
+
+
 def _check_sqlite(uri: str) -> None:
     try:
         if not uri.startswith("sqlite:///"):

@@ -9,7 +9,7 @@ from pathlib import Path
 import mlflow.pytorch
 import numpy as np
 import torch
-from mlflow.entities import LoggedModel, LoggedModelOutput, LoggedModelStatus, Metric
+from mlflow.entities import LoggedModel
 from mlflow.models import Model, infer_signature
 from mlflow.models.model import MLMODEL_FILE_NAME
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from pipeline.files import check_room, temporary_folder
-from pipeline.tracking.connectivity import local_folder
+from pipeline.tracking import operations
 from pipeline.tracking.runs import Run
 
 STATE_DICT = "state_dict.safetensors"
@@ -37,8 +37,11 @@ def log_model(
     name: str = "model",
     bounds: tuple[float, float] = (0.0, 1.0),
     saved: "SavedModels | None" = None,
-) -> str:
+    is_read_back: bool = False,
+) -> str | None:
     """Log the network in evaluation mode on the CPU, and return the model's address.
+
+    Where a journal keeps it until it can be sent, there is no address yet.
 
     It is written as a graph (pt2) that takes batches of any size. The network given is not
     changed. A model that a killed process had begun to log for this run is completed: every part
@@ -58,29 +61,27 @@ def log_model(
         name: of the model; none of `/ : . % " '`.
         bounds: the least and the greatest value of an input.
         saved: what other networks have been saved as; None for none.
+        is_read_back: take the metrics from the run where it has them.
 
     Raises:
         ValueError: the example is a batch of 1, which would become the only size it takes.
     """
     _check_batch(example)
-    client = run.store.client
     with run.store.writing(), temporary_folder() as folder:
-        logged = _begin(run, name=name, step=step)
-        if is_whole(logged):
-            return str(logged.model_uri)
-        points = [
-            Metric(key, value, at_ms, step, model_id=logged.model_id, run_id=run.id)
-            for key, value in metrics.items()
-            if math.isfinite(value)
-        ]
-        client.log_batch(run.id, metrics=points)
         # `mlflow.pytorch.log_model` logs to the active run and has no other way to say which.
-        path = folder / "model"
-        of, saved = stored_as(logged, run.id), saved or SavedModels()
-        saved.save(network, path, example=example, of=of, bounds=bounds)
-        client.log_model_artifacts(logged.model_id, str(path))
-        client.finalize_logged_model(logged.model_id, LoggedModelStatus.READY)
-    return str(logged.model_uri)
+        path, saved = folder / "model", saved or SavedModels()
+        saved.save(network, path, example=example, of=Model(), bounds=bounds)
+        return run.store.do(
+            operations.log_model,
+            run.id,
+            files=path,
+            experiment=run.experiment_id,
+            name=name,
+            metrics={key: value for key, value in metrics.items() if math.isfinite(value)},
+            step=step,
+            at_ms=at_ms,
+            is_read_back=is_read_back,
+        )
 
 
 def save_weights(network: nn.Module, folder: Path) -> None:
@@ -93,13 +94,6 @@ def save_weights(network: nn.Module, folder: Path) -> None:
     check_room(folder, _room(state))  # safetensors removes what it could not finish
     weights = {key: value.cpu().contiguous() for key, value in state.items()}
     save_file(weights, folder / STATE_DICT)
-
-
-def is_whole(model: LoggedModel) -> bool:
-    """Whether a logged model is ready and its files exist, as remote ones do."""
-    folder = local_folder(model.artifact_location)
-    has_files = folder is None or (folder / MLMODEL_FILE_NAME).is_file()
-    return has_files and bool(model.status == LoggedModelStatus.READY)
 
 
 def save_network(
@@ -243,36 +237,6 @@ def _room(state: Mapping[str, Tensor]) -> int:
 def _check_batch(example: NDArray[np.float32]) -> None:
     if len(example) < 2:
         raise ValueError(f"example must be a batch of at least 2, got {len(example)}")
-
-
-def _begin(run: Run, *, name: str, step: int) -> LoggedModel:
-    """The run's logged model, among its outputs: one that was begun before, or a new one."""
-    client = run.store.client
-    stored = client.get_run(run.id)
-    if not _models(run, name):
-        client.create_logged_model(
-            run.experiment_id, name=name, source_run_id=run.id, params=stored.data.params
-        )
-    # Asked again: a creation whose answer was lost has been repeated, and made two.
-    logged, *ghosts = _models(run, name)
-    for ghost in ghosts:
-        client.delete_logged_model(ghost.model_id)
-    outputs = stored.outputs.model_outputs if stored.outputs else []
-    if logged.model_id not in {output.model_id for output in outputs}:
-        client.log_outputs(run.id, [LoggedModelOutput(logged.model_id, step=step)])
-    return logged
-
-
-def _models(run: Run, name: str) -> list[LoggedModel]:
-    """The models of this run with this name: a complete one first, then the oldest."""
-    of_run = f"source_run_id = '{run.id}' AND name = '{name}'"
-    found = run.store.client.search_logged_models([run.experiment_id], of_run)
-    return sorted(
-        found,
-        key=lambda model: (
-            model.status != LoggedModelStatus.READY, model.creation_timestamp, model.model_id
-        ),
-    )  # fmt: skip
 
 
 def _refuse_outside(network: nn.Module, bounds: tuple[float, float]) -> None:

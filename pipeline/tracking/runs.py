@@ -12,21 +12,15 @@ from types import TracebackType
 from typing import Literal
 
 import numpy as np
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
-from mlflow.exceptions import MlflowException
-from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.tracking.multimedia import compress_image_size, convert_to_pil_image
 from mlflow.types import Schema, TensorSpec
-from mlflow.utils.mlflow_tags import (
-    MLFLOW_DATASET_CONTEXT,
-    MLFLOW_LOGGED_IMAGES,
-    MLFLOW_RUN_NOTE,
-)
+from mlflow.utils.mlflow_tags import MLFLOW_LOGGED_IMAGES, MLFLOW_RUN_NOTE
 from numpy.typing import NDArray
 
 from pipeline.errors import PipelineError, UsageError
 from pipeline.files import temporary_folder
 from pipeline.redaction import redacted
+from pipeline.tracking import operations
 from pipeline.tracking.address import run_page
 from pipeline.tracking.environment import setting
 from pipeline.tracking.store import Store, found_or_none, one_line
@@ -82,16 +76,19 @@ class Run:
 
     def parameters(self, values: Mapping[str, str]) -> None:
         """Log settings, which can be logged only once."""
-        params = [Param(key, redacted(value)) for key, value in values.items()]
-        with self.store.writing():
-            self.store.client.log_batch(self.id, params=params)
+        params = {key: redacted(value) for key, value in values.items()}
+        self.store.do(operations.log, self.id, params=params)
 
     def metrics(self, values: Mapping[str, float], step: int, *, at_ms: int | None = None) -> int:
         """Log one point of each metric in one write, and return their time; see `series`."""
         return self.series([(step, values)], at_ms=at_ms)
 
     def series(
-        self, points: Iterable[tuple[int, Mapping[str, float]]], *, at_ms: int | None = None
+        self,
+        points: Iterable[tuple[int, Mapping[str, float]]],
+        *,
+        at_ms: int | None = None,
+        at_time_of: str | None = None,
     ) -> int:
         """Log many points, and return their time.
 
@@ -102,27 +99,30 @@ class Run:
             points: steps, each with its metrics by name.
             at_ms: their time, milliseconds since 1970; None for now. A point that was logged at
                 this time before is not doubled.
+            at_time_of: a metric whose first point, if the run has any, gives the time instead: so
+                what a killed process had logged in part is completed without a double.
         """
-        time_ms = time.time_ns() // 1_000_000 if at_ms is None else at_ms
-        metrics = [
-            Metric(key, value, time_ms, step)
+        time_ms = _now_ms() if at_ms is None else at_ms
+        finite = [
+            (key, value, step)
             for step, values in points
             for key, value in values.items()
             if math.isfinite(value)
         ]
-        with self.store.writing():
-            self.store.client.log_batch(self.id, metrics=metrics)
+        self.store.do(operations.log, self.id, points=finite, at_ms=time_ms, at_time_of=at_time_of)
         return time_ms
 
     def metrics_once(
         self, values: Mapping[str, float], step: int, *, at_ms: int
     ) -> Mapping[str, float]:
-        """Log those of the metrics that have no point at this step yet, and return what it has."""
-        points = {key: self.logged(key) for key in values}
-        there = {key: points[key][step][1] for key in values if step in points[key]}
-        missing = {key: value for key, value in values.items() if key not in there}
-        self.metrics(missing, step, at_ms=at_ms)
-        return {**missing, **there}
+        """Log those of the metrics that have no point at this step yet, and return what it has.
+
+        What a server has is not waited for: then these values come back.
+        """
+        there = self.store.do(
+            operations.log_once, self.id, values=dict(values), step=step, at_ms=at_ms
+        )
+        return there or values
 
     def began_ms(self, key: str) -> int | None:
         """The time of the first point of a metric, at which the rest may be logged; None without.
@@ -133,15 +133,13 @@ class Run:
 
     def logged(self, key: str) -> dict[int, tuple[int, float]]:
         """The points of a metric so far, by step: the time of each and its value."""
-        with self.store.writing():
-            points = self.store.client.get_metric_history(self.id, key)
+        points = self.store.ask(lambda: self.store.client.get_metric_history(self.id, key))
         return {point.step: (point.timestamp, point.value) for point in points}
 
     def tags(self, values: Mapping[str, str]) -> None:
         """Set tags, over their old values; each is cut at 8,000 characters."""
-        tags = [RunTag(key, redacted(value)) for key, value in values.items()]
-        with self.store.writing():
-            self.store.client.log_batch(self.id, tags=tags)
+        tags = {key: redacted(value) for key, value in values.items()}
+        self.store.do(operations.log, self.id, tags=tags)
 
     def describe(self, markdown: str, *, tags: Mapping[str, str] | None = None) -> None:
         """Set the description on the run's page, and tags beside it, in one write.
@@ -161,13 +159,11 @@ class Run:
 
     def file(self, local: Path, folder: str | None = None) -> None:
         """Copy a local file into a folder of the run's artifacts, or to their top."""
-        with self.store.writing():
-            self.store.client.log_artifact(self.id, str(local), folder)
+        self.store.do(operations.log_files, self.id, files=local, folder=folder)
 
     def folder(self, local: Path) -> None:
         """Copy everything in a local folder into the run's artifacts."""
-        with self.store.writing():
-            self.store.client.log_artifacts(self.id, str(local))
+        self.store.do(operations.log_files, self.id, files=local)
 
     def data(self, content: bytes, path: str) -> None:
         """Write bytes as an artifact, such as a picture that the UI shows; path as in `text`."""
@@ -179,9 +175,7 @@ class Run:
 
     def remove(self, path: str) -> None:
         """Remove an artifact, or a folder of them."""
-        with self.store.writing():
-            artifacts = self.store.client.get_run(self.id).info.artifact_uri
-            get_artifact_repository(artifacts).delete_artifacts(path)
+        self.store.do(operations.remove_files, self.id, path=path)
 
     def images(self, frames: Mapping[int, NDArray[np.uint8]], key: str) -> None:
         """Log a picture of each of some steps, for the UI's image grid.
@@ -193,7 +187,7 @@ class Run:
             frames: shape (height, width) or (height, width, 3), by the epoch or the update.
             key: letters, digits, space and `_-.` only.
         """
-        at_ms = time.time_ns() // 1_000_000
+        at_ms = _now_ms()
         if not frames:
             return
         # First: a run that has all pictures but was killed before this would never get it.
@@ -232,28 +226,22 @@ class Run:
             [TensorSpec(array.dtype, (-1, *array.shape[1:]), key) for key, array in arrays.items()]
         )
         features = {"features": schema.to_json(), "targets": None}
-        dataset = Dataset(
-            name=name,
-            digest=digest[:_DIGEST_LENGTH],
-            source_type="local",
-            source=json.dumps({"uri": source}),
-            schema=json.dumps({"mlflow_tensorspec": features}),
-            profile=json.dumps(profile),
-        )
-        entry = DatasetInput(dataset, [InputTag(MLFLOW_DATASET_CONTEXT, context)])
-        with self.store.writing():
-            try:
-                self.store.client.log_inputs(self.id, [entry])
-            except MlflowException:
-                # As when another thread or process has logged the same data at the same moment:
-                # neither finds the entry, both write it, one is refused. Now it is there.
-                self.store.client.log_inputs(self.id, [entry])
+        dataset = {
+            "name": name,
+            "digest": digest[:_DIGEST_LENGTH],
+            "source_type": "local",
+            "source": json.dumps({"uri": source}),
+            "schema": json.dumps({"mlflow_tensorspec": features}),
+            "profile": json.dumps(profile),
+        }
+        self.store.do(operations.log_dataset, self.id, dataset=dataset, context=context)
 
     def is_gone(self) -> bool:
         """Whether it has been deleted meanwhile; False where the store does not answer."""
         try:
-            with self.store.writing():
-                stored = found_or_none(lambda: self.store.client.get_run(self.id))
+            stored = self.store.ask(
+                lambda: found_or_none(lambda: self.store.client.get_run(self.store.known(self.id)))
+            )
         except PipelineError:
             return False
         return stored is None or stored.info.lifecycle_stage != "active"
@@ -262,15 +250,25 @@ class Run:
         """Leave it as it is, at the end of its block too: it has been deleted."""
         self._is_open = False
 
-    def end(self, outcome: Outcome, reason: str | None = None) -> None:
-        """End the run with a status and the tags `outcome` and `reason`; again changes nothing."""
+    def end(self, outcome: Outcome, reason: str | None = None, *, is_patient: bool = True) -> None:
+        """End the run with a status and the tags `outcome` and `reason`; again changes nothing.
+
+        Args:
+            outcome: how it ended.
+            reason: why.
+            is_patient: wait for a database that others keep locked.
+        """
         if not self._is_open:
             return
-        tags = {"outcome": outcome} | ({"reason": reason} if reason else {})
-        # The status last: killed in between, the run is still open, and is marked as killed later.
-        self.tags(tags)
-        with self.store.writing():
-            self.store.client.set_terminated(self.id, _STATUS[outcome])
+        tags = {"outcome": outcome} | ({"reason": redacted(reason)} if reason else {})
+        self.store.do(
+            operations.end,
+            self.id,
+            is_patient=is_patient,
+            status=_STATUS[outcome],
+            tags=tags,
+            at_ms=_now_ms(),
+        )
         self._is_open = False
 
     def __enter__(self) -> "Run":  # noqa: PYI034 - the tests' type checker refuses Self here
@@ -312,11 +310,16 @@ class Run:
         try:
             if not self.store.is_lost:
                 with setting(_IMPATIENT):
-                    self.end(outcome, None if outcome == "killed" else reason_of(error))
+                    reason = None if outcome == "killed" else reason_of(error)
+                    self.end(outcome, reason, is_patient=False)
         except PipelineError as refusal:
             self.store.is_lost = time.monotonic() - start > _LONG_SECONDS
             _logger.warning("Run %r is left open as RUNNING: %s", self.name, refusal)
         self._is_open = False  # or the end of its block would mark it finished
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def reason_of(error: BaseException) -> str:

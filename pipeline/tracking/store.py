@@ -1,13 +1,15 @@
 """The store and the experiment that runs are logged to, and the errors when it refuses."""
 
+import logging
 import os
 import tempfile
+import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from filelock import FileLock
 from mlflow.entities import Experiment
@@ -22,13 +24,22 @@ from pipeline.errors import PipelineError
 from pipeline.files import full_disk, no_room
 from pipeline.interrupts import held
 from pipeline.redaction import redacted
-from pipeline.tracking import connectivity, environment
+from pipeline.tracking import connectivity, environment, operations
 from pipeline.tracking.address import is_server
+from pipeline.tracking.outbox import Outbox
 
 T = TypeVar("T")
+# MLflow waits 20 s by itself, twice.
+LOCKED_SECONDS = 600.0
+_LOCKED_PAUSE_SECONDS = 0.1
 
 _NOT_LET_IN = {"UNAUTHENTICATED", "PERMISSION_DENIED", "CUSTOMER_UNAUTHORIZED"}
+_logger = logging.getLogger(__name__)
 REFUSALS = (MlflowException, RequestException, SQLAlchemyError, SafetensorError, OSError)
+
+
+class LockedError(PipelineError):
+    """A database that others keep locked."""
 
 
 @dataclass
@@ -40,12 +51,83 @@ class Store:
         uri: its tracking URI.
         experiment_id: the experiment that new runs go to; empty where none are made.
         is_lost: ending a run has waited for it in vain, so ending the others need not wait.
+        outbox: what is logged waits there until a server takes it; None where it is written at
+            once.
     """
 
     client: MlflowClient
     uri: str
     experiment_id: str
     is_lost: bool = False
+    outbox: Outbox | None = None
+
+    def do(
+        self,
+        operation: Callable[..., T],
+        run: str,
+        *,
+        files: Path | None = None,
+        is_patient: bool = True,
+        **arguments: Any,  # noqa: ANN401 - of the operation
+    ) -> T | None:
+        """Have one of `operations` done, and return what it gives; None if that is done later.
+
+        Args:
+            operation: which.
+            run: the id of the run.
+            files: a file or a folder that it takes; it may be removed afterwards.
+            is_patient: wait for a database that others keep locked.
+            arguments: what else it takes, of what JSON can hold.
+
+        Raises:
+            PipelineError: the store refused.
+        """
+        if self.outbox:
+            self.outbox.add(operation.__name__, run, arguments, files)
+            return None
+        taken = arguments if files is None else {**arguments, "files": files}
+        return self.ask(lambda: operation(self.client, run, **taken), is_patient=is_patient)
+
+    def make_run(self, *, name: str, tags: Mapping[str, str], is_awaited: bool) -> str:
+        """The id of a new run of the experiment; that of the journal until the store gives one.
+
+        Args:
+            name: its display name.
+            tags: all its tags.
+            is_awaited: wait until the store has given it, as far as it is there.
+        """
+        given: dict[str, Any] = {"experiment": self.experiment_id, "name": name, "tags": dict(tags)}
+        given["at_ms"] = time.time_ns() // 1_000_000
+        if self.outbox:
+            return self.outbox.make_run(given, is_awaited=is_awaited)
+        return self.ask(lambda: operations.create(self.client, **given))
+
+    def ask(self, ask: Callable[[], T], *, is_patient: bool = True) -> T:
+        """What an access to the store gives; a database that others keep locked is waited for.
+
+        Raises:
+            PipelineError: the store refused.
+        """
+        until, is_told = time.monotonic() + LOCKED_SECONDS, False
+        while True:
+            try:
+                with self.writing():
+                    return ask()
+            except LockedError as locked:
+                if not is_patient or time.monotonic() > until:
+                    raise
+                if not is_told:
+                    _logger.warning("%s: waiting, for up to 10 minutes", locked)
+                    is_told = True
+                time.sleep(_LOCKED_PAUSE_SECONDS)
+
+    def attempt(self, ask: Callable[[], T], otherwise: T) -> T:
+        """What the store answers at once, or this: a server that is away is not waited for."""
+        return self.outbox.attempt(ask, otherwise) if self.outbox else ask()
+
+    def known(self, text: str) -> str:
+        """A text with the ids of runs as the store has them, as far as it has the runs."""
+        return self.outbox.known(text) if self.outbox else text
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -100,6 +182,18 @@ def open_store(experiment: str | None) -> Store:
             )
         connectivity.check_folder(place.artifact_location)
     return replace(store, experiment_id=found)
+
+
+def check_writing(store: Store) -> None:
+    """Return if runs may be logged to a server: at once, and not after an hour of training.
+
+    Raises:
+        PipelineError: they may not.
+    """
+    with store.writing():
+        place = store.client.get_experiment(store.experiment_id)
+        # Nothing changes, but whoever may do this may also log runs.
+        store.client.rename_experiment(store.experiment_id, place.name)
 
 
 def uri_in_use() -> str:
@@ -221,6 +315,10 @@ def _refusals(uri: str) -> Iterator[None]:
         places = [Path(tempfile.gettempdir()), *([database.parent] if database else [])]
         if (full := full_disk(*places)) is not None:
             raise PipelineError(no_room(full)) from error
+        if getattr(root, "sqlite_errorname", "").startswith("SQLITE_BUSY"):
+            raise LockedError(
+                f"the tracking store must be free, got {redacted(uri)} locked by another process"
+            ) from error
         refusal = f"the tracking store must work, and {uri} refused ({one_line(root)}): "
         remedy = "check MLFLOW_TRACKING_URI, its server and the free disk space"
         if getattr(error, "error_code", "") in _NOT_LET_IN:

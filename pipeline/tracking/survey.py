@@ -8,7 +8,7 @@ from pipeline.files import check_place
 from pipeline.redaction import redacted
 from pipeline.tracking.address import is_server
 from pipeline.tracking.connectivity import check_folder, sqlite_file
-from pipeline.tracking.store import Store, is_made, open_store, uri_in_use
+from pipeline.tracking.store import Store, check_writing, is_made, open_store, uri_in_use
 
 OLDEST_SERVER = 3  # before, MLflow had no logged models
 
@@ -31,8 +31,7 @@ def survey() -> str:
     with store.writing():
         place = store.client.get_experiment(store.experiment_id)
         if is_server(uri):
-            # Nothing changes, but whoever may do this may also log runs.
-            store.client.rename_experiment(store.experiment_id, place.name)
+            check_writing(store)
             server = f"MLflow {_server_version(store)} at "
         else:
             server = ""

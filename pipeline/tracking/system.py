@@ -13,13 +13,12 @@ from pipeline.tracking.runs import Run
 
 INTERVAL_SECONDS = 2.0
 _STOP_SECONDS = 0.5
-_ALWAYS_SAMPLED = "cpu_utilization_percentage"
 _logger = logging.getLogger(__name__)
 
 
 @contextmanager
 def watching_system(
-    runs: Sequence[Run], *, interval_seconds: float = INTERVAL_SECONDS
+    runs: Sequence[Run], *, first_step: int = 0, interval_seconds: float = INTERVAL_SECONDS
 ) -> Iterator[None]:
     """Log the machine's state to the runs: at once, at every interval, and at the block's end.
 
@@ -28,6 +27,7 @@ def watching_system(
 
     Args:
         runs: open runs; at least one.
+        first_step: the number of the first sample: after those that resumed runs have.
         interval_seconds: between two samples, times the number of runs.
     """
     # MLflow's collectors with a thread of our own: that of its monitor logs its first sample only
@@ -36,7 +36,7 @@ def watching_system(
     source = SystemMetricsMonitor(
         runs[0].id, sampling_interval=interval_seconds, tracking_uri=runs[0].store.uri
     )
-    steps = itertools.count(_first_step(runs))
+    steps = itertools.count(first_step)
     is_over = threading.Event()
     watched = list(runs)
 
@@ -74,13 +74,3 @@ def watching_system(
         # A thread stuck on a server that is gone is left behind.
         if not was_over and not thread.is_alive():
             sample()
-
-
-def _first_step(runs: Sequence[Run]) -> int:
-    """The step after the last sample of resumed runs; 0 for new ones."""
-    last = -1
-    for run in runs:
-        with run.store.writing():
-            points = run.store.client.get_metric_history(run.id, f"system/{_ALWAYS_SAMPLED}")
-        last = max([last, *(point.step for point in points)])
-    return last + 1

@@ -3,21 +3,23 @@
 import logging
 import os
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from mlflow.entities import Experiment
 from mlflow.entities import Run as StoredRun
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, ErrorCode
-from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.store.entities import PagedList
 
+from pipeline.console import Console, State
 from pipeline.errors import PipelineError
+from pipeline.redaction import redacted
+from pipeline.tracking import operations
 from pipeline.tracking.address import (
     comparison_page,
     experiment_page,
@@ -27,7 +29,9 @@ from pipeline.tracking.address import (
     ui_command,
     view_page,
 )
-from pipeline.tracking.connectivity import local_folder, sqlite_file
+from pipeline.tracking.begun import BegunRun, begun_run
+from pipeline.tracking.connectivity import local_folder, sqlite_file, takes_journals
+from pipeline.tracking.environment import setting
 from pipeline.tracking.found_run import (
     FoundRun,
     found,
@@ -35,15 +39,25 @@ from pipeline.tracking.found_run import (
     local_artifacts,
     missing_artifacts,
 )
-from pipeline.tracking.models import is_whole
+from pipeline.tracking.journal import JOURNALS, Journal, Plan
+from pipeline.tracking.operations import is_whole
+from pipeline.tracking.outbox import Outbox, Sent, identity_of, send_left
 from pipeline.tracking.processes import TAG, host, is_dead, this_process
 from pipeline.tracking.registry import Registry
 from pipeline.tracking.runs import Run, reason_of
 from pipeline.tracking.source import commit_tags, source_tags
-from pipeline.tracking.store import Store, found_or_none, one_line, open_store
+from pipeline.tracking.store import (
+    Store,
+    check_writing,
+    found_or_none,
+    one_line,
+    open_at,
+    open_store,
+)
 from pipeline.tracking.views.keep import keep, kept_ids
 from pipeline.tracking.views.view import View
 
+T = TypeVar("T")
 # A compacted network is another's, not trained: it is in no comparison of trained ones.
 Kind = Literal["network", "compacted", "step"]
 
@@ -80,8 +94,7 @@ class Tracker:
 
         It is no secret: it may be written anywhere.
         """
-        experiment = self._experiment
-        return f"experiment {experiment.experiment_id} of {experiment.creation_time}"
+        return identity_of(self._experiment)
 
     @property
     def places(self) -> list[Path]:
@@ -92,8 +105,7 @@ class Tracker:
 
     @cached_property
     def _experiment(self) -> Experiment:
-        with self._store.writing():
-            return self._store.client.get_experiment(self.experiment_id)
+        return self._store.ask(lambda: self._store.client.get_experiment(self.experiment_id))
 
     @property
     def ui_command(self) -> str | None:
@@ -139,15 +151,35 @@ class Tracker:
 
     def run_page(self, run_id: str) -> str:
         """The address of a run's page."""
-        return run_page(self.ui, self.experiment_id, run_id)
+        return run_page(self.ui, self.experiment_id, self._store.known(run_id))
 
     def address(self, link: str) -> str:
         """The address of a link that works inside the UI, such as `Run.page`."""
-        return f"{self.ui}/{link}"
+        return f"{self.ui}/{self._store.known(link)}"
 
     def link(self, run_id: str) -> str:
         """A link to a run's page that works inside the UI, such as in a description."""
         return run_page("", self.experiment_id, run_id)
+
+    def is_settled(self) -> bool:
+        """Whether the store has all that was logged, once it has or has taken nothing for long."""
+        return self._store.outbox is None or self._store.outbox.wait()
+
+    def known(self, text: str) -> str:
+        """A text with the ids of runs as the store has them, as far as it has the runs."""
+        return self._store.known(text)
+
+    @property
+    def may_go_away(self) -> bool:
+        """Whether the store is a server's that training does not wait for."""
+        return self._store.outbox is not None
+
+    def attempt(self, ask: Callable[[], T], otherwise: T) -> T:
+        """What the store answers; this where a server that is away would have to be waited for.
+
+        For what training asks on its way. `ask` uses this tracker.
+        """
+        return self._store.attempt(ask, otherwise)
 
     def start_network(
         self,
@@ -172,9 +204,12 @@ class Tracker:
             kind: `network` for one that was trained.
             goes_on: reopen the run that a killed process had begun with the same fingerprint.
         """
-        begun = self.begun(tags["fingerprint"], kind=kind) if goes_on else None
+        begun = None
+        if goes_on:
+            mark = tags["fingerprint"]
+            begun = self.attempt(lambda: self.begun([mark], kind=kind).get(mark), None)
         if begun is not None:
-            run = self.reopen(begun)
+            run = self.reopen(begun, name)
             with run.ending_unless_done():
                 run.parameters(parameters)
                 run.tags(tags)
@@ -334,35 +369,48 @@ class Tracker:
         runs = [run for run in self._stored(f"tags.stack = '{stack}'") if is_own(run)]
         return {run.data.tags["fingerprint"]: run.info.run_id for run in runs}
 
-    def begun(self, fingerprint: str, *, kind: Kind = "network") -> str | None:
-        """The newest run with this fingerprint that was killed or failed, to `reopen` it.
+    def begun(self, fingerprints: Collection[str], *, kind: Kind = "network") -> dict[str, str]:
+        """The newest run with each of these fingerprints that was killed or failed, to reopen it.
 
         Args:
-            fingerprint: the value of its tag `fingerprint`.
-            kind: of the run.
+            fingerprints: the values of their tags `fingerprint`; those without such a run are not
+                in the answer.
+            kind: of the runs.
         """
-        search = f"tags.fingerprint = '{fingerprint}' and tags.kind = '{kind}'"
-        for run in self._stored(search, page=_FEW):
-            if run.info.status in {"KILLED", "FAILED"} and is_own(run):
-                return str(run.info.run_id)
-        return None
+        if len(fingerprints) <= _FEW:
+            searches = [tagged({"fingerprint": each, "kind": kind}) for each in fingerprints]
+        else:  # in one search rather than thousands
+            ended = ("KILLED", "FAILED")
+            searches = [f"attributes.status = '{one}' and tags.kind = '{kind}'" for one in ended]
+        runs: dict[str, StoredRun] = {}
+        page = _FEW if len(fingerprints) <= _FEW else _MANY
+        for run in (run for search in searches for run in self._stored(search, page=page)):
+            key = run.data.tags.get("fingerprint", "")
+            if run.info.status in {"KILLED", "FAILED"} and key in fingerprints and is_own(run):
+                runs[key] = max(runs.get(key, run), run, key=lambda each: each.info.start_time)
+        return {key: str(run.info.run_id) for key, run in runs.items()}
 
-    def reopen(self, run_id: str) -> Run:
+    def begun_runs(self, run_ids: Mapping[str, str], key: str) -> dict[str, BegunRun]:
+        """What runs to be reopened hold, by whatever they are given by.
+
+        Args:
+            run_ids: of the runs.
+            key: the metric that is written after all others of its epoch.
+        """
+        return {name: begun_run(self._store, run_id, key) for name, run_id in run_ids.items()}
+
+    def reopen(self, run_id: str, name: str) -> Run:
         """Reopen a network's interrupted run, to resume it.
 
         Artifacts that its end had begun to write are removed, because they are written again.
         A model that it had logged stays, for `log_model` to find.
+
+        Args:
+            run_id: of the run.
+            name: for messages.
         """
-        client = self._store.client
-        with self._store.writing():
-            stored = client.get_run(run_id)
-            for artifact in client.list_artifacts(run_id):
-                get_artifact_repository(stored.info.artifact_uri).delete_artifacts(artifact.path)
-            client.update_run(run_id, status="RUNNING")
-            for tag in {"outcome", "reason"} & set(stored.data.tags):
-                client.delete_tag(run_id, tag)
-            client.set_tag(run_id, TAG, this_process())
-        return Run(self._store, run_id, stored.info.run_name)
+        self._store.do(operations.reopen, run_id, process=this_process())
+        return Run(self._store, run_id, name)
 
     def adding_to(self, run: FoundRun) -> Run:
         """A run that has ended, to add what it lacks: it stays as it ended, whatever happens."""
@@ -384,14 +432,12 @@ class Tracker:
 
     def run_or_none(self, run_id: str) -> FoundRun | None:
         """The run with this id, whatever its experiment; None without one or if it was deleted."""
-        with self._store.writing():
-            run = found_or_none(lambda: self._store.client.get_run(run_id))
+        run = self._store.ask(lambda: found_or_none(lambda: self._store.client.get_run(run_id)))
         return None if run is None or run.info.lifecycle_stage != "active" else found(run)
 
     def history(self, run_id: str, key: str) -> list[tuple[int, float]]:
         """All points of one metric of a run: (step, value), by step."""
-        with self._store.writing():
-            points = self._store.client.get_metric_history(run_id, key)
+        points = self._store.ask(lambda: self._store.client.get_metric_history(run_id, key))
         return sorted((point.step, point.value) for point in points)
 
     def artifact(self, run_id: str, path: str) -> Path:
@@ -438,8 +484,7 @@ class Tracker:
         if run.model is None:
             return False
         ask = partial(self._store.client.get_logged_model, run.model.removeprefix("models:/"))
-        with self._store.writing():
-            model = found_or_none(ask)
+        model = self._store.ask(lambda: found_or_none(ask))
         return model is not None and is_whole(model)
 
     def _stored(
@@ -455,8 +500,8 @@ class Tracker:
         ids = list(experiment_ids) or [self.experiment_id]
         token: Any = ""  # text or bytes
         while token is not None:
-            with self._store.writing():
-                runs = self._page(ids, search, token=token, most=page)
+            ask = partial(self._page, ids, search, token=token, most=page)
+            runs = self._store.ask(ask)
             yield from runs
             token = runs.token or None
 
@@ -483,6 +528,8 @@ class Tracker:
 
     def experiment_name(self, experiment_id: str) -> str:
         """The name of an experiment."""
+        if experiment_id == self.experiment_id:
+            return str(self._experiment.name)
         with self._store.writing():
             return str(self._store.client.get_experiment(experiment_id).name)
 
@@ -515,14 +562,10 @@ class Tracker:
         step: str,
         tags: Mapping[str, str],
     ) -> Run:
-        # The client, unlike `mlflow.start_run`, gives a run no parent.
-        with self._store.writing():
-            made = self._store.client.create_run(
-                self.experiment_id,
-                tags={**source_tags(), **tags, TAG: this_process(), "kind": kind, "step": step},
-                run_name=name,
-            )
-        run = Run(self._store, made.info.run_id, name)
+        tags = {**source_tags(), **tags, TAG: this_process(), "kind": kind, "step": step}
+        # A step's run comes first, and its id is printed.
+        run_id = self._store.make_run(name=name, tags=tags, is_awaited=kind == "step")
+        run = Run(self._store, run_id, name)
         with run.ending_unless_done():
             run.parameters(parameters)
         return run
@@ -531,8 +574,9 @@ class Tracker:
 def connect(*, experiment: str | None = None) -> Tracker:
     """Return a tracker on the store of `MLFLOW_TRACKING_URI`, else on `mlflow.db` in this folder.
 
-    Runs that dead processes of this machine left open are marked as killed.
-    The store is asked once, before anything starts, and answers or fails within ten seconds.
+    What dead processes have left in journals is sent, and the runs that those of this machine left
+    open are marked as killed. The store is asked once, before anything starts, and answers or fails
+    within ten seconds.
 
     Args:
         experiment: its name, created if it is new; None for the one of the run that `mlflow run`
@@ -542,9 +586,75 @@ def connect(*, experiment: str | None = None) -> Tracker:
         PipelineError: there is no such store, it does not answer, it cannot be written, or the
             experiment was deleted.
     """
-    tracker = Tracker(open_store(experiment))
+    store = open_store(experiment)
+    if takes_journals(store.uri):
+        _send_left(store)
+    tracker = Tracker(store)
     tracker.end_abandoned()
     return tracker
+
+
+def _send_left(store: Store) -> None:
+    """Send what processes that are dead have written for this store, and say what was lost.
+
+    Raises:
+        PipelineError: the server does not take it.
+    """
+    with store.writing():
+        for problem in send_left(store.client).problems:
+            _logger.warning("%s", problem)
+
+
+def send_journals(folder: Path) -> Sent:
+    """Send what processes that are dead have left in journals for the store in use.
+
+    Args:
+        folder: of the journals.
+
+    Raises:
+        PipelineError: the server does not take it.
+    """
+    store = open_at()
+    with store.writing():
+        return send_left(store.client, folder=folder)
+
+
+@contextmanager
+def connected(console: Console) -> Iterator[Tracker]:
+    """A tracker for a step that trains: a server may go away while the block runs.
+
+    What is logged to a server goes through a journal. At the end of the block it is waited for.
+
+    Args:
+        console: told when the server goes away, and when it is back.
+
+    Raises:
+        PipelineError: as `connect`; or nothing may be written.
+        UnsentError: at the end the server has not got everything.
+    """
+    tracker = connect()
+    store = tracker._store  # noqa: SLF001 - of this file
+    if not takes_journals(store.uri):
+        yield tracker
+        return
+    check_writing(store)
+    plan = Plan(store.experiment_id, tracker.identity, redacted(store.uri))
+    journal = Journal.begin(JOURNALS, plan)
+    outbox = Outbox(store.client, journal, say=console.line)
+    # The outbox tries again by itself, and whoever asks in between does not wait.
+    with setting({"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}):
+        try:
+            yield Tracker(replace(store, outbox=outbox))
+        except BaseException as error:
+            try:
+                outbox.close(is_interrupted=not isinstance(error, Exception))
+            except PipelineError as unsent:
+                console.line(str(unsent))
+            raise
+        with console.progress(
+            "sending what was logged", lambda: State(0.0, f"{outbox.unsent} records left")
+        ):
+            outbox.close()
 
 
 def adopted_run(step: str, parameters: Mapping[str, str]) -> AbstractContextManager[object]:

@@ -26,6 +26,10 @@ from pipeline.data import parse_idx
 from pipeline.errors import PipelineError
 from pipeline.predict.inputs import read_inputs
 from pipeline.steps import sweep
+from pipeline.tracking import journal as journals
+from pipeline.tracking.journal import DamagedError as DamagedJournalError
+from pipeline.tracking.journal import Journal, Plan, local_id
+from pipeline.tracking.outbox import Sender
 from pipeline.training import checkpoint as checkpoints
 from pipeline.training.checkpoint import DamagedError
 from pipeline.training.optimizer import Optimizer
@@ -297,10 +301,76 @@ def bundles(folder: Path) -> Target:
     return target
 
 
+def journal(folder: Path) -> Target:
+    """Plan, records, notes and artifacts of a journal, as bytes and as JSON with right digests."""
+    begun = Journal.begin(folder / "journals", Plan("1", "experiment 1 of 0", "http://here"))
+    (folder / "x").write_bytes(b"content")
+    run = local_id()
+    made = begun.append(run, "create", {"experiment": "1", "name": "a", "tags": {}, "at_ms": 1})
+    begun.append(run, "log", {"points": [["loss", 0.5, 1]], "at_ms": 2, "tags": {"a": run}})
+    begun.append(run, "log_files", {"folder": "plots"}, folder / "x")
+    begun.append(run, "end", {"status": "FINISHED", "tags": {}, "at_ms": 3})
+    begun.mark_sent(made, given="1" * 32)
+    begun.leave()
+    files = {
+        path.relative_to(begun.folder).as_posix(): path.read_bytes()
+        for path in begun.folder.rglob("*")
+        if path.is_file() and path.name != "lock"
+    }
+    names = sorted(files)
+    logging.disable(logging.CRITICAL)
+
+    def feed(data: bytes) -> bool:
+        name = names[data[0] % len(names)]
+        (begun.folder / name).write_bytes(data[1:])
+        try:
+            for found in journals.left(folder / "journals"):
+                places, damages = found.waiting()
+                sender = Sender(None, found)  # type: ignore[arg-type]
+                for damage in damages:
+                    check_line(damage)
+                for place in places:
+                    sender._wanted(found.read(place))
+                found.leave()
+                return not damages and len(places) == 3
+        except DamagedJournalError as error:
+            found.leave()
+            check_line(str(error))
+        finally:
+            (begun.folder / name).write_bytes(files[name])
+        return False
+
+    corpus = [bytes([number]) + files[name] for number, name in enumerate(names)]
+    target = Target(corpus=corpus, feed=feed)
+
+    def mutate(source: random.Random) -> bytes:
+        number = source.randrange(len(names))
+        name, content = names[number], files[names[number]]
+        lines = content.splitlines()
+        if name.startswith("files/") or source.random() < 0.4:
+            changed = mutated(content, source, [each[1:] for each in corpus])
+            return bytes([number]) + changed
+        before = {"plan.json": "", "sent": "sent"}.get(name, run)
+        place, sealed = source.randrange(len(lines)), list[bytes]()
+        for index, line in enumerate(lines):
+            value = json.loads(line[33:])
+            try:
+                text = json.dumps(mutated_json(value, source) if index == place else value)
+            except RecursionError:
+                text = "[" * 100_000
+            sealed.append(journals._sealed(text.encode("utf-8", "replace"), before))
+            before = before if name == "sent" else sealed[-1][:32].decode()
+        return bytes([number]) + b"".join(sealed)
+
+    target.mutate = mutate
+    return target
+
+
 TARGETS: dict[str, Callable[[Path], Target]] = {
     "idx": idx,
     "images": images,
     "arguments": arguments,
     "checkpoints": checkpoint,
+    "journals": journal,
     "bundles": bundles,
 }

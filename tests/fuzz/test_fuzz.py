@@ -25,11 +25,11 @@ def fuzz(*arguments: str) -> "subprocess.CompletedProcess[str]":
 @pytest.mark.slow
 def test_changed_files_and_arguments_are_accepted_or_refused_in_one_line() -> None:
     """Bundles, which take longer to make, are fed by the long campaign and `tests/bundle`."""
-    done = fuzz("idx", "images", "arguments", "checkpoints", "--count", "300")
+    done = fuzz("idx", "images", "arguments", "checkpoints", "journals", "--count", "300")
     assert done.returncode == 0, done.stdout + done.stderr
     lines = done.stdout.splitlines()
     assert [line.partition(":")[0] for line in lines] == [
-        "idx", "images", "arguments", "checkpoints",
+        "idx", "images", "arguments", "checkpoints", "journals",
     ]  # fmt: skip
     assert all(": 300 tried" in line for line in lines)
     # Not all alike: changes too small or too large would find nothing.

@@ -261,7 +261,7 @@ def test_a_model_whose_process_died_at_a_write_is_completed_without_a_double(
     with pytest.raises(Dead):
         log_model(run, network, example=rows(2), metrics=measured, step=3, at_ms=at_ms)
     monkeypatch.setattr(mlflow.MlflowClient, write, whole)
-    again = tracker.reopen(run.id)
+    again = tracker.reopen(run.id, "killed")
     address = log_model(again, network, example=rows(2), metrics=measured, step=3, at_ms=at_ms)
     again.end("finished")
     of_run = f"source_run_id = '{run.id}'"

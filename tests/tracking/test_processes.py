@@ -98,7 +98,7 @@ def test_only_runs_of_dead_processes_of_this_machine_are_ended(tracker: Tracker)
     assert set(ends) == {"dead"}
     assert ends["dead"]["outcome"] == "killed"
     assert "has died" in ends["dead"]["reason"]
-    again = tracker.reopen(ids["dead"])
+    again = tracker.reopen(ids["dead"], "dead")
     assert tracker.search("tags.kind = 'network'") == []
     again.end("finished")
     [found] = tracker.search("tags.kind = 'network'")

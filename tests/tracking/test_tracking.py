@@ -438,7 +438,7 @@ def test_a_store_that_refuses_the_end_never_hides_the_error(
 def test_a_run_whose_end_the_store_refused_is_not_called_finished_afterwards(
     tracker: Tracker, client: MlflowClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*_: object) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise MlflowException("no more writes")
 
     with a_network(tracker) as run, monkeypatch.context() as patch:
