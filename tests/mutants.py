@@ -24,8 +24,10 @@ import sys
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import accumulate
 from pathlib import Path
 from types import CodeType, FrameType, FunctionType
 
@@ -37,6 +39,8 @@ import torch
 Place = Callable[[ast.AST], tuple[int, int]]
 
 ROOT = Path(__file__).parent.parent
+QUICK = 4.0  # seconds of tests that all mutants are given before any is given more
+SLOW = 0.5  # seconds of a test
 PATIENCE = 1800  # seconds, for those that wait forever
 SOURCES = ("why_zero", "pipeline/training", "pipeline/records")
 COPIED = ("why_zero", "pipeline", "tests", "benchmarks", "examples", "docs")
@@ -160,8 +164,11 @@ def main(
     ]
     with tempfile.TemporaryDirectory() as folder:
         copy = Copy(Path(folder), kept)
-        for room in dict.fromkeys(mutant.room for mutant in due):
-            copy.decide([mutant for mutant in due if mutant.room == room], until)
+        for budget in (QUICK, math.inf):
+            for room in dict.fromkeys(mutant.room for mutant in due):
+                of_room = [mutant for mutant in due if mutant.room == room]
+                decided = copy.decide(of_room, until, budget=budget)
+                due = [mutant for mutant in due if key_of(mutant) not in decided]
     fates = known(kept / "fates.jsonl")
     tell([(mutant, fates[key_of(mutant)]) for mutant in chosen if key_of(mutant) in fates])
 
@@ -212,12 +219,16 @@ class Copy:
         shutil.copy(ROOT / "pyproject.toml", folder)
         self._changes = 0
 
-    def decide(self, mutants: Sequence[Mutant], until: float) -> None:
-        """Try mutants of one room and write down their fates, as many as time allows."""
+    def decide(self, mutants: Sequence[Mutant], until: float, *, budget: float) -> dict[str, Fate]:
+        """Try mutants of one room and write down their fates, as many as time allows.
+
+        With a budget only tests that take so many seconds altogether are run, and who survives
+        these has no fate yet.
+        """
         room = mutants[0].room
         seen = self._seen(room)
         imported = seen.pop("import", Seen(0, {}))
-        tries = [Try(mutant, tests_of(mutant, seen), seen) for mutant in mutants]
+        tries = [Try(mutant, tests_of(mutant, seen), seen, budget) for mutant in mutants]
         swapped = [
             each
             for each in tries
@@ -228,10 +239,12 @@ class Copy:
         conductor = Conductor(self._folder, swapped, told, until)
         if in_fork(lambda: self._pytest(conductor, [f"tests/{room}"])) != 0:
             raise click.ClickException(f"mutants of {room} could not be tried")
-        done = set(known(told, before))
+        if budget < math.inf:
+            return known(told, before)
         for each in tries:
-            if key_of(each.mutant) not in done and time.monotonic() < until:
+            if key_of(each.mutant) not in known(told, before) and time.monotonic() < until:
                 note(told, each.mutant, self._fate(each))
+        return known(told, before)
 
     def _seen(self, room: str) -> dict[str, Seen]:
         """What each test of a room does, as it was found before or by running them all."""
@@ -284,11 +297,19 @@ class Try:
         mutant: to be tried.
         tests: in their order.
         room: what the tests of the room do.
+        budget: seconds that all tests together may take.
     """
 
     mutant: Mutant
     tests: Sequence[str]
     room: Mapping[str, Seen]
+    budget: float
+
+    @property
+    def affordable(self) -> list[str]:
+        """The first of the tests, within the budget."""
+        spent = accumulate(self.room[test].seconds for test in self.tests)
+        return [test for test, total in zip(self.tests, spent, strict=True) if total < self.budget]
 
 
 def in_fork(work: Callable[[], int], *, patience: float = math.inf) -> int | None:
@@ -330,18 +351,20 @@ def runs(mutant: Mutant, seen: Seen) -> bool:
 
 
 def tests_of(mutant: Mutant, room: dict[str, Seen]) -> list[str]:
-    """The tests that run the mutant, quick ones first, of each kind the module's own first.
+    """The tests that run the mutant: the module's own first, then of each file one in turn.
 
+    Slow tests come last.
     What is outside of functions is run by the import: all tests that run something of the file.
     """
     seconds = {test: seen.seconds for test, seen in room.items() if runs(mutant, seen)}
     own = f"test_{Path(mutant.path).stem.strip('_')}.py"
-
-    def place(test: str) -> tuple[object, ...]:
+    taken: Counter[str] = Counter()
+    places: dict[str, tuple[bool, bool, int, str]] = {}
+    for test in sorted(seconds, key=seconds.__getitem__):
         file, _, _ = test.partition("::")
-        return (seconds[test] > 0.5, own not in file, file, seconds[test])
-
-    return sorted(seconds, key=place)
+        taken[file] += 1
+        places[test] = seconds[test] > SLOW, own not in file, taken[file], file
+    return sorted(places, key=places.__getitem__)
 
 
 class Teller:
@@ -431,9 +454,12 @@ class Conductor(Teller):
                 and right.co_firstlineno <= function.__code__.co_firstlineno <= each.mutant.line
             ]
             if places:
-                chosen = [items[test] for test in each.tests]
+                tests = each.affordable
+                chosen = [items[test] for test in tests]
                 work = functools.partial(_swapped, places, wrong, chosen)
-                note(self._kept, each.mutant, self.fate(in_fork(work, patience=PATIENCE)))
+                fate = self.fate(in_fork(work, patience=PATIENCE))
+                if fate.name != "survived" or len(tests) == len(each.tests):
+                    note(self._kept, each.mutant, fate)
         return True
 
 
@@ -443,10 +469,9 @@ def _swapped(
     """Whether a test fails with another code in these functions."""
     for function in functions:
         function.__code__ = code
-    session = items[0].session
     for item, following in zip(items, [*items[1:], None], strict=True):
         item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
-        if session.testsfailed:
+        if item.session.testsfailed:
             return 1
     return 0
 
