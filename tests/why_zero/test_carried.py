@@ -102,6 +102,22 @@ def test_what_dropout_alone_zeroes_is_what_was_not_zero_before(name: str) -> Non
     assert last.causes.zeros == int((y == 0).sum())
 
 
+def test_of_a_product_of_two_dropouts_a_value_is_dropped_with_either_factor() -> None:
+    torch.manual_seed(0)
+    one, other, x = nn.Linear(6, 20), nn.Linear(6, 20), torch.randn(50, 6)
+    module = nn.Module()
+    module.forward = lambda x: F.relu(F.dropout(one(x), 0.5) * F.dropout(other(x), 0.3))
+    torch.manual_seed(5)
+    with ZeroProbe(module, strict=True) as probe:
+        module(x)
+    torch.manual_seed(5)
+    keep, of_other = (F.dropout(torch.ones(50, 20), p) != 0 for p in (0.5, 0.3))
+    keep &= of_other
+    is_open = one(x) * other(x) > 0
+    expected = [is_open & keep, is_open & ~keep, ~is_open & keep, ~is_open & ~keep]
+    assert found(probe.layers["relu"]) == [*(int(flags.sum()) for flags in expected), 0]
+
+
 def test_padding_makes_zeros_that_are_neither_s() -> None:
     torch.manual_seed(0)
     conv = nn.Conv2d(1, 20, 5)
