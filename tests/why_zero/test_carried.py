@@ -28,6 +28,8 @@ BETWEEN: dict[str, Callable[[Tensor], Tensor]] = {
     "flip": lambda h: h.flip(2),
     "part": lambda h: h[:, 3:, 1:],
     "stack": lambda h: torch.stack([h, h]),
+    "mean of one": lambda h: h[..., :1].mean(-1),
+    "mean of one that stays": lambda h: h[..., :1].mean(-1, True),
     "nothing": lambda h: h,
 }
 
