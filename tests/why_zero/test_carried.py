@@ -120,6 +120,28 @@ def test_of_a_product_of_two_dropouts_a_value_is_dropped_with_either_factor() ->
     assert found(probe.layers["relu"]) == [*(int(flags.sum()) for flags in expected), 0]
 
 
+def test_what_is_assigned_behind_a_dropout_has_not_been_dropped() -> None:
+    torch.manual_seed(0)
+    linear, x = nn.Linear(6, 20), torch.randn(50, 6)
+
+    def forward(x: Tensor) -> Tensor:
+        h = F.dropout(linear(x), 0.5)
+        h[:, :3], h[:, 3:5] = -1.0, 2.0
+        return F.relu(h)
+
+    module = nn.Module()
+    module.forward = forward
+    torch.manual_seed(5)
+    with ZeroProbe(module, strict=True) as probe:
+        module(x)
+    torch.manual_seed(5)
+    keep = F.dropout(torch.ones(50, 20), 0.5) != 0
+    is_open = linear(x) > 0
+    keep[:, :5], is_open[:, :3], is_open[:, 3:5] = True, False, True
+    expected = [is_open & keep, is_open & ~keep, ~is_open & keep, ~is_open & ~keep]
+    assert found(probe.layers["relu"]) == [*(int(flags.sum()) for flags in expected), 0]
+
+
 def test_padding_makes_zeros_that_are_neither_s() -> None:
     torch.manual_seed(0)
     conv = nn.Conv2d(1, 20, 5)
