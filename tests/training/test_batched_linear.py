@@ -96,6 +96,13 @@ def test_the_maker_of_the_processor_is_read_from_the_system(
     assert devices.is_amd() == is_amd
 
 
+def test_products_stay_with_torch_on_another_maker_s_processor(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(devices, "is_amd", lambda: False)
+    assert not room._has_onednn.__wrapped__()
+
+
 def test_a_gradient_of_a_gradient_is_refused_not_wrong() -> None:
     x, weight = torch.ones(1, 2, 3), torch.ones(1, 3, 2, requires_grad=True)
     bias = torch.ones(1, 1, 2, requires_grad=True)

@@ -1,12 +1,17 @@
 """Devices: which is meant, and that training is the same thing on each."""
 
+import math
+import resource
 import subprocess
 import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from pipeline.config.recipe import Recipe
 from pipeline.errors import PipelineError
@@ -60,6 +65,71 @@ def test_auto_is_a_device_that_is_there() -> None:
 def test_more_gpus_than_there_are_is_an_error() -> None:
     with pytest.raises(PipelineError, match=r"got cuda:99, but torch .* finds"):
         devices.resolve("cuda:99")
+
+
+def test_the_cpu_is_there_and_apple_s_gpu_where_torch_finds_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    assert devices.resolve("cpu") == CPU
+    with pytest.raises(PipelineError, match="got mps, but torch finds no Apple GPU here"):
+        devices.resolve("mps")
+
+
+def test_a_device_is_described_by_its_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "NVIDIA H100")
+    monkeypatch.setattr(devices, "_processor", lambda: "AMD EPYC")
+    assert devices.describe(torch.device("cuda", 0)) == "cuda:0 (NVIDIA H100)"
+    assert devices.describe(CPU) == "cpu (AMD EPYC)"
+
+
+def test_a_container_s_limits_count_and_without_one_there_are_none(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(devices, "Path", lambda path: tmp_path / path.rpartition("/")[2])
+    assert (devices._cpu_limit(), devices._memory_limit()) == (math.inf, math.inf)
+    (tmp_path / "cpu.max").write_text("150000 100000\n")
+    (tmp_path / "memory.max").write_text("1000000\n")
+    assert (devices._cpu_limit(), devices._memory_limit()) == (1.5, 1_000_000)
+    assert devices.memory_to_use(CPU) == 500_000
+    (tmp_path / "cpu.max").write_text("max 100000\n")
+    (tmp_path / "memory.max").write_text("max\n")
+    assert (devices._cpu_limit(), devices._memory_limit()) == (math.inf, math.inf)
+
+
+def test_the_peak_of_memory_is_in_mb_whoever_tells_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """CUDA in bytes, Linux in KiB, and where /proc is not: macOS in bytes, others in KiB."""
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda _: 3_000_000)
+    assert devices.peak_memory_mb(torch.device("cuda", 0)) == 3
+    monkeypatch.setattr(devices, "_lines", lambda _: ["VmPeak:\t9000 kB", "VmHWM:\t5000 kB"])
+    assert devices.peak_memory_mb(CPU) == 5.12
+    monkeypatch.setattr(devices, "_lines", lambda _: [])
+    monkeypatch.setattr(resource, "getrusage", lambda _: SimpleNamespace(ru_maxrss=7000))
+    for platform, expected in (("linux", 7.168), ("darwin", 0.007)):
+        monkeypatch.setattr(sys, "platform", platform)
+        assert devices.peak_memory_mb(CPU) == expected
+
+
+def test_a_graph_is_captured_at_its_second_run_and_another_shape_never_enters_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Capturing is CUDA's; here a replay is the work itself, on what was copied in."""
+    captures = []
+
+    def capture(work: Callable[[], list[Tensor]], generators: Iterable[object]) -> object:
+        captures.append(generators)
+        return work
+
+    monkeypatch.setattr(devices, "_capture", capture)
+    graph = devices.Graph(generators := [])
+    found, so_far = [], []
+    for given in ([1.0, 2.0], [3.0, 4.0], [5.0], [6.0, 7.0]):
+        [doubled] = graph.run(lambda x: [2 * x], torch.tensor(given))
+        found.append(doubled.tolist())
+        so_far.append(len(captures))
+    assert found == [[2, 4], [6, 8], [10], [12, 14]]
+    assert so_far == [0, 1, 1, 1]
+    assert captures[0] is generators
 
 
 def test_a_lack_of_memory_becomes_one_line() -> None:

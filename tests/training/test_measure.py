@@ -97,6 +97,9 @@ def test_norms_of_gradients_and_changes_are_those_of_hand_arithmetic() -> None:
     [[born, _]] = Watch(stack).layers(states, is_trained=False)
     assert (born.gradient_norm, born.gradient_norms) == (None, None)
     assert (born.update_ratio, born.update_norms) == (None, None)
+    [[unwatched, _]] = Watch(stack).layers(states, is_trained=True)
+    assert (unwatched.gradient_norm, unwatched.gradient_norms) == (None, None)
+    assert unwatched.update_ratio == 0
 
 
 def test_a_score_is_the_mean_loss_and_the_share_of_right_answers() -> None:

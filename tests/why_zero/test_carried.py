@@ -28,6 +28,8 @@ BETWEEN: dict[str, Callable[[Tensor], Tensor]] = {
     "flip": lambda h: h.flip(2),
     "part": lambda h: h[:, 3:, 1:],
     "stack": lambda h: torch.stack([h, h]),
+    "mean of one": lambda h: h[..., :1].mean(-1),
+    "mean of one that stays": lambda h: h[..., :1].mean(-1, True),
     "nothing": lambda h: h,
 }
 
@@ -100,6 +102,44 @@ def test_what_dropout_alone_zeroes_is_what_was_not_zero_before(name: str) -> Non
     last = list(probe.layers.values())[-1]
     assert found(last) == [*(int(flags.sum()) for flags in expected), 0]
     assert last.causes.zeros == int((y == 0).sum())
+
+
+def test_of_a_product_of_two_dropouts_a_value_is_dropped_with_either_factor() -> None:
+    torch.manual_seed(0)
+    one, other, x = nn.Linear(6, 20), nn.Linear(6, 20), torch.randn(50, 6)
+    module = nn.Module()
+    module.forward = lambda x: F.relu(F.dropout(one(x), 0.5) * F.dropout(other(x), 0.3))
+    torch.manual_seed(5)
+    with ZeroProbe(module, strict=True) as probe:
+        module(x)
+    torch.manual_seed(5)
+    keep, of_other = (F.dropout(torch.ones(50, 20), p) != 0 for p in (0.5, 0.3))
+    keep &= of_other
+    is_open = one(x) * other(x) > 0
+    expected = [is_open & keep, is_open & ~keep, ~is_open & keep, ~is_open & ~keep]
+    assert found(probe.layers["relu"]) == [*(int(flags.sum()) for flags in expected), 0]
+
+
+def test_what_is_assigned_behind_a_dropout_has_not_been_dropped() -> None:
+    torch.manual_seed(0)
+    linear, x = nn.Linear(6, 20), torch.randn(50, 6)
+
+    def forward(x: Tensor) -> Tensor:
+        h = F.dropout(linear(x), 0.5)
+        h[:, :3], h[:, 3:5] = -1.0, 2.0
+        return F.relu(h)
+
+    module = nn.Module()
+    module.forward = forward
+    torch.manual_seed(5)
+    with ZeroProbe(module, strict=True) as probe:
+        module(x)
+    torch.manual_seed(5)
+    keep = F.dropout(torch.ones(50, 20), 0.5) != 0
+    is_open = linear(x) > 0
+    keep[:, :5], is_open[:, :3], is_open[:, 3:5] = True, False, True
+    expected = [is_open & keep, is_open & ~keep, ~is_open & keep, ~is_open & ~keep]
+    assert found(probe.layers["relu"]) == [*(int(flags.sum()) for flags in expected), 0]
 
 
 def test_padding_makes_zeros_that_are_neither_s() -> None:

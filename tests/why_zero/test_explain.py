@@ -103,6 +103,14 @@ def test_a_low_bias_is_below_zero_and_below_every_living_units() -> None:
             assert explain(module, X).owners[0].low_biases == low, biases
 
 
+def test_the_row_of_dead_units_says_how_many_biases_are_low_if_there_are_biases() -> None:
+    module = tiny()
+    row = "<td>1 of 3</td><td class='words'>2</td><td>{}</td><td>1</td>"
+    assert row.format(1) in explain(module, X).html()
+    module[0].bias = None
+    assert row.format("-") in explain(module, X).html()
+
+
 def test_what_is_shared_is_counted_once() -> None:
     module = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 2))
     module[2].weight = module[0].weight

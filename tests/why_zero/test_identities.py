@@ -93,6 +93,9 @@ def test_networks_with_and_without_relu_are_checked_side_by_side() -> None:
     layer.counts = count_causes(layer.z, layer.keep, is_linear=is_linear)
     check(layer, is_linear=is_linear)
     check_dropped("h1", layer.counts, RATES)
+    layer.y *= 1.5
+    with pytest.raises(BrokenIdentity, match="identity 4"):
+        check(layer, is_linear=is_linear)
 
 
 @pytest.mark.parametrize("function", [torch.sigmoid, torch.nn.functional.leaky_relu])
@@ -135,7 +138,7 @@ def test_a_layer_without_dropout_is_checked_too(layer: Layer) -> None:
         if is_right:
             check_pass("h1", counts, scale=torch.ones(3, 1, 1), **arguments)
         else:
-            with pytest.raises(BrokenIdentity):
+            with pytest.raises(BrokenIdentity, match="identity 4"):  # there is no order to mistake
                 check_pass("h1", counts, scale=torch.ones(3, 1, 1), **arguments)
 
 

@@ -106,6 +106,18 @@ def test_zeros_that_come_in_are_unexplained_where_they_meet_the_first_weights() 
     assert (left.made_by, left.seen_at, left.share) == ("the module's input", "1", 0.5)
 
 
+def test_zeros_that_are_given_to_weights_by_keyword_are_unexplained_there() -> None:
+    def forward(self: Calls, x: Tensor) -> Tensor:
+        return F.linear(input=x, weight=self.first.weight, bias=self.first.bias)
+
+    module = Calls(forward)
+    with ZeroProbe(module, strict=True) as probe:
+        module(X.clamp(min=0.5) - 0.5)
+    [left] = probe.unexplained
+    assert (left.made_by, left.seen_at) == ("the module's input", "")
+    assert left.zeros == int((X <= 0.5).sum())
+
+
 def test_what_meets_several_weights_is_counted_once() -> None:
     def forward(self: Calls, x: Tensor) -> Tensor:
         return self.first(x) + self.other(x)

@@ -46,6 +46,21 @@ def test_every_cell_of_the_terminals_table_is_there() -> None:
         assert f">{cell}</t" in page
 
 
+def test_several_layers_have_a_last_row_for_all_of_them_and_one_alone_has_none() -> None:
+    """12 units and 2 more, 4 samples each: 56 values."""
+    module = nn.Sequential(nn.Linear(1, 12), nn.ReLU(), nn.Linear(12, 2), nn.ReLU())
+    with ZeroProbe(module) as probe:
+        module(X)
+    page = probe._repr_html_()
+    first, second = (layer.causes.zeros for layer in probe.layers.values())
+    [(cells, words)] = re.findall(r"<tr class='all'>(.*?)(</tr>)", page)
+    assert cells.startswith("<th scope='row'>all</th><td class='words'>")
+    assert f"<td>{(first + second) / 56:.1%}</td>" in cells
+    assert page.endswith(f"{words}</tbody></table></div></div>")
+    assert page.count("<th scope='col' class='words'>") == 2
+    assert probed()._repr_html_().count("<tr") == 2  # the heads and the layer
+
+
 def test_silent_units_are_named_the_first_few_and_then_counted() -> None:
     assert ">2, 3, 4, 5, 6, 7 … (10)<" in probed()._repr_html_()
     assert html.named_units([3, 5]) == "3, 5"
