@@ -28,6 +28,7 @@ from pipeline.errors import PipelineError, UsageError
 from pipeline.files import temporary_folder
 from pipeline.redaction import redacted
 from pipeline.tracking.address import run_page
+from pipeline.tracking.connectivity import local_folder
 from pipeline.tracking.environment import setting
 from pipeline.tracking.store import Store, found_or_none, one_line
 from why_zero.errors import WhyZeroError
@@ -47,6 +48,7 @@ _LONG_SECONDS = 1.0
 _IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "2"}
 # MLflow digests only the first 10,000 values, fewer than 13 images; ours covers all, cut to fit.
 _DIGEST_LENGTH = 36
+_UNFINISHED = ".artifact.uploading.*"  # MLflow's name for the file of a process that was killed
 
 
 class Run:
@@ -165,9 +167,21 @@ class Run:
             self.store.client.log_artifact(self.id, str(local), folder)
 
     def folder(self, local: Path) -> None:
-        """Copy everything in a local folder into the run's artifacts."""
+        """Copy everything in a local folder into the run's artifacts, each file whole or not."""
         with self.store.writing():
-            self.store.client.log_artifacts(self.id, str(local))
+            artifacts = self.store.client.get_run(self.id).info.artifact_uri
+            place = local_folder(artifacts)
+            if place is None:
+                self.store.client.log_artifacts(self.id, str(local))
+                return
+            # MLflow copies a folder straight into its place, where on a full disk a part of a file
+            # would be taken for the file; a single file it renames once it is whole.
+            for left in place.rglob(_UNFINISHED):
+                left.unlink()
+            repository = get_artifact_repository(artifacts)
+            for path in sorted(path for path in local.rglob("*") if path.is_file()):
+                folder = path.relative_to(local).parent.as_posix()
+                repository.log_artifact(str(path), None if folder == "." else folder)
 
     def data(self, content: bytes, path: str) -> None:
         """Write bytes as an artifact, such as a picture that the UI shows; path as in `text`."""

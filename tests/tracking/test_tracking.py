@@ -1,6 +1,7 @@
 """Runs on a real temporary SQLite store: what is logged, how they end, how a store is asked."""
 
 import contextlib
+import errno
 import json
 import os
 import re
@@ -17,6 +18,7 @@ from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import IPv4Address
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import parse_qs
 
 import numpy as np
@@ -664,6 +666,32 @@ def test_a_run_says_that_it_has_pictures_of_steps_before_it_has_them(
     with a_network(tracker) as run, pytest.raises(PipelineError, match="no room"):
         run.images({0: np.zeros((3, 4), np.uint8)}, "units")
     assert client.get_run(run.id).data.tags["mlflow.loggedImages"] == "True"
+
+
+def test_a_file_of_a_folder_is_in_the_run_whole_or_not_at_all(
+    tracker: Tracker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A part of a picture would be taken for the picture; what a killed process left goes."""
+    (tmp_path / "deep").mkdir()
+    for name in ("a.png", "deep/b.png"):
+        (tmp_path / name).write_bytes(b"whole")
+
+    def fill_the_disk(source: BinaryIO, target: BinaryIO, **_: object) -> None:
+        target.write(source.read(3))
+        raise OSError(errno.ENOSPC, "full")
+
+    with a_network(tracker) as run:
+        with monkeypatch.context() as filling:
+            filling.setattr(shutil, "copyfileobj", fill_the_disk)
+            with pytest.raises(PipelineError, match="full"):
+                run.folder(tmp_path)
+        assert tracker.files(run.id) == set()
+        run.data(b"", "deep/.there")
+        left = tracker.artifact(run.id, "deep") / ".artifact.uploading.0"
+        left.touch()
+        run.folder(tmp_path)
+    assert tracker.files(run.id) == {"a.png", "deep/b.png", "deep/.there"}
+    assert tracker.artifact(run.id, "deep/b.png").read_bytes() == b"whole"
 
 
 def logged_images(tracker: Tracker, client: MlflowClient, run_id: str) -> dict[str, bytes]:
