@@ -19,7 +19,7 @@ import click
 
 from tests.faults.injection import Fault, kinds_at
 from tests.faults.steps import STEPS, needed
-from tests.faults.trials import EXACT, Laboratory, Verdict
+from tests.faults.trials import EXACT, UNCLEAR, Laboratory, Verdict
 
 # In memory, where there is such a disk: a trial writes and synchronises much.
 _FAST = Path("/dev/shm")  # noqa: S108 - as a folder for folders of its own
@@ -76,7 +76,7 @@ def campaign(steps: list[str], trials: int, *, seed: int, seconds: float) -> boo
             places[step] = len(laboratory.places(step))
             verdict = laboratory.trial(step, fault)
             counts[step][fault.kind, verdict.kind] += 1
-            if verdict.faults:
+            if verdict.kind not in {EXACT, UNCLEAR}:
                 tell(step, verdict)
     finally:
         laboratory.close()
@@ -88,7 +88,7 @@ def campaign(steps: list[str], trials: int, *, seed: int, seconds: float) -> boo
         for (_, what), many in of_step.items():
             total[what] += many
     click.echo(f"all: {_counts(total)}, {time.monotonic() - started:.0f} s")
-    return set(total) <= {EXACT}
+    return set(total) <= {EXACT, UNCLEAR}
 
 
 def in_turn(
