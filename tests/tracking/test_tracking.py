@@ -654,6 +654,16 @@ def test_pictures_of_steps_are_logged_as_mlflow_logs_them(
     assert tags[0] == tags[1]
 
 
+def test_what_is_left_of_a_store_whose_maker_was_killed_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("mlflow.db.0123abcd.new", "mlflow.db.0123abcd.new-journal"):
+        (tmp_path / name).touch()
+    open_at(f"sqlite:///{tmp_path}/mlflow.db")
+    assert [path.name for path in tmp_path.iterdir()] == ["mlflow.db"]
+
+
 def test_a_run_says_that_it_has_pictures_of_steps_before_it_has_them(
     tracker: Tracker, client: MlflowClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
