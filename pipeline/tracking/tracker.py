@@ -337,13 +337,17 @@ class Tracker:
     def begun(self, fingerprint: str, *, kind: Kind = "network") -> str | None:
         """The newest run with this fingerprint that was killed or failed, to `reopen` it.
 
+        Also one that has failed at its very end, when its status had become FINISHED.
+
         Args:
             fingerprint: the value of its tag `fingerprint`.
             kind: of the run.
         """
         search = f"tags.fingerprint = '{fingerprint}' and tags.kind = '{kind}'"
         for run in self._stored(search, page=_FEW):
-            if run.info.status in {"KILLED", "FAILED"} and is_own(run):
+            status, outcome = run.info.status, run.data.tags.get("outcome")
+            is_late = (status, outcome) == ("FINISHED", "failed")
+            if (status in {"KILLED", "FAILED"} or is_late) and is_own(run):
                 return str(run.info.run_id)
         return None
 

@@ -654,6 +654,17 @@ def test_pictures_of_steps_are_logged_as_mlflow_logs_them(
     assert tags[0] == tags[1]
 
 
+def test_a_run_that_failed_when_its_status_was_written_is_gone_on_with(
+    tracker: Tracker, client: MlflowClient
+) -> None:
+    """The store has done it and said that it has not; then only the tag can still be changed."""
+    with a_network(tracker, fingerprint="late") as run:
+        pass
+    assert tracker.begun("late") is None
+    client.set_tag(run.id, "outcome", "failed")
+    assert tracker.begun("late") == run.id
+
+
 def test_what_is_left_of_a_store_whose_maker_was_killed_is_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
