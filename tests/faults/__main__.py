@@ -11,7 +11,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,7 +27,7 @@ _SHOWN = 3  # faults of one trial
 
 
 def faults(places: list[str], count: int, source: random.Random) -> list[Fault]:
-    """So many of the faults that can happen at these places, or all of them.
+    """So many of the faults that can happen at these places, of each kind as many as of others.
 
     Args:
         places: as `Injection.places`.
@@ -40,7 +40,12 @@ def faults(places: list[str], count: int, source: random.Random) -> list[Fault]:
         for kind in kinds_at(place)
         for is_lasting in ((False,) if kind.startswith("kill") else (False, True))
     ]
-    return every if len(every) <= count else source.sample(every, count)
+    source.shuffle(every)
+    by_kind: defaultdict[str, list[Fault]] = defaultdict(list)
+    for fault in every:
+        by_kind[fault.kind].append(fault)
+    in_turn = itertools.chain(*itertools.zip_longest(*by_kind.values()))
+    return [fault for fault in in_turn if fault][:count]
 
 
 def tell(step: str, verdict: Verdict) -> None:
