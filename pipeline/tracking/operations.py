@@ -33,6 +33,7 @@ from pipeline.tracking.processes import TAG
 
 # Of a run that was written to a journal before it was made: by it a lost answer is found again.
 KEY = "journal"
+_UNFINISHED = ".artifact.uploading.*"  # MLflow's name for the file of a process that was killed
 Point = Sequence[Any]  # a metric, its value, and the step
 
 
@@ -135,9 +136,26 @@ def _points_at(
 
 
 def log_files(client: MlflowClient, run: str, *, files: Path, folder: str | None = None) -> None:
-    """Copy a file, or everything in a folder, into a folder of the run's artifacts."""
-    put = client.log_artifacts if files.is_dir() else client.log_artifact
-    put(run, str(files), folder)
+    """Copy a file into a folder of the run's artifacts, or everything in a folder to their top.
+
+    Each file is there whole or not at all.
+    """
+    if files.is_file():
+        client.log_artifact(run, str(files), folder)
+        return
+    artifacts = client.get_run(run).info.artifact_uri
+    place = local_folder(artifacts)
+    if place is None:
+        client.log_artifacts(run, str(files))
+        return
+    # MLflow copies a folder straight into its place, where on a full disk a part of a file would be
+    # taken for the file; a single file it renames once it is whole.
+    for left in place.rglob(_UNFINISHED):
+        left.unlink()
+    repository = get_artifact_repository(artifacts)
+    for path in sorted(path for path in files.rglob("*") if path.is_file()):
+        below = path.relative_to(files).parent.as_posix()
+        repository.log_artifact(str(path), None if below == "." else below)
 
 
 def remove_files(client: MlflowClient, run: str, *, path: str) -> None:

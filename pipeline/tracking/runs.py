@@ -162,7 +162,7 @@ class Run:
         self.store.do(operations.log_files, self.id, files=local, folder=folder)
 
     def folder(self, local: Path) -> None:
-        """Copy everything in a local folder into the run's artifacts."""
+        """Copy everything in a local folder into the run's artifacts, each file whole or not."""
         self.store.do(operations.log_files, self.id, files=local)
 
     def data(self, content: bytes, path: str) -> None:

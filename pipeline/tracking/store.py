@@ -267,7 +267,7 @@ def _make_at_once(file: Path) -> None:
 
 def _make(file: Path) -> None:
     """Create a new SQLite store beside its place, then move it there."""
-    for left in file.parent.glob(f"{file.name}.*.new"):
+    for left in file.parent.glob(f"{file.name}.*.new*"):  # and its journal
         left.unlink()
     # A unique name: MLflow caches what it has opened by name.
     beside = file.with_name(f"{file.name}.{uuid.uuid4().hex[:8]}.new")

@@ -372,6 +372,8 @@ class Tracker:
     def begun(self, fingerprints: Collection[str], *, kind: Kind = "network") -> dict[str, str]:
         """The newest run with each of these fingerprints that was killed or failed, to reopen it.
 
+        Also one that has failed at its very end, when its status had become FINISHED.
+
         Args:
             fingerprints: the values of their tags `fingerprint`; those without such a run are not
                 in the answer.
@@ -380,13 +382,18 @@ class Tracker:
         if len(fingerprints) <= _FEW:
             searches = [tagged({"fingerprint": each, "kind": kind}) for each in fingerprints]
         else:  # in one search rather than thousands
-            ended = ("KILLED", "FAILED")
-            searches = [f"attributes.status = '{one}' and tags.kind = '{kind}'" for one in ended]
+            ended = (
+                *(f"attributes.status = '{status}'" for status in ("KILLED", "FAILED")),
+                "attributes.status = 'FINISHED' and tags.outcome = 'failed'",
+            )
+            searches = [f"{each} and tags.kind = '{kind}'" for each in ended]
         runs: dict[str, StoredRun] = {}
         page = _FEW if len(fingerprints) <= _FEW else _MANY
         for run in (run for search in searches for run in self._stored(search, page=page)):
             key = run.data.tags.get("fingerprint", "")
-            if run.info.status in {"KILLED", "FAILED"} and key in fingerprints and is_own(run):
+            status, outcome = run.info.status, run.data.tags.get("outcome")
+            is_late = (status, outcome) == ("FINISHED", "failed")
+            if (status in {"KILLED", "FAILED"} or is_late) and key in fingerprints and is_own(run):
                 runs[key] = max(runs.get(key, run), run, key=lambda each: each.info.start_time)
         return {key: str(run.info.run_id) for key, run in runs.items()}
 

@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 STEPS = ("mnist", "toy", "prepare")
-TRIALS = 8
+TRIALS = 6
 
 
 @pytest.mark.slow

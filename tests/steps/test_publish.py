@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from mlflow import MlflowClient
+from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 from safetensors.torch import load_file
 
 from pipeline.cli import commands
@@ -222,8 +223,9 @@ class Dead(BaseException):
 
 
 WRITES = (
-    ("create_logged_model", True), ("log_outputs", True), ("log_model_artifacts", False),
-    ("finalize_logged_model", False), ("log_artifacts", False),
+    (MlflowClient, "create_logged_model", True), (MlflowClient, "log_outputs", True),
+    (MlflowClient, "log_model_artifacts", False), (MlflowClient, "finalize_logged_model", False),
+    (LocalArtifactRepository, "log_artifact", False),
 )  # fmt: skip
 
 
@@ -232,8 +234,8 @@ def test_killed_again_and_again_and_begun_once_more_it_makes_the_rest_without_a_
 ) -> None:
     """At last a picture of the film is lost as well: then all of it is made again."""
     tracker, run_id = connect(), bare[0]
-    for write, is_done in WRITES:
-        whole = getattr(MlflowClient, write)
+    for owner, write, is_done in WRITES:
+        whole = getattr(owner, write)
 
         def die(*given: Any, **named: Any) -> None:  # noqa: ANN401
             if is_done:  # noqa: B023 - called in this turn alone
@@ -241,7 +243,7 @@ def test_killed_again_and_again_and_begun_once_more_it_makes_the_rest_without_a_
             raise Dead
 
         with pytest.MonkeyPatch.context() as dying:
-            dying.setattr(MlflowClient, write, die)
+            dying.setattr(owner, write, die)
             with pytest.raises(Dead):
                 run("publish", run_id)
         # It still counts as finished, whatever it lacks: it is not trained again.

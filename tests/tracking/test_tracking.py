@@ -1,6 +1,7 @@
 """Runs on a real temporary SQLite store: what is logged, how they end, how a store is asked."""
 
 import contextlib
+import errno
 import json
 import os
 import re
@@ -17,6 +18,7 @@ from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import IPv4Address
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import parse_qs
 
 import numpy as np
@@ -652,6 +654,27 @@ def test_pictures_of_steps_are_logged_as_mlflow_logs_them(
     assert tags[0] == tags[1]
 
 
+def test_a_run_that_failed_when_its_status_was_written_is_gone_on_with(
+    tracker: Tracker, client: MlflowClient
+) -> None:
+    """The store has done it and said that it has not; then only the tag can still be changed."""
+    with a_network(tracker, fingerprint="late") as run:
+        pass
+    assert tracker.begun("late") is None
+    client.set_tag(run.id, "outcome", "failed")
+    assert tracker.begun("late") == run.id
+
+
+def test_what_is_left_of_a_store_whose_maker_was_killed_is_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("mlflow.db.0123abcd.new", "mlflow.db.0123abcd.new-journal"):
+        (tmp_path / name).touch()
+    open_at(f"sqlite:///{tmp_path}/mlflow.db")
+    assert [path.name for path in tmp_path.iterdir()] == ["mlflow.db"]
+
+
 def test_a_run_says_that_it_has_pictures_of_steps_before_it_has_them(
     tracker: Tracker, client: MlflowClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -664,6 +687,32 @@ def test_a_run_says_that_it_has_pictures_of_steps_before_it_has_them(
     with a_network(tracker) as run, pytest.raises(PipelineError, match="no room"):
         run.images({0: np.zeros((3, 4), np.uint8)}, "units")
     assert client.get_run(run.id).data.tags["mlflow.loggedImages"] == "True"
+
+
+def test_a_file_of_a_folder_is_in_the_run_whole_or_not_at_all(
+    tracker: Tracker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A part of a picture would be taken for the picture; what a killed process left goes."""
+    (tmp_path / "deep").mkdir()
+    for name in ("a.png", "deep/b.png"):
+        (tmp_path / name).write_bytes(b"whole")
+
+    def fill_the_disk(source: BinaryIO, target: BinaryIO, **_: object) -> None:
+        target.write(source.read(3))
+        raise OSError(errno.ENOSPC, "full")
+
+    with a_network(tracker) as run:
+        with monkeypatch.context() as filling:
+            filling.setattr(shutil, "copyfileobj", fill_the_disk)
+            with pytest.raises(PipelineError, match="full"):
+                run.folder(tmp_path)
+        assert tracker.files(run.id) == set()
+        run.data(b"", "deep/.there")
+        left = tracker.artifact(run.id, "deep") / ".artifact.uploading.0"
+        left.touch()
+        run.folder(tmp_path)
+    assert tracker.files(run.id) == {"a.png", "deep/b.png", "deep/.there"}
+    assert tracker.artifact(run.id, "deep/b.png").read_bytes() == b"whole"
 
 
 def logged_images(tracker: Tracker, client: MlflowClient, run_id: str) -> dict[str, bytes]:
