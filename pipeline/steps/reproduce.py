@@ -15,7 +15,7 @@ from pipeline.fit import FitContext, Fitted, Task, fit
 from pipeline.health import check_before_training
 from pipeline.plots import to_png
 from pipeline.records.networks_file import NETWORKS
-from pipeline.records.words import counted, reasons
+from pipeline.records.words import reasons
 from pipeline.runs.load import load_weights
 from pipeline.studies import STUDIES, Evidence, Findings, Study, tables
 from pipeline.tracking import Run, Tracker, connect
@@ -55,7 +55,7 @@ def run(settings: ReproduceSettings, console: Console) -> None:
         step.describe(tables.summary(found) + _failed(failures))
         if failures:
             raise PipelineError(
-                f"{len(failures)} of {counted(len(STUDIES), 'study')} failed: {reasons(failures)}"
+                f"{len(failures)} of {len(STUDIES)} studies failed: {reasons(failures)}"
             )
 
 
@@ -82,7 +82,7 @@ def _reproduce(
     title = f"reproduce {name}, {settings.scale}"
     parameters = texts(settings) | {"study": name}
     with tracker.start_step("reproduce", title, parameters=parameters, tags=tags) as step:
-        fitted = _fitted(study, settings, tracker=tracker, console=console, step=step)
+        fitted = _fitted(name, settings, tracker=tracker, console=console, step=step)
         runs = {result.run_id: tracker.run(result.run_id) for result in fitted.results}
         found = study.find(
             Evidence(
@@ -98,10 +98,10 @@ def _reproduce(
 
 
 def _fitted(
-    study: Study, settings: ReproduceSettings, *, tracker: Tracker, console: Console, step: Run
+    study: str, settings: ReproduceSettings, *, tracker: Tracker, console: Console, step: Run
 ) -> Fitted:
     """The study's networks. One that diverged is a finding; any other failure ends the study."""
-    wanted = study.networks(settings.scale)
+    wanted = STUDIES[study].networks(settings.scale)
     sets = {network.data: prepared(network.data) for network in wanted}
     device = devices.resolve(settings.device)
     tasks = [
@@ -111,7 +111,7 @@ def _fitted(
         tracker=tracker,
         console=console,
         step="reproduce",
-        tags={"pipeline": step.id, "study": step.name},
+        tags={"pipeline": step.id, "study": study},
         is_forced=settings.force,
         keeps_all=False,
     )
@@ -130,7 +130,8 @@ def _publish(study: Study, found: Findings, fitted: Fitted, *, scale: str, step:
     if fitted.results:
         step.text(networks_csv(fitted.results), NETWORKS)
     judged = [row.agrees for row in found.rows if row.agrees is not None]
-    step.metrics({"values/compared": len(judged), "values/agree": sum(judged)}, step=0)
+    counts = {"values/compared": float(len(judged)), "values/agree": float(sum(judged))}
+    step.metrics(counts, step=0)
     diverged = f"\n\nDiverged: {', '.join(fitted.failures)}." if fitted.failures else ""
     step.describe(tables.description(study, found, scale=scale, more=diverged))
 

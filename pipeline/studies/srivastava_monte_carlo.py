@@ -118,7 +118,7 @@ def _rows(gaps: Mapping[int, Estimate], scaled: Sequence[float], *, spread: floa
             what="smallest k within one standard deviation of scaled weights",
             ours=Estimate(float(min(good, default=math.nan)), math.nan, 1),
             published=Published(
-                value=AS_GOOD, where=f"{place}: “around”", half_width=20, reading="quoted"
+                value=float(AS_GOOD), where=f"{place}: “around”", half_width=20.0, reading="quoted"
             ),
             digits=0,
             unit="masks",

@@ -107,7 +107,7 @@ def summary(found: Mapping[str, Findings]) -> str:
     """One row a study: how many of its values agree, and which do not."""
     rows = []
     for name, findings in found.items():
-        against = [row.what for row in findings.rows if row.agrees is False]
+        against = [_escaped(row.what) for row in findings.rows if row.agrees is False]
         rows.append((f"`{name}`", counted_verdicts(findings.rows), "; ".join(against) or DASH))
     return table(("study", "values", "which do not"), rows, left=3)
 
@@ -134,7 +134,8 @@ def _cells(row: Finding) -> tuple[str, ...]:
     published = DASH
     place = row.note
     if theirs:
-        own = Estimate(theirs.value, theirs.half_width or math.nan, 0)
+        is_shown = theirs.half_width >= 10.0**-row.digits / 2
+        own = Estimate(theirs.value, theirs.half_width if is_shown else math.nan, 0)
         sign = {"at most": "≤ ", "at least": "≥ "}.get(row.rule, "")
         published = sign + _interval(own, row)
         reading = "" if theirs.reading == "read" else f" ({theirs.reading})"
@@ -143,7 +144,12 @@ def _cells(row: Finding) -> tuple[str, ...]:
     if theirs and row.rule == "one network" and not math.isnan(row.ours.half_width):
         ours += f" (one network: ± {row.ours.for_one_more.half_width:.{row.digits}f})"
     cells = (row.what, published, ours, _VERDICTS[row.agrees], place)
-    return tuple(cell.replace("|", "\\|") for cell in cells)
+    return tuple(map(_escaped, cells))
+
+
+def _escaped(text: str) -> str:
+    """Text that ends no cell of a table."""
+    return text.replace("|", "\\|")
 
 
 def _interval(value: Estimate, row: Finding) -> str:
