@@ -90,6 +90,7 @@ def _reproduce(
                 results=fitted.results,
                 weights=lambda result: load_weights(runs[result.run_id], tracker),
                 data=prepared,
+                device=devices.resolve(settings.device),
             )
         )
         _publish(study, found, fitted, scale=settings.scale, step=step)

@@ -77,7 +77,7 @@ def _find(evidence: Evidence) -> Findings:
     by_cell: dict[tuple[str, float, float], list[Result]] = {}
     for result in evidence.results:
         recipe = result.recipe
-        key = (result.dataset, recipe.learning_rate, recipe.drop_rate)
+        key = (result.dataset, recipe.learning_rate, recipe.drop_rate_of("h1"))
         by_cell.setdefault(key, []).append(result)
     rows, changes = [], []
     for (data, learning_rate, rate), results in by_cell.items():

@@ -14,7 +14,7 @@ from pipeline.data import ImageData
 from pipeline.records import Weights
 from pipeline.studies.figures import Line, lines_figure
 from pipeline.studies.srivastava import CITATION
-from pipeline.studies.study import Evidence, Finding, Findings, Network, Published, Study
+from pipeline.studies.study import CPU, Evidence, Finding, Findings, Network, Published, Study
 from pipeline.training.masks import RandomMasks
 from pipeline.training.stack import Stack
 from why_zero.records import Floats
@@ -22,7 +22,6 @@ from why_zero.records import Floats
 # Numbers of masks in an average, as far as the figure's axis goes.
 COUNTS = (1, 2, 5, 10, 20, 30, 50, 80, 120)
 AS_GOOD = 50
-_CPU = torch.device("cpu")
 
 
 def _networks(scale: Scale) -> list[Network]:
@@ -40,7 +39,7 @@ def _find(evidence: Evidence) -> Findings:
     spreads: list[float] = []
     for result in evidence.results:
         weights = evidence.weights(result)
-        found = averaged_errors(result.recipe, weights, data, passes=passes)
+        found = averaged_errors(result.recipe, weights, data, passes=passes, device=evidence.device)
         for count, errors in found.items():
             averaged[count].append(float(errors.mean()))
         spreads.append(float(found[AS_GOOD].std(ddof=1)))
@@ -59,7 +58,12 @@ def _find(evidence: Evidence) -> Findings:
 
 @torch.no_grad()
 def averaged_errors(
-    recipe: Recipe, weights: Weights, data: ImageData, *, passes: int
+    recipe: Recipe,
+    weights: Weights,
+    data: ImageData,
+    *,
+    passes: int,
+    device: torch.device = CPU,
 ) -> dict[int, Floats]:
     """Test errors in per cent of averages over k masks, as many averages as there are passes for.
 
@@ -70,20 +74,24 @@ def averaged_errors(
         weights: its own.
         data: whose test images.
         passes: through all of them.
+        device: where to compute.
     """
-    images = data.test_images.flatten(1) / 255
+    images = (data.test_images.flatten(1) / 255).to(device)
+    labels = data.test_labels.to(device)
     stack = Stack([recipe], inputs=images.shape[1], classes=len(data.classes))
     stack.load(0, weights)
-    masks = RandomMasks([recipe], stack.units, stream="Monte Carlo averages", device=_CPU)
+    stack.to(device)
+    masks = RandomMasks([recipe], stack.units, stream="Monte Carlo averages", device=device)
     first = stack.first(images[None])
-    sums = {count: torch.zeros(len(images), len(data.classes)) for count in COUNTS}
+    shape = len(images), len(data.classes)
+    sums = {count: torch.zeros(shape, device=device) for count in COUNTS}
     errors: dict[int, list[float]] = {count: [] for count in COUNTS}
     for number in range(1, passes + 1):
         answer = stack.onward(first, masks.draw(len(images)))[0].softmax(-1)
         for count, total in sums.items():
             total.add_(answer)
             if number % count == 0:
-                wrong = total.argmax(-1) != data.test_labels
+                wrong = total.argmax(-1) != labels
                 errors[count].append(100 * float(wrong.float().mean()))
                 total.zero_()
     return {count: np.array(values) for count, values in errors.items()}

@@ -59,7 +59,7 @@ def _find(evidence: Evidence) -> Findings:
             result
             for result in evidence.results
             if result.recipe.widths == widths
-            and math.isclose(result.recipe.drop_rate, 1 - kept, abs_tol=1e-6)
+            and math.isclose(result.recipe.drop_rate_of("h1"), 1 - kept, abs_tol=1e-6)
         ]
         return estimate([_error(result, part) for result in chosen])
 

@@ -58,7 +58,7 @@ def _find(evidence: Evidence) -> Findings:
     found: dict[float, list[Activations]] = {rate: [] for rate in RATES}
     for result in evidence.results:
         seen = activations(result.recipe, evidence.weights(result), data)
-        found[result.recipe.drop_rate].append(seen)
+        found[result.recipe.drop_rate_of("h1")].append(seen)
     means = {
         rate: [float(one.of_units.mean()) for one in networks] for rate, networks in found.items()
     }

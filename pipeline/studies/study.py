@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+import torch
 from matplotlib.figure import Figure
 
 from pipeline.comparison.statistics import Estimate
@@ -19,6 +20,7 @@ from pipeline.records.result import Result
 Reading = Literal["read", "quoted", "off a figure", "unverified"]
 # How ours and the published value are compared: see `Finding.agrees`.
 Rule = Literal["mean", "one network", "at most", "at least"]
+CPU = torch.device("cpu")
 # Quantile of the normal distribution for intervals of 95 %.
 _Z = 1.96
 _ROUNDING = 1e-9
@@ -43,15 +45,17 @@ class Evidence:
 
     Attributes:
         scale: how much was computed.
-        results: of the study's networks, in the order it named them.
+        results: of those of the study's networks that have not diverged.
         weights: loads those of a network.
         data: loads a data set by name.
+        device: where to compute what takes long.
     """
 
     scale: Scale
     results: Sequence[Result]
     weights: Callable[[Result], Weights]
     data: Callable[[str], ImageData]
+    device: torch.device = CPU
 
 
 @dataclass(frozen=True, kw_only=True)
