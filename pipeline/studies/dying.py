@@ -17,6 +17,7 @@ from pipeline.studies.figures import Line, lines_figure
 from pipeline.studies.study import Evidence, Finding, Findings, Network, Study
 
 SETS = ("mnist", "fashion-mnist")
+_ALL = "all layers"
 
 
 @dataclass(frozen=True)
@@ -55,9 +56,10 @@ def _networks(scale: Scale) -> list[Network]:
 
 @dataclass(frozen=True)
 class _Change:
-    """What a drop rate changes, seed by seed, in per cent of the hidden units."""
+    """What a drop rate changes, seed by seed, in per cent of the units of some layers."""
 
     data: str
+    layers: str
     learning_rate: float
     rate: float
     values: tuple[float, ...]
@@ -87,8 +89,9 @@ def _find(evidence: Evidence) -> Findings:
             Finding(
                 what=f"{name}: dead",
                 ours=estimate([dead_share(record) for record in last]),
-                note=f"born dead: {estimate([dead_share(r.history[0]) for r in results]).mean:.2f}"
-                f" %; right on held-out images: {_accuracy(results):.2f} %",
+                note=f"by layer: {_by_layer(last)} %; born dead: "
+                f"{np.mean([dead_share(result.history[0]) for result in results]):.1f} %; right on "
+                f"held-out images: {_accuracy(results):.2f} %",
             )
         )
         if rate:
@@ -100,7 +103,10 @@ def _find(evidence: Evidence) -> Findings:
                 )
             )
             without = by_cell.get((data, learning_rate, 0.0), [])
-            changes.append(_Change(data, learning_rate, rate, _differences(results, without)))
+            changes += [
+                _Change(data, layers, learning_rate, rate, _differences(results, without, layers))
+                for layers in (_ALL, "h1")
+            ]
     rows += _change_rows(changes)
     figures = {
         f"dead_by_epoch_{data.replace('-', '_')}": _figure(data, by_cell, grid) for data in SETS
@@ -117,10 +123,22 @@ _REMARK = (
 )
 
 
-def dead_share(record: EpochRecord) -> float:
-    """Dead units of all hidden units, in per cent."""
-    states = [layer.states.dead for layer in record.layers if layer.states is not None]
+def dead_share(record: EpochRecord, layers: str = _ALL) -> float:
+    """Dead units of all hidden units, or of those of one layer, in per cent."""
+    states = [
+        layer.states.dead
+        for layer in record.layers
+        if layer.states is not None and layers in {_ALL, layer.name}
+    ]
     return 100 * float(np.concatenate(states).mean())
+
+
+def _by_layer(records: Sequence[EpochRecord]) -> str:
+    """The mean share of dead units of each hidden layer: `2.8, 8.8`."""
+    names = [layer.name for layer in records[0].layers if layer.states is not None]
+    return ", ".join(
+        f"{np.mean([dead_share(record, name) for record in records]):.1f}" for name in names
+    )
 
 
 def mask_dead_share(record: EpochRecord) -> float:
@@ -134,10 +152,12 @@ def _accuracy(results: Sequence[Result]) -> float:
     return 100 * float(np.mean([score.accuracy for score in scores if score]))
 
 
-def _differences(results: Sequence[Result], without: Sequence[Result]) -> tuple[float, ...]:
-    before = {result.recipe.seed: dead_share(result.history[-1]) for result in without}
+def _differences(
+    results: Sequence[Result], without: Sequence[Result], layers: str
+) -> tuple[float, ...]:
+    before = {result.recipe.seed: dead_share(result.history[-1], layers) for result in without}
     return tuple(
-        dead_share(result.history[-1]) - before[result.recipe.seed]
+        dead_share(result.history[-1], layers) - before[result.recipe.seed]
         for result in results
         if result.recipe.seed in before
     )
@@ -151,11 +171,11 @@ def _change_rows(changes: Sequence[_Change]) -> list[Finding]:
         ours = estimate(change.values)
         verdict = "cannot be told from none"
         if p_value < 1 - LEVEL:
-            verdict = "more die" if ours.mean > 0 else "fewer die"
+            verdict = "more are dead" if ours.mean > 0 else "fewer are dead"
         rows.append(
             Finding(
-                what=f"{change.data}, learning rate {change.learning_rate:g}: dead at drop rate "
-                f"{change.rate:g} minus dead without dropout",
+                what=f"{change.data}, learning rate {change.learning_rate:g}, {change.layers}: "
+                f"dead at drop rate {change.rate:g} minus dead without dropout",
                 ours=ours,
                 unit="points",
                 note=f"{verdict} (p = {p_value:.2g})",

@@ -149,14 +149,16 @@ def test_what_a_drop_rate_changes_is_counted_in_pairs_of_one_seed(evidence: Make
         fired = [0, 5, 5, 5] if is_one else [5, 5, 5, 5]
         networks.append(result(recipe, fired=fired, dataset=network.data))
     found = rows("dying", evidence(*reversed(networks)))
-    change = found["mnist, learning rate 0.001: dead at drop rate 0.5 minus dead without dropout"]
+    change = found[
+        "mnist, learning rate 0.001, all layers: dead at drop rate 0.5 minus dead without dropout"
+    ]
     assert change.ours.mean == pytest.approx(25 / 3)
     assert "cannot be told from none" in change.note
 
 
 def test_a_difference_is_told_by_student_s_test_of_pairs() -> None:
     """Student's t is 2 / (1 / √3) = 3.464 with 2 degrees of freedom: p = 0.0742."""
-    change = dying._Change("mnist", 0.001, 0.5, (1.0, 2.0, 3.0))
+    change = dying._Change("mnist", "h1", 0.001, 0.5, (1.0, 2.0, 3.0))
     assert change.p_value == pytest.approx(0.0742, abs=5e-5)
 
 
