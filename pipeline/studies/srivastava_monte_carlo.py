@@ -14,7 +14,16 @@ from pipeline.data import ImageData
 from pipeline.records import Weights
 from pipeline.studies.figures import Line, lines_figure
 from pipeline.studies.srivastava import CITATION
-from pipeline.studies.study import CPU, Evidence, Finding, Findings, Network, Published, Study
+from pipeline.studies.study import (
+    CPU,
+    Evidence,
+    Finding,
+    Findings,
+    Network,
+    Published,
+    Study,
+    exact,
+)
 from pipeline.training.masks import RandomMasks
 from pipeline.training.stack import Stack
 from why_zero.records import Floats
@@ -99,7 +108,7 @@ def averaged_errors(
 
 def _rows(gaps: Mapping[int, Estimate], scaled: Sequence[float], *, spread: float) -> list[Finding]:
     place = "section 7.5 and figure 11"
-    good = [count for count, gap in gaps.items() if gap.mean - max(spread, 0) <= 0]
+    good = [count for count, gap in gaps.items() if gap.mean <= spread]
     return [
         Finding(
             what="test error at k = 50, minus that of scaled weights",
@@ -124,12 +133,15 @@ def _rows(gaps: Mapping[int, Estimate], scaled: Sequence[float], *, spread: floa
         ),
         Finding(
             what="smallest k within one standard deviation of scaled weights",
-            ours=Estimate(float(min(good, default=math.nan)), math.nan, 1),
+            ours=exact(float(min(good, default=COUNTS[-1]))),
             published=Published(
                 value=float(AS_GOOD), where=f"{place}: “around”", half_width=20.0, reading="quoted"
             ),
             digits=0,
             unit="masks",
+            note=""
+            if good
+            else "none up to here: small networks that were trained for a short time",
         ),
         Finding(what="test error of scaled weights", ours=estimate(scaled)),
     ]

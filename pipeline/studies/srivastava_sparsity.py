@@ -12,6 +12,7 @@ from pipeline.config.options import Scale
 from pipeline.config.recipe import Recipe
 from pipeline.data import ImageData
 from pipeline.plots.figure_layout import LEFT, RIGHT, WIDTH, add_axes_at, head, new_figure
+from pipeline.plots.scales import power_of_ten
 from pipeline.plots.style import CURVES, INK, NORMAL
 from pipeline.records import Weights
 from pipeline.studies.srivastava import CITATION
@@ -22,6 +23,8 @@ from why_zero.records import Floats
 UNITS = 256
 RATES = (0.0, 0.5)
 _IMAGES = 1000
+# Ticks of a logarithmic count of all activations.
+_POWERS = {power: power_of_ten(power) for power in range(0, 7, 2)}
 
 
 @dataclass(frozen=True)
@@ -161,6 +164,8 @@ def _figure(networks: Mapping[float, Activations]) -> Figure:
             box = (LEFT + column * (wide + 0.7), low, wide, height)
             axes = add_axes_at(figure, box)
             axes.hist(values, bins=40, range=(0, end), color=look, log=bool(column))
+            if column:
+                axes.set_yticks([10.0**power for power in _POWERS], _POWERS.values())
             head(axes, f"drop rate {rate:g}: {what}")
             axes.set_ylabel("count", fontsize=NORMAL, color=INK)
     return figure
