@@ -55,7 +55,7 @@ def training(
         for update in itertools.islice(taken, block):
             total.add(update.logits, update.losses, update.batch.target)
             if update.layers:
-                watch.add(update.layers)
+                watch.add(update.layers, inputs=update.inputs)
         devices.synchronize(device)
 
     return run

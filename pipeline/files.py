@@ -53,8 +53,7 @@ def beside(out: Path) -> Iterator[Path]:
         OSError: the folder cannot be made.
     """
     out.parent.mkdir(parents=True, exist_ok=True)
-    for left in out.parent.glob(f".{glob.escape(out.name)}.*.part"):
-        _remove_abandoned(left, out)
+    remove_left(out)
     folder = out.parent / f".{out.name}.{secrets.token_hex(4)}.part"
     folder.mkdir()
     try:
@@ -62,6 +61,12 @@ def beside(out: Path) -> Iterator[Path]:
             yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_left(out: Path) -> None:
+    """Remove what killed processes have left beside `out`; what they had replaced goes back."""
+    for left in out.parent.glob(f".{glob.escape(out.name)}.*.part"):
+        _remove_abandoned(left, out)
 
 
 def remove_abandoned(folder: Path) -> None:
@@ -98,7 +103,8 @@ def temporary_folder() -> Iterator[Path]:
         PipelineError: it cannot be made, or there is no room left.
     """
     try:
-        made = tempfile.TemporaryDirectory()
+        # What cannot be removed is the system's to remove: the work is done.
+        made = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
     except OSError as error:
         raise PipelineError(
             f"the temporary folder must be writable, got {error.strerror or error}: make room in "

@@ -22,7 +22,6 @@ import click
 import hypothesis  # noqa: F401 what takes long to import is imported before the forks
 import numpy as np  # noqa: F401
 import pytest
-import scipy.special  # noqa: F401
 import torch
 
 Place = Callable[[ast.AST], tuple[int, int]]
@@ -42,7 +41,10 @@ OF_PURE = (
 )
 OF_TRAINING = tuple(
     f"tests/training/test_{name}.py"
-    for name in ("planted", "loop", "measure", "masks", "stack", "mask_dead", "cause_map")
+    for name in (
+        *("planted", "loop", "measure", "masks", "stack", "mask_dead", "cause_map"),
+        *("input_dropout", "recycle"),
+    )
 )
 # Without worker processes, and slow tests: these are not what single faults are found by.
 PYTEST = ("-x", "-q", "-o", "addopts=--import-mode=importlib", "-p", "no:cacheprovider")

@@ -113,6 +113,20 @@ def test_a_full_temporary_folder_is_named_whatever_was_raised(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_cannot_be_removed_from_the_temporary_folder_fails_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EIO, "no disk")
+
+    with monkeypatch.context() as refusing, temporary_folder() as folder:
+        (folder / "a").write_text("a")
+        refusing.setattr(os, "unlink", refuse)
+    assert (folder / "a").exists()
+
+
 def test_an_error_that_explains_itself_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(files, "_has_room", lambda _: False)
     with pytest.raises(PipelineError, match="of its own"), temporary_folder():

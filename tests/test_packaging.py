@@ -1,5 +1,6 @@
 """What is pinned for MLflow's environments is what the package asks for."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -78,3 +79,14 @@ def test_without_the_extra_the_command_says_what_to_install() -> None:
     assert done.returncode == 1
     line = "error: the pipeline needs packages that are not installed, got no click: "
     assert done.stderr.startswith(line)
+
+
+def test_nothing_that_only_unix_has_is_imported_where_a_module_begins() -> None:
+    """Windows has no `resource`, `fcntl` or `pwd`."""
+    of_unix = {"fcntl", "grp", "posix", "pty", "pwd", "resource", "termios", "tty"}
+    for file in [*(ROOT / "pipeline").rglob("*.py"), *(ROOT / "why_zero").rglob("*.py")]:
+        for node in ast.parse(file.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.Import):
+                assert of_unix.isdisjoint(alias.name for alias in node.names), file
+            elif isinstance(node, ast.ImportFrom):
+                assert node.module not in of_unix, file

@@ -38,7 +38,8 @@ def count_causes(
     Args:
         z: pre-activations.
         keep: the dropout mask, True = kept; None where nothing was dropped.
-        is_linear: networks without a ReLU behind z: their units are never closed.
+        is_linear: networks without a ReLU behind z, be they linear, logistic or leaky: their units
+            are never closed.
     """
     is_open = (z > 0) | is_linear
     if keep is None:

@@ -14,6 +14,7 @@ IDENTITIES = {
     11: "the changes of weights and biases, squared, add up to those of the units",
     12: "an epoch sees every sample once, with its own input and label",
     13: "a network's masks are those of its own seed, layer and epoch",
+    14: "behind an activation that is no ReLU h is what its function gives for z",
 }
 
 

@@ -1,7 +1,6 @@
 """An untrusted bundle, copied and verified before anything is done with it."""
 
 import hashlib
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from pipeline.bundle.layout import BundleError
 from pipeline.bundle.rebuild import Rebuilt, rebuild
 from pipeline.bundle.semantics import check_semantics
 from pipeline.errors import PipelineError
+from pipeline.files import temporary_folder
 
 _CHUNK = 1 << 20
 _MOST_SUMS = 4 << 20
@@ -52,8 +52,7 @@ def open_bundle(bundle: Path) -> Iterator[Bundle]:
         BundleError: a file is missing, too many, damaged, or could do harm.
         PipelineError: there is no such bundle, or it cannot be read.
     """
-    with tempfile.TemporaryDirectory(prefix="bundle-") as temporary:
-        folder = Path(temporary)
+    with temporary_folder() as folder:
         try:
             with opened(bundle) as source:
                 _copy(source, folder)

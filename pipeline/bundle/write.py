@@ -11,7 +11,7 @@ from pipeline.bundle import layout
 from pipeline.bundle.digests import parse_sums, sums_text
 from pipeline.bundle.files import write_text
 from pipeline.errors import PipelineError
-from pipeline.files import NO_ROOM, beside, replace_folder
+from pipeline.files import NO_ROOM, beside, remove_left, replace_folder
 
 _DATE = (
     1980,
@@ -38,6 +38,7 @@ def new_bundle(out: Path, *, is_forced: bool) -> Iterator[Path]:
         PipelineError: `out` exists already, or cannot be written.
     """
     is_zip = out.suffix.lower() == ".zip"
+    remove_left(out)
     _check_place(out, is_zip=is_zip, is_forced=is_forced)
     try:
         with beside(out) as work:

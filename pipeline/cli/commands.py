@@ -74,10 +74,10 @@ def run(arguments: Sequence[str]) -> int:
         message = printable(_message(error))
         tell_opened_run(arguments[0], UsageError(message))
         return _fail(message, error.exit_code)
-    except WhyZeroError as error:
+    except (WhyZeroError, OSError) as error:
         if "--debug" in arguments or os.environ.get(spare.DEBUG):
             raise
-        return _fail(str(error), error.exit_code if isinstance(error, PipelineError) else 1)
+        return _fail(_told(error), error.exit_code if isinstance(error, PipelineError) else 1)
     except click.Abort as abort:  # how click reports a KeyboardInterrupt
         cause = abort.__cause__
         again = (
@@ -91,6 +91,16 @@ def run(arguments: Sequence[str]) -> int:
 def _program() -> str:
     """How this was started, as a user would type it."""
     return COMMAND if Path(sys.argv[0]).stem == COMMAND else "python -m pipeline"
+
+
+def _told(error: Exception) -> str:
+    """What an error says; of a disk that fails where nobody expects it, what to do as well."""
+    if isinstance(error, WhyZeroError):
+        return str(error)
+    return (
+        f"the system must read and write what a step needs, got {error}: mend that, then run the "
+        "same line again; --debug shows where it happened"
+    )
 
 
 def _message(error: click.ClickException) -> str:

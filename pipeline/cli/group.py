@@ -144,7 +144,9 @@ def _begin_to_train(chosen: object) -> None:
         return
     if isinstance(chosen, MnistSettings):
         spare.begin(1, guess=chosen)
-    elif isinstance(chosen, MainSettings | SweepSettings):
+    elif isinstance(chosen, MainSettings) or (
+        isinstance(chosen, SweepSettings) and chosen.engine == "local"
+    ):
         spare.begin(min(2, os.cpu_count() or 1))
 
 

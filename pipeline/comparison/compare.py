@@ -116,8 +116,8 @@ class Comparison:
 
     @property
     def has_rates(self) -> bool:
-        """Whether drop rates differ."""
-        return "drop_rate" in self.differing
+        """Whether drop rates differ, each one number for all layers, so that they have an order."""
+        return _has_rates(self.groups, self.differing)
 
 
 def compare(results: Sequence[Result], failures: Sequence[Failure] = ()) -> list[Comparison]:
@@ -159,7 +159,7 @@ def _compare(results: Sequence[Result], failures: Sequence[Failure]) -> Comparis
     neighbours = [
         (place, before)
         for before, place in pairwise(places)
-        if "drop_rate" in differing and groups[place].combination == groups[before].combination
+        if _has_rates(groups, differing) and groups[place].combination == groups[before].combination
     ]
     pairs, tested = _pairs(groups, places, [*against, *neighbours])
     return Comparison(
@@ -190,6 +190,11 @@ def _judged(
         for place, group in enumerate(groups)
     ]
     return marked, differing, places, seeds
+
+
+def _has_rates(groups: Sequence[Group], differing: Sequence[str]) -> bool:
+    by_layer = any(isinstance(group.first.recipe.drop_rate, tuple) for group in groups)
+    return "drop_rate" in differing and not by_layer
 
 
 def _pairs(

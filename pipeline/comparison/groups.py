@@ -11,6 +11,7 @@ from pipeline.comparison.measures import numbers
 from pipeline.comparison.statistics import Estimate, estimate
 from pipeline.comparison.words import JOINER, trait
 from pipeline.config.recipe import Recipe
+from pipeline.config.settings import canonical
 from pipeline.records.result import Failure, Result
 from why_zero.records import Floats
 
@@ -55,8 +56,8 @@ class Group:
 
     @property
     def drop_rate(self) -> float:
-        """Of all of them."""
-        return self.first.recipe.drop_rate
+        """Of all of them; the mean of the hidden layers' where they differ."""
+        return self.first.recipe.mean_drop_rate
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -158,7 +159,7 @@ def grouped(
     others = [name for name in differing if name != "drop_rate"]
     members = sorted(
         zip(found, by_traits.values(), strict=True),
-        key=lambda member: [member[0][name] for name in (*others, "drop_rate")],
+        key=lambda member: [*(member[0][name] for name in others), _rate_order(member[0])],
     )
     diverged: dict[tuple[Any, ...], set[int]] = {}
     for failure in failures:
@@ -174,8 +175,17 @@ def grouped(
     return tuple(groups), tuple(differing)
 
 
+def _rate_order(values: dict[str, Any]) -> tuple[float, str]:
+    """By their mean over the layers, where rates differ by layer."""
+    rate = values["drop_rate"]
+    several = rate if isinstance(rate, tuple) else (rate,)
+    return sum(several) / len(several), canonical(rate)
+
+
 def _group(values: dict[str, Any], members: Sequence[Result], differing: Sequence[str]) -> Group:
-    others = [trait(name, values[name]) for name in differing if name != "drop_rate"]
+    # Without recycling its threshold says nothing.
+    silent = {"drop_rate"} if values["recycle_every"] else {"drop_rate", "recycle_below"}
+    others = [trait(name, values[name]) for name in differing if name not in silent]
     rate = trait("drop_rate", values["drop_rate"])
     # A rate alone needs no name: "0.2 is better than 0.5".
     rates = [rate if others else rate.removeprefix("p=")] if "drop_rate" in differing else []

@@ -19,9 +19,10 @@ def outcome_metrics(comparisons: Sequence[Comparison]) -> dict[str, float]:
             found |= {
                 f"{name}{which}": value
                 for name, value in (
-                    ("chosen/drop_rate", chosen.drop_rate),
+                    ("chosen/drop_rate", chosen.first.recipe.drop_rate),
                     ("chosen/val_accuracy", chosen.accuracy.mean),
                     ("chosen/dead_share", chosen.estimate("hidden_dead").mean),
                 )
+                if not isinstance(value, tuple)  # not where it differs by layer
             }
     return found

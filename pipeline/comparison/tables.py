@@ -18,6 +18,7 @@ from pipeline.comparison.words import (
     probability,
     signed,
     title,
+    trait,
 )
 from pipeline.records.words import DASH, SPACE, percent
 
@@ -99,7 +100,10 @@ def pair_label(pair: Pair, *, is_common: bool) -> str:
     if is_common:
         return f"against {pair.second.label}"
     if pair.first.combination and pair.first.combination == pair.second.combination:
-        rates = f"p={pair.first.drop_rate:g} against p={pair.second.drop_rate:g}"
+        first, second = (
+            trait("drop_rate", group.first.recipe.drop_rate) for group in (pair.first, pair.second)
+        )
+        rates = f"{first} against {second}"
         return f"{rates}{JOINER}{pair.first.combination}"
     return f"{pair.first.label} against {pair.second.label}"
 

@@ -14,17 +14,35 @@ _PHRASES = {
     "drop_rate": "p={}",
     "activation": "{}",
     "widths": "widths {}",
+    "init": "init {}",
+    "max_norm": "max-norm {}",
+    "learning_rate_decay": "decay {}",
     "optimizer": "{}",
     "select": "{} weights",
     "precision": "{}",
+    "input_drop_rate": "inputs p={}",
+    "recycle_every": "recycled every {} epochs",
+    "recycle_below": "threshold {}",
     "device": "on {}",
     "device_name": "on {}",
 }
+_TITLES = {"recycle_every": "recycling interval", "recycle_below": "recycling threshold"}
 _WORDS = {
     ("activation", "relu"): "ReLU",
     ("activation", "none"): "linear",
+    ("activation", "sigmoid"): "logistic",
+    ("activation", "leaky_relu"): "leaky ReLU",
+    ("zero_biases", "true"): "zero biases",
+    ("zero_biases", "false"): "drawn biases",
+    ("scaling", "unit"): "inputs in [0, 1]",
+    ("scaling", "symmetric"): f"inputs in [{MINUS}1, 1]",
+    ("scaling", "standard"): "standardised inputs",
+    ("max_norm", "0"): "no max-norm",
+    ("learning_rate_decay", "1"): "no decay",
     ("output_dropout", "true"): "logits dropped",
     ("output_dropout", "false"): "logits kept",
+    ("recycle_every", "0"): "never recycled",
+    ("recycle_every", "1"): "recycled every epoch",
 }
 
 
@@ -39,7 +57,7 @@ def trait(name: str, value: Any) -> str:  # noqa: ANN401 - a setting's value
 
 def title(name: str) -> str:
     """A setting's name in plain words."""
-    return name.replace("_", " ")
+    return _TITLES.get(name, name.replace("_", " "))
 
 
 def percent_interval(value: Estimate, digits: int = 2) -> str:

@@ -9,17 +9,36 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from pipeline.config.model_address import ALIAS_RULE, NAME_RULE, alias_name, model_name
-from pipeline.config.recipe import Activation, Optimizer, Recipe, Schedule, Training
+from pipeline.config.recipe import (
+    ACTIVATION,
+    ACTIVATION_HELP,
+    DECAY_HELP,
+    INIT_HELP,
+    MAX_NORM_HELP,
+    SCALING,
+    SCALING_HELP,
+    ZERO_BIASES_HELP,
+    Activation,
+    Optimizer,
+    Recipe,
+    Scaling,
+    Schedule,
+    Training,
+)
 from pipeline.config.settings import (
     COUNT,
     COUNTS,
     DEVICE,
     DEVICES,
+    FACTORS,
     FILE,
+    INITS,
+    LAYER_RATES_LIST,
     MODEL_AND_INPUTS,
     NAME_OR_PATH,
     NAMES_OR_PATHS,
     NOT_NEGATIVE,
+    NOT_NEGATIVES,
     PASSES,
     PATH,
     POSITIVE,
@@ -32,6 +51,7 @@ from pipeline.config.settings import (
     TEXTS,
     YES_AND_NO,
     YES_OR_NO,
+    ByLayer,
     Kind,
     arguments,
     choice,
@@ -40,20 +60,32 @@ from pipeline.config.settings import (
 )
 from pipeline.errors import UsageError
 
+
+def _ray_address(text: str) -> str:
+    host, _, port = text.rpartition(":")
+    is_head = re.fullmatch(r"[0-9A-Za-z.-]+|\[[0-9A-Fa-f:]+\]", host) and port.isdecimal()
+    if not (text in {"local", "auto"} or (is_head and 0 < int(port) < 65536)):
+        raise ValueError(text)
+    return text
+
+
 DATA = "a data set's name, a prepared file, or a folder of IDX files"
 MODEL_NAME = Kind("NAME", NAME_RULE, model_name)
 ALIAS = Kind("ALIAS", ALIAS_RULE, alias_name)
+RAY_ADDRESS = Kind("ADDRESS", "local, auto or HOST:PORT", _ray_address)
 CUDA_GRAPHS = "on CUDA, capture one update and replay it; false: launch every update separately"
 FORCE = "run again even if a finished run has the same settings, data and code"
 Scale = Literal["quick", "full"]
 STUDIES = (
     "notebook",
     "post",
+    "srivastava-table2",
     "srivastava-monte-carlo",
     "srivastava-rate",
     "srivastava-sparsity",
     "lu-born-dead",
     "uva-dead",
+    "redo",
     "dying",
 )
 
@@ -128,7 +160,9 @@ class MainSettings(Training):
     Example: main --drop-rates 0,0.1,0.2,0.5 --epochs 5
     """
 
-    drop_rates: tuple[float, ...] = setting((0.0, 0.2, 0.5), RATES, "one network per drop rate")
+    drop_rates: tuple[float | ByLayer, ...] = setting(
+        (0.0, 0.2, 0.5), LAYER_RATES_LIST, "one network per drop rate"
+    )
     device: str = setting("auto", DEVICE, "device to train on: auto, cpu, cuda, cuda:N or mps")
     cuda_graphs: bool = setting(True, YES_OR_NO, CUDA_GRAPHS)
     data: str = setting("mnist", NAME_OR_PATH, DATA)
@@ -146,8 +180,10 @@ class SweepSettings(Schedule):
     Example: sweep --drop-rates 0:0.8:0.1 --seeds 0-4
     """
 
-    drop_rates: tuple[float, ...] = setting(
-        (0.0, 0.1, 0.2, 0.3, 0.4, 0.5), RATES, "probabilities of dropping a unit in one pass"
+    drop_rates: tuple[float | ByLayer, ...] = setting(
+        (0.0, 0.1, 0.2, 0.3, 0.4, 0.5),
+        LAYER_RATES_LIST,
+        "probabilities of dropping a unit in one pass; by layer: 0.5-0.5-0.2-0.2-0",
     )
     seeds: tuple[int, ...] = setting(
         (0, 1, 2),
@@ -155,7 +191,7 @@ class SweepSettings(Schedule):
         "seeds for initial weights, batch order and masks; intervals need several",
     )
     activations: tuple[Activation, ...] = setting(
-        ("relu",), choices("relu", "none"), "activation after each hidden layer; none: linear"
+        ("relu",), choices(*ACTIVATION.words), ACTIVATION_HELP
     )
     output_dropout: tuple[bool, ...] = setting(
         (True,), YES_AND_NO, "drop the logits too, as the post does; false: hidden layers only"
@@ -167,6 +203,23 @@ class SweepSettings(Schedule):
         ("adam",), choices("adam", "sgd"), "optimizers; momentum applies to sgd only"
     )
     learning_rates: tuple[float, ...] = setting((0.001,), POSITIVES, "step sizes of the optimizers")
+    input_drop_rates: tuple[float, ...] = setting(
+        (0.0,), RATES, "probabilities of dropping an input in one pass"
+    )
+    recycle_every: tuple[int, ...] = setting(
+        (0,), COUNTS, "epochs after which dead units get new weights (ReDo); 0: never"
+    )
+    recycle_below: tuple[float, ...] = setting(
+        (0.0,),
+        NOT_NEGATIVES,
+        "what share of their layer's mean |h| units must exceed not to be recycled; 0: dead units "
+        "alone; applies only where recycle_every is not 0",
+    )
+    inits: tuple[str, ...] = setting(("default",), INITS, INIT_HELP)
+    zero_biases: tuple[bool, ...] = setting((False,), YES_AND_NO, ZERO_BIASES_HELP)
+    scalings: tuple[Scaling, ...] = setting(("unit",), choices(*SCALING.words), SCALING_HELP)
+    max_norms: tuple[float, ...] = setting((0.0,), NOT_NEGATIVES, MAX_NORM_HELP)
+    learning_rate_decays: tuple[float, ...] = setting((1.0,), FACTORS, DECAY_HELP)
     devices: tuple[str, ...] = setting(
         ("auto",), DEVICES, "devices to train on, side by side: auto, cpu, cuda, cuda:N or mps"
     )
@@ -186,7 +239,38 @@ class SweepSettings(Schedule):
         "whose pictures and model are kept: of all networks, or of those that the report names; "
         "metrics, history and weights are always kept, and publish makes the rest from them",
     )
+    engine: Literal["local", "ray"] = setting(
+        "local",
+        choice("local", "ray"),
+        "what trains: processes of this machine, or workers in a Ray cluster (needs why-zero[ray])",
+    )
+    ray_address: str = setting(
+        "local",
+        RAY_ADDRESS,
+        "with engine=ray. local: start a cluster on this machine; auto: the one that this machine "
+        "belongs to; or HOST:PORT of a head",
+    )
     force: bool = setting(False, YES_OR_NO, FORCE)
+
+    def __post_init__(self) -> None:
+        """Check what depends on the engine.
+
+        Raises:
+            UsageError: an address without engine=ray, or a device that Ray does not give out.
+        """
+        if self.engine != "ray":
+            if self.ray_address != "local":
+                raise UsageError(
+                    f"ray_address must stay at local without Ray, got {self.ray_address}: give "
+                    "engine=ray as well"
+                )
+            return
+        for device in self.devices:
+            if device not in {"auto", "cpu", "cuda"}:
+                raise UsageError(
+                    f"devices must be auto, cpu or cuda with engine=ray, got {device}: Ray gives "
+                    "each stack a device of its kind"
+                )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -123,17 +123,25 @@ def texts(settings: object) -> dict[str, str]:
     return {name_of(item): canonical(getattr(settings, item.name)) for item, _, _ in kinds}
 
 
+class ByLayer(tuple[float, ...]):
+    """A number for each layer, written as `0.5-0.5-0.2`."""
+
+    __slots__ = ()
+
+
 def canonical(value: object) -> str:
     """The canonical text of a value: 0.5 for 0.50, `true`/`false`, sequences with commas.
 
     Sequences of sequences, such as the widths of several networks, are joined by `/`.
     """
+    if isinstance(value, ByLayer):
+        return "-".join(canonical(item) for item in value)
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):
         return repr(value).removesuffix(".0")
     if isinstance(value, tuple):
-        if value and isinstance(value[0], tuple):
+        if value and isinstance(value[0], tuple) and not isinstance(value[0], ByLayer):
             return "/".join(canonical(item) for item in value)
         return ",".join(canonical(item) for item in value)
     return str(value)
@@ -173,10 +181,10 @@ def _one(parse: Callable[[str], T]) -> Callable[[str], tuple[T, ...]]:
     return lambda text: (parse(text),)
 
 
-def _numbers(parse: Callable[[str], float]) -> Callable[[str], tuple[float, ...]]:
+def _numbers(parse: Callable[[str], T]) -> Callable[[str], tuple[T, ...]]:
     """A number, or START:STOP:STEP with the stop included, in decimal arithmetic."""
 
-    def several(text: str) -> tuple[float, ...]:
+    def several(text: str) -> tuple[T, ...]:
         if ":" not in text:
             return (parse(text),)
         try:
@@ -208,6 +216,19 @@ def _integers(parse: Callable[[str], int]) -> Callable[[str], tuple[int, ...]]:
     return several
 
 
+def _one_or_by_layer(parse: Callable[[str], float]) -> Callable[[str], float | ByLayer]:
+    """A number for all layers, or one for each with dashes between them."""
+
+    def one_or_several(text: str) -> float | ByLayer:
+        # Not the dash of 1e-05, nor that of a negative number.
+        parts = re.split(r"(?<=[\d.\s])-", text)
+        if len(parts) == 1:
+            return parse(text)
+        return ByLayer(parse(part.strip()) for part in parts)
+
+    return one_or_several
+
+
 def _one_of(choices: tuple[str, ...]) -> Callable[[str], str]:
     def parse(text: str) -> str:
         if text not in choices:
@@ -215,6 +236,14 @@ def _one_of(choices: tuple[str, ...]) -> Callable[[str], str]:
         return text
 
     return parse
+
+
+def _init(text: str) -> str:
+    """`default`, `he`, or `normal:` with the standard deviation as canonical text."""
+    kind, _, sigma = text.partition(":")
+    if kind == "normal":
+        return f"normal:{canonical(_is_positive(sigma))}"
+    return _one_of(("default", "he"))(text)
 
 
 def _device(text: str) -> str:
@@ -252,6 +281,8 @@ def _dashed(text: str) -> str | None:
 
 _is_rate = _number(lambda value: 0 <= value < 1)
 _is_positive = _number(lambda value: value > 0)
+_is_not_negative = _number(lambda value: value >= 0)
+_is_factor = _number(lambda value: 0 < value <= 1)
 _is_width = _integer(1)
 _yes_or_no = dict(zip(("true", "false"), (True, False), strict=True))
 _RANGE = (
@@ -259,9 +290,20 @@ _RANGE = (
 )
 RATE = Kind("RATE", "a number in [0, 1)", _is_rate)
 RATES = Kind("RATE,…", f"numbers in [0, 1) {_RANGE}", _axis_of(_numbers(_is_rate)))
+LAYER_RATES = Kind(
+    "RATE|RATE-RATE-…",
+    "a number in [0, 1), or one for each layer with dashes between them, such as 0.5-0.5-0.2",
+    _one_or_by_layer(_is_rate),
+    meant=lambda text: text.replace(",", "-") if "," in text else None,
+)
+LAYER_RATES_LIST = Kind(
+    "RATE|RATE-RATE-…,…",
+    f"numbers in [0, 1) {_RANGE}; one for each layer with dashes between them, such as 0.5-0.5-0.2",
+    _axis_of(_numbers(_one_or_by_layer(_is_rate))),
+)
 POSITIVE = Kind("NUMBER", "a number above 0", _is_positive)
 POSITIVES = Kind("NUMBER,…", f"numbers above 0 {_RANGE}", _axis_of(_numbers(_is_positive)))
-NOT_NEGATIVE = Kind("NUMBER", "a number of at least 0", _number(lambda value: value >= 0))
+NOT_NEGATIVE = Kind("NUMBER", "a number of at least 0", _is_not_negative)
 COUNT = Kind("N", "a whole number of at least 0", _integer(0))
 COUNTS = Kind(
     "N,…",
@@ -272,6 +314,13 @@ COUNTS = Kind(
 )
 PASSES = Kind("N", "a whole number from 0 to 100,000", _integer(0, 100_000))
 POSITIVE_COUNT = Kind("N", "a whole number of at least 1", _integer(1))
+NOT_NEGATIVES = Kind(
+    "NUMBER,…", f"numbers of at least 0 {_RANGE}", _axis_of(_numbers(_is_not_negative))
+)
+FACTOR = Kind("FACTOR", "a number above 0 and at most 1", _is_factor)
+FACTORS = Kind(
+    "FACTOR,…", f"numbers above 0 and at most 1 {_RANGE}", _axis_of(_numbers(_is_factor))
+)
 WIDTHS = Kind("N,…", "whole numbers of at least 1, separated by commas", _list_of(_is_width))
 SHAPES = Kind(
     "N,…/N,…",
@@ -296,6 +345,9 @@ NAMES_OR_PATHS = Kind(
 )
 FILE = Kind("FILE", "a file name, or - for standard input", _text, is_path=True)
 MODEL_AND_INPUTS = Kind("MODEL INPUTS", "a non-empty text", _text, is_path=True)
+_INIT = "default, he or normal:SIGMA with SIGMA above 0"
+INIT = Kind("INIT", _INIT, _init)
+INITS = Kind("INIT,…", f"{_INIT}, separated by commas", _axis_of(_one(_init)))
 YES_OR_NO = Kind(
     "[true|false]",
     "true or false",

@@ -38,7 +38,9 @@ class Explored:
     @property
     def parameters(self) -> int:
         """How many weights and biases it has."""
-        return sum(array.size for array in self.weights.values())
+        return sum(
+            array.size for name, array in self.weights.items() if not name.startswith("scaling.")
+        )
 
 
 @torch.no_grad()

@@ -9,7 +9,6 @@ import torch
 from pipeline import spare
 from pipeline.errors import PipelineError
 from pipeline.fit.stack_run import Conduct, StackRun
-from pipeline.tracking import import_tracing
 from pipeline.workers import Event, Here, Trained, Worker, Workers, first_ready
 
 
@@ -25,6 +24,7 @@ class Crew:
         workers: Workers,
         waiting: Mapping[torch.device, deque[StackRun]],
         conduct: Callable[[StackRun], Conduct],
+        meanwhile: Callable[[], None],
     ) -> None:
         """Begin nothing yet.
 
@@ -33,10 +33,12 @@ class Crew:
             waiting: the stacks of each device; conducting one may add others.
             conduct: what training a stack and ending its runs needs, step by step; it deals with
                 the errors that concern its stack alone.
+            meanwhile: called once, when the first jobs are under way in other processes.
         """
         self._workers = workers
         self._waiting = waiting
         self._conduct = conduct
+        self._meanwhile = meanwhile
         self._busy: dict[Worker | Here, Conduct] = {}
         self._publishing: deque[Conduct] = deque()
 
@@ -46,7 +48,7 @@ class Crew:
             self._give_jobs()
             spare.dismiss()
             if any(isinstance(worker, Worker) for worker in self._busy):
-                import_tracing()  # publishing needs it; now others work
+                self._meanwhile()
             while self._busy or self._publishing:
                 seconds = 0.0 if self._publishing else None
                 if self._busy and (worker := first_ready(list(self._busy), seconds=seconds)):

@@ -3,6 +3,7 @@
 import logging
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 import torch
@@ -20,11 +21,12 @@ from pipeline.plots import render_pool
 from pipeline.records.result import Failure, Result
 from pipeline.runs.complete import complete
 from pipeline.runs.load import load_result
+from pipeline.runs.publish import trace
 from pipeline.tracking import SavedModels
 from pipeline.training import checkpoint as checkpoints
 from pipeline.training import device as devices
 from pipeline.training.checkpoint import Planned, UnderWayError
-from pipeline.workers import how_many, workers
+from pipeline.workers import workers
 from why_zero.errors import WhyZeroError
 
 _logger = logging.getLogger(__name__)
@@ -126,7 +128,7 @@ def _stack_runs(tasks: Sequence[Task], context: FitContext) -> list[StackRun]:
         for task in run.tasks:
             waiting.pop(task.fingerprint, None)
     stacks = plan.stacks(
-        list(waiting.values()), memory_bytes=context.memory_bytes, workers=how_many
+        list(waiting.values()), memory_bytes=context.memory_bytes, slots=context.engine.slots
     )
     return runs + [_begin(stack, context) for stack in stacks]
 
@@ -177,7 +179,7 @@ def _train_all(stack_runs: Sequence[StackRun], session: Session) -> None:
         device = run.tasks[0].device
         networks[device] += len(run.tasks)
         waiting.setdefault(device, deque()).append(run)
-    with workers(networks) as everyone:
+    with workers(networks, session.context.engine) as everyone, devices.one_thread():
         here = Counter(worker.device for worker in everyone)
         share = {device: max(1, devices.cores() // count) for device, count in here.items()}
 
@@ -185,7 +187,14 @@ def _train_all(stack_runs: Sequence[StackRun], session: Session) -> None:
             device = run.tasks[0].device
             return _or_halves(run, session, waiting[device], threads=share[device])
 
-        Crew(everyone, waiting, conducted).work()
+        def meanwhile() -> None:
+            first = stack_runs[0].tasks[0]
+            if session.context.keeps_all:
+                session.render_pool.begin()
+                with suppress(Exception):  # it is met again when the network is published
+                    trace(first.recipe, first.data, session.saved)
+
+        Crew(everyone, waiting, conducted, meanwhile).work()
 
 
 def _or_halves(run: StackRun, session: Session, queue: deque[StackRun], *, threads: int) -> Conduct:

@@ -4,7 +4,7 @@ import logging
 import math
 import time
 from collections.abc import Generator, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
 
 from pipeline.errors import PipelineError
@@ -127,7 +127,9 @@ def conduct(stack_run: StackRun, session: Session, *, threads: int) -> Conduct:
             for index, member in _open(stack_run, session.context):
                 opened.enter_context(member.run)
                 members[index] = member
-            with watching_system([member.run for member in members.values()]):
+            is_here = session.context.engine.is_here
+            runs = [member.run for member in members.values()]
+            with watching_system(runs) if is_here else nullcontext():
                 due = 0.0
                 while members and not isinstance(event, Trained):
                     _take(event, stack_run, members, session, pace)

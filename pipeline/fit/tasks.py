@@ -1,6 +1,6 @@
 """What to train, where, and the outcome."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from pipeline.records.words import reasons
 from pipeline.runs.fingerprint import fingerprint
 from pipeline.tracking import Tracker
 from pipeline.training import device as devices
+from pipeline.workers import Engine, Local
 
 CHECKPOINTS = Path("checkpoints")
 
@@ -85,6 +86,7 @@ class FitContext:
         memory_bytes: that networks trained at once on one device may take; None for
             `device.memory_to_use`.
         checkpoints: the folder of the state from which interrupted training resumes.
+        engine: where stacks are trained.
     """
 
     tracker: Tracker
@@ -96,6 +98,7 @@ class FitContext:
     cuda_graphs: bool = True
     memory_bytes: float | None = None
     checkpoints: Path = CHECKPOINTS
+    engine: Engine = field(default_factory=Local)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,17 +8,17 @@ from matplotlib.patches import StepPatch
 
 from pipeline.plots.figure_layout import EPOCHS, blank, count_epochs, head, panel_figure
 from pipeline.plots.style import CAUSE_LOOKS
-from pipeline.records import EpochRecord, History
+from pipeline.records import INPUT, EpochRecord, History
 from pipeline.records.words import percent
 from why_zero.records import ZeroCauses
 
 
 def draw_causes(history: History, title: str) -> Figure:
     """One panel per layer with zeros: the share of its activations by cause, epoch by epoch."""
-    layers = {
-        layer.name: [record.layers[index].causes for record in history]
-        for index, layer in enumerate(history[0].layers)
-    }
+    inputs = [record.input_causes for record in history if record.input_causes is not None]
+    layers = {INPUT: inputs} if inputs else {}
+    for index, layer in enumerate(history[0].layers):
+        layers[layer.name] = [record.layers[index].causes for record in history]
     shown = {name: causes for name, causes in layers.items() if _has_zeros(causes)}
     if not shown:
         return blank(_finding(history[-1]), title)
@@ -32,6 +32,7 @@ def draw_causes(history: History, title: str) -> Figure:
     figure, panels = panel_figure(
         _finding(history[-1]),
         f"{title} · shares of all (sample, unit) pairs in the training passes that were watched"
+        + (f" · in {INPUT}, what is zero by ReLU is 0 in the data" if inputs else "")
         + (f" · no zeros in {', '.join(without)}" if without else ""),
         len(shown),
         height=2.9,

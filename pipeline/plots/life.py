@@ -57,6 +57,7 @@ _EVENTS = {
     "died": _event("died", "X", INK, 6.0),
     "revived_by_weights": _event("revived, own weights moved", "^", INK, 6.0),
     "revived_by_inputs": _event("revived, only its inputs moved", "^", "white", 5.0),
+    "revived_by_recycling": _event("revived, recycled before", "*", INK, 8.0),
 }
 
 
@@ -207,12 +208,12 @@ def _draw_layer(axes: Axes, layer: _Layer, most: int) -> None:
 
 
 def _counts(layer: _Layer) -> str:
-    born, died, by_weights, by_inputs = (layer.count(name) for name in _EVENTS)
+    born, died, by_weights, by_inputs, recycled = (layer.count(name) for name in _EVENTS)
 
     def said(*parts: tuple[int, str]) -> str:
         return ", ".join(f"{number:,} {what}" for number, what in parts if number)
 
-    revived = said((by_weights, "▲"), (by_inputs, "△"))
+    revived = said((by_weights, "▲"), (by_inputs, "△"), (recycled, "★"))
     return (
         f"{layer.name}: {layer.alike.sum():,} of {layer.units:,} units\n"
         f"{said((born, 'born dead'), (died, 'died'))}\n{revived or 'none'} came back"

@@ -31,8 +31,8 @@ _logger = logging.getLogger(__name__)
 class RenderPool:
     """Accepts drawing jobs, and returns each result when it is asked for.
 
-    Processes start when there is something to draw. If none can be started, or one has died, this
-    process draws.
+    Processes start with `begin`, or when there is something to draw. If none can be started, or
+    one has died, this process draws.
     """
 
     def __init__(self, workers: int) -> None:
@@ -41,6 +41,10 @@ class RenderPool:
         self._pool: ProcessPoolExecutor | None = None
         self._has_warned = False
         self._lock = threading.Lock()
+
+    def begin(self) -> None:
+        """Start a process, in a moment when nobody waits for its imports."""
+        self.submit(int)
 
     def submit(self, draw: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Callable[[], T]:
         """Submit a drawing job, and return a function that waits for its result.

@@ -50,15 +50,20 @@ def lives_title(
     """How many units were born dead, died and came back, and what woke them.
 
     Args:
-        events: how often each happened: born, died, revived_by_weights, revived_by_inputs.
+        events: how often each happened: born, died, revived_by_weights, revived_by_recycling,
+            revived_by_inputs.
         units: with ReLU; 0 without one.
         epochs: of training.
         is_diverged: the loss was not finite in the last of them.
     """
     if not units:
         return NO_RELU
-    born, died, by_inputs = events["born"], events["died"], events["revived_by_inputs"]
-    revived = events["revived_by_weights"] + by_inputs
+    born, died = events["born"], events["died"]
+    ways = {
+        "by inputs alone": events["revived_by_inputs"],
+        "by recycling": events["revived_by_recycling"],
+    }
+    revived = events["revived_by_weights"] + sum(ways.values())
     birth = _sentence(_of(born, units, "unit", "was", "were") + " born dead")
     if not epochs:
         return birth
@@ -66,8 +71,12 @@ def lives_title(
     changes = f"; {_number(died, 'death')} and {_number(revived, 'revival')} {time}"
     if not died and not revived:
         changes = f", and none died {time}" if not born else f"; none died or came back {time}"
-    elif by_inputs:
-        changes += f", {'' if by_inputs == revived else f'{by_inputs:,} of them '}by inputs alone"
+    elif any(ways.values()):
+        changes += ", " + " and ".join(
+            way if many == revived else f"{many:,} of them {way}"
+            for way, many in ways.items()
+            if many
+        )
     return f"{_diverged(epochs)}. {birth}{changes}" if is_diverged else f"{birth}{changes}"
 
 

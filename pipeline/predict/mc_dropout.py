@@ -2,9 +2,9 @@
 
 Each mask makes a network of its own, drawn from an approximate posterior over the weights
 ("Dropout as a Bayesian Approximation", ICML 2016, arXiv:1506.02142, section 4); how far their
-answers differ says how sure the network is. Masks are applied to hidden layers only: in that paper
-a mask comes before weights, and there are none after the logits, so dropout on them, which training
-may have used, would only hide answers.
+answers differ says how sure the network is. Masks are applied to inputs and hidden layers, as in
+training: in that paper a mask comes before weights, and there are none after the logits, so dropout
+on them, which training may have used, would only hide answers.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,6 +22,7 @@ from why_zero import causes_of, count_causes
 from why_zero.records import Counts, Floats, ZeroCauses
 
 INTERVAL = (0.025, 0.975)
+InputMask = Bool[Tensor, "networks batch inputs"] | None
 Masks = Sequence[Bool[Tensor, "networks batch _"] | None]
 
 
@@ -39,7 +40,7 @@ class MaskedAnswer:
         mutual_information: between answer and mask, in nats: the entropy of the mean less the
             mean entropy, the part of it that comes from the masks' disagreement (BALD, Houlsby
             et al. 2011, arXiv:1112.5745, equation 2).
-        causes: by hidden layer, why its activations were zero, over all passes.
+        causes: by hidden layer that drops units, why its activations were zero, over all passes.
     """
 
     passes: int
@@ -58,23 +59,31 @@ def hidden_masks(recipe: Recipe, units: Sequence[int], passes: int, *, seed: int
     All images get the same masks, so that an answer depends on no other image.
 
     Args:
-        recipe: of the network; its drop rate is the masks'.
+        recipe: of the network; its drop rates are the masks'.
         units: of each layer, logits included.
         passes: how many.
         seed: of the masks.
     """
-    drawn = RandomMasks(
+    return [*_source(recipe, units, seed).draw(passes)[:-1], None]
+
+
+def input_mask(recipe: Recipe, inputs: int, passes: int, *, seed: int) -> InputMask:
+    """A mask of the inputs for so many passes, likewise; None where no inputs are dropped."""
+    return _source(recipe, (), seed).draw_inputs(passes, inputs)
+
+
+def _source(recipe: Recipe, units: Sequence[int], seed: int) -> RandomMasks:
+    return RandomMasks(
         [replace(recipe, seed=seed)],
         units,
         stream="Monte Carlo dropout",
         device=torch.device("cpu"),
-    ).draw(passes)
-    return [*drawn[:-1], None]
+    )
 
 
 @torch.no_grad()
 def masked_pass(
-    stack: Stack, image: Float[Tensor, " inputs"], masks: Masks
+    stack: Stack, image: Float[Tensor, " inputs"], masks: Masks, *, inputs: InputMask = None
 ) -> tuple[Float[Tensor, "passes classes"], dict[str, ZeroCauses]]:
     """One image's logits under each mask, and the causes of zeros by hidden layer.
 
@@ -82,13 +91,15 @@ def masked_pass(
         stack: of a single network.
         image: in [0, 1].
         masks: as `hidden_masks` gives them.
+        inputs: as `input_mask` gives it.
 
     Raises:
         BrokenIdentity: the causes do not add up to the passes.
     """
-    passes = next(len(keep[0]) for keep in masks if keep is not None)
+    passes = next(len(keep[0]) for keep in (inputs, *masks) if keep is not None)
     trace: list[LayerPass] = []
-    logits = stack(image.expand(1, passes, -1), masks, trace=trace)
+    seen = stack.enter(image.expand(1, passes, -1), inputs)
+    logits = stack.onward(stack.first(seen.y), masks, trace=trace)
     causes = {}
     for name, layer in zip(stack.layer_names, trace, strict=True):
         if layer.keep is not None:

@@ -11,7 +11,13 @@ from torch import Tensor
 
 from pipeline.data import as_input
 from pipeline.predict.answer import Answer
-from pipeline.predict.mc_dropout import MaskedAnswer, Masks, masked_answer, masked_pass
+from pipeline.predict.mc_dropout import (
+    InputMask,
+    MaskedAnswer,
+    Masks,
+    masked_answer,
+    masked_pass,
+)
 from pipeline.predict.network import LoadedNetwork
 from pipeline.predict.unit_counts import UnitCount, count_units
 from pipeline.training.batches import EVALUATION_BATCH
@@ -25,12 +31,14 @@ class Query:
         inside: the network.
         classes: the names of its classes.
         masks: to try, as `hidden_masks` gives them; None for none.
+        input_mask: to try with them, as the function of that name gives it.
         is_why: whether the units are to be counted.
     """
 
     inside: LoadedNetwork
     classes: tuple[str, ...]
     masks: Masks | None = None
+    input_mask: InputMask = None
     is_why: bool = False
 
 
@@ -73,4 +81,6 @@ def _answers(query: Query, names: Sequence[str], images: NDArray[np.uint8]) -> I
 def _masked(query: Query, image: Float[Tensor, " inputs"]) -> MaskedAnswer | None:
     if query.masks is None:
         return None
-    return masked_answer(*masked_pass(query.inside.stack, image, query.masks))
+    return masked_answer(
+        *masked_pass(query.inside.stack, image, query.masks, inputs=query.input_mask)
+    )

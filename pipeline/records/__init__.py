@@ -1,6 +1,7 @@
 """Passed between rooms: frozen records of what a network was and did."""
 
 from pipeline.records.epochs import (
+    INPUT,
     CauseMap,
     Ending,
     EpochRecord,
@@ -15,6 +16,7 @@ from pipeline.records.metrics import metrics
 from pipeline.records.result import Failure, Result
 
 __all__ = [
+    "INPUT",
     "CauseMap",
     "Ending",
     "EpochRecord",

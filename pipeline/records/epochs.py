@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from why_zero.records import CAUSES, Floats, UnitStates, ZeroCauses
 
+# The name of what comes in, where a layer's name is expected.
+INPUT = "input"
 Ending = Literal["finished", "patience", "diverged"]
 Weights = Mapping[str, NDArray[np.float32]]
 
@@ -37,6 +39,8 @@ class LayerRecord:
             shape (units,); None at epoch 0.
         mask_dead: z <= 0 for every sample of D under every upstream mask that was drawn,
             shape (units,); None where no masks were drawn for it.
+        recycled: given new weights before the epoch's updates, shape (units,); None where
+            recycling was not due.
     """
 
     name: str
@@ -47,6 +51,7 @@ class LayerRecord:
     update_ratio: float | None = None
     update_norms: Floats | None = None
     mask_dead: NDArray[np.bool_] | None = None
+    recycled: NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,16 +63,23 @@ class Turnover:
         revived: the other way round.
         moved: its incoming row or bias changed in between. A change that is unknown or not a
             number counts as one.
+        recycled: it was given new weights in between, which counts as a change.
     """
 
     died: NDArray[np.bool_]
     revived: NDArray[np.bool_]
     moved: NDArray[np.bool_]
+    recycled: NDArray[np.bool_]
+
+    @property
+    def revived_by_recycling(self) -> NDArray[np.bool_]:
+        """Revived, and it had been given new weights."""
+        return self.revived & self.recycled
 
     @property
     def revived_by_weights(self) -> NDArray[np.bool_]:
-        """Revived, and its own weights moved; what feeds it may have moved as well."""
-        return self.revived & self.moved
+        """Revived, and training moved its own weights; what feeds it may have moved as well."""
+        return self.revived & self.moved & ~self.recycled
 
     @property
     def revived_by_inputs(self) -> NDArray[np.bool_]:
@@ -86,7 +98,8 @@ def turnover(before: LayerRecord, after: LayerRecord) -> Turnover:
     was, now = before.states.dead, after.states.dead
     norms = after.update_norms
     moved = np.ones_like(now) if norms is None else norms != 0
-    return Turnover(died=~was & now, revived=was & ~now, moved=moved)
+    recycled = np.zeros_like(now) if after.recycled is None else after.recycled
+    return Turnover(died=~was & now, revived=was & ~now, moved=moved | recycled, recycled=recycled)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,6 +146,8 @@ class EpochRecord:
         peak_memory_mb: the most memory the process (on a GPU, the device) has held, in MB.
         ending: why this is the network's last record; None while it goes on.
         weights: the plain network's state dict, where these are the weights to keep so far.
+        input_causes: of the inputs in the watched batches, where 0 in the data is `inactive`; None
+            where no input is dropped.
     """
 
     member: int
@@ -146,6 +161,7 @@ class EpochRecord:
     peak_memory_mb: float | None = None
     ending: Ending | None = None
     weights: Weights | None = None
+    input_causes: ZeroCauses | None = None
 
 
 # Of one network, epoch 0 first.

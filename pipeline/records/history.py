@@ -4,13 +4,14 @@ The file is safetensors. By layer L (h1 … logits), along the first axis the ep
 `L/active`, `L/dropped`, `L/inactive`, `L/both` (epochs, units), counts of watched samples;
 `L/fired`, `L/reached` (epochs, units), counts of D, and `L/magnitude`, mean |h| over D, for layers
 with ReLU; `L/gradient_norms`, `L/update_norms` (epochs, units); `L/gradient_norm`,
-`L/update_ratio` (epochs,); `L/mask_dead` (epochs, units), 1 or 0, 255 where it was not judged.
+`L/update_ratio` (epochs,); `L/mask_dead` and `L/recycled` (epochs, units), 1 or 0, 255 where it
+was not judged or not due. Where inputs are dropped also `input/active` and so on (epochs, inputs).
 By split: `train/loss`, `train/accuracy`, … (epochs,). A number that
 an epoch does not have is NaN. The header holds `samples`, the size of D, `first`, the first epoch,
 and `ending`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from pipeline.records import Ending, EpochRecord, History, LayerRecord, Score
+from pipeline.records import INPUT, Ending, EpochRecord, History, LayerRecord, Score
 from why_zero.records import CAUSES, Floats, UnitStates, ZeroCauses
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -28,6 +29,7 @@ _SCORES = ("train", "train_eval", "validation")
 _SPEEDS = ("epoch_seconds", "samples_per_second", "peak_memory_mb")
 _STATES = ("fired", "reached", "magnitude")
 _ROW_NORMS = ("gradient_norms", "update_norms")
+_CLAIMS = ("mask_dead", "recycled")
 _UNKNOWN = 255
 _NORMS = ("gradient_norm", "update_ratio")
 
@@ -65,16 +67,14 @@ def packed(history: History) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
         for norms in _ROW_NORMS:
             rows = [getattr(layer, norms) for layer in layers]
             arrays[f"{first.name}/{norms}"] = np.stack([absent if r is None else r for r in rows])
-        if any(layer.mask_dead is not None for layer in layers):
-            unknown = np.full(len(first.causes.active), _UNKNOWN, dtype=np.uint8)
-            masked = [
-                unknown if x.mask_dead is None else x.mask_dead.astype(np.uint8) for x in layers
-            ]
-            arrays[f"{first.name}/mask_dead"] = np.stack(masked)
+        arrays |= _claimed(layers)
         states = [layer.states for layer in layers if layer.states is not None]
         for name in _STATES if states else ():
             arrays[f"{first.name}/{name}"] = np.stack([getattr(state, name) for state in states])
             samples = states[0].samples
+    inputs = [record.input_causes for record in history if record.input_causes is not None]
+    for cause in CAUSES if inputs else ():
+        arrays[f"{INPUT}/{cause}"] = np.stack([getattr(causes, cause) for causes in inputs])
     header = {
         "format": FORMAT,
         "layers": ",".join(layer.name for layer in history[0].layers),
@@ -83,6 +83,18 @@ def packed(history: History) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
         "ending": history[-1].ending or "",
     }
     return arrays, header
+
+
+def _claimed(layers: Sequence[LayerRecord]) -> dict[str, NDArray[Any]]:
+    """What is said of one layer's units in some epochs, where it is said in any."""
+    unknown = np.full(len(layers[0].causes.active), _UNKNOWN, dtype=np.uint8)
+    found = {}
+    for claim in _CLAIMS:
+        claims = [getattr(layer, claim) for layer in layers]
+        if any(claimed is not None for claimed in claims):
+            rows = [unknown if claimed is None else claimed.astype(np.uint8) for claimed in claims]
+            found[f"{layers[0].name}/{claim}"] = np.stack(rows)
+    return found
 
 
 def unpacked(
@@ -114,6 +126,7 @@ def unpacked(
             epoch_seconds=_number(arrays["speed/epoch_seconds"][epoch]),
             samples_per_second=_number(arrays["speed/samples_per_second"][epoch]),
             peak_memory_mb=_number(arrays["speed/peak_memory_mb"][epoch]),
+            input_causes=_causes(arrays, INPUT, epoch) if f"{INPUT}/active" in arrays else None,
         )
         for epoch in range(epochs)
     )
@@ -126,14 +139,18 @@ def _layer(arrays: Arrays, name: str, epoch: int, *, samples: int) -> LayerRecor
         states = UnitStates(samples=samples, **values)
     return LayerRecord(
         name=name,
-        causes=ZeroCauses(**{cause: arrays[f"{name}/{cause}"][epoch] for cause in CAUSES}),
+        causes=_causes(arrays, name, epoch),
         states=states,
         gradient_norm=_number(arrays[f"{name}/gradient_norm"][epoch]),
         gradient_norms=_row(arrays[f"{name}/gradient_norms"][epoch]),
         update_ratio=_number(arrays[f"{name}/update_ratio"][epoch]),
         update_norms=_row(arrays[f"{name}/update_norms"][epoch]),
-        mask_dead=_claims(arrays.get(f"{name}/mask_dead"), epoch),
+        **{claim: _claims(arrays.get(f"{name}/{claim}"), epoch) for claim in _CLAIMS},
     )
+
+
+def _causes(arrays: Arrays, name: str, epoch: int) -> ZeroCauses:
+    return ZeroCauses(**{cause: arrays[f"{name}/{cause}"][epoch] for cause in CAUSES})
 
 
 def _score(arrays: Arrays, kind: str, epoch: int) -> Score | None:

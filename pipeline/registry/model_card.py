@@ -3,6 +3,7 @@
 import numpy as np
 from scipy.stats import binomtest
 
+from pipeline.config.settings import canonical
 from pipeline.markdown import layer_table
 from pipeline.records import Score
 from pipeline.records.result import Result
@@ -150,12 +151,24 @@ def _what_it_is(result: Result, classes: tuple[str, ...], *, shape: tuple[int, i
     recipe = result.recipe
     sizes = "-".join(str(size) for size in (height * width, *recipe.widths, len(classes)))
     named = ", ".join(classes)
-    hidden = "ReLU" if recipe.activation == "relu" else "no activation function (it is linear)"
+    hidden = {
+        "relu": "ReLU",
+        "none": "no activation function (it is linear)",
+        "sigmoid": "the logistic function",
+        "leaky_relu": "a leaky ReLU (0.01 z below 0)",
+    }[recipe.activation]
+    scaled = {
+        "unit": "",
+        "symmetric": " The network itself scales pixels from [0, 1] to [-1, 1].",
+        "standard": " The network itself standardises pixels, by mean and standard deviation of "
+        "those that it was trained on.",
+    }[recipe.scaling]
     return (
         f"A fully connected network, {sizes}, with {hidden} after each hidden layer. It "
         f"distinguishes {len(classes)} classes ({named}) in grey images of {height} x {width} "
         f"pixels from the data set {result.dataset}. The same image always gets the same answer"
-        + (": dropout was active only in training." if recipe.drop_rate else ".")
+        + (": dropout was active only in training." if recipe.has_dropout else ".")
+        + scaled
     )
 
 
@@ -171,17 +184,27 @@ def _how_to_use_it(shape: tuple[int, int]) -> str:
 def _how_it_was_trained(result: Result, commit: str | None) -> str:
     recipe, chosen = result.recipe, result.chosen
     optimizer = recipe.optimizer.upper() if recipe.optimizer == "sgd" else "Adam"
-    dropped = (
-        f"dropout p = {recipe.drop_rate:g}"
-        + (", including the logits" if recipe.output_dropout else " on hidden layers")
-        if recipe.drop_rate
-        else "no dropout"
-    )
+    drops = []
+    if recipe.drop_rate != 0:
+        where = ", including the logits" if recipe.output_dropout else " on hidden layers"
+        where = " by layer" if isinstance(recipe.drop_rate, tuple) else where
+        drops.append(f"dropout p = {canonical(recipe.drop_rate)}{where}")
+    if recipe.input_drop_rate:
+        drops.append(f"inputs dropped with p = {canonical(recipe.input_drop_rate)}")
+    dropped = " and ".join(drops) or "no dropout"
+    options = [
+        (recipe.learning_rate_decay != 1, f" times {recipe.learning_rate_decay:g} an epoch"),
+        (recipe.max_norm, f", each unit's incoming weights held to L2 norm {recipe.max_norm:g}"),
+        (recipe.init != "default", f", initial weights {recipe.init}"),
+        (recipe.zero_biases, ", biases 0 at first"),
+    ]
+    optional = "".join(words for is_set, words in options if is_set)
     kept = "the last" if recipe.select == "last" else "the best by validation loss"
     return (
         f"[{recipe.name}]({result.page}): {dropped}; {optimizer}, learning rate "
-        f"{recipe.learning_rate:g}, batches of {recipe.batch_size:,}, seed {recipe.seed}, "
-        f"{recipe.precision}, on {result.device_name}. Weights of epoch {chosen.epoch} of at most "
+        f"{recipe.learning_rate:g}{optional}, batches of {recipe.batch_size:,}, seed "
+        f"{recipe.seed}, {recipe.precision}, on {result.device_name}. Weights of epoch "
+        f"{chosen.epoch} of at most "
         f"{recipe.epochs} ({kept}). {recipe.holdout:,} training images were held out for "
         f"validation. Code: {f'commit {commit}' if commit else 'commit unknown'}."
     )

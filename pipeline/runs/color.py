@@ -17,7 +17,7 @@ def run_color(recipe: Recipe) -> str:
 
     Four seeds in a row are as light as each other, and differ in how grey they are.
     """
-    place = min(10 * recipe.drop_rate, len(_RAMP) - 1)
+    place = min(10 * recipe.mean_drop_rate, len(_RAMP) - 1)
     low = min(int(place), len(_RAMP) - 2)
     ends = zip(_linear(_RAMP[low]), _linear(_RAMP[low + 1]), strict=True)
     pure = [start + (place - low) * (end - start) for start, end in ends]

@@ -29,7 +29,7 @@ from pipeline.tracking import Run, SavedModels, log_model, save_weights
 from pipeline.training import device as devices
 from pipeline.training.batches import EVALUATION_BATCH, Examples
 from pipeline.training.cause_map import cause_maps
-from pipeline.training.stack import plain
+from pipeline.training.stack import Stack, plain
 from why_zero.records import Counts
 
 EXAMPLES = 4
@@ -207,13 +207,10 @@ def publish_rest(
         data: what it was trained on.
         saved: the models of others, as which its own is saved faster.
     """
-    images = data.test_images[:EXAMPLES]
-    # A single image would become the only batch size that the exported graph takes.
-    example = as_input(images.expand(max(2, len(images)), -1, -1)).numpy()
     log_model(
         run,
         judged.network,
-        example=example,
+        example=_example(data),
         metrics=metrics,
         step=result.chosen.epoch,
         at_ms=at_ms,
@@ -231,6 +228,28 @@ def publish_rest(
         epochs = (record.epoch for record in shown(result.history))
         # A network without ReLU has no film.
         run.images(dict(zip(epochs, drawn.film(), strict=False)), FILM)
+
+
+def trace(recipe: Recipe, data: ImageData, saved: SavedModels) -> None:
+    """Trace an untrained network, while its like are trained: they are published faster then.
+
+    Args:
+        recipe: what it is made from.
+        data: what it is trained on.
+        saved: what remembers the graph.
+    """
+    inputs, classes = data.train_images[0].numel(), len(data.classes)
+    weights = Stack([recipe], inputs=inputs, classes=classes).state(0)
+    saved.trace(plain(recipe, weights), example=_example(data))
+
+
+def _example(data: ImageData) -> NDArray[np.float32]:
+    """The inputs that a model is saved with.
+
+    At least two: a single one would become the only batch size that the exported graph takes.
+    """
+    images = data.test_images[:EXAMPLES]
+    return as_input(images.expand(max(2, len(images)), -1, -1)).numpy()
 
 
 def picture(name: str) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from pipeline.config.recipe import Recipe
+from pipeline.records import INPUT
 from pipeline.tracking import (
     Json,
     Section,
@@ -20,6 +21,11 @@ from why_zero.records import ZERO_CAUSES
 DROP_RATES = "Drop rates"
 
 _SCORES = ("val/accuracy", "val/loss", "train_eval/loss")
+# Columns only where they tell networks apart.
+_OPTIONS = (
+    *("input_drop_rate", "recycle_every", "recycle_below"),
+    *("init", "zero_biases", "scaling", "max_norm", "learning_rate_decay"),
+)
 _SPEEDS = ("speed/epoch_seconds", "speed/samples_per_second", "speed/peak_memory_mb")
 _MACHINE = (
     "system/cpu_utilization_percentage",
@@ -46,15 +52,18 @@ def saved_views(
     """
     layers = max((recipe.layers[:-1] for recipe in recipes), key=len)
     of_all = min((recipe.layers[:-1] for recipe in recipes), key=len)
-    causes = [f"zero_{cause}/{layer}" for cause in ZERO_CAUSES for layer in layers]
+    drops_inputs = any(recipe.input_drop_rate for recipe in recipes)
+    zeros = (INPUT, *layers) if drops_inputs else layers
+    causes = [f"zero_{cause}/{layer}" for cause in ZERO_CAUSES for layer in zeros]
     # The chart silently leaves out a network without one of these.
     together = parallel_coordinates(["drop_rate"], [*_each("zero", of_all), "val/accuracy"])
     view = partial(View, search=search)
     by_drop_rate, by_device = partial(scatter, "drop_rate"), partial(scatter, "device")
     by_time = partial(line_chart, by_time=True)
+    differing = [name for name in _OPTIONS if len({getattr(r, name) for r in recipes}) > 1]
     drop_rates = view(
         name=DROP_RATES,
-        parameters=("drop_rate", "seed", "activation", "learning_rate"),
+        parameters=("drop_rate", "seed", "activation", "learning_rate", *differing),
         metrics=("val/accuracy", "train_eval/accuracy", "val/loss", "train_eval/loss"),
         sections=(
             _section("Which is best?", by_drop_rate, _SCORES),
@@ -73,15 +82,16 @@ def saved_views(
     why_zeros = view(
         name="Why zeros are zero",
         parameters=("drop_rate", "seed"),
-        metrics=_each("zero", layers),
+        metrics=_each("zero", zeros),
         sections=(
-            _by_layer("How many?", line_chart, "zero", layers),
+            _by_layer("How many?", line_chart, "zero", zeros),
             _section("Why?", bar_chart, causes),
-            _by_layer("By dropout?", line_chart, "zero_dropped", layers),
+            _by_layer("By dropout?", line_chart, "zero_dropped", zeros),
             _by_layer("By ReLU?", line_chart, "zero_inactive", layers),
-            _by_layer("By both?", line_chart, "zero_both", layers),
+            _by_layer("By both?", line_chart, "zero_both", zeros),
         ),
     )
+    recycles = any(recipe.recycle_every for recipe in recipes)
     dead_units = view(
         name="Dead units",
         parameters=("drop_rate", "seed"),
@@ -93,6 +103,7 @@ def saved_views(
             _by_layer("Under masks?", bar_chart, "mask_dead", layers),
             Section("Which fire?", (image_grid("firing_rates"),), columns=1, height=1000),
             _by_layer("Back to life?", line_chart, "revived", layers),
+            *([_by_layer("Recycled?", line_chart, "recycled", layers)] if recycles else []),
             _by_layer("Nearly dead?", line_chart, "dormant", layers),
         ),
     )

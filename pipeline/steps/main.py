@@ -26,8 +26,7 @@ def run(settings: MainSettings, console: Console) -> None:
     tracker = connect()
     check_before_training(tracker)
     shared = {item.name: getattr(settings, item.name) for item in fields(Training)}
-    rates = dict.fromkeys(settings.drop_rates)
-    recipes = [Recipe(drop_rate=rate, **shared) for rate in rates]
+    recipes = list(dict.fromkeys(Recipe(drop_rate=p, **shared) for p in settings.drop_rates))
     device = devices.resolve(settings.device)
     known = None
     if settings.data in KNOWN_NAMES:

@@ -4,6 +4,7 @@ It logs nothing, so predicting changes no run.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from pipeline.config.options import PredictSettings
 from pipeline.console import Console, literal
@@ -14,13 +15,13 @@ from pipeline.predict import (
     Answer,
     Ink,
     LoadedNetwork,
-    Masks,
     Query,
     Size,
     answer_images,
     csv_lines,
     hidden_masks,
     ink_of,
+    input_mask,
     json_lines,
     layout_of,
     load_network,
@@ -75,12 +76,7 @@ def run(settings: PredictSettings, console: Console) -> None:
         is_fitted_anew=settings.layout != "auto",
         learned=_learned(version.address),
     )
-    query = Query(
-        inside=inside,
-        classes=class_names(dataset, inside.stack.units[-1]),
-        masks=_masks(settings, inside) if settings.passes else None,
-        is_why=settings.why,
-    )
+    query = _asked_about(settings, inside, dataset)
     _show(answer_images(query, inputs.names, inputs.images), settings, console, note=inside.note)
     if inputs.failures:
         raise PipelineError("\n".join(inputs.failures))
@@ -105,15 +101,24 @@ def _learned(address: str) -> Ink:
     return "light" if example is None or example.ndim != 4 else ink_of(list(example[:, 0]))
 
 
-def _masks(settings: PredictSettings, inside: LoadedNetwork) -> Masks:
-    """The masks to try."""
-    recipe = inside.recipe
-    if recipe.drop_rate == 0:
+def _asked_about(settings: PredictSettings, inside: LoadedNetwork, dataset: str) -> Query:
+    """What is asked, with the masks to try."""
+    recipe, passes, seed = inside.recipe, settings.passes, settings.seed
+    query = Query(
+        inside=inside,
+        classes=class_names(dataset, inside.stack.units[-1]),
+        is_why=settings.why,
+    )
+    if not passes:
+        return query
+    masks = hidden_masks(recipe, inside.stack.units, passes, seed=seed)
+    inputs = input_mask(recipe, inside.stack.weights[0].shape[1], passes, seed=seed)
+    if all(mask is None for mask in (inputs, *masks)):
         raise PipelineError(
-            f"passes must be 0 for a network without dropout, got {settings.passes} for "
+            f"passes must be 0 for a network without dropout, got {passes} for "
             f"{settings.model} ({recipe.name}): no mask changes it"
         )
-    return hidden_masks(recipe, inside.stack.units, settings.passes, seed=settings.seed)
+    return replace(query, masks=masks, input_mask=inputs)
 
 
 def _show(found: list[Answer], settings: PredictSettings, console: Console, *, note: str) -> None:

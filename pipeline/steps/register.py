@@ -70,10 +70,11 @@ def run(settings: RegisterSettings, console: Console) -> None:
             card=card,
         )
         registry.describe(name, _description(candidate, address=f"models:/{name}@{alias}"))
-        registry.point(alias, version)
         ending = _ending(version, holder, alias, is_new=is_new)
         step.describe(f"{heading}\n\n{_linked(ending, version)}\n\n{_gate_table(passed)}")
         step.tags({"model_version": version.address})
+        # Last: once it is done, the same line again has nothing to do and would tell no more.
+        registry.point(alias, version)
         console.line(ending)
     console.elapsed("done")
 

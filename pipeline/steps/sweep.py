@@ -12,7 +12,7 @@ from pipeline import comparison
 from pipeline.comparison import Comparison
 from pipeline.config.options import SweepSettings
 from pipeline.config.recipe import Recipe, Schedule
-from pipeline.config.settings import texts
+from pipeline.config.settings import canonical, texts
 from pipeline.console import Console, literal
 from pipeline.data import ImageData, prepared, split
 from pipeline.errors import UsageError
@@ -25,6 +25,7 @@ from pipeline.runs.complete import Completed, complete
 from pipeline.runs.links import print_links
 from pipeline.tracking import Tracker, connect
 from pipeline.training import device as devices
+from pipeline.workers import engine
 
 MOST_NETWORKS = 10_000  # more is a typo, and would fill the memory
 
@@ -46,7 +47,10 @@ def run(settings: SweepSettings, console: Console) -> None:
     for data in sets:
         split(len(data.train_labels), settings.holdout)  # refused before there is a run
     console.line(name)
-    with tracker.start_step("sweep", name, parameters=texts(settings)) as step:
+    with (
+        engine(settings.engine, settings.ray_address) as trains,
+        tracker.start_step("sweep", name, parameters=texts(settings)) as step,
+    ):
         context = FitContext(
             tracker=tracker,
             console=console,
@@ -56,6 +60,7 @@ def run(settings: SweepSettings, console: Console) -> None:
             keeps_all=settings.keep == "all",
             cuda_graphs=settings.cuda_graphs,
             memory_bytes=settings.stack_memory_gb * 1e9 or None,
+            engine=trains,
         )
         completed = Completed(0)
         fitted = fit(_tasks(recipes, sets=sets, places=places), context)
@@ -125,12 +130,18 @@ def recipes_of(settings: SweepSettings) -> list[Recipe]:
     """One recipe for each combination of the axes other than data sets and devices.
 
     Raises:
-        UsageError: momentum is given and no network would use it, or there are too many.
+        UsageError: momentum or a threshold of recycling is given and no network would use it, or
+            there are too many.
     """
     if settings.momentum and "sgd" not in settings.optimizers:
         raise UsageError(
             f"momentum must be 0 without sgd among the optimizers, got {settings.momentum:g}; "
             "give optimizers=sgd"
+        )
+    if any(settings.recycle_below) and not any(settings.recycle_every):
+        raise UsageError(
+            "recycle_below must be 0 with recycle_every=0, got "
+            f"{canonical(settings.recycle_below)}; give recycle_every=1 to recycle every epoch"
         )
     shared = {item.name: getattr(settings, item.name) for item in fields(Schedule)}
     axes: tuple[tuple[Any, ...], ...] = (
@@ -139,15 +150,23 @@ def recipes_of(settings: SweepSettings) -> list[Recipe]:
         settings.widths,
         settings.optimizers,
         settings.learning_rates,
+        settings.inits,
+        settings.zero_biases,
+        settings.scalings,
+        settings.max_norms,
+        settings.learning_rate_decays,
         settings.drop_rates,
         settings.seeds,
+        settings.input_drop_rates,
+        settings.recycle_every,
+        settings.recycle_below,
     )
     many = math.prod(map(len, (*axes, settings.data, settings.devices)))
     if many > MOST_NETWORKS:
         raise UsageError(
             f"a sweep must have at most {MOST_NETWORKS:,} networks, got {many:,}; give fewer values"
         )
-    return [
+    found = [
         Recipe(
             **shared | {"momentum": settings.momentum if optimizer == "sgd" else 0.0},
             activation=activation,
@@ -155,8 +174,16 @@ def recipes_of(settings: SweepSettings) -> list[Recipe]:
             widths=widths,
             optimizer=optimizer,
             learning_rate=learning_rate,
+            init=init,
+            zero_biases=zero_biases,
+            scaling=scaling,
+            max_norm=max_norm,
+            learning_rate_decay=learning_rate_decay,
             drop_rate=drop_rate,
             seed=seed,
+            input_drop_rate=input_drop_rate,
+            recycle_every=recycle_every if activation == "relu" else 0,
+            recycle_below=recycle_below if recycle_every and activation == "relu" else 0.0,
         )
         for (
             activation,
@@ -164,10 +191,20 @@ def recipes_of(settings: SweepSettings) -> list[Recipe]:
             widths,
             optimizer,
             learning_rate,
+            init,
+            zero_biases,
+            scaling,
+            max_norm,
+            learning_rate_decay,
             drop_rate,
             seed,
+            input_drop_rate,
+            recycle_every,
+            recycle_below,
         ) in itertools.product(*axes)
     ]
+    # Combinations that differ in nothing that applies to them are one network.
+    return list(dict.fromkeys(found))
 
 
 def _tasks(

@@ -8,9 +8,11 @@ from pipeline.studies import (
     lu_born_dead,
     notebook,
     post,
+    redo,
     srivastava_monte_carlo,
     srivastava_rate,
     srivastava_sparsity,
+    srivastava_table2,
     uva_dead,
 )
 from pipeline.studies.study import Evidence, Findings, Network, Study
@@ -19,11 +21,13 @@ STUDIES: Mapping[str, Study] = MappingProxyType(
     {
         "notebook": notebook.STUDY,
         "post": post.STUDY,
+        "srivastava-table2": srivastava_table2.STUDY,
         "srivastava-monte-carlo": srivastava_monte_carlo.STUDY,
         "srivastava-rate": srivastava_rate.STUDY,
         "srivastava-sparsity": srivastava_sparsity.STUDY,
         "lu-born-dead": lu_born_dead.STUDY,
         "uva-dead": uva_dead.STUDY,
+        "redo": redo.STUDY,
         "dying": dying.STUDY,
     }
 )

@@ -35,10 +35,11 @@ def mask_average_gap(recipe: Recipe, weights: Weights, x: Floats) -> tuple[float
     if sum(recipe.widths) > MOST_UNITS:
         raise ValueError(f"at most {MOST_UNITS} hidden units, got {sum(recipe.widths)}")
     ones = [np.ones(width) for width in recipe.widths]
+    rates = list(map(recipe.drop_rate_of, recipe.layers[:-1]))
     evaluation = _logits(recipe, weights, x, factors=ones)
     mean, size = np.zeros_like(evaluation), max(1.0, float(np.abs(evaluation).max()))
     for keep, probability in _masks(recipe):
-        factors = [kept / (1 - recipe.drop_rate) for kept in keep]
+        factors = [kept / (1 - rate) for kept, rate in zip(keep, rates, strict=True)]
         logits = _logits(recipe, weights, x, factors=factors)
         mean += probability * logits
         size = max(size, float(np.abs(logits).max()))
@@ -48,10 +49,11 @@ def mask_average_gap(recipe: Recipe, weights: Weights, x: Floats) -> tuple[float
 def _masks(recipe: Recipe) -> Iterator[tuple[list[NDArray[np.float64]], float]]:
     """Every combination of the hidden layers' masks, with its probability."""
     edges = np.cumsum(recipe.widths)[:-1]
+    rates = np.repeat(list(map(recipe.drop_rate_of, recipe.layers[:-1])), recipe.widths)
     for bits in itertools.product((0.0, 1.0), repeat=sum(recipe.widths)):
-        kept = sum(bits)
-        probability = (1 - recipe.drop_rate) ** kept * recipe.drop_rate ** (len(bits) - kept)
-        yield np.split(np.array(bits), edges), probability
+        kept = np.array(bits)
+        probability = float(np.where(kept == 1, 1 - rates, rates).prod())
+        yield np.split(kept, edges), probability
 
 
 def _logits(

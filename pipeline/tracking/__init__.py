@@ -11,7 +11,6 @@ from pipeline.tracking.loaded import example_of, requirements_of, signature_of
 from pipeline.tracking.models import (
     STATE_DICT,
     SavedModels,
-    import_tracing,
     log_model,
     save_weights,
 )
@@ -65,7 +64,6 @@ __all__ = [
     "fetch_example",
     "image_grid",
     "import_bundle",
-    "import_tracing",
     "line_chart",
     "log_model",
     "open_at",

@@ -1,7 +1,6 @@
 """Logs a network as a model that can be loaded without running foreign code."""
 
 import copy
-import importlib
 import math
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -84,11 +83,6 @@ def log_model(
     return str(logged.model_uri)
 
 
-def import_tracing() -> None:
-    """Import what tracing a graph needs, in a moment when nobody waits: it takes a second."""
-    importlib.import_module("torch._dynamo")
-
-
 def save_weights(network: nn.Module, folder: Path) -> None:
     """Write `state_dict.safetensors`, from which the network can be rebuilt, into a folder.
 
@@ -159,7 +153,8 @@ class SavedModels:
         # Of torch's own layers, whose names say what they compute.
         alike = repr((str(still), bounds, example.shape, example.tobytes()))
         if (known := self._known.get(alike)) and isinstance(network, nn.Sequential):
-            known.write(path, weights=dict(still.named_parameters()), of=of)
+            weights = {**dict(still.named_parameters()), **dict(still.named_buffers())}
+            known.write(path, weights=weights, of=of)
             return
         with torch.no_grad():
             output = still(torch.from_numpy(example)).numpy()
@@ -175,6 +170,14 @@ class SavedModels:
             pip_requirements=[f"{package}=={version(package)}" for package in _REQUIREMENTS],
         )
         self._known[alike] = _Saved(path)
+
+    def trace(self, network: nn.Module, *, example: NDArray[np.float32]) -> None:
+        """Trace a network ahead, in a moment when nobody waits: it takes two seconds.
+
+        Others of its architecture are saved fast then; arguments as of `save`.
+        """
+        with temporary_folder() as folder:
+            self.save(network, folder / "model", example=example, of=Model())
 
 
 class _Saved:

@@ -196,6 +196,8 @@ class Run:
         at_ms = time.time_ns() // 1_000_000
         if not frames:
             return
+        # First: a run that has all pictures but was killed before this would never get it.
+        self.tags({MLFLOW_LOGGED_IMAGES: "True"})
         with temporary_folder() as folder:
             (folder / "images").mkdir()
             for step, pixels in frames.items():
@@ -204,7 +206,6 @@ class Run:
                 image.save(folder / "images" / f"{name}.png")
                 compress_image_size(image).save(folder / "images" / f"{name}+compressed.webp")
             self.folder(folder)
-        self.tags({MLFLOW_LOGGED_IMAGES: "True"})
 
     def dataset(
         self,

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from pipeline.config.recipe import Recipe
 from pipeline.training import device as devices
+from pipeline.training.stack import PixelScale
 from why_zero import BrokenIdentity
 
 EVALUATION_BATCH = 1000
@@ -55,12 +56,24 @@ class Examples:
         """The images at these rows as floats in [0, 1]."""
         return self.images.index_select(0, rows).float().div_(255)
 
+    @property
+    def pixels(self) -> PixelScale:
+        """Mean and standard deviation of all pixels in [0, 1], from exact counts.
+
+        Where all pixels are equal the deviation is given as 1 instead of 0: it divides zeros.
+        """
+        counts = torch.bincount(self.images.flatten(), minlength=256).cpu().double()
+        values = torch.arange(256).double() / 255
+        mean = float((counts * values).sum() / counts.sum())
+        deviation = float((counts * (values - mean) ** 2).sum() / counts.sum()) ** 0.5
+        return PixelScale(mean, deviation or 1.0)
+
     def in_order(self) -> Iterator[Batch]:
         """All samples in their stored order, in batches that all networks share."""
         parts = zip(
             self.images.split(EVALUATION_BATCH), self.labels.split(EVALUATION_BATCH), strict=True
         )
-        return (Batch((images / 255)[None], labels[None]) for images, labels in parts)
+        return (Batch(images.float().div_(255)[None], labels[None]) for images, labels in parts)
 
 
 def batches(

@@ -37,7 +37,8 @@ def cause_maps(recipe: Recipe, chosen: EpochRecord, batch: Batch) -> list[CauseM
             [recipe], stack.units, stream=f"cause map, pass {number}", device=batch.x.device
         )
         trace: list[LayerPass] = []
-        stack(batch.x, masks.draw(batch.target.shape[1]), trace=trace)
+        inputs = stack.enter(batch.x, masks.draw_inputs(*batch.x.shape[1:]))
+        stack.onward(stack.first(inputs.y), masks.draw(batch.target.shape[1]), trace=trace)
         passes.append(trace)
     return [
         CauseMap(

@@ -6,7 +6,6 @@ The only room that says cuda or mps.
 import hashlib
 import math
 import platform
-import resource
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -148,6 +147,22 @@ def cores() -> int:
     return max(1, int(min(torch.get_num_threads(), _cpu_limit())))
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Give operations of this process one thread each inside the block, while others use the cores.
+
+    With more an operation ends when its last thread does, and the others spin until then: judging
+    a network took twice the CPU time.
+    """
+    cores()  # while it can be seen
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def memory_to_use(device: torch.device) -> float:
     """Bytes that training may take on a device: 80 % of a GPU's, otherwise half of the machine's.
 
@@ -258,6 +273,10 @@ def peak_memory_mb(device: torch.device) -> float:
     for line in _lines(Path("/proc/self/status")):
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024 / 1e6
+    if sys.platform == "win32":
+        return psutil.Process().memory_info().peak_wset / 1e6
+    import resource  # noqa: PLC0415 - Windows has none
+
     unit = 1 if sys.platform == "darwin" else 1024  # getrusage(2): bytes on macOS, else KiB
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 

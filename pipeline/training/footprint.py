@@ -14,6 +14,8 @@ _OF_THE_LARGEST_LAYER = 9
 _OF_A_UNIT_IN_TRAINING = 28
 _OF_A_UNIT_IN_EVALUATION = 14
 _OF_AN_INPUT = 9
+_OF_A_SCALED_INPUT = 4
+_OF_A_DROPPED_INPUT = 11
 _OF_A_SAMPLE = 16
 # The most that the allocator was measured to hold beyond that, on the CPU.
 _SLACK = 1.4
@@ -37,10 +39,12 @@ def stack_bytes(recipe: Recipe, *, networks: int, inputs: int, classes: int, sam
     layers = [before * units + units for before, units in pairwise(sizes)]
     units = sum(sizes[1:])
     states = {"adam": 2, "sgd": int(recipe.momentum > 0)}[recipe.optimizer]
-    update = recipe.batch_size * (_OF_A_UNIT_IN_TRAINING * units + _OF_AN_INPUT * inputs)
+    scaled = _OF_A_SCALED_INPUT * inputs if recipe.scaling != "unit" else 0
+    of_an_input = _OF_AN_INPUT + _OF_A_DROPPED_INPUT * (recipe.input_drop_rate > 0)
+    update = recipe.batch_size * (_OF_A_UNIT_IN_TRAINING * units + of_an_input * inputs + scaled)
     moments = (
         update + _OF_A_SAMPLE * samples,
-        EVALUATION_BATCH * _OF_A_UNIT_IN_EVALUATION * units,
+        EVALUATION_BATCH * (_OF_A_UNIT_IN_EVALUATION * units + scaled),
         _OF_THE_LARGEST_LAYER * max(layers),
     )
     held = sum(layers) * (_OF_A_PARAMETER + _OF_A_STATE * states)

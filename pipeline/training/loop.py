@@ -25,6 +25,7 @@ from pipeline.training.measure import (
     epoch_records,
 )
 from pipeline.training.optimizer import Optimizer
+from pipeline.training.recycle import recycle, with_recycled
 from pipeline.training.stack import LayerPass, Stack
 from pipeline.training.stopping import Stopping
 
@@ -41,12 +42,14 @@ class Update:
         logits: of each network, as the loss saw them.
         losses: cross-entropy of each sample, in nats.
         layers: every layer's pass if it was watched, otherwise empty.
+        inputs: what became of the inputs if it was watched, otherwise None.
     """
 
     batch: Batch
     logits: Float[Tensor, "networks batch classes"]
     losses: Float[Tensor, "networks batch"]
     layers: Sequence[LayerPass]
+    inputs: LayerPass | None = None
 
 
 def updates(
@@ -71,11 +74,12 @@ def updates(
         graph: runs the updates that are not watched; their logits and losses are overwritten by
             the next one. One graph serves one stack, one optimizer and one `masks`.
     """
+    seen: LayerPass | None = None
 
     def step(x: Tensor, target: Tensor, trace: list[LayerPass] | None = None) -> list[Tensor]:
-        kept = masks.draw(target.shape[1])
-        with _precision(stack):
-            logits = stack(x, kept, trace=trace)
+        nonlocal seen
+        logits, inputs = _masked(stack, x, masks, trace)
+        seen = None if trace is None else inputs
         if keep_gradients:
             for layer in trace or ():
                 layer.retain_gradients()
@@ -98,7 +102,7 @@ def updates(
         if not keep_gradients:
             # What still holds the autograd graph of this step would be captured with the next.
             trace = [layer.detached() for layer in trace]
-        yield Update(batch, logits, losses, trace)
+        yield Update(batch, logits, losses, trace, seen if trace else None)
 
 
 def epochs(
@@ -121,8 +125,8 @@ def epochs(
     epoch are enough to resume: the next records are the same to the last bit.
 
     Args:
-        stack: the networks; their recipes agree in all but activation, drop rate, output
-            dropout and seed.
+        stack: the networks; their recipes agree in all but activation, drop rates, output
+            dropout, recycling, seed, initial weights, scaling of inputs and max-norm.
         optimizer: over the stack's parameters.
         training: the images trained on, also the reference set of the units' states.
         validation: what patience and the best epoch are judged by.
@@ -139,14 +143,20 @@ def epochs(
     masks = RandomMasks(recipes, stack.units, stream="epoch 0", device=device)
     has_graph = cuda_graphs and devices.has_graphs(device)
     graph = devices.Graph(masks.generators) if has_graph else None
+    going = [history[-1] for history in so_far if history]
+    decays = recipes[0].learning_rate_decay != 1
     for epoch in range(max(map(len, so_far), default=0), recipes[0].epochs + 1):
         if all(stop.ending for stop in stops):
             return
+        recycled = recycle(stack, optimizer, [r for r in going if r.ending is None])
         watch, score = Watch(stack, epoch=epoch), ScoreSum(len(recipes), device)
         masks.restart(f"epoch {epoch}")
         devices.synchronize(device)
         started = time.perf_counter()
         if epoch:
+            optimizer.begin(epoch)
+            if has_graph and decays:
+                graph = devices.Graph(masks.generators)  # a captured step keeps its learning rate
             roll = Roll(training)
             for update in updates(
                 stack,
@@ -160,7 +170,7 @@ def epochs(
                 roll.add(update.batch)
                 if update.layers:
                     check_losses(update.logits, update.losses, roll.labels(update.batch))
-                    watch.add(update.layers)
+                    watch.add(update.layers, inputs=update.inputs)
                 heartbeat()
             roll.check()
         elif every:
@@ -180,7 +190,8 @@ def epochs(
             )
             if stops[record.member].ending is None
         ]
-        yield tuple(with_mask_dead(judged, stack, training.in_order))
+        going = with_recycled(with_mask_dead(judged, stack, training.in_order), recycled)
+        yield tuple(going)
 
 
 @torch.no_grad()
@@ -189,9 +200,18 @@ def _watch_birth(stack: Stack, masks: MaskSource, watch: Watch, batches: Iterabl
     stack.zero_grad()  # gradients from before these passes
     for batch in batches:
         trace: list[LayerPass] = []
-        with _precision(stack):
-            stack(batch.x, masks.draw(batch.target.shape[1]), trace=trace)
-        watch.add(trace)
+        _, inputs = _masked(stack, batch.x, masks, trace)
+        watch.add(trace, inputs=inputs)
+
+
+def _masked(
+    stack: Stack, x: Tensor, masks: MaskSource, trace: list[LayerPass] | None
+) -> tuple[Tensor, LayerPass]:
+    """The logits of a training pass under the next masks, and what became of the inputs."""
+    samples, pixels = x.shape[1:]
+    inputs, kept = stack.enter(x, masks.draw_inputs(samples, pixels)), masks.draw(samples)
+    with _precision(stack):
+        return stack.onward(stack.first(inputs.y), kept, trace=trace), inputs
 
 
 def _precision(stack: Stack) -> AbstractContextManager[object]:

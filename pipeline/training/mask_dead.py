@@ -95,25 +95,34 @@ def _let_sleep_what_never_fires(
         )
         for number in range(networks.recipes[0].mask_passes)
     ]
-    if not (deepest := _deepest(asleep, networks)):
+    if (deepest := _deepest(asleep, networks)) is None:
         return
     for batch in reference():
-        first = networks.first(batch.x)  # the same under every mask, and most of a pass's cost
+        # The same under every mask where no inputs are dropped, and most of a pass's cost.
+        unmasked = networks.first(networks.enter(batch.x).y)
         for masks in passes:
             trace: list[LayerPass] = []
+            inputs = networks.enter(batch.x, masks.draw_inputs(*batch.x.shape[1:]))
+            first = unmasked if inputs.keep is None else networks.first(inputs.y)
             kept = masks.draw(batch.target.shape[1], layers=deepest)
             networks.onward(first, kept, trace=trace)
             for layer, seen in zip(asleep, trace, strict=False):
                 layer.logical_and_(seen.z.amax(1) <= 0)
-        if not (deepest := _deepest(asleep, networks)):
+        if (deepest := _deepest(asleep, networks)) is None:
             return
 
 
-def _deepest(asleep: Asleep, networks: Stack) -> int:
-    """The last layer, 0 for h1, with a unit that a mask could still wake; 0 where there is none.
+def _deepest(asleep: Asleep, networks: Stack) -> int | None:
+    """The last layer, 0 for h1, with a unit that a mask could still wake; None if there is none.
 
-    No mask comes before the first layer.
+    Only the masks of the inputs and of the layers before it could.
     """
-    drops = torch.tensor([r.drop_rate > 0 for r in networks.recipes], device=asleep[0].device)
-    layers = [index for index, layer in enumerate(asleep) if bool(layer[drops].any())]
-    return max(layers, default=0)
+    for index in reversed(range(len(asleep))):
+        drops = [
+            r.input_drop_rate > 0 or any(map(r.drop_rate_of, r.layers[:index]))
+            for r in networks.recipes
+        ]
+        layer = asleep[index]
+        if bool(layer[torch.tensor(drops, device=layer.device)].any()):
+            return index
+    return None

@@ -1,7 +1,7 @@
 """Dropout masks, drawn for a stack of networks from streams of their own."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -9,6 +9,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from pipeline.config.recipe import Recipe
+from pipeline.records import INPUT
 from pipeline.training import device as devices
 from why_zero import BrokenIdentity
 
@@ -19,6 +20,9 @@ class MaskSource(Protocol):
 
     def draw(self, batch: int) -> Sequence[Bool[Tensor, "networks batch _"] | None]:
         """The next masks, one for each layer: True = kept, None where nothing is dropped."""
+
+    def draw_inputs(self, batch: int, inputs: int) -> Bool[Tensor, "networks batch _"] | None:
+        """The next mask of the inputs; None where nothing is dropped."""
 
 
 class RandomMasks:
@@ -51,6 +55,10 @@ class RandomMasks:
             rates = [recipe.drop_rate_of(layer) for recipe in recipes]
             self._thresholds.append(_thresholds(rates, device) if any(rates) else None)
         self._generators = [[torch.Generator(device) for _ in seeds] for _ in self._layers]
+        # A stream of their own, so that they shift no other mask; none where nobody drops inputs.
+        rates = [recipe.input_drop_rate for recipe in recipes]
+        self._input_threshold = _thresholds(rates, device) if any(rates) else None
+        self._input_generators = [torch.Generator(device) for _ in seeds if any(rates)]
         self._device = device
         self.restart(stream)
 
@@ -59,25 +67,40 @@ class RandomMasks:
         for layer, generators in zip(self._layers, self._generators, strict=True):
             for seed, generator in zip(self._seeds, generators, strict=True):
                 devices.seed_with(generator, seed, f"mask {layer} {stream}")
+        for seed, generator in zip(self._seeds, self._input_generators, strict=False):
+            devices.seed_with(generator, seed, f"mask {INPUT} {stream}")
 
     @property
     def generators(self) -> list[torch.Generator]:
         """The generators of the next masks."""
-        return list(itertools.chain(*self._generators))
+        return list(itertools.chain(*self._generators, self._input_generators))
 
     def draw(
         self, batch: int, *, layers: int | None = None
     ) -> list[Bool[Tensor, "networks batch _"] | None]:
         """The next masks for `batch` samples, one for each of the first so many layers, or all."""
         return [
-            None if threshold is None else _is_at_least(self._bits(layer, batch), threshold)
-            for layer, threshold in enumerate(self._thresholds[:layers])
+            None
+            if threshold is None
+            else _is_at_least(self._bits(self._generators[layer], batch, units), threshold)
+            for layer, (threshold, units) in enumerate(
+                zip(self._thresholds[:layers], self._units, strict=False)
+            )
         ]
 
-    def _bits(self, layer: int, batch: int) -> Int[Tensor, "networks_or_1 batch units"]:
+    def draw_inputs(self, batch: int, inputs: int) -> Bool[Tensor, "networks batch _"] | None:
+        """The next mask of the inputs for `batch` samples; None where no network drops any."""
+        if self._input_threshold is None:
+            return None
+        return _is_at_least(
+            self._bits(self._input_generators, batch, inputs), self._input_threshold
+        )
+
+    def _bits(
+        self, generators: Sequence[torch.Generator], batch: int, units: int
+    ) -> Int[Tensor, "networks_or_1 batch units"]:
         """32 random bits for each unit, drawn once for networks with the same seed."""
-        count = batch * self._units[layer]
-        generators = self._generators[layer]
+        count = batch * units
         size = (len(generators), (count + 1) // 2)
         words = torch.empty(size, dtype=torch.int64, device=self._device)
         for row, generator in zip(words, generators, strict=True):
@@ -87,7 +110,7 @@ class RandomMasks:
 
 
 def check_masks(
-    kept: Sequence[Bool[Tensor, "batch _"] | None],
+    kept: Mapping[str, Bool[Tensor, "batch _"] | None],
     recipe: Recipe,
     units: Sequence[int],
     *,
@@ -98,7 +121,7 @@ def check_masks(
     """Identity 13: a network's first masks of an epoch are those that it draws alone.
 
     Args:
-        kept: its masks in the stack, one for each layer.
+        kept: its masks in the stack by layer, that of the inputs included.
         recipe: its recipe.
         units: of each layer.
         batch: samples.
@@ -108,8 +131,12 @@ def check_masks(
     Raises:
         BrokenIdentity: a mask is not its own.
     """
-    alone = RandomMasks([recipe], units, stream=f"epoch {epoch}", device=device).draw(batch)
-    for layer, mask, own in zip(recipe.layers, kept, alone, strict=True):
+    source = RandomMasks([recipe], units, stream=f"epoch {epoch}", device=device)
+    alone = dict(zip(recipe.layers, source.draw(batch), strict=True))
+    if (inputs := kept[INPUT]) is not None:
+        alone[INPUT] = source.draw_inputs(batch, inputs.shape[1])
+    for layer, own in alone.items():
+        mask = kept[layer]
         # Alone it has no mask where it drops nothing; beside networks that drop, one of ones.
         everything = torch.ones((), dtype=torch.bool, device=device)
         given = everything if mask is None else mask

@@ -12,12 +12,13 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from pipeline.config.recipe import Recipe
-from pipeline.records import EpochRecord, LayerRecord, Score
+from pipeline.records import INPUT, EpochRecord, LayerRecord, Score
 from pipeline.training import device as devices
 from pipeline.training.batches import Batch, Examples
 from pipeline.training.masks import check_masks
 from pipeline.training.stack import LayerPass, Stack
 from why_zero import BrokenIdentity, StateCount, causes_of, count_causes, identities
+from why_zero.records import ZeroCauses
 
 # Activations of a stack in a batch from which a CPU is faster with one network at a time.
 WORTH_GOING_ALONE = 5_000_000
@@ -28,18 +29,38 @@ _ALL = slice(None)
 def drop_rates(stack: Stack) -> list[list[float]]:
     """P of each layer and network as the recipes' settings say, not as stack or masks hold it."""
     return [
-        [
-            recipe.drop_rate if name != "logits" or recipe.output_dropout else 0.0
-            for recipe in stack.recipes
-        ]
-        for name in stack.layer_names
+        [_setting(recipe, layer) for recipe in stack.recipes]
+        for layer in range(len(stack.layer_names))
     ]
+
+
+def _setting(recipe: Recipe, layer: int) -> float:
+    if layer == len(recipe.widths) and not recipe.output_dropout:
+        return 0.0
+    return recipe.drop_rate[layer] if isinstance(recipe.drop_rate, tuple) else recipe.drop_rate
 
 
 def scales(stack: Stack) -> Float[Tensor, "layers networks 1 1"]:
     """1 / (1 - p) with these drop rates: what a pass is checked by."""
-    factors = [[1 / (1 - rate) for rate in rates] for rates in drop_rates(stack)]
-    return torch.tensor(factors, device=stack.scales.device)[..., None, None]
+    return torch.stack([_scale(rates, stack.scales.device) for rates in drop_rates(stack)])
+
+
+def _scale(rates: Sequence[float], device: torch.device) -> Float[Tensor, "networks 1 1"]:
+    return torch.tensor([1 / (1 - rate) for rate in rates], device=device)[:, None, None]
+
+
+def activated(stack: Stack, z: Float[Tensor, "networks batch units"]) -> Tensor | None:
+    """H of a hidden layer of networks without ReLU as their recipes say, in float32.
+
+    By other formulas than the stack's, so that one of them checks the other. What it gives for a
+    network with ReLU means nothing; None where no network has a logistic or leaky function.
+    """
+    kinds = [recipe.activation for recipe in stack.recipes]
+    if not {"sigmoid", "leaky_relu"}.intersection(kinds):
+        return None
+    z = z.detach().float()
+    formulas = {"sigmoid": (z / 2).tanh() / 2 + 0.5, "leaky_relu": torch.maximum(z, 0.01 * z)}
+    return torch.stack([formulas.get(kind, z)[member] for member, kind in enumerate(kinds)])
 
 
 def cross_entropy(
@@ -178,6 +199,7 @@ class Watch:
         rows = [(weight.shape[0], weight.shape[2]) for weight in stack.weights]
         device = stack.scales.device
         self._drop_rates, self._scales = drop_rates(stack), scales(stack)
+        self._inputs = _InputWatch(stack)
         self._causes = [torch.zeros(4, *row, dtype=torch.int64, device=device) for row in rows]
         # The same by name instead of place: no layer's causes are taken for another's.
         self._zeros = {
@@ -188,16 +210,27 @@ class Watch:
         self._norms = [torch.zeros(row[0], device=device) for row in rows]
         self._differentiated = [0] * len(rows)  # passes that left gradients
 
-    def add(self, layers: Sequence[LayerPass]) -> None:
+    def add(self, layers: Sequence[LayerPass], *, inputs: LayerPass | None = None) -> None:
         """Count why each activation of a training pass was zero.
+
+        Args:
+            layers: what each layer did.
+            inputs: what became of the inputs; None where no network drops any.
 
         Raises:
             BrokenIdentity: the count contradicts the pass or the recipes' drop rates, the
                 gradients that the weights hold now contradict the count, or a mask is another's.
         """
         samples = layers[0].z.shape[1]
+        kept_inputs = None if inputs is None else inputs.keep
+        if inputs is not None:
+            self._inputs.add(inputs)
         for index, (name, layer) in enumerate(zip(self._stack.layer_names, layers, strict=True)):
             is_linear = self._stack.is_linear_at(name)
+            h = None if name == "logits" else activated(self._stack, layer.z)
+            if h is not None:
+                rows = is_linear[:, 0, 0]
+                identities.check_activation(name, layer.h.detach()[rows], h[rows])
             counts = count_causes(layer.z, layer.keep, is_linear=is_linear)
             identities.check_pass(
                 name,
@@ -207,14 +240,20 @@ class Watch:
                 keep=layer.keep,
                 scale=self._scales[index],
                 is_linear=is_linear,
+                h=None if h is None else layer.h.detach(),
             )
             self._causes[index] += counts
             self._zeros[name] += counts[1:].sum(0)
             self._add_gradients(index, is_silent=counts[0] == 0)
         if self._epoch is not None and not self._batches:
             member = self._epoch % len(self._stack.recipes)
+            kept = [kept_inputs, *(layer.keep for layer in layers)]
+            names = (INPUT, *self._stack.layer_names)
             check_masks(
-                [None if layer.keep is None else layer.keep[member] for layer in layers],
+                {
+                    name: None if keep is None else keep[member]
+                    for name, keep in zip(names, kept, strict=True)
+                },
                 self._stack.recipes[member],
                 self._stack.units,
                 batch=samples,
@@ -252,12 +291,8 @@ class Watch:
         for name, counts, rates in zip(
             self._stack.layer_names, self._causes, self._drop_rates, strict=True
         ):
-            _, dropped, inactive, both = counts.sum(2)
-            pairs = self._samples * counts.shape[2]
-            identities.check_dropped(name, counts, rates)
-            identities.check_zero_rate(
-                name, dropped + inactive + both, inactive + both, pairs=pairs, drop_rates=rates
-            )
+            _check_rates(name, counts, rates, samples=self._samples)
+        self._inputs.check(self._samples)
 
     def layers(self, states: StateCount, *, is_trained: bool) -> list[tuple[LayerRecord, ...]]:
         """The layer records of every network.
@@ -280,6 +315,14 @@ class Watch:
                 if record.states is not None:
                     identities.check_firing(record.name, record.states)
         return list(zip(*columns, strict=True))
+
+    def input_causes(self) -> list[ZeroCauses | None]:
+        """Why the inputs of every network were zero; None for a network that drops none.
+
+        Raises:
+            BrokenIdentity: a record contradicts itself, or what was seen of the inputs.
+        """
+        return self._inputs.records(self._samples)
 
     def _column(self, index: int, states: StateCount, *, is_trained: bool) -> list[LayerRecord]:
         """One layer's records, one for each network."""
@@ -320,6 +363,87 @@ class Watch:
         ]
 
 
+class _InputWatch:
+    """What became of the inputs in the watched updates of an epoch, if a network drops any.
+
+    An input that is 0 in the data counts as inactive: it is zero whatever dropout does.
+    """
+
+    def __init__(self, stack: Stack) -> None:
+        """Start at zero."""
+        self._stack = stack
+        self._rates = [recipe.input_drop_rate for recipe in stack.recipes]
+        device, first = stack.scales.device, stack.weights[0]
+        self._scale = _scale(self._rates, device)
+        self._never = torch.zeros_like(stack.is_linear)
+        self._counts = torch.zeros(4, *first.shape[:2], dtype=torch.int64, device=device)
+        self._zeros = torch.zeros(first.shape[:2], dtype=torch.int64, device=device)
+
+    def add(self, inputs: LayerPass) -> None:
+        """Count a pass; one in which nothing can be dropped is not counted.
+
+        Raises:
+            BrokenIdentity: the count contradicts the pass, the recipes or the gradients.
+        """
+        if inputs.keep is None:
+            return
+        # Whatever its sign, an input is there or is 0.
+        size = inputs.z.abs()
+        counts = count_causes(size, inputs.keep, is_linear=self._never)
+        identities.check_pass(
+            INPUT,
+            counts,
+            z=size,
+            y=inputs.y * inputs.z.sign(),
+            keep=inputs.keep,
+            scale=self._scale,
+            is_linear=self._never,
+        )
+        self._counts += counts
+        self._zeros += (inputs.y == 0).sum(1)
+        gradient = self._stack.weights[0].grad
+        if gradient is not None:
+            norms = torch.linalg.vector_norm(gradient, dim=2)
+            identities.check_dead(INPUT, (counts[0] == 0) & norms.isfinite(), norms)
+
+    def check(self, samples: int) -> None:
+        """Check the sums against the distribution that dropout implies.
+
+        Raises:
+            BrokenIdentity: correct counts would give them less than once in a billion times.
+        """
+        if any(self._rates):
+            _check_rates(INPUT, self._counts, self._rates, samples=samples)
+
+    def records(self, samples: int) -> list[ZeroCauses | None]:
+        """The causes of every network that drops inputs.
+
+        Raises:
+            BrokenIdentity: the causes do not add up to the samples, or to the zeros seen.
+        """
+        counts, zeros = self._counts.cpu(), self._zeros.cpu()
+        found = [
+            causes_of(counts[:, member], samples, layer=INPUT) if rate else None
+            for member, rate in enumerate(self._rates)
+        ]
+        for member, causes in enumerate(found):
+            if causes is not None:
+                identities.check_zeros(INPUT, causes, zeros[member])
+        return found
+
+
+def _check_rates(
+    name: str, counts: Int[Tensor, "4 networks units"], rates: Sequence[float], *, samples: int
+) -> None:
+    """Identities 2 and 3 for a layer, or for the inputs."""
+    _, dropped, inactive, both = counts.sum(2)
+    pairs = samples * counts.shape[2]
+    identities.check_dropped(name, counts, rates)
+    identities.check_zero_rate(
+        name, dropped + inactive + both, inactive + both, pairs=pairs, drop_rates=rates
+    )
+
+
 def epoch_records(
     stack: Stack,
     epoch: int,
@@ -350,12 +474,14 @@ def epoch_records(
     train_eval = evaluate(stack, training.in_order(), states=states, counted_twice=epoch % networks)
     held_out = evaluate(stack, validation.in_order())
     layers = watch.layers(states, is_trained=train is not None)
+    inputs = watch.input_causes()
     memory = devices.peak_memory_mb(stack.scales.device)
     return [
         EpochRecord(
             member=member,
             epoch=epoch,
             layers=layers[member],
+            input_causes=inputs[member],
             train=train[member] if train else None,
             train_eval=train_eval[member],
             validation=held_out[member],

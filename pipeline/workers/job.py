@@ -108,9 +108,9 @@ def trained(
         devices.explaining_lack_of_memory(job.device),
         closing(CheckpointWriter(where)) as writer,
     ):
-        stack, optimizer, histories, kept = _where_it_was(job, data)
-        yield Begun(histories)
         training, validation = _examples(job, data)
+        stack, optimizer, histories, kept = _where_it_was(job, training, classes=len(data.classes))
+        yield Begun(histories)
         is_cpu = job.device.type == "cpu"
         threads = Threads(job.threads, most=devices.cores() if is_cpu else job.threads)
 
@@ -145,13 +145,15 @@ def _known(job: Job) -> Checkpoint:
 
 
 def _where_it_was(
-    job: Job, data: ImageData
+    job: Job, training: Examples, *, classes: int
 ) -> tuple[Stack, Optimizer, Sequence[History], list[EpochRecord | None]]:
     """The stack and its optimizer from the checkpoint, all records and those kept; or as born."""
-    inputs, classes = data.train_images[0].numel(), len(data.classes)
+    is_standard = any(recipe.scaling == "standard" for recipe in job.recipes)
+    pixels = training.pixels if is_standard else None
+    inputs = training.images.shape[1]
 
     def born() -> tuple[Stack, Optimizer]:
-        stack = Stack(job.recipes, inputs=inputs, classes=classes).to(job.device)
+        stack = Stack(job.recipes, inputs=inputs, classes=classes, pixels=pixels).to(job.device)
         return stack, Optimizer(stack)
 
     stack, optimizer = born()

@@ -23,7 +23,6 @@ from pipeline.workers.ahead import Ahead, Asked
 from pipeline.workers.job import Job, trained
 
 Tell = Callable[[str, object], None]
-_BEATS_SECONDS = 0.1
 
 
 def serve(pipe: Connection, guess: object = None) -> None:
@@ -40,14 +39,14 @@ def serve(pipe: Connection, guess: object = None) -> None:
         signal.signal(number, signal.SIG_IGN)  # the process that gives the jobs decides
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     tell = _teller(pipe)
-    logging.basicConfig(handlers=[_Telling(tell)], level=logging.WARNING)
+    logging.basicConfig(handlers=[Telling(tell)], level=logging.WARNING)
     if os.environ.get(spare.DEBUG):
         logging.getLogger("pipeline").setLevel(logging.DEBUG)
     known: ImageData | None = None
 
     def receive() -> Asked:
         try:
-            job, given = pickle.loads(pipe.recv_bytes())  # noqa: S301 - from our own process
+            job, _, given = pickle.loads(pipe.recv_bytes())  # noqa: S301 - from our own process
         except EOFError:
             os._exit(0)
         data = given or known  # the same as before is not sent again
@@ -59,52 +58,58 @@ def serve(pipe: Connection, guess: object = None) -> None:
         while True:
             job, known = asked or receive()
             asked = None
-            _work(job, known, tell)
+            work(job, known, tell, Beats(tell))
 
 
 def _begin_ahead(guess: MnistSettings, receive: Callable[[], Asked], tell: Tell) -> Asked | None:
     """Train the likely network; what was asked for and is still to be done, if that is known."""
     ahead = Ahead(receive, partial(tell, "event"))
     try:
-        is_done = ahead.train(guess, _Beats(tell))
+        is_done = ahead.train(guess, Beats(tell))
     except Exception:  # noqa: BLE001 - whoever asks for it meets it again
         is_done = False
     return None if is_done else ahead.asked
 
 
-def _work(job: Job, data: ImageData, tell: Tell) -> None:
+def work(job: Job, data: ImageData, tell: Tell, beat: Callable[[], None]) -> None:
+    """Train one job, and tell what happens or what training raises; beat with every update."""
     try:
-        for event in trained(job, data, _Beats(tell)):
+        for event in trained(job, data, beat):
             tell("event", event)
     except Exception as error:  # noqa: BLE001 - it is raised where the job was given
         error.add_note(traceback.format_exc())
         tell("error", _portable(error))
 
 
-class _Beats:
+class Beats:
     """Counts updates, and tells of them some times a second."""
 
-    def __init__(self, tell: Tell) -> None:
+    def __init__(self, tell: Tell, seconds: float = 0.1) -> None:
+        """Tell of them so often at most."""
         self._tell = tell
+        self._seconds = seconds
         self._updates = 0
         self._told = time.monotonic()
 
     def __call__(self) -> None:
+        """Count one."""
         self._updates += 1
         now = time.monotonic()
-        if now - self._told >= _BEATS_SECONDS:
+        if now - self._told >= self._seconds:
             self._tell("updates", self._updates)
             self._updates, self._told = 0, now
 
 
-class _Telling(logging.Handler):
+class Telling(logging.Handler):
     """Passes warnings on to the process that gives the jobs."""
 
     def __init__(self, tell: Tell) -> None:
+        """Pass them to this."""
         super().__init__()
         self._tell = tell
 
     def emit(self, record: logging.LogRecord) -> None:
+        """Pass on a warning, as text."""
         record.msg, record.args, record.exc_info = record.getMessage(), None, None
         self._tell("log", record)
 

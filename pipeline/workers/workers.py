@@ -1,58 +1,52 @@
-"""Who trains: processes with a job each, or this process itself."""
+"""Who trains: workers with a job each, or this process itself."""
 
 import logging
-import os
 import pickle
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
 from typing import Any
 
 import torch
 
-from pipeline import spare
 from pipeline.data import ImageData
-from pipeline.errors import PipelineError, UsageError
+from pipeline.errors import PipelineError
 from pipeline.training import device as devices
+from pipeline.workers.engine import Engine, Serving, cannot_start
 from pipeline.workers.job import Epoch, Event, Job, trained
-
-# What a process takes before it trains: torch, and a copy of the images.
-_BYTES = 600e6
 
 _logger = logging.getLogger(__name__)
 Pace = Callable[[int], None]
 
 
 class Worker:
-    """A process that trains one stack at a time on one device; it starts with its first job.
+    """Trains one stack at a time on one device, in a process that starts with its first job.
 
-    If it dies, another one continues from the job's checkpoint; if that dies as well, without
+    If that dies, another one continues from the job's checkpoint; if they go on dying, without
     having ended an epoch, the job has failed.
 
     Attributes:
         device: the one it trains on.
     """
 
-    def __init__(self, device: torch.device) -> None:
-        """Start nothing yet."""
+    def __init__(self, device: torch.device, engine: Engine) -> None:
+        """Start nothing yet; the engine begins what trains."""
         self.device = device
-        self._process: BaseProcess | None = None
-        self._pipe: Connection | None = None
-        self._knows = ""  # the digest of the data set that it has
+        self._engine = engine
+        self._serving: Serving | None = None
         self._job: tuple[Job, ImageData, Pace] | None = None
-        self._may_die = True
+        self._deaths = 0  # in this epoch
 
     @property
     def pipe(self) -> Connection | None:
         """What becomes readable when there is something to tell."""
-        return self._pipe
+        return self._serving.pipe if self._serving else None
 
     @property
     def has_more(self) -> bool:
         """Whether it has told something that `next` would not wait for."""
-        return self._pipe is not None and self._pipe.poll()
+        return self._serving is not None and self._serving.pipe.poll()
 
     def start(self, job: Job, data: ImageData, pace: Pace) -> None:
         """Begin a job.
@@ -65,81 +59,68 @@ class Worker:
         Raises:
             PipelineError: no process can be started.
         """
-        self._job, self._may_die = (job, data, pace), True
-        self._give()
+        self._job, self._deaths = (job, data, pace), 0
+        self._give(job, data)
 
     def next(self) -> Event | None:
         """What it has told; None for nothing that concerns the job's outcome. Waits for it.
 
         Raises:
-            PipelineError: it has died twice; or whatever training raised.
+            PipelineError: it has died too often; or whatever training raised.
         """
-        if self._job is None or self._pipe is None:
+        if self._job is None or self._serving is None:
             raise RuntimeError("a worker without a job has nothing to tell")
+        job, data, pace = self._job
         try:
-            kind, content = self._pipe.recv()
+            kind, content = self._serving.pipe.recv()
         except (EOFError, OSError):
-            self._begin_again()
-            return None
+            kind, content = "died", self._serving.cause()
         if kind == "event":
-            self._may_die |= isinstance(content, Epoch)
+            if isinstance(content, Epoch):
+                self._deaths = 0
             event: Event = content
             return event
         if kind == "error":
             raise content
-        if kind == "updates":
-            self._job[2](content)
+        if kind == "died":
+            self._mourn(content)
+            self._give(job, data)
+        elif kind == "updates":
+            pace(content)
         else:
             logging.getLogger(content.name).handle(content)
         return None
 
     def close(self) -> None:
         """End the process, whatever it does; what it was training goes on from its checkpoint."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.join()
-        if self._pipe is not None:
-            self._pipe.close()
-        self._process = self._pipe = None
+        if self._serving is not None:
+            self._serving.end()
+        self._serving = None
 
-    def _give(self) -> None:
+    def _give(self, job: Job, data: ImageData) -> None:
         """Tell the process what to do; the data only if it does not have them."""
-        if self._process is None or self._pipe is None:
-            self._begin()
-        if self._job is None or self._pipe is None:
-            return
-        job, data, _ = self._job
+        if self._serving is None:
+            try:
+                self._serving = self._engine.begin(self.device)
+            except OSError as error:
+                raise cannot_start(error) from error
+        sent = None if self._serving.has(data) else data
         # Not by torch's way of pickling, which needs room in /dev/shm.
-        message = pickle.dumps((job, None if data.digest == self._knows else data))
+        message = pickle.dumps((job, data.digest, sent))
         # It reads once it has imported torch; the others need not wait for that.
-        threading.Thread(target=_send, args=(self._pipe, message), daemon=True).start()
-        self._knows = data.digest
+        threading.Thread(target=_send, args=(self._serving.pipe, message), daemon=True).start()
 
-    def _begin(self) -> None:
-        try:
-            self._process, self._pipe = spare.take()
-        except OSError as error:
-            raise PipelineError(
-                f"a process that trains must be able to start, got {error}: set "
-                f"{spare.WORKERS}=0 to train in this one"
-            ) from error
-        self._knows = ""
-
-    def _begin_again(self) -> None:
-        """Give the job of a process that has died to another one, once."""
-        process = self._process
-        if process is not None:
-            process.join()
-        died = f"code {process.exitcode if process else None}"
+    def _mourn(self, cause: str) -> None:
+        """End what is left of a process that has died; raises if it was one too many."""
         self.close()
-        if not self._may_die:
+        self._deaths += 1
+        if self._deaths > self._engine.lives:
             raise PipelineError(
-                f"a process that trains must live, got two that ended ({died}) in the same epoch: "
-                "for want of memory give fewer networks, smaller widths or a smaller batch_size"
+                f"a process that trains must live, got {self._deaths} that ended ({cause}) in the "
+                "same epoch: for want of memory give fewer networks, smaller widths or a smaller "
+                "batch_size"
             )
-        self._may_die = False
-        _logger.warning("A process that trains has ended (%s); another one goes on.", died)
-        self._give()
+        _logger.warning("A process that trains has ended (%s); another one goes on.", cause)
 
 
 def _send(pipe: Connection, message: bytes) -> None:
@@ -175,11 +156,14 @@ class Here:
 class Workers:
     """All workers of a step, each idle or with a job."""
 
-    def __init__(self, counts: Mapping[torch.device, int]) -> None:
+    def __init__(self, counts: Mapping[torch.device, int], engine: Engine) -> None:
         """Have so many workers for each device; `workers` ends them in time."""
         is_here = list(counts.values()) == [0]
-        kind: type[Worker | Here] = Here if is_here else Worker
-        self._all = [kind(device) for device, count in counts.items() for _ in range(max(1, count))]
+        self._all = [
+            Here(device) if is_here else Worker(device, engine)
+            for device, count in counts.items()
+            for _ in range(max(1, count))
+        ]
 
     def __iter__(self) -> Iterator[Worker | Here]:
         """Every one of them."""
@@ -208,32 +192,11 @@ def first_ready(busy: Sequence[Worker | Here], *, seconds: float | None) -> Work
 
 
 @contextmanager
-def workers(networks: Mapping[torch.device, int]) -> Iterator[Workers]:
-    """Workers for so many networks on each device: see `how_many`. They end with the block.
+def workers(networks: Mapping[torch.device, int], engine: Engine) -> Iterator[Workers]:
+    """Workers for so many networks on each device: see `Engine.slots`. They end with the block.
 
     They also end with this process, however that ends.
     """
-    counts = {device: how_many(device, count) for device, count in networks.items()}
-    with closing(Workers(counts)) as all_of_them:
+    counts = {device: engine.slots(device, count).count for device, count in networks.items()}
+    with closing(Workers(counts, engine)) as all_of_them:
         yield all_of_them
-
-
-def how_many(device: torch.device, networks: int) -> int:
-    """How many processes train so many networks on a device; 0 for this process itself.
-
-    One for a GPU. On a CPU one for each core, as far as there are networks and memory: two
-    processes of one thread get more done than one of two.
-
-    Raises:
-        UsageError: `WHY_ZERO_WORKERS` is not a whole number.
-    """
-    most = os.environ.get(spare.WORKERS) or str(devices.cores())
-    if not most.isdecimal():
-        raise UsageError(
-            f"{spare.WORKERS} must be a whole number, got {most!r}: give the most processes that "
-            "may train, 0 for none, or unset it"
-        )
-    if device.type != "cpu":
-        return min(1, int(most))
-    room = int(devices.memory_to_use(device) / _BYTES)
-    return min(int(most), networks, max(1, room))

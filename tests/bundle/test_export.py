@@ -183,6 +183,17 @@ def test_what_is_there_is_not_written_over(
     assert (tmp_path / "notes.zip").read_text() == "dear to me"
 
 
+def test_what_an_export_left_that_was_killed_at_its_end_is_removed_by_the_next_also_if_refused(
+    export: Export, bundle: Path
+) -> None:
+    left = bundle.parent / f".{bundle.name}.0123abcd.part"
+    left.mkdir()
+    (left / "lock").touch()
+    assert export("--out", bundle) == 1
+    assert not left.exists()
+    assert bundle.exists()
+
+
 def test_force_replaces_a_bundle_unless_it_holds_something_else(
     export: Export, bundle: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,5 +1,6 @@
 """The command line: help, errors in one line, exit codes."""
 
+import errno
 import os
 import re
 import shutil
@@ -61,8 +62,8 @@ def test_help_imports_neither_torch_nor_mlflow_nor_numpy() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["mnist", "--drop-rate", "1.5"], "drop_rate must be a number in [0, 1), got '1.5'"),
-        (["mnist", "--drop_rate", "x"], "drop_rate must be a number in [0, 1), got 'x'"),
+        (["toy", "--drop-rate", "1.5"], "drop_rate must be a number in [0, 1), got '1.5'"),
+        (["mnist", "--drop_rate", "x"], "dashes between them, such as 0.5-0.5-0.2, got 'x'"),
         (["mnist", "--droprate", "0.5"], "'--droprate'. Did you mean '--drop-rate'?"),
         (["mnist", "--cake", "0.5"], "No such option '--cake'"),
         (["mnits"], "No such command 'mnits'. Did you mean 'mnist'?"),
@@ -197,7 +198,7 @@ def command(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["mnist", "--sel"], "--select"),
         (["mnist", "--select", ""], "last best"),
         (["mnist", "--force", "t"], "true"),
-        (["sweep", "--activations", "relu,"], "relu,relu relu,none"),
+        (["sweep", "--activations", "relu,"], "relu,relu relu,none relu,sigmoid relu,leaky_relu"),
         (["completion", ""], "bash zsh fish"),
     ],
 )
@@ -267,6 +268,21 @@ def test_several_failures_are_a_line_each(
     monkeypatch.setitem(sys.modules, "pipeline.steps.predict", SimpleNamespace(run=fail))
     assert commands.run(["predict", "a.png", "b.png"]) == 1
     assert capsys.readouterr().err == "error: a.png is none\nerror: b.png is none\n"
+
+
+def test_a_disk_that_fails_where_nobody_expects_it_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO), "a.png")
+
+    monkeypatch.setitem(sys.modules, "pipeline.steps.predict", SimpleNamespace(run=fail))
+    assert commands.run(["predict", "a.png"]) == 1
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: the system must read and write what a step needs, got ")
+    assert "Input/output error: 'a.png'" in line
+    with pytest.raises(OSError, match=r"a\.png"):
+        commands.run(["predict", "--debug", "a.png"])
 
 
 def test_the_module_runs_as_a_program() -> None:

@@ -5,8 +5,11 @@ from collections.abc import Callable
 import pytest
 
 from pipeline.comparison.compare import compare
+from pipeline.comparison.outcome import outcome_metrics
+from pipeline.comparison.tables import pair_label
+from pipeline.comparison.verdict import verdict
 from pipeline.config.recipe import Recipe
-from pipeline.config.settings import parsed
+from pipeline.config.settings import ByLayer, parsed
 from pipeline.records.result import Result
 
 Network = Callable[..., Result]
@@ -76,3 +79,52 @@ def test_of_equal_recipes_on_one_device_the_first_counts(network: Network) -> No
     assert comparison.groups[0].first.run_id == "newer"
     assert comparison.repeated == 1
     assert len(comparison.groups[0].results) == 2
+
+
+@pytest.mark.parametrize(
+    ("settings", "labels"),
+    [
+        ({"input_drop_rate": 0.2}, ["inputs p=0", "inputs p=0.2"]),
+        ({"recycle_every": 1}, ["never recycled", "recycled every epoch"]),
+        (
+            {"recycle_every": 2, "recycle_below": 0.1},
+            ["never recycled", "recycled every 2 epochs · threshold 0.1"],
+        ),
+    ],
+)
+def test_groups_are_told_apart_by_input_dropout_and_recycling(
+    network: Network, settings: dict[str, object], labels: list[str]
+) -> None:
+    [comparison] = compare([network(0.9, **settings), network(0.9)])
+    assert [group.label for group in comparison.groups] == labels
+
+
+def test_rates_by_layer_make_groups_and_no_axis(network: Network) -> None:
+    """By the mean of their rates, and of equal means by name."""
+    rates = [0.5, ByLayer((0.5, 0.1)), 0.1, ByLayer((0.1, 0.5))]
+    results = [
+        network(0.8 + 0.01 * place, drop_rate=rate, seed=seed)
+        for place, rate in enumerate(rates)
+        for seed in (0, 1)
+    ]
+    [comparison] = compare(results)
+    assert [group.label for group in comparison.groups] == ["0.1", "0.1-0.5", "0.5-0.1", "0.5"]
+    assert comparison.differing == ("drop_rate",)
+    assert not comparison.has_rates
+    assert comparison.neighbours == ()
+    assert len(comparison.against) == 3
+    [sentence, *_] = verdict(comparison)
+    assert sentence.startswith("Drop rate 0.1-0.5 has the highest accuracy")
+    assert "chosen/drop_rate" not in outcome_metrics([comparison])
+
+
+def test_pairs_of_one_combination_name_their_rates_by_layer(network: Network) -> None:
+    results = [
+        network(0.8, drop_rate=rate, input_drop_rate=inputs, seed=seed)
+        for rate in (ByLayer((0.5, 0.1)), 0.1)
+        for inputs in (0.0, 0.2)
+        for seed in (0, 1)
+    ]
+    [comparison] = compare(results)
+    labels = [pair_label(pair, is_common=False) for pair in comparison.against]
+    assert labels[0] == "p=0.1 against p=0.5-0.1 · inputs p=0"

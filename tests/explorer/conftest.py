@@ -3,10 +3,12 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pipeline.config.recipe import Recipe
+from pipeline.config.settings import ByLayer
 from pipeline.data import ImageData, load, split
 from pipeline.explorer.explored import Explored, explored
 from pipeline.explorer.page import render_page
@@ -36,18 +38,40 @@ def networks(digits: ImageData) -> list[Explored]:
     return [trained(rate, digits) for rate in RATES]
 
 
-def trained(rate: float, data: ImageData) -> Explored:
+@pytest.fixture(scope="session")
+def unlike(digits: ImageData) -> list[Explored]:
+    """Networks that drop pixels alone, and each layer and pixels at a rate of its own."""
+    rates = ByLayer((0.5, 0.4, 0.0, 0.2, 0.1))
+    return [
+        trained(0.0, digits, input_drop_rate=0.3),
+        trained(rates, digits, input_drop_rate=0.2),
+    ]
+
+
+@pytest.fixture(scope="session")
+def other_networks(digits: ImageData) -> list[Explored]:
+    """Small networks without ReLU that scale their inputs."""
+    small = {"widths": (40, 20), "init": "he"}
+    return [
+        trained(0.5, digits, **small, activation="sigmoid", scaling="standard"),
+        trained(0.5, digits, **small, activation="leaky_relu", scaling="symmetric"),
+    ]
+
+
+def trained(rate: float | ByLayer, data: ImageData, **options: Any) -> Explored:  # noqa: ANN401
     # A step large enough for some units to die.
-    recipe = Recipe(drop_rate=rate, epochs=2, holdout=500, learning_rate=0.003)
+    recipe = Recipe(drop_rate=rate, epochs=2, holdout=500, learning_rate=0.003, **options)
     kept, held_out = split(len(data.train_labels), recipe.holdout)
     inputs, labels = data.train_images.flatten(1), data.train_labels
-    stack = Stack([recipe], inputs=inputs.shape[1], classes=len(data.classes))
+    training = Examples(inputs[kept], labels[kept])
+    sizes = {"inputs": inputs.shape[1], "classes": len(data.classes)}
+    stack = Stack([recipe], **sizes, pixels=training.pixels)
     history: list[EpochRecord] = [
         record
         for records in epochs(
             stack,
             Optimizer(stack),
-            training=Examples(inputs[kept], labels[kept]),
+            training=training,
             validation=Examples(inputs[held_out], labels[held_out]),
         )
         for record in records

@@ -1,5 +1,6 @@
 """The explorer in a real browser: its arithmetic against PyTorch and PIL, and every control."""
 
+import math
 import re
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
@@ -37,6 +38,11 @@ MASK_SEED = 7
 @pytest.fixture(scope="module")
 def path(networks: list[Explored], make_page: Callable[[Sequence[Explored]], Path]) -> Path:
     return make_page(networks)
+
+
+@pytest.fixture(scope="module")
+def unlike_path(unlike: list[Explored], make_page: Callable[[Sequence[Explored]], Path]) -> Path:
+    return make_page(unlike)
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +93,55 @@ def test_the_logits_are_pytorchs_to_a_ten_thousandth_for_a_thousand_test_images(
     np.testing.assert_allclose(found, expected, atol=1e-4, rtol=0)
 
 
+def test_networks_without_relu_that_scale_their_inputs_compute_as_in_pytorch(
+    tab: "api.Page",
+    other_networks: list[Explored],
+    make_page: Callable[[Sequence[Explored]], Path],
+    digits: ImageData,
+) -> None:
+    opened = at(tab, make_page(other_networks), f"masks={MASK_SEED}&sample=0")
+    images = digits.test_images[:300]
+    code = """(images) => networks.map((network) => images.map((pixels) => {
+        const input = scaledFor(network, pixels);
+        return Array.from(pass(network, input, linear(network.layers[0], input)).at(-1).y);
+    }))"""
+    found = np.array(computed(opened, code, images.flatten(1).tolist()))
+    with torch.no_grad():
+        expected = np.stack([module_of(network)(as_input(images)) for network in other_networks])
+    np.testing.assert_allclose(found, expected, atol=1e-4, rtol=0)
+    # The page itself shows the same answer, and no unit that a ReLU could have closed.
+    place = computed(opened, "() => samples[0].place")
+    opened.click('[data-set="mode"][data-value="evaluation"]')
+    for number, network in enumerate(other_networks):
+        with torch.no_grad():
+            logits = module_of(network)(as_input(digits.test_images[place][None]))[0]
+        label = int(logits.argmax())
+        bar = opened.query_selector_all(f'[data-network="{number}"] .bar')[label]
+        share = float(re.findall(r"(\d+\.\d)", str(bar.get_attribute("aria-label")))[0])
+        assert share == pytest.approx(100 * float(logits.softmax(0)[label]), abs=0.06)
+        for counts in shown_counts(opened, number):
+            assert (counts["inactive"], counts["both"], counts["dead"]) == (0, 0, 0)
+
+
+def test_a_unit_without_relu_says_what_it_makes_of_z(
+    tab: "api.Page",
+    other_networks: list[Explored],
+    make_page: Callable[[Sequence[Explored]], Path],
+) -> None:
+    opened = at(tab, make_page(other_networks), "mode=evaluation&sample=0&layer=1&unit=1")
+    said = [node.inner_text() for node in opened.query_selector_all(".sentence")]
+    for text, words in zip(said, ("the logistic function", "a leaky ReLU"), strict=True):
+        found = re.fullmatch(
+            rf"It has {words} instead of a ReLU, which nothing closes: of z = (\S+) it makes "
+            r"y = (\S+)\.",
+            text.replace("\u2212", "-"),
+        )
+        assert found, text
+        z, y = (float(number) for number in found.groups())
+        expected = 1 / (1 + math.exp(-z)) if "logistic" in words else max(z, 0.01 * z)
+        assert y == pytest.approx(expected, abs=1e-4)
+
+
 def xorshift(seed: int) -> Iterator[float]:
     """Marsaglia's generator as the page seeds it, written again."""
     mask = 0xFFFFFFFF
@@ -105,15 +160,23 @@ def causes_of(
     network: Explored, pixels: NDArray[np.uint8], seed: int
 ) -> tuple[list[dict[str, int]], NDArray[np.float64]]:
     """Counts of the causes by layer, and the logits, of a pass in double precision."""
-    rate, draws = network.result.recipe.drop_rate, xorshift(seed)
-    x = pixels.ravel() / 255
+    recipe, draws = network.result.recipe, xorshift(seed)
+
+    def drawn(units: int, rate: float) -> NDArray[np.bool_]:
+        return np.array([not rate or next(draws) >= rate for _ in range(units)])
+
+    sizes = (*recipe.widths, 10)
+    masks = [
+        drawn(units, recipe.drop_rate_of(name))
+        for name, units in zip(recipe.layers, sizes, strict=True)
+    ]
+    p = recipe.input_drop_rate
+    x = np.where(drawn(784, p), pixels.ravel() / 255 / (1 - p), 0)
     counted = []
-    for number, name in enumerate(network.result.recipe.layers, start=1):
+    for number, (name, kept) in enumerate(zip(recipe.layers, masks, strict=True), start=1):
+        rate = recipe.drop_rate_of(name)
         weight, bias = (network.weights[f"linear{number}.{kind}"] for kind in ("weight", "bias"))
         z = weight.astype(np.float64) @ x + bias
-        kept = np.ones(len(z), dtype=bool)
-        if rate:
-            kept = np.array([next(draws) >= rate for _ in z])
         is_open = z > 0 if name != "logits" else np.ones_like(kept)
         counted.append(
             {
@@ -150,6 +213,28 @@ def test_the_units_are_counted_by_cause_as_a_pass_of_our_own_counts_them(
     # Or the comparison would show nothing.
     assert expected[0]["dead"] > 0
     assert (expected[0]["dropped"] > 0) == (number == 1)
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_pixels_and_layers_are_dropped_at_their_own_rates(
+    tab: "api.Page", unlike: list[Explored], unlike_path: Path, digits: ImageData, number: int
+) -> None:
+    opened = at(tab, unlike_path, f"masks={MASK_SEED}&sample=3")
+    place = computed(opened, "() => samples[3].place")
+    expected, _ = causes_of(unlike[number], digits.test_images[place].numpy(), MASK_SEED)
+    assert shown_counts(opened, number) == expected
+    card = f'[data-network="{number}"]'
+    label, facts = (
+        ("Drop rate of pixels", "p = 0 in=0.3 "),
+        ("Largest drop rate", "p = 0.5-0.4-0-0.2-0.1 in=0.2 "),
+    )[number]
+    assert opened.inner_text(f"{card} .rate .label") == label
+    assert opened.inner_text(f"{card} .heading .formula").startswith(facts)
+    # The z that is read of a unit is that of the pass, in which pixels are dropped.
+    reading = opened.inner_text(f"{card} .reading")
+    [z] = {float(text.replace("\u2212", "-")) for text in re.findall(r"bias\) = (\S+)", reading)}
+    seen = opened.inner_text(f"{card} .reading p >> nth=0")
+    assert f"{z:.4f}".replace("-", "\u2212") in seen
 
 
 def test_in_evaluation_mode_nothing_is_dropped(opened: "api.Page") -> None:

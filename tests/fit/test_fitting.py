@@ -11,11 +11,13 @@ import pytest
 import torch
 from mlflow import MlflowClient
 
+from pipeline import spare
 from pipeline.config.recipe import Recipe
 from pipeline.console import Console
 from pipeline.data import ImageData
 from pipeline.errors import Interrupted, OutOfMemoryError, PipelineError
 from pipeline.fit import FitContext, Fitted, Task, fit, fitting, members
+from pipeline.plots import RenderPool
 from pipeline.records import EpochRecord
 from pipeline.runs.load import load_failure
 from pipeline.tracking import FoundRun, connect
@@ -445,3 +447,27 @@ def test_a_checkpoint_belongs_to_its_experiment_wherever_the_working_folder_is_m
     assert [one.checkpoint.identity for one in fitting._stack_runs(tasks[:1], other)] != [
         begun.identity
     ]
+
+
+def test_what_publishing_needs_is_made_while_another_process_trains(
+    context: FitContext,
+    tasks: list[Task],
+    published: list[float],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The graph, which all share, and the process that draws."""
+    monkeypatch.setenv(spare.WORKERS, "1")
+    made, export, begin = list[tuple[str, int]](), torch.export.export, RenderPool.begin
+
+    def traced(*given: Any, **how: Any) -> Any:  # noqa: ANN401
+        made.append(("graph", len(published)))
+        return export(*given, **how)
+
+    def begun(pool: RenderPool) -> None:
+        made.append(("drawing", len(published)))
+        begin(pool)
+
+    monkeypatch.setattr(torch.export, "export", traced)
+    monkeypatch.setattr(RenderPool, "begin", begun)
+    assert len(fit(tasks[1:], context).results) == 2
+    assert made == [("drawing", 0), ("graph", 0)]

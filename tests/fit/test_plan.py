@@ -9,6 +9,7 @@ from pipeline.config.recipe import Recipe
 from pipeline.data import ImageData
 from pipeline.fit.plan import network_bytes, stacks
 from pipeline.fit.tasks import Task
+from pipeline.workers import Slots
 
 CPU = torch.device("cpu")
 
@@ -35,11 +36,11 @@ def task(recipe: Recipe, data: ImageData = DATA, device: torch.device = CPU) -> 
 
 
 def sizes(tasks: list[Task], memory_bytes: float | None = None, *, workers: int = 1) -> list[int]:
-    made = stacks(tasks, memory_bytes=memory_bytes, workers=lambda *_: workers)
+    made = stacks(tasks, memory_bytes=memory_bytes, slots=lambda *_: Slots(workers, beside=workers))
     return [len(stack) for stack in made]
 
 
-def test_networks_that_differ_in_rate_seed_activation_and_output_dropout_share_a_stack() -> None:
+def test_networks_that_differ_in_what_a_stack_holds_for_each_share_one() -> None:
     recipe = Recipe(holdout=5)
     varied = [
         recipe,
@@ -47,8 +48,13 @@ def test_networks_that_differ_in_rate_seed_activation_and_output_dropout_share_a
         replace(recipe, seed=3),
         replace(recipe, activation="none"),
         replace(recipe, output_dropout=False),
+        replace(recipe, activation="sigmoid"),
+        replace(recipe, init="he"),
+        replace(recipe, zero_biases=True),
+        replace(recipe, scaling="standard"),
+        replace(recipe, max_norm=2.0),
     ]
-    assert sizes([task(each) for each in varied]) == [5]
+    assert sizes([task(each) for each in varied]) == [10]
 
 
 @pytest.mark.parametrize(
@@ -56,6 +62,7 @@ def test_networks_that_differ_in_rate_seed_activation_and_output_dropout_share_a
     [
         {"widths": (8, 8)},
         {"learning_rate": 0.01},
+        {"learning_rate_decay": 0.9},
         {"optimizer": "sgd"},
         {"batch_size": 100},
         {"epochs": 3},
@@ -105,7 +112,7 @@ def test_each_worker_has_as_many_stacks_and_networks_with_one_seed_stay_together
     assert sorted(sizes(tasks, workers=16)) == [2] * 8 + [3] * 8
     assert sizes(tasks[:3], workers=16) == [1, 1, 1]
     assert sizes(tasks, 4.0 * 7 * network_bytes(tasks[0]) + 1.0, workers=4) == [5] * 8
-    made = stacks(tasks, memory_bytes=None, workers=lambda *_: 2)
+    made = stacks(tasks, memory_bytes=None, slots=lambda *_: Slots(2, beside=2))
     assert [sorted({t.recipe.seed for t in part}) for part in made] == [
         [0, 1, 2], [2, 3, 4], [5, 6, 7], [7, 8, 9]
     ]  # fmt: skip

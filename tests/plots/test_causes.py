@@ -1,11 +1,14 @@
 """The figure of why activations were zero."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from pipeline import plots
 from pipeline.records import EpochRecord
+from why_zero.records import ZeroCauses
 
 TITLE = "relu+dropout p=0.5 seed 0"
 
@@ -52,3 +55,18 @@ def test_the_heading_of_causes_says_how_much_is_zero_and_why(
     assert "no pass was watched" in finding(plots.draw_causes(histories["nothing watched"], TITLE))
     none = plots.draw_causes(histories["no ReLU and no dropout"], TITLE)
     assert finding(none) == "In epoch 2, no hidden activation was zero"
+
+
+def test_dropped_inputs_have_a_panel_of_their_own_before_the_layers(
+    two_epochs: list[EpochRecord],
+    heads: Callable[[Figure], list[str]],
+    words: Callable[[Figure], str],
+) -> None:
+    inputs = ZeroCauses(*(np.array([count]) for count in (5, 1, 3, 1)))
+    history = [replace(record, input_causes=inputs) for record in two_epochs]
+    figure = plots.draw_causes(history, TITLE)
+    assert heads(figure) == ["input: 50 % zero", "h1: 50 % zero", "logits: 50 % zero"]
+    assert "in input, what is zero by ReLU is 0 in the data" in words(figure)
+    tops = [patch.get_data().values.tolist() for patch in figure.axes[0].patches]
+    assert tops == [[0.3, 0.3], [0.4, 0.4], [0.5, 0.5], [1.0, 1.0]]
+    assert "0 in the data" not in words(plots.draw_causes(two_epochs, TITLE))

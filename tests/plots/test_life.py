@@ -1,8 +1,10 @@
 """The life chart of units."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from itertools import pairwise
 
+import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
@@ -46,7 +48,7 @@ def test_events_stand_between_the_epochs_and_revivals_are_told_apart(
     lives: list[EpochRecord],
 ) -> None:
     figure = plots.draw_lives(lives, TITLE)
-    born, died, by_weights, by_inputs = figure.axes[0].lines
+    born, died, by_weights, by_inputs, _ = figure.axes[0].lines
     assert born.get_xydata().tolist() == [[-0.5, 0.5], [-0.5, 2.5]]
     assert died.get_xydata().tolist() == [[0.5, 1.5], [0.5, 3.5]]
     assert by_weights.get_xydata().tolist() == [[1.5, 3.5]]
@@ -95,7 +97,7 @@ def test_units_that_lived_alike_share_a_row_with_their_number(
     assert axes.images[0].get_array().shape[0] == 2
     assert [(text.get_text(), text.xy[1]) for text in axes.texts] == [("3 ×", 1.5)]
     assert heads(axes.get_figure()) == ["h1: 4 of 5 units\n4 born dead\n3 ▲ came back"]
-    born, died, by_weights, by_inputs = axes.lines
+    born, died, by_weights, by_inputs, _ = axes.lines
     assert born.get_xydata().tolist() == [[-0.5, 0.5], [-0.5, 1.5]]
     assert by_weights.get_xydata().tolist() == [[0.5, 1.5]]
     assert len(died.get_xdata()) == len(by_inputs.get_xdata()) == 0
@@ -158,3 +160,28 @@ def test_a_layer_without_dead_units_is_named_and_has_no_panel(
     figure = plots.draw_lives([record], TITLE)
     assert len(figure.axes) == 1
     assert "never dead: units of h1" in " ".join(words(figure).split())
+
+
+def test_units_that_came_back_after_being_recycled_are_told_apart(
+    layer: Callable[..., LayerRecord],
+    epoch: Callable[..., EpochRecord],
+    heads: Callable[[Figure], list[str]],
+    finding: Callable[[Figure], str],
+) -> None:
+    # Two born dead are recycled: one comes back, the other stays dead with weights that moved.
+    before = layer("h1", (1, 0, 0, 0), (0, 0, 5))
+    after = layer("h1", (1, 0, 0, 0), (3, 0, 5), updates=(0.1, 0.0, 0.1))
+    recycled = replace(after, recycled=np.array([True, True, False]))
+    figure = plots.draw_lives([epoch(0, before), epoch(1, recycled)], TITLE)
+    assert heads(figure) == ["h1: 2 of 3 units\n2 born dead\n1 ★ came back"]
+    assert finding(figure) == (
+        "2 of 3 units were born dead; no deaths and 1 revival in 1 epoch, by recycling"
+    )
+    *_, by_recycling = figure.axes[0].lines
+    assert by_recycling.get_xydata().tolist() == [[0.5, 1.5]]
+    [key] = [
+        key
+        for key in figure.legends
+        if "revived, recycled before" in str([text.get_text() for text in key.get_texts()])
+    ]
+    assert "revived, own weights moved" not in str([text.get_text() for text in key.get_texts()])

@@ -78,12 +78,15 @@ def test_after_the_loss_is_no_number_no_unit_is_called_dead() -> None:
     )
 
 
-def lives(born: int, died: int, by_weights: int, by_inputs: int, epochs: int = 4) -> str:
+def lives(
+    born: int, died: int, by_weights: int, by_inputs: int, recycled: int = 0, *, epochs: int = 4
+) -> str:
     events = {
         "born": born,
         "died": died,
         "revived_by_weights": by_weights,
         "revived_by_inputs": by_inputs,
+        "revived_by_recycling": recycled,
     }
     return titles.lives_title(events, 8, epochs)
 
@@ -106,10 +109,17 @@ def lives(born: int, died: int, by_weights: int, by_inputs: int, epochs: int = 4
             (0, 2, 0, 2),
             "No unit was born dead; 2 deaths and 2 revivals in 4 epochs, by inputs alone",
         ),
+        (
+            (0, 2, 1, 2, 3),
+            (
+                "No unit was born dead; 2 deaths and 6 revivals in 4 epochs, "
+                "2 of them by inputs alone and 3 of them by recycling"
+            ),
+        ),
     ],
 )
 def test_lives_are_told_in_words_and_of_nothing_that_did_not_happen(
-    counts: tuple[int, int, int, int], expected: str
+    counts: tuple[int, ...], expected: str
 ) -> None:
     assert lives(*counts) == expected
     assert " 0 " not in f" {expected} "

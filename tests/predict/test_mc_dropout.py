@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.config.recipe import Recipe
-from pipeline.predict.mc_dropout import hidden_masks, masked_answer, masked_pass
+from pipeline.predict.mc_dropout import hidden_masks, input_mask, masked_answer, masked_pass
 from pipeline.training.stack import Stack, plain
 
 IMAGE = torch.tensor([0.2, 0.9, 0.5])
@@ -111,6 +112,17 @@ def test_masks_depend_on_the_seed_alone() -> None:
     assert not torch.equal(again[0][0], again[2][0])
 
 
+@pytest.mark.parametrize("activation", ["sigmoid", "leaky_relu"])
+def test_without_a_relu_the_masks_alone_are_blamed(activation: str) -> None:
+    stack = network(activation=activation)
+    masks = hidden_masks(stack.recipes[0], stack.units, 50, seed=0)
+    _, causes = masked_pass(stack, IMAGE, masks)
+    for layer, keep in zip(("h1", "h2"), masks, strict=False):
+        assert keep is not None
+        np.testing.assert_array_equal(causes[layer].dropped, (~keep[0]).sum(0).numpy())
+        assert not (causes[layer].inactive + causes[layer].both).any()
+
+
 def test_the_causes_of_zeros_are_counted_over_the_passes() -> None:
     recipe = Recipe(widths=(2,), drop_rate=0.5)
     stack = Stack([recipe], inputs=1, classes=2)
@@ -129,3 +141,31 @@ def test_the_causes_of_zeros_are_counted_over_the_passes() -> None:
     np.testing.assert_array_equal(causes["h1"].inactive, [0, 1])
     np.testing.assert_array_equal(causes["h1"].both, [0, 2])
     assert logits[:, 0].tolist() == [6, 6, 0]
+
+
+def test_the_mean_over_all_input_masks_is_the_evaluation_output_of_a_linear_network() -> None:
+    stack = network(activation="none", drop_rate=0.0, input_drop_rate=0.5)
+    bits = torch.tensor(list(itertools.product([False, True], repeat=3)))
+    logits, causes = masked_pass(stack, IMAGE, [None, None, None], inputs=bits[None])
+    with torch.no_grad():
+        evaluation = stack(IMAGE[None, None])[0, 0]
+    torch.testing.assert_close(logits.mean(0), evaluation, rtol=0, atol=1e-6)
+    assert logits.std(0).min() > 0.01
+    assert causes == {}
+
+
+def test_input_masks_are_drawn_at_the_recipe_s_rate_and_leave_hidden_masks_as_they_are() -> None:
+    """2,000 passes over 50 inputs: a rate of 0.3 within five standard errors, 0.007."""
+    recipe = Recipe(widths=(3, 2), input_drop_rate=0.3)
+    mask = input_mask(recipe, 50, 2000, seed=1)
+    assert mask is not None
+    assert float((~mask).float().mean()) == pytest.approx(0.3, abs=0.008)
+    assert input_mask(replace(recipe, input_drop_rate=0.0), 50, 2000, seed=1) is None
+    drops, keeps = (
+        hidden_masks(one, (3, 2, 2), 20, seed=1)
+        for one in (recipe, replace(recipe, input_drop_rate=0.0))
+    )
+    for one, other in zip(drops[:-1], keeps[:-1], strict=True):
+        assert one is not None
+        assert other is not None
+        assert torch.equal(one, other)

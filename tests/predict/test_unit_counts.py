@@ -51,8 +51,9 @@ def test_the_logits_are_those_of_evaluation_mode() -> None:
     assert logits.tolist() == [[0.5, 0.25], [0.5, 0.25]]
 
 
-def test_a_linear_network_has_no_unit_that_could_be_closed() -> None:
-    _, counts = count_units(network("none"), IMAGES, None)
+@pytest.mark.parametrize("activation", ["none", "sigmoid", "leaky_relu"])
+def test_a_network_without_relu_has_no_unit_that_could_be_closed(activation: str) -> None:
+    _, counts = count_units(network(activation), IMAGES, None)
     assert counts == [(), ()]
 
 

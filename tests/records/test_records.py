@@ -270,3 +270,45 @@ def test_some_epochs_survive_with_their_numbers_and_what_they_do_not_have() -> N
         assert_same(replace(before, weights=None, member=3), after)
     [alone] = histories.unpacked(*histories.packed([born]))
     assert_same(replace(born, weights=None), alone)
+
+
+def test_dropped_inputs_have_shares_as_a_layer_has_and_others_none() -> None:
+    born, after = record(0, 0, 5), record(1, 0, 5)
+    inputs = ZeroCauses(counts(8, 0), counts(1, 0), counts(0, 7), counts(1, 3))
+    named = metrics(replace(after, input_causes=inputs), born, born)
+    found = {name: value for name, value in named.items() if name.endswith("/input")}
+    assert found == {
+        "zero/input": 0.6,
+        "zero_dropped/input": 0.05,
+        "zero_inactive/input": 0.35,
+        "zero_both/input": 0.2,
+    }
+    assert not [name for name in metrics(after, born, born) if name.endswith("/input")]
+
+
+def test_what_is_known_of_inputs_and_of_recycled_units_comes_back_from_its_file(
+    tmp_path: Path,
+) -> None:
+    inputs = ZeroCauses(counts(8, 0), counts(1, 0), counts(0, 7), counts(1, 3))
+    history = [
+        replace(
+            given,
+            input_causes=inputs,
+            layers=tuple(replace(layer, recycled=units) for layer in given.layers),
+        )
+        for given, units in ((record(0, 0, 5), None), (record(1, 0, 5), np.array([True, False])))
+    ]
+    histories.save(history, tmp_path / "history.safetensors")
+    first, second = histories.load(tmp_path / "history.safetensors")
+    assert first.input_causes is not None
+    assert second.input_causes is not None
+    assert second.input_causes.inactive.tolist() == [0, 7]
+    assert second.input_causes.active.tolist() == [8, 0]
+    assert first.layers[0].recycled is None
+    assert second.layers[0].recycled is not None
+    assert second.layers[0].recycled.tolist() == [True, False]
+    plain = [record(0, 0, 5), record(1, 0, 5)]
+    histories.save(plain, tmp_path / "plain.safetensors")
+    for loaded in histories.load(tmp_path / "plain.safetensors"):
+        assert loaded.input_causes is None
+        assert loaded.layers[0].recycled is None

@@ -13,11 +13,13 @@ from mlflow.entities import Run
 from mlflow.entities.model_registry import ModelVersion
 
 from pipeline.cli import commands
+from pipeline.errors import PipelineError
 from pipeline.registry import gates
 from pipeline.registry.gates import Candidate, GateResult
 from pipeline.registry.gates.isolation import Answers
 from pipeline.registry.model_card import model_card
 from pipeline.runs.publish import EXAMPLES
+from pipeline.tracking import Registry
 
 pytestmark = pytest.mark.slow
 
@@ -126,6 +128,30 @@ def test_the_best_network_of_a_sweep_is_registered_once_after_all_gates(
     assert "Nothing to do" in note(step())
     assert step().info.run_id != registering.info.run_id
     assert step().data.tags["model_version"] == f"models:/{name}/1"
+
+
+def test_all_is_told_before_the_alias_moves(
+    name: str,
+    versions: Versions,
+    step: Step,
+    client: MlflowClient,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A process that is killed later leaves nothing to do, and so nothing to tell."""
+    command = ["register", "--name", name, "--alias", "first"]
+
+    def refuse(*_: object) -> None:
+        raise PipelineError("locked")
+
+    with monkeypatch.context() as refusing:
+        refusing.setattr(Registry, "point", refuse)
+        assert commands.run(command) == 1
+    refused = step()
+    assert refused.data.tags["model_version"] == f"models:/{name}/1"
+    assert note(refused).count("| passed") == 6
+    assert commands.run(command) == 0
+    [version] = versions()
+    assert client.get_model_version_by_alias(name, "first").version == version.version
 
 
 def test_the_model_card_says_what_a_stranger_must_know(

@@ -182,7 +182,7 @@ def test_more_held_out_than_there_is_stops_main_before_the_toy(
 @pytest.mark.parametrize(
     ("arguments", "code", "reason"),
     [
-        (("--drop-rate", "1.5"), 2, "drop_rate must be a number in [0, 1), got '1.5'"),
+        (("--drop-rate", "1.5"), 2, "drop_rate must be a number in [0, 1), or one for each"),
         (("--data", "mnits"), 2, "data must be one of "),
         (("--rate", "0.5"), 2, "No such option '--rate'"),
         (("--device", "cuda:7"), 1, "device must be on this machine"),

@@ -1,5 +1,6 @@
 """The step `sweep`, on real files and a real store, killed and gone on with."""
 
+import itertools
 import os
 import signal
 import subprocess
@@ -15,7 +16,7 @@ from mlflow.entities import Run
 
 from pipeline.config.options import SweepSettings
 from pipeline.config.recipe import Recipe
-from pipeline.config.settings import parsed
+from pipeline.config.settings import canonical, parsed
 from pipeline.console import Console
 from pipeline.errors import PipelineError, UsageError
 from pipeline.fit import Fitted, fitting, members
@@ -244,6 +245,24 @@ def test_momentum_goes_to_sgd_alone() -> None:
         recipes_of(parsed(SweepSettings, {"momentum": "0.9"}))
 
 
+def test_every_option_of_a_network_is_an_axis() -> None:
+    axes = {
+        "activations": ("relu", "none", "sigmoid", "leaky_relu"),
+        "inits": ("default", "he", "normal:0.01"),
+        "zero_biases": (False, True),
+        "scalings": ("unit", "symmetric", "standard"),
+        "max_norms": (0.0, 2.0),
+        "learning_rate_decays": (1.0, 0.998),
+    }
+    texts = {name: canonical(values) for name, values in axes.items()}
+    found = recipes_of(parsed(SweepSettings, {**texts, "seeds": "0", "drop_rates": "0.5"}))
+    assert [
+        (r.activation, r.init, r.zero_biases, r.scaling, r.max_norm, r.learning_rate_decay)
+        for r in found
+    ] == list(itertools.product(*axes.values()))
+    assert len({recipe.name for recipe in found}) == len(found) == 288
+
+
 def test_what_another_process_has_finished_meanwhile_is_not_trained_again(
     quick: Pipeline, runs: Runs, store: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -277,3 +296,44 @@ def test_a_slip_of_the_pen_does_not_fill_the_memory() -> None:
     axes = {"drop_rates": "0:0.999:0.001", "seeds": "0-999"}
     with pytest.raises(UsageError, match=r"at most 10,000 networks, got 1,000,000"):
         recipes_of(parsed(SweepSettings, axes))
+
+
+def test_recycling_is_an_axis_of_the_networks_that_can_recycle() -> None:
+    axes = {
+        "activations": "relu,none",
+        "recycle_every": "0,2",
+        "recycle_below": "0,0.1",
+        "drop_rates": "0.5,0.5-0.5-0.2-0.2-0,0.5-0.5-0.5-0.5-0.5",
+        "input_drop_rates": "0,0.2",
+        "seeds": "0",
+    }
+    recipes = recipes_of(parsed(SweepSettings, axes))
+    found = {(r.activation, r.recycle_every, r.recycle_below) for r in recipes}
+    # A linear network has nothing to recycle, and without recycling there is no threshold.
+    assert found == {("relu", 0, 0.0), ("relu", 2, 0.0), ("relu", 2, 0.1), ("none", 0, 0.0)}
+    assert {r.drop_rate for r in recipes} == {0.5, (0.5, 0.5, 0.2, 0.2, 0.0)}
+    assert len(recipes) == len(set(recipes)) == 4 * 2 * 2
+    with pytest.raises(
+        UsageError, match=r"recycle_below must be 0 with recycle_every=0, got 0,0\.1"
+    ):
+        recipes_of(parsed(SweepSettings, {"recycle_below": "0,0.1"}))
+
+
+def test_rates_by_layer_input_dropout_and_recycling_train_in_one_stack(
+    quick: Pipeline, runs: Runs, store: str
+) -> None:
+    axes = ("--drop-rates", "0,0.5-0.2-0", "--input-drop-rates", "0,0.2", "--seeds", "0")
+    assert quick(*axes, "--recycle-every", "0,1", "--recycle-below", "0.1") == 0
+    networks = runs(kind="network", outcome="finished")
+    assert len(networks) == 8
+    assert {run.data.tags["stack_size"] for run in networks} == {"8"}
+    assert {run.data.params["drop_rate"] for run in networks} == {"0", "0.5-0.2-0"}
+    for run in networks:
+        drops_inputs = run.data.params["input_drop_rate"] == "0.2"
+        assert ("zero_dropped/input" in run.data.metrics) == drops_inputs
+        recycles = run.data.params["recycle_every"] == "1"
+        history = MlflowClient(store).get_metric_history(run.info.run_id, "recycled/h1")
+        assert [point.step for point in history] == [2] * recycles
+    # The same again trains nothing.
+    assert quick(*axes, "--recycle-every", "0,1", "--recycle-below", "0.1") == 0
+    assert len(runs(kind="network")) == 8

@@ -155,7 +155,12 @@ def test_a_first_layer_unit_that_comes_back_is_a_broken_identity() -> None:
         # Forward all is as it should be.
         ("training.stack.Stack.onward", "h * (keep", "h - h.detach() + h.detach() * (keep", 7),
         # The pass and the stack's buffer agree on another p than the recipe's.
-        ("config.recipe.Recipe.drop_rate_of", "return self", "return 0.8 * self", 7),
+        (
+            "config.recipe.Recipe.drop_rate_of",
+            "return self.drop_rate\n",
+            "return 0.8 * self.drop_rate\n",
+            7,
+        ),
         ("toy.experiment.run", "targets[None, row, None]", "1 - targets[None, row, None]", 12),
         ("training.measure.Watch._column", "_causes[index]", "_causes[(1, 0, 2)[index]]", 1),
     ],

@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file
 from torch import nn
 
+from pipeline.config.recipe import Recipe
 from pipeline.tracking import Run, SavedModels, Tracker, connect, log_model, save_weights
+from pipeline.training.stack import PixelScale, Stack, plain
 
 
 @pytest.fixture(scope="module")
@@ -326,6 +328,23 @@ def test_networks_of_one_architecture_are_traced_once_and_keep_their_own_numbers
     assert {name for name in files[0] if files[0][name] != files[1][name]} == {
         "MLmodel", "data/model.pt2"
     }  # fmt: skip
+
+
+def test_networks_that_scale_their_inputs_keep_their_own_numbers_too(
+    logged: tuple[Tracker, Run, nn.Sequential, str],
+) -> None:
+    """A data set's mean is no parameter: with another's, every answer would be another one."""
+    tracker, _, _, _ = logged
+    recipe = Recipe(widths=(4,), scaling="standard")
+    saved = SavedModels()
+    for number, pixels in enumerate((PixelScale(0.1, 0.3), PixelScale(0.6, 0.2))):
+        network = plain(recipe, Stack([recipe], inputs=6, classes=3, pixels=pixels).state(0))
+        with tracker.start_network(f"scaled {number}", {}, step="t", tags={}) as run:
+            given = {"example": rows(2), "metrics": {}, "step": 0, "at_ms": 0}
+            address = log_model(run, network, saved=saved, **given)
+        model = mlflow.pytorch.load_model(address)
+        batch = torch.from_numpy(rows(5))
+        torch.testing.assert_close(model(batch), copy.deepcopy(network).eval()(batch))
 
 
 def folder_of(address: str) -> dict[str, bytes]:

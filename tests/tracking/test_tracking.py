@@ -652,6 +652,20 @@ def test_pictures_of_steps_are_logged_as_mlflow_logs_them(
     assert tags[0] == tags[1]
 
 
+def test_a_run_says_that_it_has_pictures_of_steps_before_it_has_them(
+    tracker: Tracker, client: MlflowClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed in between it gets the rest later; a run with all pictures is left alone."""
+
+    def fail(*_: object) -> None:
+        raise PipelineError("no room")
+
+    monkeypatch.setattr(Run, "folder", fail)
+    with a_network(tracker) as run, pytest.raises(PipelineError, match="no room"):
+        run.images({0: np.zeros((3, 4), np.uint8)}, "units")
+    assert client.get_run(run.id).data.tags["mlflow.loggedImages"] == "True"
+
+
 def logged_images(tracker: Tracker, client: MlflowClient, run_id: str) -> dict[str, bytes]:
     """The pictures of a run by their names without times and random parts."""
     found = {}

@@ -139,3 +139,15 @@ def test_the_peak_of_memory_is_this_process_s_own() -> None:
     child, parent = float(started.stdout), devices.peak_memory_mb(CPU)
     assert 50 < child < parent - 300
     assert parent > held.nbytes / 1e6
+
+
+def test_while_others_use_the_cores_an_operation_has_one_thread() -> None:
+    before, cores = torch.get_num_threads(), devices.cores()
+    try:
+        torch.set_num_threads(3)
+        with devices.one_thread():
+            assert torch.get_num_threads() == 1
+            assert devices.cores() == cores
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)

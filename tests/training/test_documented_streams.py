@@ -1,6 +1,7 @@
 """What the documents say of random streams is enough to rebuild a network's epoch 0 and masks."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from pipeline.training.batches import Examples, order
 from pipeline.training.loop import epochs
 from pipeline.training.masks import RandomMasks
 from pipeline.training.optimizer import Optimizer
+from pipeline.training.recycle import recycle
 from pipeline.training.stack import Stack
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "definitions.md"
@@ -54,6 +56,48 @@ def test_the_masks_of_an_epoch_are_those_that_are_said(said: dict[str, Any], rat
             kept = drawn[number][index]
             assert kept is not None
             assert torch.equal(mask, kept[0]), (layer, number)
+
+
+def test_the_masks_of_inputs_are_those_that_are_said(said: dict[str, Any]) -> None:
+    recipes = [Recipe(seed=3, input_drop_rate=0.2), Recipe(seed=4)]
+    source = RandomMasks(recipes, (7, 5, 10), stream="epoch 2", device=CPU)
+    sizes = (3, 4, 1)
+    for size, mask in zip(sizes, said["masks"](3, "input", 2, 0.2, 9, sizes), strict=True):
+        kept = source.draw_inputs(size, 9)
+        assert kept is not None
+        assert torch.equal(mask, kept[0])
+
+
+def test_new_weights_of_recycled_units_are_those_that_are_said(said: dict[str, Any]) -> None:
+    """All units of h2 are dead at birth, so all are recycled after epoch 1."""
+    recipe = replace(RECIPE, recycle_every=1, epochs=2, seed=5, mask_passes=0)
+    stack = Stack([recipe], inputs=9, classes=3)
+    torch.nn.init.constant_(stack.biases[1], -99)
+    noise = torch.randint(0, 256, (300, 9), dtype=torch.uint8)
+    data = Examples(noise, torch.randint(0, 3, (300,)))
+    steps = epochs(stack, optimizer := Optimizer(stack), training=data, validation=data)
+    next(steps)
+    recycle(stack, optimizer, next(steps))
+    weight, bias = said["recycled_weights"](5, "h2", 1, 7, 5)
+    found = stack.state(0)
+    assert torch.equal(torch.from_numpy(found["linear2.bias"]), bias)
+    is_new = torch.from_numpy(found["linear2.weight"]) == weight
+    # What comes from a unit of h1 that was recycled as well is 0.
+    assert (is_new | (torch.from_numpy(found["linear2.weight"]) == 0)).all()
+    assert is_new.any()
+
+
+@pytest.mark.parametrize("zero_biases", [False, True])
+@pytest.mark.parametrize("init", ["default", "he", "normal:0.01"])
+def test_initial_weights_are_those_that_are_said(
+    said: dict[str, Any], init: str, zero_biases: bool
+) -> None:
+    recipe = replace(RECIPE, init=init, zero_biases=zero_biases)
+    state = Stack([recipe], inputs=784, classes=10).state(0)
+    for number, layer in enumerate(said["initial_weights"](3, SIZES, init, zero_biases), start=1):
+        for kind, expected in zip(("weight", "bias"), layer, strict=True):
+            # To the rounding of 2/inputs.
+            torch.testing.assert_close(torch.from_numpy(state[f"linear{number}.{kind}"]), expected)
 
 
 def test_epoch_0_is_rebuilt_from_what_is_said(said: dict[str, Any]) -> None:

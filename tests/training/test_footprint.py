@@ -1,5 +1,6 @@
 """How much memory a stack takes: the formula's three moments, by hand."""
 
+from dataclasses import replace
 from typing import Literal
 
 import pytest
@@ -23,6 +24,22 @@ def test_a_small_batch_leaves_the_evaluation_of_a_thousand_as_the_largest_moment
 def test_a_large_batch_counts_units_inputs_and_the_order_of_the_samples() -> None:
     update = 2000 * (28 * 6 + 9 * 10) + 16 * 100
     assert estimate(Recipe(widths=(4,), batch_size=2000)) == round(1.4 * (HELD + update))
+
+
+def test_inputs_that_are_dropped_take_their_masks_and_what_is_left_of_them() -> None:
+    update = 2000 * (28 * 6 + (9 + 11) * 10) + 16 * 100
+    recipe = Recipe(widths=(4,), batch_size=2000, input_drop_rate=0.2)
+    assert estimate(recipe) == round(1.4 * (HELD + update))
+
+
+@pytest.mark.parametrize("scaling", ["symmetric", "standard"])
+def test_scaled_inputs_count_a_copy_of_the_batch_for_each_network(
+    scaling: Literal["symmetric", "standard"],
+) -> None:
+    recipe = Recipe(widths=(4,), batch_size=10, scaling=scaling)
+    assert estimate(recipe) == round(1.4 * (HELD + 1000 * (14 * 6 + 4 * 10)))
+    update = 2000 * (28 * 6 + 9 * 10 + 4 * 10) + 16 * 100
+    assert estimate(replace(recipe, batch_size=2000)) == round(1.4 * (HELD + update))
 
 
 def test_a_large_layer_is_compared_with_what_it_was_before_the_epoch() -> None:

@@ -64,6 +64,9 @@ class GivenMasks:
         h2 = torch.tensor([[1, 1, 1], [1, 1, 1], [0, 0, 1]]).bool()
         return [h1[:, None].expand(-1, batch, -1), h2[:, None].expand(-1, batch, -1), None]
 
+    def draw_inputs(self, batch: int, inputs: int) -> None:
+        """None is dropped."""
+
 
 def test_the_first_update_is_the_notebook_s_number_by_number() -> None:
     shared = Recipe(
@@ -315,10 +318,10 @@ def test_a_measurement_that_contradicts_itself_stops_the_training(
     fault: str, identity: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Planted faults: what the instrument is told of a pass is not what the pass did."""
-    forward = Stack.forward
+    onward = Stack.onward
 
-    def lying(self: Stack, x: Tensor, masks: object = None, *, trace: object = None) -> Tensor:
-        logits = forward(self, x, masks, trace=trace)  # type: ignore[arg-type]
+    def lying(self: Stack, z: Tensor, masks: object = None, *, trace: object = None) -> Tensor:
+        logits = onward(self, z, masks, trace=trace)  # type: ignore[arg-type]
         if masks is not None and trace is not None:
             for index, layer in enumerate(trace):  # type: ignore[var-annotated, arg-type]
                 if fault == "mask inverted":
@@ -339,7 +342,7 @@ def test_a_measurement_that_contradicts_itself_stops_the_training(
             lambda rates, _: torch.full((len(rates), 1, 1), -(2**31), dtype=torch.int32),
         )
     else:
-        monkeypatch.setattr(Stack, "forward", lying)
+        monkeypatch.setattr(Stack, "onward", lying)
     with pytest.raises(BrokenIdentity) as caught:
         train([SMALL])
     assert caught.value.identity == identity
@@ -365,8 +368,13 @@ def captures(monkeypatch: pytest.MonkeyPatch) -> list[object]:
 
 def test_captured_steps_give_the_same_records_to_the_last_bit(captures: list[object]) -> None:
     """Held batches, masks begun anew each epoch, watched and odd batches beside: all as before."""
-    recipes = [replace(SMALL, seed=seed, drop_rate=rate) for seed, rate in ((0, 0.2), (1, 0.5))]
+    recipes = [
+        replace(SMALL, seed=0, drop_rate=0.2),
+        replace(SMALL, seed=1, drop_rate=0.5, input_drop_rate=0.2),
+        replace(SMALL, seed=1, drop_rate=0.5, recycle_every=1, recycle_below=0.5),
+    ]
     expected = train(recipes, cuda_graphs=False)
+    assert any(layer.recycled.any() for layer in expected[2][-1].layers[:2])
     assert not captures
     found = train(recipes)
     assert len(captures) == 1  # once for all epochs
@@ -424,6 +432,9 @@ def test_an_update_that_is_not_watched_never_waits_for_the_device() -> None:
     class Masks:
         def draw(self, batch: int) -> list[Tensor]:
             return [torch.ones(2, batch, n, dtype=torch.bool, device=nowhere) for n in stack.units]
+
+        def draw_inputs(self, batch: int, inputs: int) -> Tensor:
+            return torch.ones(2, batch, inputs, dtype=torch.bool, device=nowhere)
 
     taken = 0
     for update in updates(

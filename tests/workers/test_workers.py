@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,18 @@ from pipeline.records import EpochRecord
 from pipeline.training import checkpoint as checkpoints
 from pipeline.training import device as devices
 from pipeline.training.checkpoint import Checkpoint, Planned
-from pipeline.workers import Begun, Epoch, Event, Here, Job, Trained, Worker, how_many, trained
+from pipeline.workers import (
+    Begun,
+    Epoch,
+    Event,
+    Here,
+    Job,
+    Local,
+    Trained,
+    Worker,
+    how_many,
+    trained,
+)
 from pipeline.workers.ahead import Ahead
 
 pytestmark = pytest.mark.slow
@@ -65,7 +77,7 @@ def begin(tmp_path: Path) -> Callable[..., Job]:
 
 @pytest.fixture
 def worker() -> Iterator[Worker]:
-    made = Worker(CPU)
+    made = Worker(CPU, Local())
     yield made
     made.close()
 
@@ -152,10 +164,10 @@ def test_another_process_goes_on_where_one_died(
 
 
 def kill(worker: Worker) -> None:
-    assert worker._process is not None
-    assert worker._process.pid is not None
-    os.kill(worker._process.pid, signal.SIGKILL)
-    worker._process.join()
+    process: BaseProcess = worker._serving._process  # type: ignore[union-attr]
+    assert process.pid is not None
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
 
 
 def test_a_job_whose_processes_die_in_the_same_epoch_has_failed(
@@ -167,7 +179,7 @@ def test_a_job_whose_processes_die_in_the_same_epoch_has_failed(
     kill(worker)
     assert worker.next() is None
     kill(worker)
-    with pytest.raises(PipelineError, match=r"must live, got two that ended \(code -9\)"):
+    with pytest.raises(PipelineError, match=r"must live, got 2 that ended \(code -9\)"):
         worker.next()
 
 

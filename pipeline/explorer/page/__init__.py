@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from pipeline.config.settings import canonical
 from pipeline.data import ImageData, as_input
 from pipeline.explorer.explored import Explored
 from pipeline.page import assemble
@@ -63,6 +64,7 @@ def render_page(networks: Sequence[Explored], data: ImageData) -> str:
 def _network(explored: Explored) -> dict[str, Any]:
     result = explored.result
     recipe = result.recipe
+    largest = max(recipe.input_drop_rate, *map(recipe.drop_rate_of, recipe.layers))
     past = [record for record in result.history if record.epoch <= result.chosen.epoch]
     layers = []
     for index, name in enumerate(recipe.layers):
@@ -72,8 +74,11 @@ def _network(explored: Explored) -> dict[str, Any]:
             "units": len(weight),
             "weight": _packed(weight),
             "bias": _packed(explored.weights[f"linear{index + 1}.bias"]),
-            "relu": recipe.has_relu(name),
-            "drops": recipe.output_dropout or name != "logits",
+            "activation": recipe.activation if name != "logits" else "none",
+            # Of the largest rate, which the reader may change.
+            "share": recipe.drop_rate_of(name) / largest
+            if largest
+            else float(recipe.output_dropout or name != "logits"),
         }
         states = [record.layers[index].states for record in past]
         if name in explored.fired_by_class:
@@ -83,8 +88,15 @@ def _network(explored: Explored) -> dict[str, Any]:
         layers.append(layer)
     return {
         "name": recipe.name,
-        "drop_rate": recipe.drop_rate,
+        "drop_rate": largest,
+        "input_share": recipe.input_drop_rate / largest if largest else 0.0,
+        "rates": canonical(recipe.drop_rate)
+        + (f" in={canonical(recipe.input_drop_rate)}" if recipe.input_drop_rate else ""),
         "seed": recipe.seed,
+        "scaling": {
+            "mean": float(explored.weights.get("scaling.mean", 0)),
+            "deviation": float(explored.weights.get("scaling.deviation", 1)),
+        },
         "epochs": [record.epoch for record in past],
         "accuracy": result.test.accuracy,
         "parameters": explored.parameters,

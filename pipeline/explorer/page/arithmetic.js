@@ -14,6 +14,18 @@ function makeRandom(seed) {
   return next;
 }
 
+/** The image, a byte a pixel, as a network takes it. */
+const scaledFor = ({ scaling }, pixels) =>
+  Float32Array.from(pixels, (value) => (value / 255 - scaling.mean) / scaling.deviation);
+
+/** What a layer's activation makes of z. */
+const ACTIVATIONS = {
+  relu: (z) => Math.max(z, 0),
+  none: (z) => z,
+  sigmoid: (z) => Math.fround(1 / (1 + Math.exp(-z))),
+  leaky_relu: (z) => Math.max(z, Math.fround(0.01 * z)),
+};
+
 /** z of a layer: its weights times what comes in, plus its bias. */
 function linear(layer, incoming) {
   const { inputs, units, weight, bias } = layer;
@@ -30,14 +42,23 @@ function linear(layer, incoming) {
   return z;
 }
 
-/** A mask for each layer that drops something: 1 = kept. */
-function drawMasks(network, rate, random) {
-  return network.layers.map(({ units, drops }) => {
-    if (!drops || rate === 0) return null;
-    const kept = new Uint8Array(units);
-    for (let unit = 0; unit < units; unit += 1) kept[unit] = random() >= rate ? 1 : 0;
-    return kept;
-  });
+/** A mask of so many units: 1 = kept; null where none is dropped. */
+function drawMask(units, rate, random) {
+  if (rate === 0) return null;
+  const kept = new Uint8Array(units);
+  for (let unit = 0; unit < units; unit += 1) kept[unit] = random() >= rate ? 1 : 0;
+  return kept;
+}
+
+/** A mask for each layer; `rate` is the largest of their drop rates. */
+const drawMasks = (network, rate, random) =>
+  network.layers.map(({ units, share }) => drawMask(units, rate * share, random));
+
+/** What dropout leaves of the input, scaled; the input itself where none of it is dropped. */
+function dropInput(network, input, rate, random) {
+  const inputRate = rate * network.input_share;
+  const kept = drawMask(input.length, inputRate, random);
+  return kept ? input.map((value, index) => (kept[index] ? value / (1 - inputRate) : 0)) : input;
 }
 
 /** What every layer does: `x` comes in, z, the mask and y. `first` is the z of the first layer. */
@@ -46,10 +67,11 @@ function pass(network, input, first, { rate = 0, masks = null } = {}) {
   return network.layers.map((layer, index) => {
     const z = index ? linear(layer, x) : first;
     const kept = masks ? masks[index] : null;
-    const scale = kept ? 1 / (1 - rate) : 1;
+    const scale = kept ? 1 / (1 - rate * layer.share) : 1;
+    const activate = ACTIVATIONS[layer.activation];
     const y = new Float32Array(layer.units);
     for (let unit = 0; unit < layer.units; unit += 1) {
-      if ((!layer.relu || z[unit] > 0) && (!kept || kept[unit])) y[unit] = z[unit] * scale;
+      if (!kept || kept[unit]) y[unit] = activate(z[unit]) * scale;
     }
     const made = { x, z, kept, y };
     x = y;
@@ -70,7 +92,7 @@ const largest = (values) => values.indexOf(Math.max(...values));
 /** Which of the four causes a unit has in a pass. */
 function causeIn(network, layers, layer, unit) {
   const { z, kept } = layers[layer];
-  const isOpen = !network.layers[layer].relu || z[unit] > 0;
+  const isOpen = network.layers[layer].activation !== "relu" || z[unit] > 0;
   const isKept = !kept || kept[unit] === 1;
   if (isOpen) return isKept ? "active" : "dropped";
   return isKept ? "inactive" : "both";

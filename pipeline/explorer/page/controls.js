@@ -44,12 +44,12 @@ const cards = networks.map((network, index) => {
     ),
   );
   const draw = () => {
-    const { drop_rate: p, seed, epochs, accuracy, parameters } = network;
+    const { rates: p, seed, epochs, accuracy, parameters } = network;
     const values = { p, seed, epoch: epochs.at(-1), accuracy: `${(100 * accuracy).toFixed(2)}\u00a0%` };
     set(facts, { text: say("facts", { ...values, parameters: parameters.toLocaleString(position.language) }) });
     rate.value = position.rates[index];
     set(rate, { disabled: !isTraining() });
-    set(rateName, { text: say("rate") });
+    set(rateName, { text: say(network.rateName) });
     const isAsTrained = position.rates[index] === network.drop_rate;
     const value = brief(position.rates[index]);
     set(rateText, { text: isAsTrained ? say("rate_trained", { value }) : value });

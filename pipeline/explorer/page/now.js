@@ -5,14 +5,15 @@ const MOST_PASSES = 1000;
 const grouped = (number) => number.toLocaleString(position.language);
 const INPUT = new Float32Array(PIXELS);
 
-const now = networks.map(() => ({ first: null, evaluation: null, training: null, tally: null }));
+const now = networks.map(() => ({ input: null, first: null, evaluation: null, training: null, tally: null }));
 
-/** The image's pixels, 0 … 255, as the networks take them. */
+/** Shows the networks an image's pixels, 0 … 255. */
 function look(pixels) {
   for (let index = 0; index < PIXELS; index += 1) INPUT[index] = pixels[index] / 255;
   for (const [index, network] of networks.entries()) {
-    now[index].first = linear(network.layers[0], INPUT);
-    now[index].evaluation = pass(network, INPUT.slice(), now[index].first);
+    const input = scaledFor(network, pixels);
+    const first = linear(network.layers[0], input);
+    Object.assign(now[index], { input, first, evaluation: pass(network, input, first) });
   }
   drawAnew();
 }
@@ -34,9 +35,14 @@ function drawAnew() {
 }
 
 function masked(index, seed) {
+  const network = networks[index];
   const rate = position.rates[index];
-  const masks = drawMasks(networks[index], rate, makeRandom(seed));
-  return pass(networks[index], INPUT, now[index].first, { rate, masks });
+  const random = makeRandom(seed);
+  const masks = drawMasks(network, rate, random);
+  const whole = now[index].input;
+  const input = dropInput(network, whole, rate, random);
+  const first = input === whole ? now[index].first : linear(network.layers[0], input);
+  return pass(network, input, first, { rate, masks });
 }
 
 /** Adds the answer of a pass to what is known of a network's answers under many masks. */

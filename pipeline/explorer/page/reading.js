@@ -54,11 +54,12 @@ function headline(index, layer, unit) {
   );
 }
 
-/** A unit of the first layer: its weights as an image, and times the image that is seen. */
+/** A unit of the first layer: its weights as an image, and times what the pass leaves of the image. */
 function weightImages(index, unit) {
   const { weight, inputs, bias } = networks[index].layers[0];
   const row = weight.subarray(unit * inputs, (unit + 1) * inputs);
-  const products = row.map((value, pixel) => value * INPUT[pixel]);
+  const { x } = shown(index)[0];
+  const products = row.map((value, pixel) => value * x[pixel]);
   const plus = total(products.filter((value) => value > 0));
   const minus = total(products.filter((value) => value < 0));
   const values = { plus: written(plus), minus: added(minus), bias: added(bias[unit]) };

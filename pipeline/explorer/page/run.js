@@ -16,6 +16,7 @@ const networks = run.networks.map((network) => {
     const made = {
       ...layer,
       inputs,
+      drops: layer.share > 0,
       weight: floats(layer.weight),
       bias: floats(layer.bias),
       // By epoch and by class, one row of units or of classes after the other.
@@ -25,7 +26,11 @@ const networks = run.networks.map((network) => {
     inputs = units;
     return made;
   });
-  return { ...network, layers, images: total(network.class_counts) };
+  // What is dropped at the rate that the reader may change.
+  const ofLayers = layers.map(({ share }) => share).filter((share) => share > 0);
+  const isOne = [network.input_share, ...ofLayers].every((share) => share === 0 || share === 1);
+  const rateName = ofLayers.length === 0 ? "rate_input" : isOne ? "rate" : "rate_largest";
+  return { ...network, layers, rateName, images: total(network.class_counts) };
 });
 
 /** One test image after the other, a byte a pixel, and what they show. */

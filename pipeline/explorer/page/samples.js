@@ -1,12 +1,12 @@
 // The test images to take: those that are rightly classified, and the mistakes.
 
 /** What each network reads in each sample, in evaluation mode. */
-const readings = samples.map(({ pixels }) => {
-  const input = Float32Array.from(pixels, (value) => value / 255);
-  return networks.map((network) =>
-    largest(pass(network, input, linear(network.layers[0], input)).at(-1).y),
-  );
-});
+const readings = samples.map(({ pixels }) =>
+  networks.map((network) => {
+    const input = scaledFor(network, pixels);
+    return largest(pass(network, input, linear(network.layers[0], input)).at(-1).y);
+  }),
+);
 
 const isMistake = (place) => readings[place].some((label) => label !== samples[place].label);
 

@@ -1,10 +1,20 @@
 // Why a unit is zero now, or not, in whole sentences.
 
+/** What is said of an active unit, of one that the mask keeps, of a dropped one, by activation. */
+const SAID = {
+  relu: ["active", "active_scaled", "dropped"],
+  none: ["linear", "linear_scaled", "dropped_linear"],
+  sigmoid: ["smooth", "smooth_scaled", "dropped_smooth"],
+  leaky_relu: ["smooth", "smooth_scaled", "dropped_smooth"],
+};
+const FUNCTIONS = { sigmoid: "function_sigmoid", leaky_relu: "function_leaky_relu" };
+
 /** The sentences for a unit of a network. */
 function sentencesOf(index, layer, unit) {
   const network = networks[index];
   const { z, y } = shown(index)[layer];
-  const rate = position.rates[index];
+  const { activation, drops, share } = network.layers[layer];
+  const rate = position.rates[index] * share;
   const values = {
     z: written(z[unit]),
     y: written(y[unit]),
@@ -12,20 +22,21 @@ function sentencesOf(index, layer, unit) {
     scale: brief(1 / (1 - rate)),
     images: network.images.toLocaleString(position.language),
   };
-  const { relu, drops } = network.layers[layer];
+  const [active, scaled, dropped] = SAID[activation];
+  if (activation in FUNCTIONS) values.function = say(FUNCTIONS[activation]);
   const cause = causeIn(network, shown(index), layer, unit);
   const isScaled = drops && isMasked(index);
   const said = [];
   if (cause === "active") {
-    if (!relu) said.push(say(isScaled ? "linear_scaled" : "linear", values));
-    else said.push(say(isScaled ? "active_scaled" : "active", values));
+    said.push(say(isScaled ? scaled : active, values));
   } else if (cause === "inactive") {
-    // The first layer's z knows no masks.
-    const isSure = layer === 0 || !isMasked(index);
+    // The first layer's z knows no masks where inputs are kept.
+    const isSure = (layer === 0 && !network.input_share) || !isMasked(index);
     const dies = isDead(network, layer, unit);
-    said.push(say(dies ? "inactive_dead" : isSure ? "inactive" : "inactive_masked", values));
+    const masked = layer === 0 ? "inactive_masked_input" : "inactive_masked";
+    said.push(say(dies ? "inactive_dead" : isSure ? "inactive" : masked, values));
   } else {
-    said.push(say(cause === "dropped" && !relu ? "dropped_linear" : cause, values));
+    said.push(say(cause === "dropped" ? dropped : "both", values));
   }
   if (isDead(network, layer, unit)) {
     said.push(say(z[unit] > 0 ? "dead_awake" : "dead", values));

@@ -1,6 +1,7 @@
 """Which views there are, and that they show what networks log."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 from mlflow import MlflowClient
@@ -55,9 +56,16 @@ def test_costs_are_those_of_a_network_a_stack_and_compared_only_where_there_are_
 
 
 def test_networks_without_relu_have_no_view_of_dead_units() -> None:
-    linear = Recipe(activation="none")
-    assert "Dead units" not in {view.name for view in views_of([linear])}
-    assert "Dead units" in {view.name for view in views_of([linear, RELU])}
+    others = [Recipe(activation=kind) for kind in ("none", "sigmoid", "leaky_relu")]
+    assert "Dead units" not in {view.name for view in views_of(others)}
+    assert "Dead units" in {view.name for view in views_of([*others, RELU])}
+
+
+def test_options_are_columns_only_where_networks_differ_in_them() -> None:
+    others = [Recipe(init="he", max_norm=2.0), Recipe(init="default", max_norm=2.0)]
+    always = ("drop_rate", "seed", "activation", "learning_rate")
+    assert views_of([RELU])[0].parameters == always
+    assert views_of(others)[0].parameters == (*always, "init")
 
 
 def test_every_section_asks_a_question_that_a_laptop_shows_whole() -> None:
@@ -104,3 +112,16 @@ def test_the_machine_is_watched_under_the_names_that_mlflow_gives(name: str) -> 
     assert name in monitor.aggregate_metrics()
     cost = views_of([RELU])[-1]
     assert f"system/{name}" in set(metrics_of(cost))
+
+
+def test_inputs_and_recycling_are_shown_where_networks_have_them() -> None:
+    ours = replace(RELU, input_drop_rate=0.2, recycle_every=1)
+    views = {view.name: view for view in views_of([RELU, ours])}
+    assert {"input_drop_rate", "recycle_every"} <= set(views[DROP_RATES].parameters)
+    assert {"zero/input", "zero_dropped/input", "zero_inactive/input"} <= set(
+        metrics_of(views["Why zeros are zero"])
+    )
+    assert {"recycled/h1", "recycled/h2"} <= set(metrics_of(views["Dead units"]))
+    for view in views_of([RELU]):
+        assert not [name for name in metrics_of(view) if "input" in name or "recycled" in name]
+        assert "input_drop_rate" not in view.parameters
