@@ -1,7 +1,7 @@
 # `make check` runs what CI runs, with the python that is on the path.
 PYTHON ?= python
 
-.PHONY: check lint types layers docs test quick project pictures
+.PHONY: check lint types layers docs test quick project pictures studies
 
 check: lint types layers docs test
 
@@ -33,3 +33,7 @@ project:
 # Draws the pictures of README and docs anew, from the newest sweep of the store.
 pictures:
 	$(PYTHON) -m benchmarks.pictures
+
+# Puts the newest table of all studies of the store into docs/studies.md.
+studies:
+	$(PYTHON) -m benchmarks.studies

@@ -13,18 +13,15 @@ import statistics
 from collections.abc import Iterator, Sequence
 
 import torch
-from torch import Tensor
 
 from benchmarks.conditions import Conditions
 from benchmarks.results import Row
 from pipeline.config.recipe import Recipe
 from pipeline.data import load
+from pipeline.studies.births import dead_at_birth
+from pipeline.studies.lu_born_dead import bound, silent_by_depth
 from pipeline.training.batches import Batch, Examples
-from pipeline.training.measure import evaluate
 from pipeline.training.stack import Stack
-from why_zero import StateCount
-
-CPU = torch.device("cpu")
 
 
 def measure(conditions: Conditions) -> Iterator[Row]:
@@ -45,11 +42,10 @@ def measure(conditions: Conditions) -> Iterator[Row]:
     ):
         yield _row(f"toy, born dead: {name}", shares, f"published {published} %")
     for width, published in ((10, 0.1), (5, 12.8), (3, 58)):
-        bound = 100 * (1 - (1 - 2.0**-width) ** 9)
         yield _row(
             f"Lu et al., silent networks of width {width}",
-            silent_networks(width, toys),
-            f"proven at most {bound:.1f} %, simulated before {published} %",
+            silent_by_depth(width, toys)[8].astype(float).tolist(),
+            f"proven at most {bound((width,) * 9):.1f} %, simulated before {published} %",
         )
 
 
@@ -78,25 +74,6 @@ def born_dead_toys(seeds: Sequence[int]) -> list[list[float]]:
     return [first, second, [float(a + b > 0) for a, b in zip(first, second, strict=True)]]
 
 
-def silent_networks(width: int, networks: int) -> list[float]:
-    """For each network with nine layers of this width whether some layer is silent: 1 or 0."""
-    recipes = [Recipe(seed=seed, widths=(width,) * 9) for seed in range(networks)]
-    stack = Stack(recipes, inputs=1, classes=1)
-    for bias in stack.biases:
-        torch.nn.init.zeros_(bias)
-    x = torch.tensor([-1.0, 1.0])[None, :, None]
-    batch = Batch(x, torch.zeros(1, 2, dtype=torch.int64))
-    layers = torch.tensor(_dead_shares(stack, [batch]))
-    silent: Tensor = (layers == 1).any(0)
-    return silent.float().tolist()
-
-
 def _dead_shares(stack: Stack, batches: Sequence[Batch]) -> list[list[float]]:
     """By hidden layer, each network's share of units that are dead for all these batches."""
-    networks, widths = len(stack.recipes), stack.recipes[0].widths
-    states = StateCount(networks, widths, CPU)
-    evaluate(stack, batches, states=states)
-    return [
-        [float(states.states(layer, member).dead.mean()) for member in range(networks)]
-        for layer in range(len(widths))
-    ]
+    return [layer.double().mean(1).tolist() for layer in dead_at_birth(stack, batches)]

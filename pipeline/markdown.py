@@ -6,6 +6,9 @@ from pipeline.records.result import Result
 from pipeline.records.words import percent
 
 Row = tuple[str, ...]
+# MLflow shows tables without any space between their columns, and trims cells that end in one:
+# so a wide space, and a space without width behind it, which is not trimmed.
+WIDE = "\u2003\u200b"
 
 
 def description(result: Result, *, validation_name: str) -> str:
@@ -44,8 +47,6 @@ def layer_table(result: Result) -> str:
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> str:
     """A Markdown table, the first `left` columns to the left and the others to the right."""
     ruler = ["---"] * left + ["---:"] * (len(columns) - left)
-    # MLflow shows tables without any space between their columns, and trims cells that end in one:
-    # so a wide space, and a space without width behind it, which is not trimmed.
-    padded = [[f"{cell}\u2003\u200b" for cell in row] for row in [columns, *rows]]
+    padded = [[f"{cell}{WIDE}" for cell in row] for row in [columns, *rows]]
     lines = [padded[0], ruler, *padded[1:]]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -75,6 +75,19 @@ ALIAS = Kind("ALIAS", ALIAS_RULE, alias_name)
 RAY_ADDRESS = Kind("ADDRESS", "local, auto or HOST:PORT", _ray_address)
 CUDA_GRAPHS = "on CUDA, capture one update and replay it; false: launch every update separately"
 FORCE = "run again even if a finished run has the same settings, data and code"
+Scale = Literal["quick", "full"]
+STUDIES = (
+    "notebook",
+    "post",
+    "srivastava-table2",
+    "srivastava-monte-carlo",
+    "srivastava-rate",
+    "srivastava-sparsity",
+    "lu-born-dead",
+    "uva-dead",
+    "redo",
+    "dying",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -292,6 +305,28 @@ class CompareSettings:
             raise UsageError(
                 f"sweep must stay at latest with a search, got {self.sweep!r}: give only one"
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReproduceSettings:
+    """Do published studies again, and show what they stated beside what is found here.
+
+    Each study is a run with a table (published, ours with its interval, agrees or not, and why
+    not), figures drawn as the source draws them, and the source cited to table or figure. Its
+    networks are trained as a sweep's are, and used again where they exist.
+
+    Example: reproduce --study uva-dead --scale full
+    """
+
+    study: str = setting("all", choice("all", *STUDIES), "which study; all: one after another")
+    scale: Scale = setting(
+        "quick",
+        choice("quick", "full"),
+        "quick: minutes on two cores, with fewer and smaller networks; full: as the source has "
+        "it, meant for a GPU",
+    )
+    device: str = setting("auto", DEVICE, "device to train on: auto, cpu, cuda, cuda:N or mps")
+    force: bool = setting(False, YES_OR_NO, FORCE)
 
 
 def _network_source(text: str) -> str:
@@ -608,6 +643,7 @@ STEPS: dict[str, type] = {
     "mnist": MnistSettings,
     "sweep": SweepSettings,
     "compare": CompareSettings,
+    "reproduce": ReproduceSettings,
     "open": OpenSettings,
     "publish": PublishSettings,
     "compact": CompactSettings,

@@ -45,6 +45,7 @@ TRAINING = ("--epochs", "0", "--widths", "8", "--mask-passes", "0")
 LESS = {
     "main": (*TRAINING, "--device", "cpu", "--drop-rates", "0.5"),
     "mnist": (*TRAINING, "--device", "cpu"),
+    "reproduce": ("--study", "notebook"),
     "sweep": (*TRAINING, "--devices", "cpu", "--drop-rates", "0.2", "--seeds", "0-1"),
 }
 

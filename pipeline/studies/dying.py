@@ -1,0 +1,224 @@
+"""What kills ReLUs here: learning rate and drop rate, on two data sets. No source has an answer."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.figure import Figure
+from scipy.special import stdtr
+
+from pipeline.comparison.statistics import LEVEL, Estimate, estimate, holm
+from pipeline.config.options import Scale
+from pipeline.config.recipe import Recipe
+from pipeline.records import EpochRecord
+from pipeline.records.result import Result
+from pipeline.studies.figures import Line, lines_figure
+from pipeline.studies.study import Evidence, Finding, Findings, Network, Study
+
+SETS = ("mnist", "fashion-mnist")
+_ALL = "all layers"
+
+
+@dataclass(frozen=True)
+class _Grid:
+    rates: tuple[float, ...]
+    learning_rates: tuple[float, ...]
+    seeds: int
+    epochs: int
+
+
+_GRIDS: Mapping[Scale, _Grid] = {
+    "quick": _Grid((0.0, 0.5), (0.001,), 3, 2),
+    "full": _Grid((0.0, 0.2, 0.5), (0.001, 0.01), 5, 5),
+}
+
+
+def _networks(scale: Scale) -> list[Network]:
+    grid = _GRIDS[scale]
+    return [
+        Network(
+            Recipe(
+                seed=seed,
+                drop_rate=rate,
+                learning_rate=learning_rate,
+                epochs=grid.epochs,
+                mask_passes=1,
+            ),
+            data,
+        )
+        for data in SETS
+        for learning_rate in grid.learning_rates
+        for rate in grid.rates
+        for seed in range(grid.seeds)
+    ]
+
+
+@dataclass(frozen=True)
+class _Change:
+    """What a drop rate changes, seed by seed, in per cent of the units of some layers."""
+
+    data: str
+    layers: str
+    learning_rate: float
+    rate: float
+    values: tuple[float, ...]
+
+    @property
+    def p_value(self) -> float:
+        """Two-sided, of Student's test of pairs; NaN where seeds do not differ."""
+        found = estimate(self.values)
+        spread = float(np.std(self.values, ddof=1)) if found.count > 1 else 0.0
+        if not spread:
+            return math.nan
+        return float(2 * stdtr(found.count - 1, -abs(found.mean) * math.sqrt(found.count) / spread))
+
+
+def _find(evidence: Evidence) -> Findings:
+    grid = _GRIDS[evidence.scale]
+    by_cell: dict[tuple[str, float, float], list[Result]] = {}
+    for result in evidence.results:
+        recipe = result.recipe
+        key = (result.dataset, recipe.learning_rate, recipe.drop_rate_of("h1"))
+        by_cell.setdefault(key, []).append(result)
+    rows, changes = [], []
+    for (data, learning_rate, rate), results in by_cell.items():
+        name = f"{data}, learning rate {learning_rate:g}, drop rate {rate:g}"
+        last = [result.history[-1] for result in results]
+        rows.append(
+            Finding(
+                what=f"{name}: dead",
+                ours=estimate([dead_share(record) for record in last]),
+                note=f"by layer: {_by_layer(last)} %; born dead: "
+                f"{np.mean([dead_share(result.history[0]) for result in results]):.1f} %; right on "
+                f"held-out images: {_accuracy(results):.2f} %",
+            )
+        )
+        if rate:
+            rows.append(
+                Finding(
+                    what=f"{name}: mask-dead",
+                    ours=estimate([mask_dead_share(record) for record in last]),
+                    note="dead under every mask that was drawn",
+                )
+            )
+            without = by_cell.get((data, learning_rate, 0.0), [])
+            changes += [
+                _Change(data, layers, learning_rate, rate, _differences(results, without, layers))
+                for layers in (_ALL, "h1")
+            ]
+    rows += _change_rows(changes)
+    figures = {
+        f"dead_by_epoch_{data.replace('-', '_')}": _figure(data, by_cell, grid) for data in SETS
+    }
+    return Findings(rows=rows, figures=figures, remark=_REMARK)
+
+
+_REMARK = (
+    "Shares are of all hidden units of 784-256-256-128-128-10, over the images trained on, in "
+    "evaluation mode. The logits are dropped as well, as in `main`. Differences are between "
+    "networks of one seed, which start from the same weights and see the same batches; their p "
+    "values are corrected for all differences of this table (Holm). Mask-dead units are looked for "
+    "before and after training alone, with a mask for each image."
+)
+
+
+def dead_share(record: EpochRecord, layers: str = _ALL) -> float:
+    """Dead units of all hidden units, or of those of one layer, in per cent."""
+    states = [
+        layer.states.dead
+        for layer in record.layers
+        if layer.states is not None and layers in {_ALL, layer.name}
+    ]
+    return 100 * float(np.concatenate(states).mean())
+
+
+def _by_layer(records: Sequence[EpochRecord]) -> str:
+    """The mean share of dead units of each hidden layer: `2.8, 8.8`."""
+    names = [layer.name for layer in records[0].layers if layer.states is not None]
+    return ", ".join(
+        f"{np.mean([dead_share(record, name) for record in records]):.1f}" for name in names
+    )
+
+
+def mask_dead_share(record: EpochRecord) -> float:
+    """The same of units that no mask that was drawn has woken; NaN where none was drawn."""
+    states = [layer.mask_dead for layer in record.layers if layer.mask_dead is not None]
+    return 100 * float(np.concatenate(states).mean()) if states else math.nan
+
+
+def _accuracy(results: Sequence[Result]) -> float:
+    scores = [result.history[-1].validation for result in results]
+    return 100 * float(np.mean([score.accuracy for score in scores if score]))
+
+
+def _differences(
+    results: Sequence[Result], without: Sequence[Result], layers: str
+) -> tuple[float, ...]:
+    before = {result.recipe.seed: dead_share(result.history[-1], layers) for result in without}
+    return tuple(
+        dead_share(result.history[-1], layers) - before[result.recipe.seed]
+        for result in results
+        if result.recipe.seed in before
+    )
+
+
+def _change_rows(changes: Sequence[_Change]) -> list[Finding]:
+    values = np.array([change.p_value for change in changes], dtype=np.float64)
+    corrected = holm(values, values[np.isfinite(values)])
+    rows = []
+    for change, p_value in zip(changes, corrected.tolist(), strict=True):
+        ours = estimate(change.values)
+        verdict = "cannot be told from none"
+        if p_value < 1 - LEVEL:
+            verdict = "more are dead" if ours.mean > 0 else "fewer are dead"
+        rows.append(
+            Finding(
+                what=f"{change.data}, learning rate {change.learning_rate:g}, {change.layers}: "
+                f"dead at drop rate {change.rate:g} minus dead without dropout",
+                ours=ours,
+                unit="points",
+                note=f"{verdict} (p = {p_value:.2g})",
+            )
+        )
+    return rows
+
+
+def _figure(
+    data: str, by_cell: Mapping[tuple[str, float, float], Sequence[Result]], grid: _Grid
+) -> Figure:
+    panels = {}
+    for learning_rate in grid.learning_rates:
+        lines = []
+        for rate in grid.rates:
+            results = by_cell.get((data, learning_rate, rate), [])
+            values: dict[float, Estimate] = {
+                float(epoch): estimate([dead_share(result.history[epoch]) for result in results])
+                for epoch in range(grid.epochs + 1)
+            }
+            lines.append(Line(f"drop rate {rate:g}", values))
+        panels[f"learning rate {learning_rate:g}"] = lines
+    return lines_figure(
+        f"Dead units over training on {data}",
+        "Share of all hidden units that are dead over the images trained on, means with 95 % "
+        f"intervals over {grid.seeds} seeds.",
+        panels,
+        across="epoch (0: untrained)",
+        up="dead units (%)",
+        ticks={float(epoch): str(epoch) for epoch in range(grid.epochs + 1)},
+    )
+
+
+STUDY = Study(
+    title="What kills ReLUs here: learning rate and drop rate, on two data sets.",
+    source=(
+        "None: no published answer was found to the question whether dropout makes ReLUs die or "
+        "keeps them alive. docs/dying.md says what was found here."
+    ),
+    quick=(
+        "2 drop rates, 1 learning rate, 3 seeds and 2 epochs instead of 3, 2, 5 and 5: hardly any "
+        "difference can be told from chance."
+    ),
+    find=_find,
+    networks=_networks,
+)

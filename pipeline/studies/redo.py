@@ -1,0 +1,126 @@
+"""Dormant units over training with and without recycling: after Sokar et al. 2023 (ReDo)."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from pipeline.comparison.statistics import Estimate, estimate
+from pipeline.config.options import Scale
+from pipeline.config.recipe import Recipe
+from pipeline.records import EpochRecord
+from pipeline.records.result import Result
+from pipeline.studies.figures import Line, lines_figure
+from pipeline.studies.study import Evidence, Finding, Findings, Network, Published, Study
+from why_zero import DORMANT_TAU
+
+RATES = (0.0, 0.5)
+_KEPT, _RECYCLED = "never recycled", "recycled every epoch"
+
+
+def _networks(scale: Scale) -> list[Network]:
+    epochs, seeds = (4, 3) if scale == "quick" else (50, 10)
+    return [
+        Network(
+            Recipe(
+                seed=seed,
+                drop_rate=rate,
+                epochs=epochs,
+                learning_rate=0.01,
+                recycle_every=every,
+                recycle_below=DORMANT_TAU if every else 0.0,
+                mask_passes=0,
+            )
+        )
+        for rate in RATES
+        for every in (0, 1)
+        for seed in range(seeds)
+    ]
+
+
+def dormant_share(record: EpochRecord) -> float:
+    """Dormant units of all hidden units, in per cent; dead ones are among them."""
+    states = [layer.states.dormant for layer in record.layers if layer.states is not None]
+    return 100 * float(np.concatenate(states).mean())
+
+
+def _find(evidence: Evidence) -> Findings:
+    cells: dict[tuple[float, bool], list[Result]] = {}
+    for result in evidence.results:
+        recipe = result.recipe
+        cells.setdefault((recipe.drop_rate_of("h1"), recipe.recycle_every > 0), []).append(result)
+    rows = []
+    for rate in RATES:
+        kept, recycled = ([*cells.get((rate, flag), [])] for flag in (False, True))
+        before = {result.recipe.seed: dormant_share(result.history[-1]) for result in kept}
+        fewer = [
+            dormant_share(result.history[-1]) - before[result.recipe.seed]
+            for result in recycled
+            if result.recipe.seed in before
+        ]
+        rows += [
+            Finding(
+                what=f"drop rate {rate:g}, {name}: dormant",
+                ours=estimate([dormant_share(result.history[-1]) for result in results]),
+            )
+            for name, results in ((_KEPT, kept), (_RECYCLED, recycled))
+        ]
+        rows.append(
+            Finding(
+                what=f"drop rate {rate:g}: dormant with recycling minus without",
+                ours=estimate(fewer),
+                published=Published(
+                    value=0.0, where="figure of dormant units with ReDo", reading="unverified"
+                ),
+                rule="at most",
+                unit="points",
+            )
+        )
+    return Findings(
+        rows=rows,
+        figures={"dormant_by_epoch": _figure(cells)},
+        remark=(
+            "The paper's networks learn from rewards, whose targets move; ours classify images, "
+            "where fewer units become dormant. What can be compared is the direction."
+        ),
+    )
+
+
+def _figure(cells: Mapping[tuple[float, bool], Sequence[Result]]) -> Figure:
+    last = max(len(result.history) for results in cells.values() for result in results)
+
+    def line(name: str, results: Sequence[Result]) -> Line:
+        values: dict[float, Estimate] = {
+            float(epoch): estimate([dormant_share(result.history[epoch]) for result in results])
+            for epoch in range(last)
+        }
+        return Line(name, values)
+
+    return lines_figure(
+        "Dormant units over training, with and without recycling",
+        f"Share of all hidden units with mean |h| at most {DORMANT_TAU:g} of their layer's, MNIST, "
+        "means with 95 % intervals over seeds.",
+        {
+            f"drop rate {rate:g}": [
+                line(name, cells[rate, flag])
+                for name, flag in ((_KEPT, False), (_RECYCLED, True))
+                if (rate, flag) in cells
+            ]
+            for rate in RATES
+        },
+        across="epoch (0: untrained)",
+        up="dormant units (%)",
+        ticks={float(epoch): str(epoch) for epoch in range(0, last, max(1, last // 10))},
+    )
+
+
+STUDY = Study(
+    title="Units become dormant over training, and stay awake where they are recycled.",
+    source=(
+        "G. Sokar, R. Agarwal, P. S. Castro and U. Evci, The Dormant Neuron Phenomenon in Deep "
+        "Reinforcement Learning, ICML 2023."
+    ),
+    quick="4 epochs and 3 seeds instead of 50 and 10: little time to become dormant.",
+    find=_find,
+    networks=_networks,
+)
