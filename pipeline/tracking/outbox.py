@@ -384,11 +384,16 @@ class Outbox:
                 f"the tracking server is away ({cause}): the work goes on, and what it logs is "
                 f"kept in {self._journal.folder.parent}/ until it is back"
             )
-        pause = min(0.25 * 2**tries, _LONGEST_PAUSE_SECONDS)
-        until = time.monotonic() + pause
+        until = time.monotonic() + _pause(tries)
         with self._change:
             while not self._is_closed and (left_over := until - time.monotonic()) > 0:
                 self._change.wait(left_over)
+
+
+def _pause(tries: int) -> float:
+    """Seconds until a server that has refused so often is asked again: twice as long each time."""
+    doublings = min(tries, 10)  # of thousands, after a night, no float would hold the power
+    return min(0.25 * 2**doublings, _LONGEST_PAUSE_SECONDS)
 
 
 def patience() -> float:

@@ -559,3 +559,10 @@ def test_a_locked_database_is_waited_for_and_told_once(
         with pytest.raises(PipelineError, match="locked by another process"):
             run.metrics({"loss": 1.0}, step=1)
     assert run.logged("loss").keys() == {0}
+
+
+def test_a_server_that_is_away_all_night_is_asked_again_every_half_minute(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(outboxes, "_LONGEST_PAUSE_SECONDS", 30.0)
+    assert [outboxes._pause(tries) for tries in (1, 2, 6, 7, 20_000)] == [0.5, 1, 16, 30, 30]
