@@ -5,6 +5,7 @@ import glob
 import os
 import secrets
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -54,13 +55,26 @@ def beside(out: Path) -> Iterator[Path]:
     """
     out.parent.mkdir(parents=True, exist_ok=True)
     remove_left(out)
-    folder = out.parent / f".{out.name}.{secrets.token_hex(4)}.part"
-    folder.mkdir()
+    folder, lock = _locked_folder(out)
     try:
-        with FileLock(_lock(folder)):
-            yield folder
+        yield folder
     finally:
+        lock.release()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _locked_folder(out: Path) -> tuple[Path, FileLock]:
+    """A new folder next to `out`, and the lock on it, which is held."""
+    while True:
+        folder = out.parent / f".{out.name}.{secrets.token_hex(4)}.part"
+        folder.mkdir()
+        lock = FileLock(_lock(folder))
+        with suppress(FileNotFoundError, FileExistsError):
+            lock.acquire()
+            if _lock(folder).exists():
+                return folder, lock
+        # Before it was locked another process has taken it for abandoned.
+        lock.release()
 
 
 def remove_left(out: Path) -> None:
@@ -197,9 +211,12 @@ def _remove_abandoned(folder: Path, out: Path) -> None:
         with FileLock(_lock(folder), timeout=0):
             if (folder / _BEFORE).exists() and not out.exists():
                 (folder / _BEFORE).rename(out)
+            # Still locked: a process that has just made it finds that it is gone.
+            shutil.rmtree(folder, ignore_errors=True)
     except (Timeout, OSError):
         return
-    shutil.rmtree(folder, ignore_errors=True)
+    if sys.platform == "win32":  # where a lock cannot be removed while it is held
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _lock(folder: Path) -> Path:

@@ -68,6 +68,26 @@ def test_what_a_killed_process_left_is_removed_by_the_next_and_what_a_living_one
     assert list(tmp_path.iterdir()) == []
 
 
+def _work_beside(out: Path) -> None:
+    for _ in range(100):
+        with beside(out) as work:
+            (work / "made").touch()
+            assert (work / "made").exists()
+
+
+def test_processes_that_begin_beside_one_place_at_once_leave_each_other_alone(
+    tmp_path: Path,
+) -> None:
+    fork = multiprocessing.get_context("fork")
+    several = [fork.Process(target=_work_beside, args=(tmp_path / "out",)) for _ in range(4)]
+    for process in several:
+        process.start()
+    for process in several:
+        process.join()
+    assert [process.exitcode for process in several] == [0, 0, 0, 0]
+    assert list(tmp_path.iterdir()) == []
+
+
 def _die_while_replacing(out: Path) -> None:
     with beside(out) as work:
         (work / "new").mkdir()

@@ -29,7 +29,7 @@ def count_causes(
     z: Float[Tensor, "networks batch units"],
     keep: Bool[Tensor, "networks batch units"] | None,
     *,
-    is_linear: Bool[Tensor, "networks 1 1"],
+    has_no_relu: Bool[Tensor, "networks 1 1"],
 ) -> Int[Tensor, "4 networks units"]:
     """How often each unit was active, dropped, inactive or both (in this order), over the batch.
 
@@ -38,10 +38,10 @@ def count_causes(
     Args:
         z: pre-activations.
         keep: the dropout mask, True = kept; None where nothing was dropped.
-        is_linear: networks without a ReLU behind z, be they linear, logistic or leaky: their units
-            are never closed.
+        has_no_relu: networks without a ReLU behind z, be they linear, logistic or leaky: their
+            units are never closed.
     """
-    is_open = (z > 0) | is_linear
+    is_open = (z > 0) | has_no_relu
     if keep is None:
         active, inactive = is_open.sum(1), (~is_open).sum(1)
         none = torch.zeros_like(active)

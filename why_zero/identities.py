@@ -185,7 +185,7 @@ def check_pass(
     y: Float[Tensor, "networks batch units"],
     keep: Bool[Tensor, "networks batch units"] | None,
     scale: Float[Tensor, "networks 1 1"],
-    is_linear: Bool[Tensor, "networks 1 1"],
+    has_no_relu: Bool[Tensor, "networks 1 1"],
     h: Float[Tensor, "networks batch units"] | None = None,
 ) -> None:
     """Identities 1, 4 and 5 of one layer in one pass, in as few operations as they take.
@@ -201,20 +201,20 @@ def check_pass(
         y: what the next layer sees.
         keep: the mask, True = kept; None where nothing was dropped.
         scale: 1 / (1 - p) of each network.
-        is_linear: networks without a ReLU behind z.
+        has_no_relu: networks without a ReLU behind z.
         h: what dropout is given in those; None where it is z in all of them.
 
     Raises:
         BrokenIdentity: one of them does not hold.
     """
     check_counts(layer, counts, z.shape[1])
-    h = z if h is None else torch.where(is_linear, h, z)
+    h = z if h is None else torch.where(has_no_relu, h, z)
     expected = h.clone() if keep is None else _dropped(h, keep, scale)
-    has_linear = bool(is_linear.any())
+    has_linear = bool(has_no_relu.any())
     if not has_linear:
         expected.clamp_(min=0)
-    elif not bool(is_linear.all()):
-        expected = torch.where(is_linear, expected, expected.clamp(min=0))
+    elif not bool(has_no_relu.all()):
+        expected = torch.where(has_no_relu, expected, expected.clamp(min=0))
     zeros = z.shape[1] - torch.count_nonzero(y, dim=1)
     blamed = counts[1:].sum(0)
     if torch.equal(y, expected) and torch.equal(zeros, blamed):
@@ -224,7 +224,7 @@ def check_pass(
     _check_close(layer, identity, y[is_finite], expected[is_finite])
     # Nobody is blamed for the own zeros of a unit without a ReLU.
     kept_zeros = h == 0 if keep is None else (h == 0) & keep
-    blamed = blamed + (kept_zeros & is_linear).sum(1)
+    blamed = blamed + (kept_zeros & has_no_relu).sum(1)
     differs = (blamed != zeros) & is_finite[:, None]
     if bool(differs.any()):
         raise BrokenIdentity(
@@ -399,7 +399,7 @@ def _p_value_bounds(successes: NDArray[Any], trials: NDArray[Any], rates: NDArra
 
     By the bound of Chernoff (1952) for either tail, in the form of Hoeffding (1963, theorem 1). A
     right count is below a level no more often than the level says. An exact tail is smaller by a
-    factor of about sqrt(n): at the levels used here, 8.7 instead of 8.2 standard deviations alarm.
+    factor of about sqrt(n): at the levels used here, 8.7 instead of 8.3 standard deviations alarm.
 
     Args:
         successes: how often it happened.

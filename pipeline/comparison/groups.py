@@ -1,6 +1,6 @@
 """Networks in groups by the settings that differ, their seeds as replicates."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
@@ -159,7 +159,7 @@ def grouped(
     others = [name for name in differing if name != "drop_rate"]
     members = sorted(
         zip(found, by_traits.values(), strict=True),
-        key=lambda member: [*(member[0][name] for name in others), _rate_order(member[0])],
+        key=lambda member: [*(member[0][name] for name in others), _rate_order(member[1])],
     )
     diverged: dict[tuple[Any, ...], set[int]] = {}
     for failure in failures:
@@ -175,11 +175,10 @@ def grouped(
     return tuple(groups), tuple(differing)
 
 
-def _rate_order(values: dict[str, Any]) -> tuple[float, str]:
-    """By their mean over the layers, where rates differ by layer."""
-    rate = values["drop_rate"]
-    several = rate if isinstance(rate, tuple) else (rate,)
-    return sum(several) / len(several), canonical(rate)
+def _rate_order(members: Mapping[int, Result]) -> tuple[float, str]:
+    """By the mean over the hidden layers, where rates differ by layer."""
+    recipe = next(iter(members.values())).recipe
+    return recipe.mean_drop_rate, canonical(recipe.drop_rate)
 
 
 def _group(values: dict[str, Any], members: Sequence[Result], differing: Sequence[str]) -> Group:

@@ -173,7 +173,8 @@ class Training(Schedule):
         if self.recycle_every and self.activation != "relu":
             raise UsageError(
                 f"recycle_every must be 0 with activation={self.activation}, got "
-                f"{self.recycle_every}: units without a ReLU do not die"
+                f"{self.recycle_every}: units without a ReLU do not die; leave it at 0, or give "
+                "activation=relu"
             )
         if self.recycle_below and not self.recycle_every:
             raise UsageError(
@@ -209,7 +210,7 @@ class Recipe(Training):
                 f"drop_rate must be one number, or {dropping} with {len(self.widths)} hidden "
                 f"layers and output_dropout={canonical(self.output_dropout)}, got "
                 f"{len(self.drop_rate)} ({canonical(self.drop_rate)}): give one for each hidden "
-                f"layer {logits}"
+                f"layer {logits}; networks with other numbers of layers need a sweep of their own"
             )
         if len(set(self.drop_rate)) == 1:
             object.__setattr__(self, "drop_rate", self.drop_rate[0])

@@ -130,5 +130,5 @@ def pair(comparison: Comparison) -> list[Result]:
         for result in other.results
         if other is not group and result.recipe.seed == first.recipe.seed
     ]
-    without = [result for result in others if result.recipe.drop_rate == 0]
+    without = [result for result in others if not result.recipe.has_dropout]
     return [first, *(without or others[-1:])]

@@ -103,7 +103,7 @@ def masked_pass(
     causes = {}
     for name, layer in zip(stack.layer_names, trace, strict=True):
         if layer.keep is not None:
-            counts = count_causes(layer.z, layer.keep, is_linear=stack.is_linear_at(name))
+            counts = count_causes(layer.z, layer.keep, has_no_relu=stack.has_no_relu_at(name))
             causes[name] = causes_of(counts[:, 0], passes, layer=name)
     return logits[0], causes
 

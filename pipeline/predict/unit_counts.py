@@ -57,7 +57,7 @@ def count_units(
     layers = [
         (name, (layer.z[0] > 0).numpy())
         for name, layer in zip(stack.layer_names, trace, strict=True)
-        if not stack.is_linear_at(name).all()
+        if not stack.has_no_relu_at(name).all()
     ]
     counts = [
         tuple(_count(name, is_open[place], dead) for name, is_open in layers)

@@ -143,13 +143,19 @@ def recipes_of(settings: SweepSettings) -> list[Recipe]:
     """One recipe for each combination of the axes other than data sets and devices.
 
     Raises:
-        UsageError: momentum or a threshold of recycling is given and no network would use it, or
-            there are too many.
+        UsageError: momentum or recycling is given and no network would use it, a network has
+            not as many drop rates as layers, or there are too many networks.
     """
     if settings.momentum and "sgd" not in settings.optimizers:
         raise UsageError(
             f"momentum must be 0 without sgd among the optimizers, got {settings.momentum:g}; "
             "give optimizers=sgd"
+        )
+    if any(settings.recycle_every) and "relu" not in settings.activations:
+        raise UsageError(
+            "recycle_every must be 0 without relu among the activations, got "
+            f"{canonical(settings.recycle_every)}; units without a ReLU do not die: leave it at 0, "
+            "or give activations=relu"
         )
     if any(settings.recycle_below) and not any(settings.recycle_every):
         raise UsageError(

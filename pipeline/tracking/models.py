@@ -210,9 +210,13 @@ def _still(network: nn.Module) -> nn.Module:
     nothing, is left out, so that drop rates make no different graphs.
     """
     still = copy.deepcopy(network).cpu().eval()
-    for name, module in still.named_modules():
+    for name, module in list(still.named_modules()):
         if isinstance(module, nn.Dropout):
-            still.set_submodule(name, nn.Identity())
+            above, _, own = name.rpartition(".")
+            if isinstance(holder := still.get_submodule(above), nn.Sequential):
+                delattr(holder, own)
+            else:
+                still.set_submodule(name, nn.Identity())
     return still
 
 

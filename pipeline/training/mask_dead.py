@@ -99,11 +99,12 @@ def _let_sleep_what_never_fires(
         return
     for batch in reference():
         # The same under every mask where no inputs are dropped, and most of a pass's cost.
-        unmasked = networks.first(networks.enter(batch.x).y)
+        first: Tensor | None = None
         for masks in passes:
             trace: list[LayerPass] = []
-            inputs = networks.enter(batch.x, masks.draw_inputs(*batch.x.shape[1:]))
-            first = unmasked if inputs.keep is None else networks.first(inputs.y)
+            keep = masks.draw_inputs(*batch.x.shape[1:])
+            if first is None or keep is not None:
+                first = networks.first(networks.enter(batch.x, keep).y)
             kept = masks.draw(batch.target.shape[1], layers=deepest)
             networks.onward(first, kept, trace=trace)
             for layer, seen in zip(asleep, trace, strict=False):

@@ -226,12 +226,12 @@ class Watch:
         if inputs is not None:
             self._inputs.add(inputs)
         for index, (name, layer) in enumerate(zip(self._stack.layer_names, layers, strict=True)):
-            is_linear = self._stack.is_linear_at(name)
+            has_no_relu = self._stack.has_no_relu_at(name)
             h = None if name == "logits" else activated(self._stack, layer.z)
             if h is not None:
-                rows = is_linear[:, 0, 0]
+                rows = has_no_relu[:, 0, 0]
                 identities.check_activation(name, layer.h.detach()[rows], h[rows])
-            counts = count_causes(layer.z, layer.keep, is_linear=is_linear)
+            counts = count_causes(layer.z, layer.keep, has_no_relu=has_no_relu)
             identities.check_pass(
                 name,
                 counts,
@@ -239,7 +239,7 @@ class Watch:
                 y=layer.y.detach(),
                 keep=layer.keep,
                 scale=self._scales[index],
-                is_linear=is_linear,
+                has_no_relu=has_no_relu,
                 h=None if h is None else layer.h.detach(),
             )
             self._causes[index] += counts
@@ -375,7 +375,7 @@ class _InputWatch:
         self._rates = [recipe.input_drop_rate for recipe in stack.recipes]
         device, first = stack.scales.device, stack.weights[0]
         self._scale = _scale(self._rates, device)
-        self._never = torch.zeros_like(stack.is_linear)
+        self._never = torch.zeros_like(stack.has_no_relu)
         self._counts = torch.zeros(4, *first.shape[:2], dtype=torch.int64, device=device)
         self._zeros = torch.zeros(first.shape[:2], dtype=torch.int64, device=device)
 
@@ -389,7 +389,7 @@ class _InputWatch:
             return
         # Whatever its sign, an input is there or is 0.
         size = inputs.z.abs()
-        counts = count_causes(size, inputs.keep, is_linear=self._never)
+        counts = count_causes(size, inputs.keep, has_no_relu=self._never)
         identities.check_pass(
             INPUT,
             counts,
@@ -397,7 +397,7 @@ class _InputWatch:
             y=inputs.y * inputs.z.sign(),
             keep=inputs.keep,
             scale=self._scale,
-            is_linear=self._never,
+            has_no_relu=self._never,
         )
         self._counts += counts
         self._zeros += (inputs.y == 0).sum(1)

@@ -132,11 +132,11 @@ class Stack(nn.Module):
             tuple(recipe.drop_rate_of(name) for recipe in recipes) for name in self.layer_names
         )
         scales = torch.tensor([[1 / (1 - rate) for rate in row] for row in self.drop_rates])
-        is_linear = torch.tensor([recipe.activation != "relu" for recipe in recipes])
+        has_no_relu = torch.tensor([recipe.activation != "relu" for recipe in recipes])
         self.scales: Float[Tensor, "layers networks 1 1"]
-        self.is_linear: Bool[Tensor, "networks 1 1"]
+        self.has_no_relu: Bool[Tensor, "networks 1 1"]
         self.register_buffer("scales", scales[..., None, None], persistent=False)
-        self.register_buffer("is_linear", is_linear[:, None, None], persistent=False)
+        self.register_buffer("has_no_relu", has_no_relu[:, None, None], persistent=False)
         input_scales = torch.tensor([1 / (1 - recipe.input_drop_rate) for recipe in recipes])
         self.input_scales: Float[Tensor, "networks 1 1"]
         self.register_buffer("input_scales", input_scales[:, None, None], persistent=False)
@@ -231,9 +231,9 @@ class Stack(nn.Module):
             h = torch.where(self.get_buffer(f"has_{kind}"), _ACTIVATIONS[kind](z), h)
         return h
 
-    def is_linear_at(self, layer: str) -> Bool[Tensor, "networks 1 1"]:
+    def has_no_relu_at(self, layer: str) -> Bool[Tensor, "networks 1 1"]:
         """Which networks have no ReLU after this layer's z, so that nothing closes its units."""
-        return torch.ones_like(self.is_linear) if layer == "logits" else self.is_linear
+        return torch.ones_like(self.has_no_relu) if layer == "logits" else self.has_no_relu
 
     def part(self, members: Sequence[int]) -> "Stack":
         """A stack of these members; one alone shares its weights with this stack."""

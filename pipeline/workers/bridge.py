@@ -261,10 +261,12 @@ def _connect(address: str, patience: float) -> Hello:
         except Exception as error:
             ray.shutdown()
             if time.monotonic() >= until:
+                remedy = "start one with ray start --head, or give ray_address=local"
+                if address == LOCAL:
+                    remedy = "give engine=local"
                 raise PipelineError(
                     f"a Ray cluster must be reachable, got ray_address={address} "
-                    f"({_line(error)}): start one with ray start --head, or give "
-                    "ray_address=local"
+                    f"({_line(error)}): {remedy}"
                 ) from error
             time.sleep(_POLL_SECONDS)
     nodes = [node for node in ray.nodes() if node["Alive"]]

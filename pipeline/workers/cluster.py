@@ -23,6 +23,7 @@ import torch
 
 from pipeline.data import ImageData
 from pipeline.errors import PipelineError, UsageError
+from pipeline.records.words import counted
 from pipeline.training import device as devices
 from pipeline.workers.engine import BYTES, Engine, Local, Serving, Slots
 
@@ -113,9 +114,12 @@ class Cluster:
         each = [node.slots(device.type) for node in self._nodes]
         if not any(each):
             kind = "CPU" if device.type == "cpu" else "GPU beside a CPU"
+            remedy = f"start more nodes with ray start --address={self._address}"
+            if self._address == LOCAL:
+                remedy = "free memory here, or give engine=local"
             raise PipelineError(
                 f"a Ray cluster must have a {kind} and 0.6 GB of memory to train with, got none on "
-                f"its {len(each)} nodes: start some with ray start --address={self._address}"
+                f"{counted(len(each), 'node')}: {remedy}"
             )
         beside = max(each) if device.type == "cpu" else 1
         return Slots(min(sum(each), networks), beside=beside)
@@ -152,9 +156,11 @@ class Cluster:
         try:
             said = pickle.loads(bridge.control.recv_bytes())  # noqa: S301 - from our own process
         except EOFError:
+            remedy = "start one with ray start --head, or give ray_address=local"
+            if self._address == LOCAL:
+                remedy = "give engine=local"
             raise PipelineError(
-                f"a Ray cluster must answer, got none at ray_address={self._address}: start one "
-                "with ray start --head, or give ray_address=local"
+                f"a Ray cluster must answer, got none at ray_address={self._address}: {remedy}"
             ) from None
         if isinstance(said, PipelineError):
             raise said

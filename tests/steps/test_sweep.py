@@ -245,6 +245,14 @@ def test_momentum_goes_to_sgd_alone() -> None:
         recipes_of(parsed(SweepSettings, {"momentum": "0.9"}))
 
 
+def test_recycling_goes_to_relus_alone() -> None:
+    given = {"activations": "relu,sigmoid", "recycle_every": "2", "seeds": "0"}
+    found = {(r.activation, r.recycle_every) for r in recipes_of(parsed(SweepSettings, given))}
+    assert found == {("relu", 2), ("sigmoid", 0)}
+    with pytest.raises(UsageError, match="recycle_every must be 0 without relu"):
+        recipes_of(parsed(SweepSettings, {**given, "activations": "none,sigmoid"}))
+
+
 def test_every_option_of_a_network_is_an_axis() -> None:
     axes = {
         "activations": ("relu", "none", "sigmoid", "leaky_relu"),

@@ -306,15 +306,17 @@ def test_networks_of_one_architecture_are_traced_once_and_keep_their_own_numbers
     other.dropout1 = nn.Dropout(0.1)
     with torch.no_grad():
         other.linear1.weight.add_(0.5)
+    without = copy.deepcopy(network)
+    del without.dropout1
     wider = nn.Sequential(OrderedDict(linear1=nn.Linear(6, 9), linear2=nn.Linear(9, 3)))
     saved, addresses = SavedModels(), []
-    for number, each in enumerate((network, other, wider)):
+    for number, each in enumerate((network, other, without, wider)):
         with tracker.start_network(f"{number}", {}, step="t", tags={}) as run:
             at_ms = run.metrics({"a": 1.0}, step=0)
             given = {"example": rows(2), "metrics": {"a": 1.0}, "step": 0, "at_ms": at_ms}
             addresses.append(log_model(run, each, saved=saved, **given))
     assert len(traced) == 2
-    for each, address in zip((network, other, wider), addresses, strict=True):
+    for each, address in zip((network, other, without, wider), addresses, strict=True):
         model = mlflow.pytorch.load_model(address)
         batch = torch.from_numpy(rows(5))
         torch.testing.assert_close(model(batch), copy.deepcopy(each).eval()(batch))

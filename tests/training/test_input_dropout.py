@@ -292,9 +292,9 @@ def test_a_mask_that_is_another_s_is_caught(
 def test_zeros_of_the_data_blamed_on_dropout_are_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """Identity 3 would not notice; the zeros of y do."""
 
-    def wrong(z: Tensor, keep: Tensor | None, *, is_linear: Tensor) -> Tensor:
+    def wrong(z: Tensor, keep: Tensor | None, *, has_no_relu: Tensor) -> Tensor:
         is_of_inputs = z.shape[2] == 9
-        return count_causes(z, keep, is_linear=is_linear | is_of_inputs)
+        return count_causes(z, keep, has_no_relu=has_no_relu | is_of_inputs)
 
     monkeypatch.setattr("pipeline.training.measure.count_causes", wrong)
     assert broken(PAIR) == (1, "input")

@@ -328,8 +328,8 @@ def test_a_measurement_that_contradicts_itself_stops_the_training(
                     trace[index] = replace(layer, keep=~layer.keep)  # type: ignore[index]
         return logits
 
-    def folding(z: Tensor, keep: Tensor, *, is_linear: Tensor) -> Tensor:
-        counts = count_causes(z, keep, is_linear=is_linear)
+    def folding(z: Tensor, keep: Tensor, *, has_no_relu: Tensor) -> Tensor:
+        counts = count_causes(z, keep, has_no_relu=has_no_relu)
         counts[3] = 0
         return counts
 

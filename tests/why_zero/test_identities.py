@@ -50,7 +50,7 @@ class Layer:
         self.h = self.z.relu()
         self.y = self.h * (self.keep * self.scale)
         self.none_linear = torch.zeros(3, 1, 1, dtype=torch.bool)
-        self.counts = count_causes(self.z, self.keep, is_linear=self.none_linear)
+        self.counts = count_causes(self.z, self.keep, has_no_relu=self.none_linear)
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def layer() -> Layer:
     return Layer(0)
 
 
-def check(layer: Layer, *, is_linear: Tensor | None = None) -> None:
+def check(layer: Layer, *, has_no_relu: Tensor | None = None) -> None:
     check_pass(
         "h1",
         layer.counts,
@@ -66,7 +66,7 @@ def check(layer: Layer, *, is_linear: Tensor | None = None) -> None:
         y=layer.y,
         keep=layer.keep,
         scale=layer.scale,
-        is_linear=layer.none_linear if is_linear is None else is_linear,
+        has_no_relu=layer.none_linear if has_no_relu is None else has_no_relu,
     )
 
 
@@ -88,14 +88,14 @@ def test_a_right_measurement_is_silent(seed: int, batch: int, units: int) -> Non
 def test_networks_with_and_without_relu_are_checked_side_by_side() -> None:
     layer = Layer(1)
     layer.z[1, :, 0] = 0.0  # zeros of a linear unit are nobody's fault
-    is_linear = torch.tensor([False, True, True])[:, None, None]
-    layer.y = torch.where(is_linear, layer.z, layer.z.relu()) * (layer.keep * layer.scale)
-    layer.counts = count_causes(layer.z, layer.keep, is_linear=is_linear)
-    check(layer, is_linear=is_linear)
+    has_no_relu = torch.tensor([False, True, True])[:, None, None]
+    layer.y = torch.where(has_no_relu, layer.z, layer.z.relu()) * (layer.keep * layer.scale)
+    layer.counts = count_causes(layer.z, layer.keep, has_no_relu=has_no_relu)
+    check(layer, has_no_relu=has_no_relu)
     check_dropped("h1", layer.counts, RATES)
     layer.y *= 1.5
     with pytest.raises(BrokenIdentity, match="identity 4"):
-        check(layer, is_linear=is_linear)
+        check(layer, has_no_relu=has_no_relu)
 
 
 @pytest.mark.parametrize("function", [torch.sigmoid, torch.nn.functional.leaky_relu])
@@ -106,8 +106,8 @@ def test_dropout_behind_another_activation_is_checked_by_what_it_is_given(
     layer.z[1, 0, 0] = 0.0  # a leaky unit's own zero is nobody's fault
     lacks_relu = torch.tensor([False, True, True])[:, None, None]
     h = torch.where(lacks_relu, function(layer.z), layer.z.relu())
-    counts = count_causes(layer.z, layer.keep, is_linear=lacks_relu)
-    arguments = {"z": layer.z, "keep": layer.keep, "scale": layer.scale, "is_linear": lacks_relu}
+    counts = count_causes(layer.z, layer.keep, has_no_relu=lacks_relu)
+    arguments = {"z": layer.z, "keep": layer.keep, "scale": layer.scale, "has_no_relu": lacks_relu}
     check_pass("h1", counts, y=h * (layer.keep * layer.scale), h=h, **arguments)
     wrong = torch.where(lacks_relu, layer.z, h)  # as if the function were not there
     with pytest.raises(BrokenIdentity) as caught:
@@ -132,9 +132,9 @@ def test_an_activation_of_what_is_not_finite_is_left_to_whoever_judges_divergenc
 
 
 def test_a_layer_without_dropout_is_checked_too(layer: Layer) -> None:
-    counts = count_causes(layer.z, None, is_linear=layer.none_linear)
+    counts = count_causes(layer.z, None, has_no_relu=layer.none_linear)
     for y, is_right in ((layer.h, True), (layer.z, False)):
-        arguments = {"z": layer.z, "y": y, "keep": None, "is_linear": layer.none_linear}
+        arguments = {"z": layer.z, "y": y, "keep": None, "has_no_relu": layer.none_linear}
         if is_right:
             check_pass("h1", counts, scale=torch.ones(3, 1, 1), **arguments)
         else:
@@ -144,9 +144,14 @@ def test_a_layer_without_dropout_is_checked_too(layer: Layer) -> None:
 
 def test_a_linear_unit_s_own_zeros_are_nobody_s_fault_without_dropout_either(layer: Layer) -> None:
     layer.z[:, :3, 0] = 0.0
-    is_linear = torch.ones(3, 1, 1, dtype=torch.bool)
-    counts = count_causes(layer.z, None, is_linear=is_linear)
-    arguments = {"y": layer.z, "keep": None, "scale": torch.ones(3, 1, 1), "is_linear": is_linear}
+    has_no_relu = torch.ones(3, 1, 1, dtype=torch.bool)
+    counts = count_causes(layer.z, None, has_no_relu=has_no_relu)
+    arguments = {
+        "y": layer.z,
+        "keep": None,
+        "scale": torch.ones(3, 1, 1),
+        "has_no_relu": has_no_relu,
+    }
     check_pass("logits", counts, z=layer.z, **arguments)
     counts[0, 0, 0] -= 1
     counts[2, 0, 0] += 1
@@ -171,7 +176,7 @@ def test_survivors_agree_to_the_rounding_of_their_type(dtype: torch.dtype, rate:
 def test_a_diverged_network_is_left_alone_and_its_neighbours_are_not(layer: Layer) -> None:
     layer.z[1, 3, 4] = float("nan")
     layer.y[1, 3, 4] = float("nan")
-    layer.counts = count_causes(layer.z, layer.keep, is_linear=layer.none_linear)
+    layer.counts = count_causes(layer.z, layer.keep, has_no_relu=layer.none_linear)
     check(layer)
     layer.y[0] *= 1.5
     with pytest.raises(BrokenIdentity):
@@ -209,7 +214,7 @@ def test_a_break_names_the_layer_the_identity_the_expected_and_the_observed() ->
 
 def test_an_inverted_mask_is_caught(layer: Layer) -> None:
     layer.keep = ~layer.keep
-    layer.counts = count_causes(layer.z, layer.keep, is_linear=layer.none_linear)
+    layer.counts = count_causes(layer.z, layer.keep, has_no_relu=layer.none_linear)
     with pytest.raises(BrokenIdentity):
         check(layer)
     with pytest.raises(BrokenIdentity):
@@ -283,7 +288,7 @@ def test_a_mask_that_spares_every_second_unit_is_caught() -> None:
     keep = torch.rand(z.shape, generator=torch.Generator().manual_seed(7)) >= 0.5
     keep[..., ::2] = True
     keep[..., 1::2] = False
-    counts = count_causes(z, keep, is_linear=torch.zeros(1, 1, 1, dtype=torch.bool))
+    counts = count_causes(z, keep, has_no_relu=torch.zeros(1, 1, 1, dtype=torch.bool))
     with pytest.raises(BrokenIdentity):
         check_dropped("h1", counts, [0.5])
 

@@ -135,7 +135,7 @@ def test_the_stack_s_counting_is_that_of_loops(seed: int, batch: int, units: int
     # Whole numbers, so that exact zeros, which count as closed, are common.
     z = torch.randint(-2, 3, (2, batch, units), generator=source).double()
     keep = torch.rand(2, batch, units, generator=source) < 0.5
-    counts = count_causes(z, keep, is_linear=torch.tensor([[[False]], [[True]]]))
+    counts = count_causes(z, keep, has_no_relu=torch.tensor([[[False]], [[True]]]))
     for network, has_relu in enumerate((True, False)):
         expected = slow_causes(z[network].tolist(), keep[network].tolist(), has_relu=has_relu)
         assert counts[:, network].tolist() == expected
