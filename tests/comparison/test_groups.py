@@ -100,7 +100,7 @@ def test_groups_are_told_apart_by_input_dropout_and_recycling(
 
 
 def test_rates_by_layer_make_groups_and_no_axis(network: Network) -> None:
-    """By the mean of their rates, and of equal means by name."""
+    """By the mean of the hidden layers, and of equal means by name."""
     rates = [0.5, ByLayer((0.5, 0.1)), 0.1, ByLayer((0.1, 0.5))]
     results = [
         network(0.8 + 0.01 * place, drop_rate=rate, seed=seed)
@@ -108,7 +108,7 @@ def test_rates_by_layer_make_groups_and_no_axis(network: Network) -> None:
         for seed in (0, 1)
     ]
     [comparison] = compare(results)
-    assert [group.label for group in comparison.groups] == ["0.1", "0.1-0.5", "0.5-0.1", "0.5"]
+    assert [group.label for group in comparison.groups] == ["0.1", "0.1-0.5", "0.5", "0.5-0.1"]
     assert comparison.differing == ("drop_rate",)
     assert not comparison.has_rates
     assert comparison.neighbours == ()
