@@ -137,11 +137,33 @@ def temporary_folder() -> Iterator[Path]:
             raise PipelineError(f"{no_room(full)}, or set TMPDIR to another folder") from error
 
 
-def check_room(folder: Path, room: int) -> None:
+def prove_room(folder: Path, room: int) -> None:
     """Return if so many bytes can be written to a folder, for writers that a full disk kills.
+
+    A file of that size is made and removed: a quota shows in no number of free bytes.
 
     Raises:
         PipelineError: there is less room.
+    """
+    check_room(folder, room)
+    probe = folder / f".{secrets.token_hex(4)}.probe"
+    try:
+        with probe.open("xb") as file:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, room)
+    except OSError as error:
+        if error.errno in NO_ROOM:
+            raise PipelineError(no_room(folder)) from error
+        # Whatever else is wrong, the writer will say.
+    finally:
+        probe.unlink(missing_ok=True)
+
+
+def check_room(folder: Path, room: int) -> None:
+    """Return if so many bytes are free where a folder is.
+
+    Raises:
+        PipelineError: there are fewer.
     """
     if (free := shutil.disk_usage(folder).free) < room:
         raise PipelineError(

@@ -3,6 +3,7 @@
 import errno
 import multiprocessing
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -19,6 +20,7 @@ from pipeline.files import (
     check_room,
     full_disk,
     given_path,
+    prove_room,
     replace_folder,
     temporary_folder,
 )
@@ -157,6 +159,27 @@ def test_less_room_than_is_needed_is_refused_before_it_is_written(tmp_path: Path
     check_room(tmp_path, 1)
     with pytest.raises(PipelineError, match=f"room for 1,000,000,.*in {tmp_path}: make room"):
         check_room(tmp_path, 10**18)
+
+
+def _prove_within_a_quota(folder: Path) -> None:
+    """With room on the disk, and a limit of the process."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+    prove_room(folder, 1000)
+    with pytest.raises(PipelineError, match=f"none left in {folder}: make room there"):
+        prove_room(folder, 1001)
+
+
+def test_a_quota_that_no_number_of_free_bytes_shows_is_met_before_it_is_written(
+    tmp_path: Path,
+) -> None:
+    limited = multiprocessing.get_context("fork").Process(
+        target=_prove_within_a_quota, args=(tmp_path,)
+    )
+    limited.start()
+    limited.join()
+    assert limited.exitcode == 0
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_full_one_of_several_places_is_found_also_where_it_is_still_to_be_made(

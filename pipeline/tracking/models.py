@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from pipeline.files import check_room, temporary_folder
+from pipeline.files import prove_room, temporary_folder
 from pipeline.tracking import operations
 from pipeline.tracking.runs import Run
 
@@ -91,7 +91,7 @@ def save_weights(network: nn.Module, folder: Path) -> None:
         PipelineError: there is no room.
     """
     state = network.state_dict()
-    check_room(folder, _room(state))  # safetensors removes what it could not finish
+    prove_room(folder, _room(state))  # safetensors removes what it could not finish
     weights = {key: value.cpu().contiguous() for key, value in state.items()}
     save_file(weights, folder / STATE_DICT)
 
@@ -142,7 +142,7 @@ class SavedModels:
             PipelineError: there is no room.
         """
         _check_batch(example)
-        check_room(path.parent, _room(network.state_dict()))
+        prove_room(path.parent, _room(network.state_dict()))
         still = _still(network)
         # Of torch's own layers, whose names say what they compute.
         alike = repr((str(still), bounds, example.shape, example.tobytes()))
