@@ -227,6 +227,7 @@ def _change_rows(changes: Sequence[_Change]) -> list[Finding]:
 
 def _figure(data: str, cells: Mapping[_Cell, Sequence[Result]], grid: _Grid) -> Figure:
     panels = {}
+    highest = 1.0
     for learning_rate, init in product(grid.learning_rates, grid.inits):
         lines = []
         for rate in grid.rates:
@@ -236,6 +237,7 @@ def _figure(data: str, cells: Mapping[_Cell, Sequence[Result]], grid: _Grid) -> 
                 for epoch in range(grid.epochs + 1)
             }
             lines.append(Line(f"drop rate {rate:g}", values))
+            highest = max([highest, *(value.mean + _width(value) for value in values.values())])
         panels[f"learning rate {learning_rate:g}, {init}"] = lines
     return lines_figure(
         f"Dead units over training on {data}",
@@ -245,7 +247,12 @@ def _figure(data: str, cells: Mapping[_Cell, Sequence[Result]], grid: _Grid) -> 
         across="epoch (0: untrained)",
         up="dead units (%)",
         ticks={float(epoch): str(epoch) for epoch in range(grid.epochs + 1)},
+        limits=(0, 1.05 * highest),  # one for all panels, which are to be compared
     )
+
+
+def _width(value: Estimate) -> float:
+    return 0.0 if math.isnan(value.half_width) else value.half_width
 
 
 STUDY = Study(

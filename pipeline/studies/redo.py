@@ -86,7 +86,9 @@ def _find(evidence: Evidence) -> Findings:
         figures={"dormant_by_epoch": _figure(cells)},
         remark=(
             "The paper's networks learn from rewards, whose targets move; ours classify images, "
-            "where fewer units become dormant. What can be compared is the direction."
+            "where fewer units become dormant. What can be compared is the direction. Units are "
+            "counted before an epoch's recycling: those that are dormant again one epoch after "
+            "they were recycled are counted again."
         ),
     )
 
