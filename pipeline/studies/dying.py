@@ -249,7 +249,7 @@ def _figure(data: str, cells: Mapping[_Cell, Sequence[Result]], grid: _Grid) -> 
         across="epoch (0: untrained)",
         up="dead units (%)",
         ticks={float(epoch): str(epoch) for epoch in range(grid.epochs + 1)},
-        limits=(0, 1.05 * float(highest)),  # one for all panels, which are to be compared
+        limits=(0.0, 1.05 * float(highest)),  # one for all panels, which are to be compared
     )
 
 
