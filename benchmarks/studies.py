@@ -1,7 +1,8 @@
 """Puts the newest page of all studies, and the pictures of `dying`, into the documentation.
 
 `python -m benchmarks.studies` reads the store that `MLFLOW_TRACKING_URI` names, where
-`why-zero reproduce` and `why-zero reproduce --study dying --scale full` have run.
+`why-zero reproduce` has run. The pictures are of `why-zero reproduce --study dying --scale full`
+and stay as they are where that has not.
 """
 
 import shutil
@@ -20,7 +21,10 @@ def main() -> None:
     tracker = connect()
     whole = next(run for run in _runs("all", tracker) if tracker.has_artifact(run.id, PAGE))
     shutil.copyfile(tracker.artifact(whole.id, PAGE), DOCS / PAGE)
-    dying = next(run for run in _runs("dying", tracker) if run.parameters.get("scale") == "full")
+    full = (run for run in _runs("dying", tracker) if run.parameters.get("scale") == "full")
+    dying = next(full, None)
+    if dying is None:
+        return
     for data in DYING:
         picture = tracker.artifact(dying.id, f"plots/dead_by_epoch_{data}.png")
         shutil.copyfile(picture, DOCS / f"dying_{data}.png")

@@ -1,8 +1,12 @@
-"""What kills ReLUs here: learning rate and drop rate, on two data sets. No source has an answer."""
+"""What kills ReLUs here: learning rate, drop rate and initial weights, on two data sets.
+
+No source has an answer.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -24,13 +28,15 @@ _ALL = "all layers"
 class _Grid:
     rates: tuple[float, ...]
     learning_rates: tuple[float, ...]
+    inits: tuple[str, ...]
     seeds: int
     epochs: int
+    holdout: int
 
 
 _GRIDS: Mapping[Scale, _Grid] = {
-    "quick": _Grid((0.0, 0.5), (0.001,), 3, 2),
-    "full": _Grid((0.0, 0.2, 0.5), (0.001, 0.01), 5, 5),
+    "quick": _Grid((0.0, 0.5), (0.001,), ("default", "he"), 3, 2, 40_000),
+    "full": _Grid((0.0, 0.2, 0.5), (0.001, 0.01), ("default", "he"), 5, 5, 5000),
 }
 
 
@@ -42,12 +48,15 @@ def _networks(scale: Scale) -> list[Network]:
                 seed=seed,
                 drop_rate=rate,
                 learning_rate=learning_rate,
+                init=init,
                 epochs=grid.epochs,
+                holdout=grid.holdout,
                 mask_passes=1,
             ),
             data,
         )
         for data in SETS
+        for init in grid.inits
         for learning_rate in grid.learning_rates
         for rate in grid.rates
         for seed in range(grid.seeds)
@@ -55,13 +64,31 @@ def _networks(scale: Scale) -> list[Network]:
 
 
 @dataclass(frozen=True)
-class _Change:
-    """What a drop rate changes, seed by seed, in per cent of the units of some layers."""
+class _Cell:
+    """What the networks of several seeds have in common."""
 
     data: str
-    layers: str
+    init: str
     learning_rate: float
     rate: float
+
+    @classmethod
+    def of(cls, result: Result) -> "_Cell":
+        """The cell of a network."""
+        recipe = result.recipe
+        return cls(result.dataset, recipe.init, recipe.learning_rate, recipe.drop_rate_of("h1"))
+
+    @property
+    def name(self) -> str:
+        """All but the drop rate, in words."""
+        return f"{self.data}, init {self.init}, learning rate {self.learning_rate:g}"
+
+
+@dataclass(frozen=True)
+class _Change:
+    """What changes one cell into another, seed by seed, in per cent of the units of some layers."""
+
+    what: str
     values: tuple[float, ...]
 
     @property
@@ -76,50 +103,67 @@ class _Change:
 
 def _find(evidence: Evidence) -> Findings:
     grid = _GRIDS[evidence.scale]
-    by_cell: dict[tuple[str, float, float], list[Result]] = {}
+    cells: dict[_Cell, list[Result]] = {}
     for result in evidence.results:
-        recipe = result.recipe
-        key = (result.dataset, recipe.learning_rate, recipe.drop_rate_of("h1"))
-        by_cell.setdefault(key, []).append(result)
+        cells.setdefault(_Cell.of(result), []).append(result)
     rows, changes = [], []
-    for (data, learning_rate, rate), results in by_cell.items():
-        name = f"{data}, learning rate {learning_rate:g}, drop rate {rate:g}"
-        last = [result.history[-1] for result in results]
-        rows.append(
-            Finding(
-                what=f"{name}: dead",
-                ours=estimate([dead_share(record) for record in last]),
-                note=f"by layer: {_by_layer(last)} %; born dead: "
-                f"{np.mean([dead_share(result.history[0]) for result in results]):.1f} %; right on "
-                f"held-out images: {_accuracy(results):.2f} %",
-            )
-        )
-        if rate:
-            rows.append(
-                Finding(
-                    what=f"{name}: mask-dead",
-                    ours=estimate([mask_dead_share(record) for record in last]),
-                    note="dead under every mask that was drawn",
-                )
-            )
-            without = by_cell.get((data, learning_rate, 0.0), [])
+    for cell, results in cells.items():
+        rows += _rows(cell, results)
+        if cell.rate:
+            without = cells.get(replace(cell, rate=0.0), [])
             changes += [
-                _Change(data, layers, learning_rate, rate, _differences(results, without, layers))
+                _Change(
+                    f"{cell.name}, {layers}: dead at drop rate {cell.rate:g} minus dead without "
+                    "dropout",
+                    _differences(results, without, layers),
+                )
                 for layers in (_ALL, "h1")
             ]
+        if cell.init != "default":
+            default = cells.get(replace(cell, init="default"), [])
+            changes.append(
+                _Change(
+                    f"{cell.data}, learning rate {cell.learning_rate:g}, drop rate {cell.rate:g}, "
+                    f"{_ALL}: dead with init {cell.init} minus dead with default",
+                    _differences(results, default, _ALL),
+                )
+            )
     rows += _change_rows(changes)
     figures = {
-        f"dead_by_epoch_{data.replace('-', '_')}": _figure(data, by_cell, grid) for data in SETS
+        f"dead_by_epoch_{data.replace('-', '_')}": _figure(data, cells, grid) for data in SETS
     }
     return Findings(rows=rows, figures=figures, remark=_REMARK)
+
+
+def _rows(cell: _Cell, results: Sequence[Result]) -> list[Finding]:
+    name = f"{cell.name}, drop rate {cell.rate:g}"
+    last = [result.history[-1] for result in results]
+    born = np.mean([dead_share(result.history[0]) for result in results])
+    rows = [
+        Finding(
+            what=f"{name}: dead",
+            ours=estimate([dead_share(record) for record in last]),
+            note=f"by layer: {_by_layer(last)} %; born dead: {born:.1f} %; right on held-out "
+            f"images: {_accuracy(results):.2f} %",
+        )
+    ]
+    if cell.rate:
+        rows.append(
+            Finding(
+                what=f"{name}: mask-dead",
+                ours=estimate([mask_dead_share(record) for record in last]),
+                note="dead under every mask that was drawn",
+            )
+        )
+    return rows
 
 
 _REMARK = (
     "Shares are of all hidden units of 784-256-256-128-128-10, over the images trained on, in "
     "evaluation mode. The logits are dropped as well, as in `main`. Differences are between "
-    "networks of one seed, which start from the same weights and see the same batches; their p "
-    "values are corrected for all differences of this table (Holm). Mask-dead units are looked for "
-    "before and after training alone, with a mask for each image."
+    "networks of one seed, which see the same batches and, with the same init, start from the same "
+    "weights; their p values are corrected for all differences of this table (Holm). Mask-dead "
+    "units are looked for before and after training alone, with a mask for each image."
 )
 
 
@@ -174,8 +218,7 @@ def _change_rows(changes: Sequence[_Change]) -> list[Finding]:
             verdict = "more are dead" if ours.mean > 0 else "fewer are dead"
         rows.append(
             Finding(
-                what=f"{change.data}, learning rate {change.learning_rate:g}, {change.layers}: "
-                f"dead at drop rate {change.rate:g} minus dead without dropout",
+                what=change.what,
                 ours=ours,
                 unit="points",
                 note=f"{verdict} (p = {p_value:.2g})",
@@ -184,40 +227,46 @@ def _change_rows(changes: Sequence[_Change]) -> list[Finding]:
     return rows
 
 
-def _figure(
-    data: str, by_cell: Mapping[tuple[str, float, float], Sequence[Result]], grid: _Grid
-) -> Figure:
+def _figure(data: str, cells: Mapping[_Cell, Sequence[Result]], grid: _Grid) -> Figure:
     panels = {}
-    for learning_rate in grid.learning_rates:
+    highest = 1.0
+    for learning_rate, init in product(grid.learning_rates, grid.inits):
         lines = []
         for rate in grid.rates:
-            results = by_cell.get((data, learning_rate, rate), [])
+            results = cells.get(_Cell(data, init, learning_rate, rate), [])
             values: dict[float, Estimate] = {
                 float(epoch): estimate([dead_share(result.history[epoch]) for result in results])
                 for epoch in range(grid.epochs + 1)
             }
             lines.append(Line(f"drop rate {rate:g}", values))
-        panels[f"learning rate {learning_rate:g}"] = lines
+            highest = max([highest, *(value.mean + _width(value) for value in values.values())])
+        panels[f"learning rate {learning_rate:g}, {init}"] = lines
     return lines_figure(
         f"Dead units over training on {data}",
         "Share of all hidden units that are dead over the images trained on, means with 95 % "
-        f"intervals over {grid.seeds} seeds.",
+        f"intervals over {grid.seeds} seeds, by learning rate and initial weights.",
         panels,
         across="epoch (0: untrained)",
         up="dead units (%)",
         ticks={float(epoch): str(epoch) for epoch in range(grid.epochs + 1)},
+        limits=(0.0, 1.05 * float(highest)),  # one for all panels, which are to be compared
     )
 
 
+def _width(value: Estimate) -> float:
+    return 0.0 if math.isnan(value.half_width) else value.half_width
+
+
 STUDY = Study(
-    title="What kills ReLUs here: learning rate and drop rate, on two data sets.",
+    title="What kills ReLUs here: learning rate, drop rate and initial weights, on two data sets.",
     source=(
         "None: no published answer was found to the question whether dropout makes ReLUs die or "
         "keeps them alive. docs/dying.md says what was found here."
     ),
     quick=(
-        "2 drop rates, 1 learning rate, 3 seeds and 2 epochs instead of 3, 2, 5 and 5: hardly any "
-        "difference can be told from chance."
+        "2 drop rates, 1 learning rate, 3 seeds, 20,000 images and 2 epochs instead of 3, 2, 5, "
+        "55,000 and 5: hardly any difference can be told from chance, and fewer updates leave less "
+        "time to die. Both inits are kept."
     ),
     find=_find,
     networks=_networks,

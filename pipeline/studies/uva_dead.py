@@ -123,7 +123,7 @@ def _figure(panels: Mapping[str, Sequence[Line]]) -> Figure:
         across="hidden layer",
         up="dead units (%)",
         ticks={float(number): str(number) for number in range(1, 11)},
-        limits=(0, 75),
+        limits=(0.0, 75.0),
     )
 
 
