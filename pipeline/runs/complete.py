@@ -171,10 +171,15 @@ def _film_length(result: Result) -> int:
 def _points(run: Run, found: FoundRun, epoch: int) -> tuple[dict[str, float], int]:
     """The run's metrics at an epoch, and the time of these points.
 
-    As the run has them: an epoch that was trained twice has other seconds in the history.
+    As the run has them: an epoch that was trained twice has other seconds in the history. Those of
+    the last epoch came with the run; others are asked for, a request each.
     """
-    keys = [key for key in found.metrics if not key.startswith("system/")]
-    points = {key: run.logged(key) for key in keys}
-    at_epoch = {key: steps[epoch] for key, steps in points.items() if epoch in steps}
-    values = {key: value for key, (_, value) in at_epoch.items()}
-    return values, at_epoch["test/accuracy"][0]
+    values, times = dict[str, float](), dict[str, int]()
+    for key, value in found.metrics.items():
+        last, at_ms = found.last_at[key]
+        if key.startswith("system/") or last < epoch:
+            continue
+        point = (at_ms, value) if last == epoch else run.logged(key).get(epoch)
+        if point is not None:
+            times[key], values[key] = point
+    return values, times["test/accuracy"]

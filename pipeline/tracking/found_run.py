@@ -23,6 +23,7 @@ class FoundRun:
         parameters: its settings as canonical text.
         tags: its tags, MLflow's own included.
         metrics: the last point of each metric.
+        last_at: the steps of these points, and their times in milliseconds since 1970.
         model: the address of the model it logged; None where it logged none. Whether that is whole
             is what `Tracker.has_model` tells.
     """
@@ -33,6 +34,7 @@ class FoundRun:
     parameters: Mapping[str, str]
     tags: Mapping[str, str]
     metrics: Mapping[str, float]
+    last_at: Mapping[str, tuple[int, int]]
     model: str | None
 
     @property
@@ -51,6 +53,8 @@ def found(run: StoredRun) -> FoundRun:
         parameters=run.data.params,
         tags=run.data.tags,
         metrics=run.data.metrics,
+        # MLflow has no public way to them, but it asks the store for them.
+        last_at={each.key: (each.step, each.timestamp) for each in run.data._metric_objs},  # noqa: SLF001
         model=f"models:/{models[-1].model_id}" if models else None,
     )
 

@@ -17,6 +17,7 @@ RUN = FoundRun(
     parameters={"dataset_digest": "d1", "holdout": "5000"},
     tags={},
     metrics={},
+    last_at={},
     model="models:/m-1",
 )
 VERSION = Version(

@@ -1,9 +1,9 @@
 """A small data set of real IDX files, and a store of its own for every test."""
 
 import os
+import secrets
 import shutil
 import struct
-import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +14,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from pipeline.cli import commands
+from tests.steps.machines import ROOT, Machines, Postgres
 
 Pipeline = Callable[..., int]
 
@@ -83,35 +84,51 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def binaries() -> Path | None:
-    """Where Debian keeps the programs of its PostgreSQL."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    return found[-1].parent if found else None
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL of the tests' own, which runs."""
+    folder = Path(tempfile.mkdtemp(prefix="postgres-"))  # sockets have short names
+    try:
+        made = Postgres(folder)
+        made.start()
+        try:
+            yield made
+        finally:
+            made.stop()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")
-def database() -> Iterator[str]:
-    """A PostgreSQL of the test's own, on a socket in a folder of its own."""
-    programs = binaries()
-    if programs is None or (os.geteuid() == 0 and shutil.which("setpriv") is None):
-        pytest.skip("PostgreSQL is not installed")
-    folder = Path(tempfile.mkdtemp(prefix="postgres-"))
-    as_user: list[str] = []
-    if os.geteuid() == 0:  # which PostgreSQL refuses to be run by
-        shutil.chown(folder, "postgres", "postgres")
-        as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
+def database(postgres: Postgres) -> str:
+    """The address of a PostgreSQL of the tests' own."""
+    return postgres.uri
 
-    def run(program: str, *arguments: str) -> None:
-        command = [*as_user, str(programs / program), "-D", str(folder / "data"), *arguments]
-        subprocess.run(command, check=True, cwd=folder, stdout=subprocess.DEVNULL, timeout=60)
 
+@pytest.fixture
+def machines(monkeypatch: pytest.MonkeyPatch) -> Iterator[Machines]:
+    """A head and two nodes."""
+    folder = Path(tempfile.mkdtemp(prefix="ray-"))  # sockets have short names
+    (folder / "token").write_text(secrets.token_hex(32))
+    (folder / "token").chmod(0o600)
+    environment = {
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN_PATH": str(folder / "token"),
+        "RAY_health_check_initial_delay_ms": "1000",
+        "RAY_health_check_period_ms": "1000",
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
+    }
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    made = Machines(folder / "s", os.environ | environment)
+    # Of the step's own process: it is on loopback, and takes less time to miss the head.
+    monkeypatch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+    monkeypatch.setenv("RAY_gcs_rpc_server_reconnect_timeout_s", "5")
     try:
-        run("initdb", "--auth=trust", "--username=postgres", "--no-sync", "--encoding=UTF8")
-        options = f"-k {folder} -c listen_addresses='' -c fsync=off"
-        run("pg_ctl", "--wait", f"--log={folder}/log", f"--options={options}", "start")
-        try:
-            yield f"postgresql+psycopg2://postgres@/postgres?host={folder}"
-        finally:
-            run("pg_ctl", "--mode=immediate", "stop")
+        made.start_head()
+        made.start_node()
+        made.start_node()
+        yield made
     finally:
+        made.close()
         shutil.rmtree(folder, ignore_errors=True)

@@ -218,6 +218,22 @@ def test_published_again_there_is_nothing_to_do(
     assert len(models(bare[0])) == 1
 
 
+def test_a_server_is_asked_for_no_history_of_a_network_whose_last_epoch_is_kept(
+    bare: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    ask = MlflowClient.get_metric_history
+
+    def noted(client: MlflowClient, run_id: str, key: str) -> Any:  # noqa: ANN401
+        asked.append(key)
+        return ask(client, run_id, key)
+
+    monkeypatch.setattr(MlflowClient, "get_metric_history", noted)
+    assert run("publish", *bare) == 0
+    assert asked == []
+    assert [len(models(run_id)) for run_id in bare] == [1, 1]
+
+
 class Dead(BaseException):
     """The process ends here."""
 

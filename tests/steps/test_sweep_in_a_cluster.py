@@ -2,15 +2,12 @@
 
 import os
 import secrets
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -21,163 +18,15 @@ from mlflow.entities import Run
 from safetensors.numpy import load_file
 
 from pipeline.cli import commands
-from pipeline.workers import Epoch, Event, Worker
+from tests.steps.machines import PATIENCE, ROOT, Machines, at_epoch
 
 pytest.importorskip("ray", reason='needs Ray: pip install "why-zero[ray]"')
 pytestmark = [pytest.mark.slow, pytest.mark.server, pytest.mark.kill]
 
-ROOT = Path(__file__).parents[2]
-PATIENCE = 120
 QUICK = (
     *("--devices", "cpu", "--epochs", "12", "--widths", "6,4", "--batch-size", "20"),
     *("--holdout", "50", "--mask-passes", "1", "--drop-rates", "0,0.3", "--seeds", "0-1"),
 )
-# `ray start` as it is, but for the address, which it does not let be loopback.
-START = """
-from ray._private import services
-services.node_ip_address_from_perspective = lambda *_: "127.0.0.1"
-from ray.scripts.scripts import main
-main()
-"""
-
-
-class Machines:
-    """A head that trains nothing, and nodes with a CPU each; every one can be killed."""
-
-    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            self.port = listener.getsockname()[1]
-        self.address = f"127.0.0.1:{self.port}"
-        self._folder = folder
-        self._log = (folder.parent / "log").open("wb")
-        self._environment = environment
-        self._head: subprocess.Popen[bytes] | None = None
-        self.nodes: list[subprocess.Popen[bytes]] = []
-
-    def start_head(self) -> None:
-        self._head = self._start(
-            *("--head", f"--port={self.port}", "--num-cpus=0", "--include-dashboard=false"),
-            f"--temp-dir={self._folder}",
-        )
-        until = time.monotonic() + PATIENCE
-        while time.monotonic() < until:
-            assert self._head.poll() is None, (self._folder.parent / "log").read_text()
-            try:
-                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
-            except OSError:
-                time.sleep(0.1)
-            else:
-                return
-        pytest.fail("the head did not start")
-
-    def start_node(self, **environment: str) -> None:
-        """Start one more node, and return when it belongs to the cluster."""
-        node = self._start(f"--address={self.address}", "--num-cpus=1", **environment)
-        self.nodes.append(node)
-        until = time.monotonic() + PATIENCE
-        while not any("raylet" in name for name in names(node)):
-            assert node.poll() is None, (self._folder.parent / "log").read_text()
-            assert time.monotonic() < until, "the node did not start"
-            time.sleep(0.1)
-
-    def kill_node(self) -> None:
-        kill(self.nodes.pop())
-
-    def kill_head(self) -> None:
-        assert self._head is not None
-        kill(self._head)
-
-    def trainers(self) -> int:
-        """The processes of nodes that train."""
-        return sum("ray::Trainer" in name for node in self.nodes for name in names(node))
-
-    def close(self) -> None:
-        for process in (*self.nodes, self._head):
-            if process is not None:
-                kill(process)
-        self._log.close()
-
-    def _start(self, *words: str, **environment: str) -> "subprocess.Popen[bytes]":
-        command = [sys.executable, "-c", START, "start", "--block", "--disable-usage-stats"]
-        return subprocess.Popen(
-            [*command, f"--object-store-memory={80 << 20}", *words],
-            env=self._environment | environment,
-            stdout=self._log,
-            stderr=self._log,
-            start_new_session=True,
-        )
-
-
-def processes(machine: "subprocess.Popen[bytes]") -> list[psutil.Process]:
-    """Those that a machine has started; Ray gives its workers groups of their own."""
-    with suppress(psutil.NoSuchProcess):
-        return psutil.Process(machine.pid).children(recursive=True)
-    return []
-
-
-def names(machine: "subprocess.Popen[bytes]") -> list[str]:
-    """Their command lines."""
-    found = []
-    for process in processes(machine):
-        with suppress(psutil.NoSuchProcess):
-            found.append(" ".join(process.cmdline()))
-    return found
-
-
-def kill(machine: "subprocess.Popen[bytes]") -> None:
-    everything = processes(machine)
-    machine.kill()
-    for process in everything:
-        with suppress(psutil.NoSuchProcess):
-            process.kill()
-    machine.wait(PATIENCE)
-
-
-@pytest.fixture
-def machines(monkeypatch: pytest.MonkeyPatch) -> Iterator[Machines]:
-    """A head and two nodes."""
-    folder = Path(tempfile.mkdtemp(prefix="ray-"))  # sockets have short names
-    (folder / "token").write_text(secrets.token_hex(32))
-    (folder / "token").chmod(0o600)
-    environment = {
-        "RAY_AUTH_MODE": "token",
-        "RAY_AUTH_TOKEN_PATH": str(folder / "token"),
-        "RAY_health_check_initial_delay_ms": "1000",
-        "RAY_health_check_period_ms": "1000",
-        "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
-    }
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    made = Machines(folder / "s", os.environ | environment)
-    # Of the step's own process: it is on loopback, and takes less time to miss the head.
-    monkeypatch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
-    monkeypatch.setenv("RAY_gcs_rpc_server_reconnect_timeout_s", "5")
-    try:
-        made.start_head()
-        made.start_node()
-        made.start_node()
-        yield made
-    finally:
-        made.close()
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def at_epoch(number: int, act: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Do something once a stack has ended this epoch; the numbers of all epochs told since."""
-    hear, told = Worker.next, list[int]()
-
-    def heard(worker: Worker) -> Event | None:
-        event = hear(worker)
-        if isinstance(event, Epoch):
-            told.append(event.records[0].epoch)
-            if told.count(number) == 1 and told[-1] == number:
-                act()
-        return event
-
-    monkeypatch.setattr(Worker, "next", heard)
-    return told
-
-
 Numbers = dict[str, tuple[dict[str, list[tuple[int, float]]], dict[str, bytes]]]
 
 
