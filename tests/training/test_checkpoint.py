@@ -166,6 +166,13 @@ def test_only_checkpoints_of_the_same_store_are_found(tmp_path: Path) -> None:
     assert checkpoints.unfinished(tmp_path, store="here") == []
 
 
+def test_a_checkpoint_that_is_gone_already_can_be_removed(tmp_path: Path) -> None:
+    checkpoint = begin(tmp_path, [ADAM])
+    checkpoint.remove()
+    checkpoint.remove()
+    assert not checkpoint.folder.exists()
+
+
 def test_two_processes_do_not_train_the_same_networks(tmp_path: Path) -> None:
     checkpoint = begin(tmp_path, [ADAM])
     with (

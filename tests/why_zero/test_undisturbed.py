@@ -23,6 +23,7 @@ from torch.utils.checkpoint import (
 from torch.utils.data import DataLoader, TensorDataset
 
 from why_zero import ZeroProbe
+from why_zero._watch import backward
 
 Batches = list[tuple[Tensor, Tensor]]
 
@@ -307,6 +308,18 @@ def test_selective_checkpointing_saves_the_user_s_products_alone() -> None:
         return block[0].weight.grad
 
     assert torch.equal(gradient(is_watched=True), gradient(is_watched=False))
+
+
+def test_a_backward_pass_after_the_block_runs_nothing_of_the_probe(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    module = nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.5))
+    with ZeroProbe(module):
+        outputs = [module(torch.randn(3, 4)) for _ in range(3)]
+    asked: list[object] = []
+    monkeypatch.setattr(backward, "is_plain", asked.append)
+    sum(y.sum() for y in outputs).backward()
+    assert asked == []
 
 
 def test_a_module_saved_in_the_block_holds_nothing_of_the_probe(tmp_path: Path) -> None:
