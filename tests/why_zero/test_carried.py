@@ -80,7 +80,7 @@ AFTER: dict[str, Callable[[Tensor], Tensor]] = {
     "dropout": lambda h: F.dropout(h, 0.3),
     "pool": lambda h: F.avg_pool2d(h, 2),
     "pool of a residual": lambda h: F.max_pool2d(h + F.relu(h - 0.2), 2),
-    "frame of its own": lambda h: F.pad(h, (1, 1, 1, 1), "reflect"),
+    "frame of its own": lambda h: torch.ops.aten.pad(h, (1, 1, 1, 1), "reflect"),
     "joined with none": lambda h: torch.cat([h]),
 }
 

@@ -137,6 +137,7 @@ RELUS: dict[str, Callable[[Tensor], Tensor]] = {
     "clamp_(0, 6)": lambda z: z.clamp_(0, 6),
     "torch.clamp_min": lambda z: torch.clamp_min(z, 0.0),
     "F.threshold": lambda z: F.threshold(z, 0, 0),
+    "F.hardtanh to its own 1": lambda z: F.hardtanh(z, 0.0),
     "F.hardtanh from 0": lambda z: F.hardtanh(z, 0.0, 6.0),
 }
 
