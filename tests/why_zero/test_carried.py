@@ -24,6 +24,7 @@ BETWEEN: dict[str, Callable[[Tensor], Tensor]] = {
     "max with its places": lambda h: F.max_pool2d(h, 2, return_indices=True)[0],
     "average": lambda h: F.avg_pool2d(h, 2),
     "adaptive": lambda h: F.adaptive_avg_pool2d(h, 3),
+    "adaptive along three": lambda h: F.adaptive_avg_pool3d(h, (20, 3, 3)),
     "up": lambda h: F.interpolate(h, scale_factor=2),
     "factor": lambda h: h * 3.0 / 2,
     "flip": lambda h: h.flip(2),
