@@ -352,6 +352,32 @@ def test_a_graph_made_in_the_block_is_the_module_s_alone() -> None:
     assert probe.evaluation_layers["1"].causes.pairs % 24 == 0
 
 
+REPLACED = """
+from torch import nn
+calls, plain = [], nn.Module.__call__
+
+def call(module, *args, **kwargs):
+    calls.append(module)
+    return plain(module, *args, **kwargs)
+
+nn.Module.__call__ = call
+import torch
+from why_zero import ZeroProbe
+
+module = nn.ReLU()
+with ZeroProbe(module, strict=True) as probe:
+    module(torch.ones(3, 4))
+print(calls == [module], *(layer.causes.pairs for layer in probe.layers.values()))
+"""
+
+
+def test_a_module_call_that_others_replaced_before_is_still_theirs() -> None:
+    said = subprocess.run(
+        [sys.executable, "-c", REPLACED], capture_output=True, text=True, check=True
+    )
+    assert said.stdout == "True 12\n"
+
+
 def test_nothing_that_goes_wrong_in_the_probe_reaches_the_user(
     batches: Batches, monkeypatch: pytest.MonkeyPatch
 ) -> None:
