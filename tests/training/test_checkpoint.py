@@ -166,6 +166,21 @@ def test_only_checkpoints_of_the_same_store_are_found(tmp_path: Path) -> None:
     assert checkpoints.unfinished(tmp_path, store="here") == []
 
 
+def test_a_checkpoint_that_is_gone_already_can_be_removed(tmp_path: Path) -> None:
+    checkpoint = begin(tmp_path, [ADAM])
+    checkpoint.remove()
+    checkpoint.remove()
+    assert not checkpoint.folder.exists()
+
+
+def test_the_end_of_an_epoch_is_a_copy_that_further_training_leaves_as_it_is() -> None:
+    stack = Stack([ADAM], inputs=9, classes=3)
+    end = epoch_end(stack, Optimizer(stack), records=[], kept=[None])
+    with torch.no_grad():
+        stack.biases[0].fill_(7.0)
+    assert not bool((end.state["biases.0"] == 7.0).any())
+
+
 def test_two_processes_do_not_train_the_same_networks(tmp_path: Path) -> None:
     checkpoint = begin(tmp_path, [ADAM])
     with (

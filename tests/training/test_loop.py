@@ -462,3 +462,25 @@ def test_a_cuda_graph_gives_what_the_same_steps_give_one_by_one() -> None:
         assert after[-1].weights is not None
         for name, values in before[-1].weights.items():
             np.testing.assert_allclose(after[-1].weights[name], values, rtol=1e-5, atol=1e-7)
+
+
+def test_a_network_takes_its_share_of_the_seconds_that_the_stack_s_samples_take() -> None:
+    """With 2 networks in s seconds, each takes s / 2, at 2 x 130 / s samples a second."""
+    for history in train([SMALL, replace(SMALL, seed=1)]):
+        assert history[0].epoch_seconds is history[0].samples_per_second is None
+        for record in history[1:]:
+            assert record.epoch_seconds * record.samples_per_second == pytest.approx(130)
+
+
+@pytest.mark.parametrize("keeps", [False, True])
+def test_a_watched_update_holds_its_graph_only_where_gradients_are_kept(*, keeps: bool) -> None:
+    stack, data = Stack([SMALL], inputs=9, classes=3), examples(20)
+    [update] = updates(
+        stack,
+        Optimizer(stack),
+        batches=[Batch(data.images[None] / 255, data.labels[None])],
+        masks=RandomMasks([SMALL], stack.units, stream="epoch 1", device=CPU),
+        is_watched=lambda _: True,
+        keep_gradients=keeps,
+    )
+    assert [layer.z.requires_grad for layer in update.layers] == [keeps] * 3

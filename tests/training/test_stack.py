@@ -105,6 +105,12 @@ def test_a_state_dict_survives_the_way_through_the_stack(
         np.testing.assert_array_equal(second.state(0)[name], values)
 
 
+def test_a_stack_s_state_is_weights_and_biases_alone() -> None:
+    """What follows from the recipes is not stored: they may be others when it is loaded."""
+    state = Stack(recipes(2), inputs=9, classes=3).state_dict()
+    assert {name.split(".")[0] for name in state} == {"weights", "biases"}
+
+
 def test_members_of_different_shape_are_refused() -> None:
     with pytest.raises(ValueError, match="same widths"):
         Stack([Recipe(widths=(3,)), Recipe(widths=(4,))], inputs=2, classes=2)

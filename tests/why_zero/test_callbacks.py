@@ -136,12 +136,16 @@ def fit(library: Any, module: Any, *callbacks: Any) -> Any:
 
 @pytest.mark.parametrize(("run", "layer"), [(whole, "body.1"), (body, "1")])
 def test_lightning_trains_the_same_bits_and_logs_each_epoch(
-    library: Any, run: Callable[[Any, Tensor], Tensor], layer: str
+    library: Any,
+    run: Callable[[Any, Tensor], Tensor],
+    layer: str,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     plain, watched = classifier(library, run), classifier(library, run)
     fit(library, plain)
     callback = for_lightning(every=1)
     trainer = fit(library, watched, callback)
+    assert warnings_of_ours(caplog) == []
     assert_same_weights(watched, plain)
     assert watched.hooks_seen == hooks(watched) == []
     logged = {name: float(value) for name, value in trainer.callback_metrics.items()}

@@ -21,8 +21,10 @@ def found(layer: WatchedLayer) -> list[int]:
 # Between Dropout2d and ReLU: zero just where all is zero that a value is made of.
 BETWEEN: dict[str, Callable[[Tensor], Tensor]] = {
     "max": lambda h: F.max_pool2d(h, 2),
+    "max with its places": lambda h: F.max_pool2d(h, 2, return_indices=True)[0],
     "average": lambda h: F.avg_pool2d(h, 2),
     "adaptive": lambda h: F.adaptive_avg_pool2d(h, 3),
+    "adaptive along three": lambda h: F.adaptive_avg_pool3d(h, (20, 3, 3)),
     "up": lambda h: F.interpolate(h, scale_factor=2),
     "factor": lambda h: h * 3.0 / 2,
     "flip": lambda h: h.flip(2),
@@ -78,6 +80,9 @@ AFTER: dict[str, Callable[[Tensor], Tensor]] = {
     "residual": lambda h: h + F.relu(h - 0.2),
     "dropout": lambda h: F.dropout(h, 0.3),
     "pool": lambda h: F.avg_pool2d(h, 2),
+    "pool of a residual": lambda h: F.max_pool2d(h + F.relu(h - 0.2), 2),
+    "frame of its own": lambda h: torch.ops.aten.pad(h, (1, 1, 1, 1), "reflect"),
+    "joined with none": lambda h: torch.cat([h]),
 }
 
 
@@ -140,6 +145,27 @@ def test_what_is_assigned_behind_a_dropout_has_not_been_dropped() -> None:
     keep[:, :5], is_open[:, :3], is_open[:, 3:5] = True, False, True
     expected = [is_open & keep, is_open & ~keep, ~is_open & keep, ~is_open & ~keep]
     assert found(probe.layers["relu"]) == [*(int(flags.sum()) for flags in expected), 0]
+
+
+def test_a_relu_in_place_leaves_what_is_known_of_a_copy_s_original() -> None:
+    torch.manual_seed(0)
+    linear, x = nn.Linear(6, 20), torch.randn(50, 6)
+
+    def forward(x: Tensor) -> Tensor:
+        h = F.dropout(linear(x), 0.5)
+        F.relu(h.clone(), inplace=True)
+        return F.relu(-h)
+
+    module = nn.Module()
+    module.forward = forward
+    torch.manual_seed(5)
+    with ZeroProbe(module, strict=True) as probe:
+        module(x)
+    torch.manual_seed(5)
+    keep = F.dropout(torch.ones(50, 20), 0.5) != 0
+    is_open = linear(x) < 0
+    expected = [is_open & keep, is_open & ~keep, ~is_open & keep, ~is_open & ~keep]
+    assert found(probe.layers["relu#2"]) == [*(int(flags.sum()) for flags in expected), 0]
 
 
 def test_padding_makes_zeros_that_are_neither_s() -> None:

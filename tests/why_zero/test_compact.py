@@ -305,6 +305,15 @@ def test_pooling_functions_are_followed() -> None:
     assert same(found, original, x)
 
 
+def test_pooling_along_one_axis_is_followed() -> None:
+    original = nn.Sequential(nn.Conv1d(2, 4, 3), nn.ReLU(), nn.MaxPool1d(2), nn.Conv1d(4, 3, 1))
+    kill(original[0], [2])
+    x = torch.randn(20, 2, 8)
+    found = compact(original, {"0": [2]}, x)
+    assert found.removed == {"0": (2,)}
+    assert same(found, original, x)
+
+
 def test_a_residual_network_loses_what_lies_inside_its_blocks_alone() -> None:
     class Block(nn.Module):
         def __init__(self) -> None:
@@ -369,6 +378,16 @@ def test_without_dead_units_the_copy_is_the_network(dead: dict[str, Sequence[int
     assert (found.removed, found.kept, found.largest_difference) == ({}, (), 0)
     assert found.module is not original
     assert str(found.module) == str(original)
+
+
+def test_a_network_without_weights_may_not_differ_at_all_and_does_not() -> None:
+    assert compact(nn.Sequential(nn.ReLU()), {}, torch.randn(9, 4)).largest_difference == 0
+
+
+def test_units_of_a_layer_without_weights_are_kept_and_named() -> None:
+    found = compact(mlp(), {"1": [1]}, torch.randn(9, 4))
+    assert found.removed == {}
+    assert reasons(found) == {"1": "1 is a ReLU, whose weights are left alone"}
 
 
 def test_a_unit_that_fires_on_the_reference_set_is_refused_by_name() -> None:

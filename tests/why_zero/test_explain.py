@@ -111,6 +111,11 @@ def test_the_row_of_dead_units_says_how_many_biases_are_low_if_there_are_biases(
     assert row.format("-") in explain(module, X).html()
 
 
+def test_numbers_of_unexplained_zeros_are_set_to_the_right_and_words_to_the_left() -> None:
+    page = explain(nn.Sequential(nn.Linear(2, 2)), torch.zeros(40, 2)).html()
+    assert "<th scope='col' class='words'>mode</th><th scope='col'>zeros</th>" in page
+
+
 def test_what_is_shared_is_counted_once() -> None:
     module = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 2))
     module[2].weight = module[0].weight

@@ -259,6 +259,16 @@ def test_s_from_evaluation_mode_is_caught(layer: Layer) -> None:
         check_zero_rate("h1", zeros, evaluated, pairs=20_000, drop_rates=RATES)
 
 
+@pytest.mark.parametrize(("zeros", "drop_rate"), [(9, 0.0), (21, 1.0)])
+def test_fewer_zeros_than_closed_pairs_and_more_than_pairs_are_caught(
+    zeros: int, drop_rate: float
+) -> None:
+    """10 of 20 are closed: no mask opens one of them, and there are no more than 20."""
+    found, closed = torch.tensor([zeros]), torch.tensor([10])
+    with pytest.raises(BrokenIdentity, match="identity 2"):
+        check_zero_rate("h1", found, closed, pairs=20, drop_rates=[drop_rate])
+
+
 def test_logits_counted_as_hidden_units_are_caught(layer: Layer) -> None:
     layer.y = layer.z * (layer.keep * layer.scale)  # logits go on below zero
     with pytest.raises(BrokenIdentity):

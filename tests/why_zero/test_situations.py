@@ -137,6 +137,7 @@ RELUS: dict[str, Callable[[Tensor], Tensor]] = {
     "clamp_(0, 6)": lambda z: z.clamp_(0, 6),
     "torch.clamp_min": lambda z: torch.clamp_min(z, 0.0),
     "F.threshold": lambda z: F.threshold(z, 0, 0),
+    "F.hardtanh to its own 1": lambda z: F.hardtanh(z, 0.0),
     "F.hardtanh from 0": lambda z: F.hardtanh(z, 0.0, 6.0),
 }
 
@@ -525,6 +526,12 @@ def test_evaluation_passes_are_counted_apart_and_drop_nothing() -> None:
     assert probe.causes()["1"].pairs == 84
 
 
+def test_a_probe_that_has_seen_evaluation_alone_reports_evaluation() -> None:
+    with ZeroProbe(module := nn.Sequential(linear(5, 7), nn.ReLU()).eval()) as probe:
+        module(X)
+    assert str(probe).splitlines()[1].split()[:2] == ["1", "relu"]
+
+
 def test_one_of_every_n_passes_is_watched_and_passes_that_take_turns_are_all_seen() -> None:
     module = nn.Sequential(linear(5, 7), nn.ReLU())
     other = nn.Sequential(linear(5, 7), nn.ReLU())
@@ -639,6 +646,14 @@ def test_what_cannot_be_explained_is_noted() -> None:
     assert set(probe.notes) == expected
     assert "other than zero" in probe.notes["alpha"]
     assert probe.layers == {}
+
+
+@pytest.mark.parametrize("values", [X.to_sparse(), X.to("meta"), X.to_mkldnn()])
+def test_a_tensor_whose_values_cannot_be_read_is_noted_and_no_layer(values: Tensor) -> None:
+    with ZeroProbe(module := nn.ReLU(), strict=True) as probe:
+        module(values)
+    assert probe.layers == {}
+    assert "no values that can be read" in next(iter(probe.notes.values()))
 
 
 def test_transforms_of_torch_func_are_noted_and_functional_calls_watched() -> None:

@@ -23,6 +23,7 @@ from torch.utils.checkpoint import (
 from torch.utils.data import DataLoader, TensorDataset
 
 from why_zero import ZeroProbe
+from why_zero._watch import backward
 
 Batches = list[tuple[Tensor, Tensor]]
 
@@ -309,6 +310,18 @@ def test_selective_checkpointing_saves_the_user_s_products_alone() -> None:
     assert torch.equal(gradient(is_watched=True), gradient(is_watched=False))
 
 
+def test_a_backward_pass_after_the_block_runs_nothing_of_the_probe(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    module = nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.5))
+    with ZeroProbe(module):
+        outputs = [module(torch.randn(3, 4)) for _ in range(3)]
+    asked: list[object] = []
+    monkeypatch.setattr(backward, "is_plain", asked.append)
+    sum(y.sum() for y in outputs).backward()
+    assert asked == []
+
+
 def test_a_module_saved_in_the_block_holds_nothing_of_the_probe(tmp_path: Path) -> None:
     module = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
     optimizer = torch.optim.SGD(module.parameters(), 0.1)
@@ -337,6 +350,32 @@ def test_a_graph_made_in_the_block_is_the_module_s_alone() -> None:
         assert nodes() == alone
         module(x)
     assert probe.evaluation_layers["1"].causes.pairs % 24 == 0
+
+
+REPLACED = """
+from torch import nn
+calls, plain = [], nn.Module.__call__
+
+def call(module, *args, **kwargs):
+    calls.append(module)
+    return plain(module, *args, **kwargs)
+
+nn.Module.__call__ = call
+import torch
+from why_zero import ZeroProbe
+
+module = nn.ReLU()
+with ZeroProbe(module, strict=True) as probe:
+    module(torch.ones(3, 4))
+print(calls == [module], *(layer.causes.pairs for layer in probe.layers.values()))
+"""
+
+
+def test_a_module_call_that_others_replaced_before_is_still_theirs() -> None:
+    said = subprocess.run(
+        [sys.executable, "-c", REPLACED], capture_output=True, text=True, check=True
+    )
+    assert said.stdout == "True 12\n"
 
 
 def test_nothing_that_goes_wrong_in_the_probe_reaches_the_user(

@@ -174,6 +174,13 @@ def test_names_do_not_depend_on_which_pass_came_first() -> None:
         }
 
 
+def test_a_sum_has_the_units_of_the_summand_that_has_any() -> None:
+    module = Calls(lambda s, x: torch.relu(torch.tensor(0.5) + s.a(x)), a=fc())
+    with ZeroProbe(module, strict=True) as probe:
+        module(X)
+    assert probe.layers["relu"].source == "a"
+
+
 def test_states_have_every_name_that_causes_have() -> None:
     module = nn.Sequential(
         *(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Dropout(0.5), nn.Flatten()),

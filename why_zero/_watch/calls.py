@@ -238,9 +238,8 @@ def _is_relu(name: str, call: Call) -> bool:
     if name == "clamp_min":
         return _is_zero(call.get(1, "min"))
     if name in {"clamp", "clip", "hardtanh"}:
-        is_hardtanh = name == "hardtanh"
-        least = call.get(1, "min_val", "min", default=-1.0 if is_hardtanh else None)
-        most = call.get(2, "max_val", "max", default=1.0 if is_hardtanh else None)
+        # None stands for hardtanh's own bounds as well: -1 is not 0, and 1 is above it.
+        least, most = call.get(1, "min_val", "min"), call.get(2, "max_val", "max")
         return _is_zero(least) and (most is None or (_is_number(most) and most > 0))
     return False
 

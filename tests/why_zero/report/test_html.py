@@ -65,6 +65,7 @@ def test_silent_units_are_named_the_first_few_and_then_counted() -> None:
     assert ">2, 3, 4, 5, 6, 7 … (10)<" in probed()._repr_html_()
     assert html.named_units([3, 5]) == "3, 5"
     assert html.named_units([]) == "-"
+    assert html.named_units([3, 5, 6, 7, 8, 9]) == "3, 5, 6, 7, 8, 9"
 
 
 def test_notes_and_names_are_escaped() -> None:
