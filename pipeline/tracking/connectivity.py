@@ -117,7 +117,7 @@ def _within(uri: str, ask: Callable[[], None]) -> None:
             ask()
         except PipelineError as problem:
             told.append(problem)
-        except (OSError, requests.RequestException) as error:
+        except Exception as error:  # noqa: BLE001 - whatever a proxy or a driver makes of it
             problems.append(type(error).__name__)
         else:
             problems.clear()
