@@ -1,6 +1,7 @@
 """Devices: which is meant, and that training is the same thing on each."""
 
 import math
+import platform
 import resource
 import subprocess
 import sys
@@ -83,6 +84,19 @@ def test_a_device_is_described_by_its_model(monkeypatch: pytest.MonkeyPatch) -> 
     assert devices.describe(CPU) == "cpu (AMD EPYC)"
 
 
+def test_a_processor_is_what_linux_calls_its_model_and_elsewhere_what_python_calls_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(devices, "Path", lambda path: tmp_path / path.rpartition("/")[2])
+    processor = devices._processor.__wrapped__
+    monkeypatch.setattr(platform, "machine", lambda: "arm64")
+    for named, expected in (("", "arm64"), ("arm", "arm")):
+        monkeypatch.setattr(platform, "processor", lambda named=named: named)
+        assert processor() == expected
+    (tmp_path / "cpuinfo").write_text("processor\t: 0\nmodel name\t: AMD EPYC\n")
+    assert processor() == "AMD EPYC"
+
+
 def test_a_container_s_limits_count_and_without_one_there_are_none(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -105,8 +119,8 @@ def test_the_peak_of_memory_is_in_mb_whoever_tells_it(monkeypatch: pytest.Monkey
     assert devices.peak_memory_mb(CPU) == 5.12
     monkeypatch.setattr(devices, "_lines", lambda _: [])
     monkeypatch.setattr(resource, "getrusage", lambda _: SimpleNamespace(ru_maxrss=7000))
-    for platform, expected in (("linux", 7.168), ("darwin", 0.007)):
-        monkeypatch.setattr(sys, "platform", platform)
+    for system, expected in (("linux", 7.168), ("darwin", 0.007)):
+        monkeypatch.setattr(sys, "platform", system)
         assert devices.peak_memory_mb(CPU) == expected
 
 
