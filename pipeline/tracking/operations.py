@@ -136,7 +136,7 @@ def _points_at(
 
 
 def log_files(client: MlflowClient, run: str, *, files: Path, folder: str | None = None) -> None:
-    """Copy a file into a folder of the run's artifacts, or everything in a folder to their top.
+    """Copy a file, or everything in a folder, into a folder of the run's artifacts.
 
     Each file is there whole or not at all.
     """
@@ -146,7 +146,7 @@ def log_files(client: MlflowClient, run: str, *, files: Path, folder: str | None
     artifacts = client.get_run(run).info.artifact_uri
     place = local_folder(artifacts)
     if place is None:
-        client.log_artifacts(run, str(files))
+        client.log_artifacts(run, str(files), folder)
         return
     # MLflow copies a folder straight into its place, where on a full disk a part of a file would be
     # taken for the file; a single file it renames once it is whole.
@@ -154,7 +154,7 @@ def log_files(client: MlflowClient, run: str, *, files: Path, folder: str | None
         left.unlink()
     repository = get_artifact_repository(artifacts)
     for path in sorted(path for path in files.rglob("*") if path.is_file()):
-        below = path.relative_to(files).parent.as_posix()
+        below = (Path(folder or ".") / path.relative_to(files)).parent.as_posix()
         repository.log_artifact(str(path), None if below == "." else below)
 
 
