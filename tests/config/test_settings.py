@@ -203,14 +203,16 @@ def test_logits_that_are_not_dropped_have_no_rate() -> None:
             {"drop_rate": "0.5-0.2"},
             (
                 "drop_rate must be one number, or 3 with 2 hidden layers and output_dropout=true, "
-                "got 2 (0.5-0.2): give one for each hidden layer and one for the logits"
+                "got 2 (0.5-0.2): give one for each hidden layer and one for the logits; networks "
+                "with other numbers of layers need a sweep of their own"
             ),
         ),
         (
             {"drop_rate": "0.5-0.2-0", "output_dropout": "false"},
             (
                 "drop_rate must be one number, or 2 with 2 hidden layers and output_dropout=false, "
-                "got 3 (0.5-0.2-0): give one for each hidden layer and none for the logits"
+                "got 3 (0.5-0.2-0): give one for each hidden layer and none for the logits; "
+                "networks with other numbers of layers need a sweep of their own"
             ),
         ),
         (
@@ -229,7 +231,10 @@ def test_logits_that_are_not_dropped_have_no_rate() -> None:
         ),
         (
             {"recycle_every": "2", "activation": "none"},
-            "recycle_every must be 0 with activation=none, got 2: units without a ReLU do not die",
+            (
+                "recycle_every must be 0 with activation=none, got 2: units without a ReLU do not "
+                "die; leave it at 0, or give activation=relu"
+            ),
         ),
     ],
 )

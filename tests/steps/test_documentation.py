@@ -27,6 +27,10 @@ ELSEWHERE = {
     "pip install .": "what builds the package for it",
     'pip install ".[onnx]"': "part of the extra `test`",
     'pip install ".[dev]" && pre-commit install': "CI, but for the hook",
+    'pip install "why-zero[ray]"': "tests of a cluster, where Ray is installed",
+    "why-zero sweep --engine ray --ray-address auto --drop-rates 0:0.8:0.1 --seeds 0-9": (
+        "tests of a cluster"
+    ),
     "make check": "CI",
     "python3 -m venv .venv && source .venv/bin/activate": "CI",
     "mlflow run . --env-manager uv -e prepare -P dataset=fashion-mnist": "tests of a download",

@@ -22,7 +22,7 @@ from pipeline.training.stack import plain, read_weights
 
 pytestmark = pytest.mark.slow
 
-RATES, SEEDS = "0,0.2,0.3,0.4,0.5,0.6", "0-3"
+RATES, SEEDS = "0,0.2,0.3,0.4,0.5,0.6,0.7", "0-3"
 QUICK = (
     *("--devices", "cpu", "--epochs", "1", "--widths", "6,4", "--batch-size", "50"),
     *("--holdout", "50", "--probe-every", "1", "--mask-passes", "1", "--data", "small"),
@@ -39,7 +39,7 @@ NAMELESS = re.compile(r"(\+step\+\d+).*?((\+compressed)?\.\w+)$")
 
 @dataclass
 class Swept:
-    """What a sweep of 24 networks with keep=chosen has left; each test takes what it changes.
+    """What a sweep of 28 networks with keep=chosen has left; each test takes what it changes.
 
     Attributes:
         shown: what it has printed.
