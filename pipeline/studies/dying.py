@@ -265,8 +265,8 @@ STUDY = Study(
     ),
     quick=(
         "2 drop rates, 1 learning rate, 3 seeds, 20,000 images and 2 epochs instead of 3, 2, 5, "
-        "55,000 and 5: hardly any difference can be told from chance, and fewer updates leave less "
-        "time to die. Both inits are kept."
+        "55,000 and 5: few differences can be told from chance, and fewer updates leave less time "
+        "to die. Both inits are kept."
     ),
     find=_find,
     networks=_networks,
