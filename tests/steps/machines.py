@@ -71,6 +71,12 @@ class Machines:
     def kill_node(self) -> None:
         kill(self.nodes.pop())
 
+    def kill_trainer(self) -> None:
+        """Kill a node that trains."""
+        trains = next(node for node in self.nodes if any("ray::Trainer" in n for n in names(node)))
+        self.nodes.remove(trains)
+        kill(trains)
+
     def kill_head(self) -> None:
         assert self._head is not None
         kill(self._head)

@@ -83,7 +83,7 @@ def test_a_sweep_in_a_cluster_is_the_local_one_to_the_last_bit_though_a_node_is_
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     local = sweep()
-    told = at_epoch(3, machines.kill_node, monkeypatch)
+    told = at_epoch(3, machines.kill_trainer, monkeypatch)
     assert sweep("--engine", "ray", "--ray-address", machines.address) == local
     assert "another one goes on" in caplog.text
     assert told.count(0) == 2  # no stack has begun anew

@@ -104,7 +104,7 @@ def test_a_sweep_on_servers_and_a_node_that_die_ends_as_an_undisturbed_local_one
     happened: list[str] = []
 
     def kill_node() -> None:
-        machines.kill_node()
+        machines.kill_trainer()
         happened.append("node")
 
     told = at_epoch(1, kill_node, monkeypatch)
