@@ -28,7 +28,10 @@ SWEEP = (
 # A stack's own name, and a text that holds seconds.
 OWN = ("stack", "mlflow.note.content")
 # Files that hold seconds, or addresses.
-TIMED = {"history.safetensors", "explorer.html", "comparison.csv", "report/comparison.html"}
+TIMED = {
+    *("history.safetensors", "explorer.html", "comparison.csv", "networks.csv"),
+    "report/comparison.html",
+}
 # The sweep's own settings that are not those of the local one.
 WHERE = {"engine", "ray_address"}
 AWAY_SECONDS = 3.0
