@@ -1,5 +1,7 @@
 """The step `prepare`: read a data set, verify it, write it as tensors, show what it looks like."""
 
+from functools import partial
+
 from pipeline import plots
 from pipeline.config.options import PrepareSettings
 from pipeline.config.settings import texts
@@ -7,6 +9,7 @@ from pipeline.console import Console
 from pipeline.data import ImageData, load, write_prepared
 from pipeline.files import given_path
 from pipeline.markdown import table
+from pipeline.records.words import csv_of
 from pipeline.runs.fingerprint import fingerprint
 from pipeline.runs.publish import log_dataset
 from pipeline.tracking import Run, Tracker, connected
@@ -71,10 +74,8 @@ def log(
         }
         step.metrics({name: float(count) for name, count in counts.items()}, step=0)
         mark = fingerprint("prepare", data.name, data.digest)
-        found = None
-        if not settings.force:
-            found = tracker.attempt(lambda: tracker.finished(mark, kind="step"), None)
-        if found:
+        seek = partial(tracker.finished, mark, kind="step")
+        if found := None if settings.force else tracker.attempt(seek, None):
             page = tracker.link(found.id)
             step.describe(f"The same data was already logged in run [{found.name}]({page}).")
         else:
@@ -99,4 +100,4 @@ def _show(step: Run, data: ImageData) -> None:
         f"**{data.name}**: images of {height} x {width} pixels, from {data.source}. "
         f"Digest: `{data.digest}`.\n\nLicence: {data.licence}\n\n" + table(columns, counts)
     )
-    step.text("\n".join(",".join(row) for row in [columns, *counts]) + "\n", "class_counts.csv")
+    step.text(csv_of([columns, *counts]), "class_counts.csv")

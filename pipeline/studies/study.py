@@ -1,12 +1,13 @@
 """What a published study is here: networks to train, published values, and what we find."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
 from matplotlib.figure import Figure
+from scipy.stats import binomtest
 
 from pipeline.comparison.statistics import Estimate
 from pipeline.config.options import Scale
@@ -21,8 +22,6 @@ Reading = Literal["read", "quoted", "off a figure", "unverified"]
 # How ours and the published value are compared: see `Finding.agrees`.
 Rule = Literal["mean", "one network", "at most", "at least"]
 CPU = torch.device("cpu")
-# Quantile of the normal distribution for intervals of 95 %.
-_Z = 1.96
 _ROUNDING = 1e-9
 
 
@@ -110,7 +109,7 @@ class Finding:
             return None
         theirs = self.published.value
         ours = self.ours.for_one_more if self.rule == "one network" else self.ours
-        allowed = math.hypot(_known(ours.half_width), self.published.half_width) + _ROUNDING
+        allowed = math.hypot(known_half_width(ours), self.published.half_width) + _ROUNDING
         if self.rule == "at most":
             return ours.mean - allowed <= theirs
         if self.rule == "at least":
@@ -164,10 +163,25 @@ def share(successes: int, count: int) -> Estimate:
     near 0 and 1 as well.
     """
     rate = successes / count
-    middle = (rate + _Z**2 / (2 * count)) / (1 + _Z**2 / count)
-    width = math.sqrt(rate * (1 - rate) / count + _Z**2 / (4 * count**2)) * _Z / (1 + _Z**2 / count)
-    return Estimate(100 * rate, 100 * (abs(middle - rate) + width), count)
+    found = binomtest(successes, count).proportion_ci(0.95, method="wilson")
+    return Estimate(100 * rate, 100 * float(max(rate - found.low, found.high - rate)), count)
 
 
-def _known(half_width: float) -> float:
-    return 0.0 if math.isnan(half_width) else half_width
+def known_half_width(value: Estimate) -> float:
+    """The half width of its interval; 0 where it has none."""
+    return 0.0 if math.isnan(value.half_width) else value.half_width
+
+
+def paired_differences(
+    results: Iterable[Result], others: Iterable[Result], measure: Callable[[Result], float]
+) -> list[float]:
+    """What the measure of each network is above that of the other network with its seed.
+
+    Networks without such a partner are left out.
+    """
+    of_others = {other.recipe.seed: measure(other) for other in others}
+    return [
+        measure(result) - of_others[result.recipe.seed]
+        for result in results
+        if result.recipe.seed in of_others
+    ]

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from why_zero._compact import Compacted
 from why_zero.records import UnexplainedZeros, UnitStates, WatchedLayer
+from why_zero.report.text import counted
 
 # Fewer samples say little of what a unit never does, or always.
 ENOUGH_SAMPLES = 30
@@ -100,7 +101,7 @@ def removable(compacted: Compacted, samples: int) -> Advice | None:
     if samples < ENOUGH_SAMPLES or not removed:
         return None
     before, after = compacted.parameters_before, compacted.parameters_after
-    units = f"{removed} dead unit{'s' * (removed != 1)}"
+    units = counted(removed, "dead unit")
     largest = compacted.largest_difference
     same = f"differ by at most {largest:.2g}, a rounding" if largest else "are the same"
     return Advice(
@@ -148,9 +149,9 @@ def starved(name: str, states: UnitStates, samples: int) -> Advice | None:
 def linear(name: str, states: UnitStates, samples: int) -> Advice | None:
     """Each unit of a ReLU layer is always on, or always off: the layer is linear."""
     always_on, dead = int(states.always_on.sum()), int(states.dead.sum())
-    has_no_relu = always_on and always_on + dead == len(states.fired)
+    is_linear = always_on and always_on + dead == len(states.fired)
     # relu6 bends at 6 too.
-    if states.activation != "relu" or samples < ENOUGH_SAMPLES or not has_no_relu:
+    if states.activation != "relu" or samples < ENOUGH_SAMPLES or not is_linear:
         return None
     others = f", and the other {dead} for none" if dead else ""
     return Advice(

@@ -2,9 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from why_zero.records import CAUSES, Share, WatchedLayer, ZeroCauses
+from why_zero.records import SHARES, WatchedLayer, ZeroCauses
 
-SHARES: tuple[Share, ...] = (*CAUSES, "unexplained")
 HEADS = ("layer", "activation", "p", "axis", "units", *SHARES, "zero", "silent", "passes")
 
 WIDTH = 80  # of a terminal
@@ -100,3 +99,8 @@ def _lines(rows: Sequence[Sequence[str]]) -> list[str]:
         ]
         lines.append("  ".join(cells).rstrip())
     return lines
+
+
+def counted(number: int, noun: str) -> str:
+    """A number of things: `1 unit`, `2,000 units`."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
