@@ -33,7 +33,10 @@ def redacted(text: str) -> str:
 
 def printable(text: str) -> str:
     """The text with control characters and line breaks escaped: it must not steer a terminal."""
-    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+    kept = "\u00a0"  # which our own numbers have before their units
+    return "".join(
+        each if each.isprintable() or each == kept else ascii(each)[1:-1] for each in text
+    )
 
 
 def has_secrets(address: str) -> bool:

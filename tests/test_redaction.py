@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.redaction import has_secrets, redacted
+from pipeline.redaction import has_secrets, printable, redacted
 
 SECRETS = {
     "http://user:hunter22@host:5000/mlflow": "http://***@host:5000/mlflow",
@@ -70,3 +70,7 @@ def test_what_other_variables_keep_secret_is_hidden_as_well(
 def test_a_secret_is_hidden_where_it_is_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "hun/ter 22")
     assert redacted("x=hun%2Fter%2022 and hun/ter 22") == "x=*** and ***"
+
+
+def test_what_steers_a_terminal_is_escaped_and_a_space_that_does_not_break_is_not() -> None:
+    assert printable("12\u00a0% \x1b[2J\n\u202e") == "12\u00a0% \\x1b[2J\\n\\u202e"
