@@ -4,6 +4,7 @@ If the output is not a terminal, there are only plain lines. Colours are left ou
 is set.
 """
 
+import re
 import textwrap
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,6 +19,7 @@ import rich.progress
 import rich.table
 import rich.text
 
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _WIDEST = 1000
 _PER_SECOND = 5  # how often a bar is drawn
 
@@ -44,7 +46,8 @@ class Console:
         self._started = time.perf_counter()
 
     def line(self, text: str = "") -> None:
-        """Show one line as it is; on a terminal it is broken between words."""
+        """Show one line, control characters escaped; on a terminal it is broken between words."""
+        text = _harmless(text)
         if self._console.is_terminal:
             text = "\n".join(_wrapped(each, self._console.width) for each in text.split("\n"))
         self._console.print(text, markup=False, soft_wrap=True)
@@ -134,5 +137,10 @@ def _wrapped(line: str, width: int) -> str:
 
 
 def literal(text: str) -> str:
-    """The text escaped for a table cell, brackets included."""
-    return rich.markup.escape(text)
+    """The text escaped for a table cell, brackets and control characters included."""
+    return rich.markup.escape(_harmless(text))
+
+
+def _harmless(text: str) -> str:
+    """The text with control characters escaped: names may be somebody else's, and steer nothing."""
+    return _CONTROL.sub(lambda found: ascii(found[0])[1:-1], text)

@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Iterator
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 _SHOWN = "***"
 # Up to the last @ before a space: who types an @ or a / into a password does not always escape it.
@@ -12,8 +12,12 @@ _NAMED = re.compile(
     r"(?i)(?<=[?&;])([\w.-]*(?:passw|pwd|token|secret|api_?key|credential|signature)[\w.-]*)"
     r"=[^&;\s'\"]*"
 )
-_ADDRESSES = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI")
-_PLAIN = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
+_ADDRESSES = ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", *_PROXIES)
+_PLAIN = (
+    *("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "PGPASSWORD"),
+    *("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
+)
 _LEAST = 4  # shorter ones stand in ordinary words
 
 
@@ -29,7 +33,10 @@ def redacted(text: str) -> str:
 
 def printable(text: str) -> str:
     """The text with control characters and line breaks escaped: it must not steer a terminal."""
-    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+    kept = "\u00a0"  # which our own numbers have before their units
+    return "".join(
+        each if each.isprintable() or each == kept else ascii(each)[1:-1] for each in text
+    )
 
 
 def has_secrets(address: str) -> bool:
@@ -49,7 +56,7 @@ def _secrets() -> Iterator[str]:
 
 
 def _long(secret: str) -> Iterator[str]:
-    """The secret as it stands and unescaped, if it is long enough to be told from other text."""
-    for form in (secret, unquote(secret)):
+    """The secret as it stands, unescaped and escaped, where it can be told from other text."""
+    for form in (secret, unquote(secret), quote(secret, safe="")):
         if len(form) >= _LEAST:
             yield form

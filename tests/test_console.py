@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from pipeline.console import Console, State
+from pipeline.console import Console, State, literal
 
 CODES = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]|\x1b\]8;[^\x1b]*\x1b\\")
 LONG = ("a name of a network", "p", "accuracy of all networks", "hidden zeros", "dead units")
@@ -108,3 +108,12 @@ def test_in_a_pipe_there_is_no_bar(capsys: pytest.CaptureFixture[str]) -> None:
     with Console().progress("training", lambda: State(0.5, "note")):
         pass
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.usefixtures("_terminal")
+def test_a_name_of_somebody_else_steers_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    """It would set the window's title, or hide a line."""
+    name = "a\x1b]0;title\x07\x9b2Kb\u00a0c"
+    Console().line(f"{name}\nnext")
+    assert capsys.readouterr().out == "a\\x1b]0;title\\x07\\x9b2Kb\u00a0c\nnext\n"
+    assert literal(name) == "a\\x1b]0;title\\x07\\x9b2Kb\u00a0c"

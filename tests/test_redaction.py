@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.redaction import has_secrets, redacted
+from pipeline.redaction import has_secrets, printable, redacted
 
 SECRETS = {
     "http://user:hunter22@host:5000/mlflow": "http://***@host:5000/mlflow",
@@ -48,3 +48,29 @@ def test_a_part_of_the_environments_address_is_hidden_wherever_a_library_quotes_
     assert "ter22" not in redacted(said)
     monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "abcdefgh")
     assert redacted("Bearer abcdefgh") == "Bearer ***"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("PGPASSWORD", "hunter22"),
+        ("AWS_SECRET_ACCESS_KEY", "hunter22"),
+        ("HTTPS_PROXY", "http://me:hunter22@proxy:3128"),
+        ("https_proxy", "http://me:hunter22@proxy:3128"),
+    ],
+)
+def test_what_other_variables_keep_secret_is_hidden_as_well(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    assert redacted("got hunter22") == "got hunter22"
+    monkeypatch.setenv(variable, value)
+    assert redacted("got hunter22") == "got ***"
+
+
+def test_a_secret_is_hidden_where_it_is_escaped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "hun/ter 22")
+    assert redacted("x=hun%2Fter%2022 and hun/ter 22") == "x=*** and ***"
+
+
+def test_what_steers_a_terminal_is_escaped_and_a_space_that_does_not_break_is_not() -> None:
+    assert printable("12\u00a0% \x1b[2J\n\u202e") == "12\u00a0% \\x1b[2J\\n\\u202e"

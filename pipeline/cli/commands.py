@@ -34,6 +34,14 @@ if hasattr(signal, "SIGHUP"):  # the terminal is closed; Windows has none
     _ENDING.append(signal.SIGHUP)
 
 
+class _Harmless(logging.Formatter):
+    """Shows no secret and no control character that a library or somebody's name brings along."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The message."""
+        return "\n".join(map(printable, redacted(super().format(record)).split("\n")))
+
+
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and leave with its exit code: 2 for usage, 1 for other failures."""
     words = sys.argv[1:] if arguments is None else arguments
@@ -54,7 +62,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code; a user's mistake is one line on stderr."""
-    logging.basicConfig(format="%(levelname)s: %(message)s", level=logging.WARNING)
+    told = logging.StreamHandler()
+    told.setFormatter(_Harmless("%(levelname)s: %(message)s"))
+    logging.basicConfig(handlers=[told], level=logging.WARNING)
     if os.environ.get(spare.DEBUG):
         logging.getLogger("pipeline").setLevel(logging.DEBUG)
     for number in _ENDING:

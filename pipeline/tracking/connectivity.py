@@ -15,7 +15,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import requests
-from mlflow.environment_variables import MLFLOW_TRACKING_INSECURE_TLS
+from mlflow.environment_variables import MLFLOW_ALLOW_FILE_STORE, MLFLOW_TRACKING_INSECURE_TLS
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -38,7 +38,8 @@ def check(uri: str) -> None:
         uri: a tracking URI as MLflow takes it.
 
     Raises:
-        PipelineError: no answer within `ANSWER_SECONDS`, or a SQLite file that cannot be written.
+        PipelineError: no answer within `ANSWER_SECONDS`, a SQLite file that cannot be written, or
+            neither a database nor a server.
     """
     _check_form(uri)
     scheme = urlsplit(uri).scheme.partition("+")[0]
@@ -48,6 +49,15 @@ def check(uri: str) -> None:
         _within(uri, lambda: _ask_database(uri, _DATABASE_PORTS[scheme]))
     elif scheme == "sqlite":
         _check_sqlite(uri)
+    elif "databricks" not in {scheme, uri} and not _is_folder_allowed(scheme):
+        raise PipelineError(
+            f"a store must be a database or a server, got {redacted(uri)}: give sqlite:///FILE or "
+            "http://HOST:PORT; `mlflow migrate-filestore` makes a database of a folder"
+        )
+
+
+def _is_folder_allowed(scheme: str) -> bool:
+    return scheme in {"", "file"} and bool(MLFLOW_ALLOW_FILE_STORE.get())
 
 
 def _check_form(uri: str) -> None:

@@ -52,6 +52,8 @@ _NOT_FINAL = {401, 403, 408, 429}
 _FINAL = {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}
 # Of what it refuses with another code: it may be about a database that is away.
 _TRIES = 5
+# So often in a row nothing is taken before the server counts as away.
+_AWAY = 2
 
 _logger = logging.getLogger(__name__)
 
@@ -85,7 +87,7 @@ class Sender:
     def __init__(self, client: MlflowClient, journal: Journal) -> None:
         """Send them to the store of this client."""
         self.refused: dict[str, str] = {}
-        self._refusals = 0  # of one record, one after the other
+        self._refusals: dict[int, int] = {}  # of each record, one after the other
         self._client = client
         self._journal = journal
         # What a server may have made twice, to be removed once the run has ended.
@@ -95,6 +97,10 @@ class Sender:
         """A text with the ids of runs as the store has given them so far."""
         ids = self._journal.ids
         return LOCAL.sub(lambda found: ids.get(found[0], found[0]), text)
+
+    def may_wait(self, place: Place) -> bool:
+        """Whether records of other runs may be sent before this one: they may name its run."""
+        return LOCAL.search(self.known(place.run)) is None
 
     def send(self, place: Place, *, is_again: bool) -> None:
         """Send a record, or drop it: of a run that was refused nothing is sent any more.
@@ -113,11 +119,12 @@ class Sender:
             except DamagedError as damage:
                 self._refuse(run, str(damage))
             except Exception as error:
-                self._refusals = self._refusals + 1 if _is_refusal(error) else 0
-                if not _is_final(error) and self._refusals < _TRIES:
+                refusals = self._refusals.get(place.number, 0) + 1 if _is_refusal(error) else 0
+                self._refusals[place.number] = refusals
+                if not _is_final(error) and refusals < _TRIES:
                     raise AwayError(_cause(error)) from error
                 self._refuse(run, f"the tracking server refused run {run} ({_cause(error)})")
-        self._refusals = 0
+        self._refusals.pop(place.number, None)
         # Otherwise it is sent once more by a later process, which changes nothing.
         with suppress(PipelineError):
             self._journal.mark_sent(place, given=given)
@@ -223,7 +230,13 @@ class Outbox:
         self._queue: deque[Place] = deque()
         self._change = threading.Condition()
         self._cause = ""  # why the server takes nothing now; empty while it does
-        self._is_told = self._is_closed = self._has_sent = False
+        self._is_told = self._is_closed = False
+        self._taken = 0  # records, so far
+        # Of each record that was not taken: how many had been taken before.
+        self._tried: dict[int, int] = {}
+        self._stuck: set[int] = set()  # records that are not taken while those of other runs are
+        # Runs whose next record was not taken: those of others are sent before it is tried again.
+        self._passed: set[str] = set()
         self._sent_at = time.monotonic()
         self._waiting_since: float | None = None
         self._raised: set[str] = set()
@@ -268,7 +281,7 @@ class Outbox:
         """
         run = local_id()
         self.add(operations.create.__name__, run, {**given, "key": run.partition("-")[2]}, None)
-        if not is_awaited or self._has_sent:
+        if not is_awaited or self._taken:
             return run  # only a step that has not begun to work waits
         is_sent = self.wait()
         if why := self._sender.refused.get(run):
@@ -344,20 +357,22 @@ class Outbox:
             raise RefusedError("\n".join(untold))
 
     def _work(self) -> None:
-        tries = 0
+        failures = 0  # one after the other
         while (place := self._next()) is not None:
             try:
-                self._sender.send(place, is_again=tries > 0)
+                self._sender.send(place, is_again=place.number in self._tried)
             except AwayError as away:
-                tries += 1
-                self._is_away(str(away), tries)
+                failures += 1
+                self._is_not_taken(place, str(away), failures)
                 continue
-            tries = 0
+            failures = 0
+            self._tried.pop(place.number, None)
             with self._change:
                 if self._is_closed:
                     return
-                self._queue.popleft()
-                self._cause, self._has_sent, self._sent_at = "", True, time.monotonic()
+                self._queue.remove(place)
+                self._cause, self._sent_at = "", time.monotonic()
+                self._taken += 1
                 self._change.notify_all()
             if self._is_told:
                 self._is_told = False
@@ -371,20 +386,38 @@ class Outbox:
         with self._change:
             while not self._queue and not self._is_closed:
                 self._change.wait()
-            return None if self._is_closed else self._queue[0]
+            if self._is_closed:
+                return None
+            for place in self._queue:
+                if place.run not in self._passed:
+                    return place
+            self._passed.clear()
+            return self._queue[0]
 
-    def _is_away(self, cause: str, tries: int) -> None:
-        """Note that the server takes nothing, say so once, and pause."""
+    def _is_not_taken(self, place: Place, cause: str, failures: int) -> None:
+        """Note that the server takes nothing, or not this record; say so once, and pause."""
+        if self._sender.may_wait(place):
+            self._passed.add(place.run)
+        is_first = place.number not in self._stuck
+        if self._taken > self._tried.setdefault(place.number, self._taken):
+            self._stuck.add(place.number)
+        is_stuck = place.number in self._stuck
         with self._change:
             self._cause = cause
             self._change.notify_all()
-        if tries == 2 and not self._is_told:
+        if is_stuck and is_first:
+            self._say(
+                f"the tracking server takes what other runs log, but not record {place.number} of "
+                f"run {self.known(place.run)} ({cause}): it is tried again, and what follows of "
+                f"that run is kept in {self._journal.folder.parent}/"
+            )
+        elif failures >= _AWAY and not self._is_told and not is_stuck:
             self._is_told = True
             self._say(
                 f"the tracking server is away ({cause}): the work goes on, and what it logs is "
                 f"kept in {self._journal.folder.parent}/ until it is back"
             )
-        until = time.monotonic() + _pause(tries)
+        until = time.monotonic() + _pause(failures)
         with self._change:
             while not self._is_closed and (left_over := until - time.monotonic()) > 0:
                 self._change.wait(left_over)
@@ -452,10 +485,25 @@ def _send_one(client: MlflowClient, journal: Journal, sent: Sent) -> None:
         return
     places, damages = journal.waiting()
     sender = Sender(client, journal)
+    stuck: dict[str, AwayError] = {}
+    failures = 0  # one after the other
     for place in places:
-        sender.send(place, is_again=True)
+        if place.run in stuck:
+            continue
+        try:
+            sender.send(place, is_again=True)
+        except AwayError as away:
+            failures += 1
+            if failures == _AWAY or not sender.may_wait(place):
+                raise
+            stuck[place.run] = away
+            continue
+        failures = 0
         sent.records += 1
         sent.runs.add(sender.known(place.run))
+    if stuck:
+        run, away = next(iter(stuck.items()))
+        raise AwayError(f"{away} for run {sender.known(run)}, while it takes other runs") from away
     sent.journals += 1
     sent.problems += [*damages, *sender.refused.values()]
     if damages:

@@ -14,7 +14,7 @@ from typing import IO
 import requests
 
 from pipeline.errors import PipelineError
-from pipeline.tracking.address import LOCAL_UI, is_server
+from pipeline.tracking.address import LOCAL_UI, is_server, ui_base
 
 START_SECONDS = 90.0
 _STOP_SECONDS = 10.0
@@ -58,16 +58,18 @@ def ui_of(uri: str, *, port: int = 0) -> Iterator[Ui]:
         PipelineError: it does not start.
     """
     if is_server(uri):
-        yield Ui(uri.rstrip("/"))
+        yield Ui(ui_base(uri))
         return
     port = port or _free_port()
     address = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", uri, "--workers", "1"]
+    command = [sys.executable, "-m", "mlflow", "ui", "--workers", "1"]
     command += ["--host", "127.0.0.1", "--port", str(port)]
+    # Everybody on this machine sees a command, and the address of a database holds its password.
+    environment = os.environ | _WITHOUT_JOBS | {"MLFLOW_BACKEND_STORE_URI": uri}
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(  # noqa: S603
             command,
-            env=os.environ | _WITHOUT_JOBS,
+            env=environment,
             stdin=subprocess.DEVNULL,
             stdout=said,
             stderr=said,

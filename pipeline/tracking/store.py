@@ -285,8 +285,10 @@ def is_made(file: Path) -> bool:
 def _experiment_id(store: Store, name: str | None) -> str:
     client = store.client
     if name is None and (run_id := os.environ.get("MLFLOW_RUN_ID")):
-        return str(client.get_run(run_id).info.experiment_id)
+        run = _named_by("MLFLOW_RUN_ID", run_id, client.get_run)
+        return str(run.info.experiment_id)
     if name is None and (experiment_id := os.environ.get("MLFLOW_EXPERIMENT_ID")):
+        _named_by("MLFLOW_EXPERIMENT_ID", experiment_id, client.get_experiment)
         return experiment_id
     name = name or os.environ.get("MLFLOW_EXPERIMENT_NAME") or Experiment.DEFAULT_EXPERIMENT_NAME
     if found := client.get_experiment_by_name(name):
@@ -302,6 +304,21 @@ def _experiment_id(store: Store, name: str | None) -> str:
         raise
 
 
+def _named_by(variable: str, identifier: str, find: Callable[[str], T]) -> T:
+    """What a variable of the environment names.
+
+    Raises:
+        PipelineError: the store does not have it.
+    """
+    found = found_or_none(lambda: find(identifier))
+    if found is None:
+        raise PipelineError(
+            f"{variable} must be an id that the store knows, got {identifier!a}: correct or unset "
+            "it, or MLFLOW_TRACKING_URI"
+        )
+    return found
+
+
 @contextmanager
 def _refusals(uri: str) -> Iterator[None]:
     try:
@@ -315,12 +332,15 @@ def _refusals(uri: str) -> Iterator[None]:
         places = [Path(tempfile.gettempdir()), *([database.parent] if database else [])]
         if (full := full_disk(*places)) is not None:
             raise PipelineError(no_room(full)) from error
-        if getattr(root, "sqlite_errorname", "").startswith("SQLITE_BUSY"):
+        problem = getattr(root, "sqlite_errorname", "")
+        if problem.startswith("SQLITE_BUSY"):
             raise LockedError(
                 f"the tracking store must be free, got {redacted(uri)} locked by another process"
             ) from error
         refusal = f"the tracking store must work, and {uri} refused ({one_line(root)}): "
         remedy = "check MLFLOW_TRACKING_URI, its server and the free disk space"
+        if problem.startswith("SQLITE_READONLY"):
+            remedy = "make the file and its folder writable, or set MLFLOW_TRACKING_URI to another"
         if getattr(error, "error_code", "") in _NOT_LET_IN:
             remedy = (
                 "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or "

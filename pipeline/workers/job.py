@@ -16,6 +16,7 @@ from pipeline.training import device as devices
 from pipeline.training.batches import Examples
 from pipeline.training.checkpoint import Checkpoint, DamagedError
 from pipeline.training.checkpoint_writer import CheckpointWriter
+from pipeline.training.footprint import stack_bytes
 from pipeline.training.loop import epochs
 from pipeline.training.optimizer import Optimizer
 from pipeline.training.stack import Stack
@@ -109,6 +110,7 @@ def trained(
         closing(CheckpointWriter(where)) as writer,
     ):
         training, validation = _examples(job, data)
+        _require_memory(job, data)
         stack, optimizer, histories, kept = _where_it_was(job, training, classes=len(data.classes))
         yield Begun(histories)
         is_cpu = job.device.type == "cpu"
@@ -136,6 +138,27 @@ def trained(
             yield Epoch(bare)
         writer.wait()
         yield Trained(kept)
+
+
+def _require_memory(job: Job, data: ImageData) -> None:
+    """Return unless the stack is far beyond the machine: Linux promises such memory, and kills.
+
+    The estimate is at most twice what is taken, and `memory_to_use` half of what there is.
+
+    Raises:
+        MemoryError: it is.
+    """
+    samples = len(data.train_labels)
+    recipe = job.recipes[0]
+    least_bytes = 0.5 * stack_bytes(
+        replace(recipe, batch_size=min(recipe.batch_size, samples)),
+        networks=len(job.recipes),
+        inputs=data.train_images[0].numel(),
+        classes=len(data.classes),
+        samples=samples,
+    )
+    if job.device.type == "cpu" and least_bytes > 2 * devices.memory_to_use(job.device):
+        raise MemoryError(f"{least_bytes:.0f} bytes")
 
 
 def _known(job: Job) -> Checkpoint:

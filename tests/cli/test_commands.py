@@ -1,6 +1,7 @@
 """The command line: help, errors in one line, exit codes."""
 
 import errno
+import logging
 import multiprocessing
 import os
 import re
@@ -310,3 +311,12 @@ def test_the_module_runs_as_a_program() -> None:
     )
     assert done.returncode == 2
     assert done.stderr.startswith("error: holdout must be at least 1 with patience=2, got 0")
+
+
+def test_a_warning_shows_no_secret_and_steers_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    commands.run(["--version"])
+    [handler] = logging.getLogger().handlers
+    text = "no answer from http://me:hunter22@host, run 'a\x1b[2J'"
+    record = logging.LogRecord("urllib3", logging.WARNING, "", 0, text, (), None)
+    assert handler.format(record) == ("WARNING: no answer from http://***@host, run 'a\\x1b[2J'")

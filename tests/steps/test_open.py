@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.steps import open as step
-from pipeline.tracking import connect
+from pipeline.tracking import connect, ui_of
 
 ROOT = Path(__file__).parents[2]
 Pipeline = Callable[..., int]
@@ -73,12 +73,28 @@ def test_of_a_server_the_address_is_printed_and_nothing_is_started(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with serving(store, tmp_path) as address:  # type: ignore[attr-defined]
-        monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", address.replace("//", "//ada:s3cr3t@"))
         monkeypatch.setattr("pipeline.tracking.serving.subprocess.Popen", None)
         assert pipeline("open", swept, "--no-browser") == 0
     shown = capsys.readouterr().out.splitlines()
     assert len(shown) == 2
     assert re.fullmatch(rf"open: +{address}/#/experiments/\d+/runs/{swept}\?\S+", shown[1])
+
+
+def test_an_address_with_a_password_is_in_no_command_that_others_see(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    started: list[list[str]] = []
+
+    def start(command: list[str], *, env: dict[str, str], **_: object) -> None:
+        started.append(command)
+        assert env["MLFLOW_BACKEND_STORE_URI"] == "postgresql://ada:s3cr3t@there/db"
+        raise OSError("not started")
+
+    monkeypatch.setattr("pipeline.tracking.serving.subprocess.Popen", start)
+    with pytest.raises(OSError, match="not started"), ui_of("postgresql://ada:s3cr3t@there/db"):
+        pass
+    assert "s3cr3t" not in str(started)
 
 
 def test_where_there_is_no_store_none_is_made(

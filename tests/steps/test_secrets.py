@@ -36,6 +36,12 @@ def steps(small: Path, model: Path) -> list[list[str]]:
         ["predict", "--model", MODEL, str(small / "t10k-images-idx3-ubyte")],
         ["export", "--model", MODEL, "--out", "bundle", *data],
         ["import", "--bundle", "bundle"],
+        ["publish", "sweep:latest"],
+        ["explore", "sweep:latest"],
+        ["open", "--no-browser"],
+        ["sync"],
+        ["doctor"],
+        ["reproduce", "--study", "lu-born-dead"],
         ["explain", str(model), str(small / "t10k-images-idx3-ubyte")],
     ]
 
@@ -68,10 +74,13 @@ def test_a_server_behind_a_password_is_used_by_every_step_and_told_to_nobody(
     database = server / "mlflow.db"
     with serving(f"sqlite:///{database}", server) as address:
         uri = address.replace("//", f"//user:{SECRET}@")
-        for command in steps(small, tmp_path / "no-model.py"):
+        # What a study trains is a sweep, and takes minutes.
+        for command in steps(small, tmp_path / "no-model.py")[:-1]:
             done = start(command, work, uri)
-            # Only explain, which needs no store, is given what is not there.
-            assert (done.returncode != 0) == (command[0] == "explain"), done.stderr
+            # Only explain, which needs no store, is given what is not there; what doctor finds is
+            # a matter of the machine.
+            if command[0] != "doctor":
+                assert (done.returncode != 0) == (command[0] == "explain"), done.stderr
             assert SECRET not in done.stdout + done.stderr, command
             if command[0] in {"sweep", "main"}:
                 assert f"report:       {address}/#/experiments/" in done.stdout
@@ -86,6 +95,7 @@ def test_a_server_behind_a_password_is_used_by_every_step_and_told_to_nobody(
     "uri",
     [
         f"http://user:{SECRET}@127.0.0.1:1",
+        "https://user:s3cr3t%2Fw0rd@127.0.0.1:1/mlflow",
         f"http://{SECRET}@127.0.0.1:1",
         f"http://user:{HALF}@127.0.0.1:1",
         f"http://user:{SECRET}@[::1",

@@ -566,3 +566,47 @@ def test_a_server_that_is_away_all_night_is_asked_again_every_half_minute(
 ) -> None:
     monkeypatch.setattr(outboxes, "_LONGEST_PAUSE_SECONDS", 30.0)
     assert [outboxes._pause(tries) for tries in (1, 2, 6, 7, 20_000)] == [0.5, 1, 16, 30, 30]
+
+
+def test_a_record_that_a_server_never_takes_keeps_back_its_own_run_alone(
+    uri: Proxy,
+    undisturbed: Told,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(outboxes.PATIENCE, "1")
+    uri.reset(lambda _, name, __: 500 if name == "logged-models" else None)
+    said = Said()
+    with pytest.raises(UnsentError), connected(said) as tracker:
+        story(tracker)
+
+    states = {run[0]: run[1] for run in uri.holds(request.node.name)["runs"]}
+    assert states == {"the sweep": "FINISHED", "first": "RUNNING", "second": "FINISHED"}
+    [first] = MlflowClient(uri.address).search_runs(
+        [MlflowClient(uri.address).get_experiment_by_name(request.node.name).experiment_id],
+        "attributes.run_name = 'first'",
+    )
+    stuck = [line for line in said.lines if "but not record" in line]
+    assert len(stuck) == 1
+    assert f" of run {first.info.run_id} (" in stuck[0]
+
+    with pytest.raises(PipelineError, match=f"for run {first.info.run_id}, while it takes other"):
+        send_journals(Path("journals"))
+    uri.reset()
+    sent = send_journals(Path("journals"))
+    assert sent.runs == {first.info.run_id}
+    assert differences(uri.holds(request.node.name), undisturbed[0]) == []
+    assert left_over() == []
+
+
+def test_a_record_that_a_server_refuses_again_and_again_fails_its_own_run_alone(
+    uri: Proxy, request: pytest.FixtureRequest
+) -> None:
+    """As a proxy does that takes no large files; 5 times, between those of other runs."""
+    uri.reset(lambda _, name, __: 413 if name == "logged-models" else None)
+    with pytest.raises(RefusedError, match="the tracking server refused run"):
+        tell()
+    states = {run[0]: run[1] for run in uri.holds(request.node.name)["runs"]}
+    assert states == {"the sweep": "FINISHED", "first": "RUNNING", "second": "FINISHED"}
+    assert uri.seen.count("POST logged-models") == 5
+    assert left_over() == []

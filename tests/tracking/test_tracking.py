@@ -114,6 +114,19 @@ def test_a_later_connection_stays_in_the_experiment_of_mlflow_run(
     assert connect().experiment_id == experiment
 
 
+@pytest.mark.parametrize("variable", ["MLFLOW_EXPERIMENT_ID", "MLFLOW_RUN_ID"])
+@pytest.mark.parametrize("identifier", ["77", "x", "../x"])
+def test_an_id_in_the_environment_that_the_store_does_not_know_is_named_with_its_variable(
+    variable: str, identifier: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv(variable, identifier)
+    message = refused(f"sqlite:///{tmp_path}/mlflow.db", monkeypatch)
+    assert message == (
+        f"{variable} must be an id that the store knows, got {identifier!r}: correct or unset it, "
+        "or MLFLOW_TRACKING_URI"
+    )
+
+
 def test_a_deleted_experiment_is_refused_with_the_command_that_restores_it(
     client: MlflowClient,
 ) -> None:
@@ -275,6 +288,16 @@ def test_a_certificate_that_nobody_vouches_for_is_one_line_with_the_variable_tha
 @pytest.mark.parametrize("uri", ["nonsense://there", "http://", "sqlite://two-slashes"])
 def test_an_address_that_is_none_is_refused(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert uri in refused(uri, monkeypatch)
+
+
+@pytest.mark.parametrize("uri", ["./mlruns", "file:///runs", "~nobody/x", "ftp://a/b", "s3://a/b"])
+def test_what_is_neither_a_database_nor_a_server_is_refused_with_what_is(
+    uri: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert refused(uri, monkeypatch) == (
+        f"a store must be a database or a server, got {uri}: give sqlite:///FILE or "
+        "http://HOST:PORT; `mlflow migrate-filestore` makes a database of a folder"
+    )
 
 
 def test_a_sqlite_file_in_a_place_that_cannot_be_written_is_refused(
@@ -487,6 +510,17 @@ def test_a_databases_own_word_is_told_without_a_traceback(
     with pytest.raises(PipelineError, match=r"refused \(no such table: \w*metrics\)"):
         run.metrics({"val/loss": 1.0}, 0)
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_database_that_can_no_longer_be_written_is_told_with_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a disk that is mounted anew for reading alone."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/gone.db")
+    run = a_network(connect())
+    (tmp_path / "gone.db").unlink()
+    with pytest.raises(PipelineError, match="make the file and its folder writable, or set"):
+        run.metrics({"val/loss": 1.0}, 0)
 
 
 def test_a_run_whose_parameters_are_refused_does_not_stay_open(

@@ -330,3 +330,16 @@ def test_what_was_begun_before_is_not_guessed_but_gone_on_with(
     told: list[Event] = []
     assert Ahead(lambda: (job, data), told.append).train(settings, lambda: None) is False
     assert told == []
+
+
+def test_a_network_far_beyond_the_machine_is_refused_before_it_takes_memory(
+    begin: Callable[..., Job], data: ImageData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Linux would promise the memory, and end whoever uses it."""
+    # 17 x 1,000 + 1,000 x 3 parameters and 3 biases: 20,003, of 24 bytes and more each.
+    job = begin(replace(RECIPE, widths=(1000,), batch_size=2**62))
+    monkeypatch.setattr(devices, "memory_to_use", lambda _: 100_000)
+    with pytest.raises(OutOfMemoryError, match="must fit into the memory of cpu"):
+        next(iter(trained(job, data, lambda: None)))
+    monkeypatch.setattr(devices, "memory_to_use", lambda _: 50e6)
+    assert isinstance(next(iter(trained(job, data, lambda: None))), Begun)
