@@ -11,6 +11,9 @@ from scipy.special import gammaln, stdtr, stdtrit
 from why_zero.records import Floats
 
 LEVEL = 0.95
+# Of a difference's variance, what is taken from the typical variance of the other groups, and the
+# fewest of these: of three the median stays as it is if one of them is wild.
+SHARED, FEWEST_OTHERS = 0.2, 3
 # Shares that are equal on paper differ by rounding.
 _ROUNDING = 1e-12
 # Smaller p values are all alike, and may be divided by.
@@ -59,7 +62,7 @@ class Difference(Estimate):
         half_width: of an interval that excludes 0 just where `corrected` is below 0.05, and holds
             the expected difference in at least 95 of 100 cases.
         effect_size: Hedges' g, see `differences`; NaN where there is no p value.
-        p_value: two-sided, of Welch's test; NaN with fewer than two values, or without spread.
+        p_value: two-sided, see `differences`; NaN with fewer than two values, or without spread.
         corrected: the p value corrected for all pairs.
     """
 
@@ -89,6 +92,11 @@ class Moments:
     variances: Floats
     count: int
     by_image: Floats | None = None
+
+    @property
+    def most_alike(self) -> int:
+        """Of how many pairs the expectations can be equal if those of any pair differ."""
+        return math.comb(len(self.means) - 1, 2)
 
 
 def estimate(values: Sequence[float] | Floats, *, chosen_from: int = 1) -> Estimate:
@@ -182,7 +190,7 @@ def differences(
     """
     tests = [_test(found, one, np.array([other])) for one, other in pairs]
     variances, freedoms, values = np.array(tests)[..., 0].T if tests else np.empty((3, 0))
-    corrected = holm(values, family)
+    corrected = holm(values, family, most_alike=found.most_alike)
     known = np.isfinite(values)
     # The error that the correction leaves a pair: its p value must be below that to be told apart.
     errors = np.full_like(values, math.nan)
@@ -190,9 +198,11 @@ def differences(
     errors[known] /= np.maximum(corrected[known], _LEAST)
     half_widths = -stdtrit(freedoms, errors / 2) * np.sqrt(variances)
     gaps = [round(float(found.means[one] - found.means[other]), 12) for one, other in pairs]
-    scales = np.sqrt(np.where(known, variances, math.nan) * found.count / 2)
-    shrunk = np.exp(gammaln(freedoms / 2) - gammaln((freedoms - 1) / 2) - np.log(freedoms / 2) / 2)
-    effects = np.where(freedoms > 1, np.array(gaps) / scales * shrunk, math.nan)
+    own = found.variances[np.array(pairs, dtype=np.intp).reshape(-1, 2)].T
+    spread = np.where(known, own.sum(0), math.nan)
+    f = spread**2 / np.where(known, (own**2).sum(0), math.nan) * (found.count - 1)
+    shrunk = np.exp(gammaln(f / 2) - gammaln((f - 1) / 2) - np.log(f / 2) / 2)
+    effects = np.where(f > 1, np.array(gaps) / np.sqrt(spread / 2) * shrunk, math.nan)
     columns = (column.tolist() for column in (half_widths, effects, values, corrected))
     return [
         Difference(gap, half_width, found.count, effect, p_value, of_all)
@@ -218,22 +228,32 @@ def p_values_of_all(found: Moments) -> Floats:
 def corrected_p_values(found: Moments, pairs: Sequence[tuple[int, int]]) -> Floats:
     """P values of these pairs, corrected for all pairs of groups; NaN without, shape (pairs,)."""
     values = [_test(found, one, np.array([other]))[2][0] for one, other in pairs]
-    return holm(np.array(values, dtype=np.float64), p_values_of_all(found))
+    family = p_values_of_all(found)
+    return holm(np.array(values, dtype=np.float64), family, most_alike=found.most_alike)
 
 
 def _test(found: Moments, one: int, others: NDArray[np.intp]) -> tuple[Floats, Floats, Floats]:
     """Of one group's difference from others: variances, degrees of freedom, p values.
 
-    Welch's test (1947) with Satterthwaite's degrees of freedom (1946): variances may differ
-    between the groups. Values that share a seed count as independent: where they are alike, the
-    difference varies less than is said here, and the test errs on the safe side.
+    Student's t with a variance put together of three: those of both groups, as in Welch's test
+    (1947), and with a weight of `SHARED` twice the median variance of the other groups, with
+    Satterthwaite's degrees of freedom (1946). Variances may differ between groups, and yet a few
+    values say little about their own: what is typical is a better guess than they alone (shrinkage,
+    as in Cui et al. 2005). With fewer than three other groups it is Welch's test.
+
+    Values that share a seed count as independent: where they are alike, the difference varies less
+    than is said here, and the test errs on the safe side.
 
     Other images add the variance of the mean difference over images. What seeds and images vary
     together is then counted twice, on the safe side as well, as in Owen's bootstrap of both (2007).
     """
     own = found.variances / found.count
-    parts = [(np.broadcast_to(own[one], others.shape), found.count - 1)]
-    parts += [(own[others], found.count - 1)]
+    shared = SHARED if len(own) >= FEWEST_OTHERS + 2 else 0.0
+    freedom = found.count - 1
+    parts = [(np.broadcast_to((1 - shared) * own[one], others.shape), freedom)]
+    parts += [((1 - shared) * own[others], freedom)]
+    if shared:
+        parts += [(2 * shared * _typical(own, one, others), freedom)]
     is_judged = own[one] + own[others] > 0
     if found.by_image is not None:
         parts += [_image_variances(found.by_image, one, others)]
@@ -246,6 +266,17 @@ def _test(found: Moments, one: int, others: NDArray[np.intp]) -> tuple[Floats, F
     return variances, freedoms, values
 
 
+def _typical(variances: Floats, one: int, others: NDArray[np.intp]) -> Floats:
+    """The median of all variances but those of these two groups."""
+    order = np.argsort(variances)
+    ranks = np.argsort(order)
+    first, second = np.sort([np.full(others.shape, ranks[one]), ranks[others]], axis=0)
+    middle = np.array([(len(variances) - 3) // 2, (len(variances) - 2) // 2])[:, None]
+    # Among all, a place is one further on for each of the two that comes before it.
+    middle = middle + (middle >= first)
+    return np.asarray(variances[order[middle + (middle >= second)]].mean(axis=0))
+
+
 def _image_variances(by_image: Floats, one: int, others: NDArray[np.intp]) -> tuple[Floats, int]:
     """Variances of mean differences over images, and their degrees of freedom."""
     count = by_image.shape[1]
@@ -255,21 +286,26 @@ def _image_variances(by_image: Floats, one: int, others: NDArray[np.intp]) -> tu
     return np.maximum(squares - count * gaps**2, 0) / (count - 1) / count, count - 1
 
 
-def holm(values: Floats, family: Floats) -> Floats:
+def holm(values: Floats, family: Floats, *, most_alike: int | None = None) -> Floats:
     """P values corrected for their number: below 0.05 for all but one of 20 such families.
 
     Holm's step-down method (1979): the i-th smallest of m is multiplied by m - i + 1, and none is
     smaller than one before it. It needs no independence, and holds for any pairs picked
-    after having seen them all.
+    after having seen them all. Once one difference is told, not all groups can be equal: the
+    others are multiplied by no more than can still be without a difference (Shaffer 1986).
 
     Args:
         values: of those comparisons that are shown; NaN is no comparison and stays NaN, shape (n,).
         family: of all comparisons that were made, those of `values` among them; finite, shape (m,).
+        most_alike: how many can be without a difference if any has one; without it all others.
     """
     ranked = np.sort(family)
     # The same value computed twice may differ by rounding.
     ranks = np.searchsorted(ranked, np.nan_to_num(values) * (1 + _ROUNDING), side="right") - 1
-    ranked *= np.arange(len(ranked), 0, -1)
+    factors = np.arange(len(ranked), 0, -1)
+    if most_alike is not None:
+        factors[1:] = np.minimum(factors[1:], most_alike)
+    ranked *= factors
     np.maximum.accumulate(ranked, out=ranked)
     corrected = np.full_like(values, math.nan)
     known = np.isfinite(values)

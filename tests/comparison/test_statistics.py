@@ -72,12 +72,40 @@ def test_an_interval_agrees_with_scipy(values: list[float]) -> None:
 
 
 @given(TABLES)
-def test_every_pair_has_the_p_value_of_welch_s_test_by_scipy(table: Floats) -> None:
+def test_up_to_four_groups_have_the_p_values_of_welch_s_test_by_scipy(table: Floats) -> None:
+    table = table[:4]
     if (np.ptp(table, axis=1) < 0.01).any():
         return
     pairs = [(one, other) for one in range(1, len(table)) for other in range(one)]
     expected = [stats.ttest_ind(table[i], table[j], equal_var=False).pvalue for i, j in pairs]
     assert p_values_of_all(moments(table)) == pytest.approx(np.array(expected), abs=1e-9)
+
+
+@pytest.mark.parametrize("groups", [5, 6, 9])
+def test_of_five_groups_a_fifth_of_a_variance_is_the_median_of_those_of_the_others(
+    groups: int,
+) -> None:
+    # Two of the variances are equal.
+    table = np.random.default_rng(groups).normal(size=(groups, 4))
+    table *= np.geomspace(1, 9, groups)[:, None]
+    table[1] = table[3] + 1
+    expected = []
+    for one in range(1, groups):
+        for other in range(one):
+            rest = np.delete(table, [one, other], axis=0)
+            parts = np.array([0.8 * table[one].var(ddof=1), 0.8 * table[other].var(ddof=1), 0])
+            parts[2] = 0.4 * np.median(rest.var(axis=1, ddof=1))
+            freedom = parts.sum() ** 2 / (parts**2).sum() * 3
+            gap = abs(table[one].mean() - table[other].mean())
+            expected.append(2 * stats.t.sf(gap / math.sqrt(parts.sum() / 4), freedom))
+    assert p_values_of_all(moments(table)) == pytest.approx(np.array(expected))
+
+
+def test_the_effect_size_is_that_of_two_groups_whatever_others_do() -> None:
+    table = np.random.default_rng(0).normal(size=(6, 5)) * np.geomspace(1, 9, 6)[:, None]
+    found = moments(table)
+    [among_six] = differences(found, [(0, 1)], family=p_values_of_all(found))
+    assert among_six.effect_size == pytest.approx(compared(table[:2].tolist()).effect_size)
 
 
 @given(TABLES)
@@ -176,6 +204,18 @@ def test_holm_multiplies_the_smallest_by_their_number_and_the_last_by_one() -> N
     family = np.array([0.04, 0.01, 0.03])
     assert holm(family, family).tolist() == pytest.approx([0.06, 0.03, 0.06])
     assert holm(np.array([0.9, 0.8]), np.array([0.8, 0.9])).tolist() == [1, 1]
+
+
+def test_once_a_difference_is_told_only_pairs_that_can_be_alike_are_counted() -> None:
+    # Of three groups one pair can be alike if another is not, so 0.03 and 0.04 are taken as such.
+    family = np.array([0.04, 0.01, 0.03])
+    assert holm(family, family, most_alike=1).tolist() == pytest.approx([0.04, 0.03, 0.03])
+    # Of four, six pairs, at most three: 6, 3, 3, 3, 2, 1; of two there is no other.
+    six = np.full(6, 0.01) + np.arange(6) / 1e4
+    factors = np.array([6, 3, 3, 3, 2, 1])
+    assert holm(six, six, most_alike=3) == pytest.approx(np.maximum.accumulate(six * factors))
+    assert holm(six[:1], six[:1], most_alike=0).tolist() == [0.01]
+    assert [moments(np.eye(groups)).most_alike for groups in (2, 3, 4, 6)] == [0, 1, 3, 10]
 
 
 def test_what_is_shown_is_corrected_for_all_that_was_compared() -> None:
