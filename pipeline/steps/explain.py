@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from pipeline.config.options import ExplainSettings
 from pipeline.console import Console
 from pipeline.errors import PipelineError
+from pipeline.files import write_whole
 from pipeline.foreign import load_module, load_samples
 from why_zero import explain
 
@@ -36,7 +37,7 @@ def run(settings: ExplainSettings, console: Console) -> None:
     torch.manual_seed(settings.seed)
     explanation = explain(module, batches, passes=settings.passes)
     try:
-        out.write_text(explanation.html(), encoding="utf-8")
+        write_whole(out, explanation.html().encode())
     except OSError as error:
         raise PipelineError(
             f"out must be a file that can be written, got {out} ({error.strerror}): name another"

@@ -6,7 +6,7 @@ from pipeline.console import Console
 from pipeline.data import prepared
 from pipeline.errors import PipelineError
 from pipeline.explorer import explorer_of, pair
-from pipeline.files import given_path
+from pipeline.files import given_path, write_whole
 from pipeline.records.result import Result
 from pipeline.registry.selection import network
 from pipeline.runs.load import load_data, load_result
@@ -33,7 +33,7 @@ def run(settings: ExploreSettings, console: Console) -> None:
     data = load_data(results[0]) if settings.data == "auto" else prepared(settings.data)
     page = explorer_of(results, data, tracker)
     try:
-        out.write_text(page, encoding="utf-8")
+        write_whole(out, page.encode())
     except OSError as error:
         raise PipelineError(
             f"out must be a file that can be written, got {out} ({error.strerror}): name another"
