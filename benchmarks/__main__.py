@@ -15,6 +15,7 @@ NAMES = (
     "training_pass",
     "against_jax",
     "whole_process",
+    "before_and_after",
     "sweep",
     "further_network",
     "busy",

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.processes import with_this_checkout
+from benchmarks.processes import with_checkout
 
 _WEIGHS_SECONDS = 0.5  # weighing takes the watched processes' time
 
@@ -60,7 +60,7 @@ def observe(*arguments: str, folder: Path, cores: Collection[int] | None = None)
     if cores is not None:
         own.cpu_affinity(list(cores))  # which processes inherit
     command = [sys.executable, "-m", "pipeline", *arguments]
-    environment = {**with_this_checkout(), "WHY_ZERO_DEBUG": "1"}
+    environment = {**with_checkout(), "WHY_ZERO_DEBUG": "1"}
     most = 0.0
     started = time.time()
     with tempfile.TemporaryFile("w+") as messages:

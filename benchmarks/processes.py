@@ -8,8 +8,8 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 
 
-def run(*arguments: str, folder: Path) -> str:
-    """What `python ARGUMENTS` prints, run in that folder with this checkout's packages.
+def run(*arguments: str, folder: Path, checkout: Path = ROOT) -> str:
+    """What `python ARGUMENTS` prints, run in that folder with a checkout's packages, or this one's.
 
     Raises:
         CalledProcessError: it failed; its messages were shown.
@@ -17,7 +17,7 @@ def run(*arguments: str, folder: Path) -> str:
     done = subprocess.run(
         [sys.executable, *arguments],
         cwd=folder,
-        env=with_this_checkout(),
+        env=with_checkout(checkout),
         check=True,
         stdout=subprocess.PIPE,
         text=True,
@@ -25,8 +25,8 @@ def run(*arguments: str, folder: Path) -> str:
     return done.stdout
 
 
-def with_this_checkout() -> dict[str, str]:
-    """The environment of a process that imports this checkout's packages, before any others."""
+def with_checkout(checkout: Path = ROOT) -> dict[str, str]:
+    """The environment of a process that imports a checkout's packages, before any others."""
     others = os.environ.get("PYTHONPATH")
-    path = os.pathsep.join([str(ROOT), *([others] if others else [])])
+    path = os.pathsep.join([str(checkout), *([others] if others else [])])
     return {**os.environ, "PYTHONPATH": path}

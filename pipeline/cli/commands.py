@@ -85,6 +85,8 @@ def run(arguments: Sequence[str]) -> int:
         )
         click.echo(_stopped(arguments, again), err=True)
         return cause.exit_code if isinstance(cause, Interrupted) else 128 + signal.SIGINT
+    finally:
+        spare.dismiss()  # those of a step that ended before it trained
     return 0
 
 

@@ -1,6 +1,7 @@
 """The command line: help, errors in one line, exit codes."""
 
 import errno
+import multiprocessing
 import os
 import re
 import shutil
@@ -10,11 +11,12 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import yaml
 
-from pipeline import __version__
+from pipeline import __version__, spare
 from pipeline.cli import commands, mlproject
 from pipeline.config.options import STEPS, PredictSettings
 from pipeline.config.settings import declared, name_of
@@ -45,6 +47,18 @@ def test_a_working_folder_that_is_gone_is_one_line(
     assert capsys.readouterr().err == (
         "error: the working folder must exist, got one that was deleted: go to another\n"
     )
+
+
+def test_a_step_that_ends_before_it_trains_leaves_no_process_behind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv(spare.WORKERS, raising=False)
+    begin = Mock(wraps=spare.begin)
+    monkeypatch.setattr(spare, "begin", begin)
+    before = multiprocessing.active_children()
+    assert commands.run(["mnist", "--data", "nothing/here"]) == 2
+    begin.assert_called_once()
+    assert multiprocessing.active_children() == before
 
 
 def test_help_imports_neither_torch_nor_mlflow_nor_numpy() -> None:
