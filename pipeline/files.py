@@ -59,7 +59,7 @@ def write_out(out: Path, text: str) -> None:
         PipelineError: it cannot be written.
     """
     try:
-        out.write_text(text, encoding="utf-8")
+        write_whole(out, text.encode())
     except OSError as error:
         raise PipelineError(
             f"out must be a file that can be written, got {out} ({error.strerror}): name another"
@@ -87,6 +87,34 @@ def beside(out: Path) -> Iterator[Path]:
     finally:
         lock.release()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def write_whole(out: Path, content: bytes) -> None:
+    """Write a file where a user wants it: all of it, or what was there before stays as it is.
+
+    Args:
+        out: the file; a link stays one, and what is no file, such as /dev/stdout, is written to.
+        content: all of it.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    if out.exists() and not (out.is_file() or out.is_dir()):
+        out.write_bytes(content)
+        return
+    out = Path(os.path.realpath(out))
+    is_there = out.exists()
+    if is_there and not os.access(out, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(out))
+    with beside(out) as work:
+        part = work / "part"
+        with part.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        if is_there:
+            shutil.copymode(out, part)
+        part.replace(out)
 
 
 def _locked_folder(out: Path) -> tuple[Path, FileLock]:

@@ -23,6 +23,7 @@ from pipeline.files import (
     prove_room,
     replace_folder,
     temporary_folder,
+    write_whole,
 )
 
 ROOT = Path(__file__).parent.parent
@@ -68,6 +69,52 @@ def test_what_a_killed_process_left_is_removed_by_the_next_and_what_a_living_one
         with beside(out) as second:
             assert {first, second} == set(tmp_path.iterdir())
     assert list(tmp_path.iterdir()) == []
+
+
+def _write_on_a_full_disk(out: Path) -> None:
+    """No file may grow beyond 100 bytes: the write fails half way."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+    with pytest.raises(OSError, match="too large"):
+        write_whole(out, bytes(1000))
+
+
+def _die_while_writing(out: Path) -> None:
+    os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL)
+    write_whole(out, bytes(1000))
+
+
+@pytest.mark.kill
+def test_a_page_stays_as_it_was_until_the_next_is_whole(tmp_path: Path) -> None:
+    out = tmp_path / "page.html"
+    write_whole(out, b"old")
+    fork = multiprocessing.get_context("fork")
+    for work, code in ((_write_on_a_full_disk, 0), (_die_while_writing, -signal.SIGKILL)):
+        process = fork.Process(target=work, args=(out,))
+        process.start()
+        process.join()
+        assert process.exitcode == code
+        assert out.read_bytes() == b"old"
+    write_whole(out, b"new")
+    assert out.read_bytes() == b"new"
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_what_a_page_is_written_to_stays_a_link_keeps_its_rights_or_is_a_pipe(
+    tmp_path: Path,
+) -> None:
+    page, link = tmp_path / "page.html", tmp_path / "link.html"
+    page.touch()
+    page.chmod(0o640)
+    link.symlink_to(page)
+    write_whole(link, b"new")
+    assert link.is_symlink()
+    assert (page.read_bytes(), page.stat().st_mode & 0o777) == (b"new", 0o640)
+    reading, writing = os.pipe()
+    write_whole(Path(f"/dev/fd/{writing}"), b"piped")
+    os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        assert pipe.read() == b"piped"
 
 
 def _work_beside(out: Path) -> None:

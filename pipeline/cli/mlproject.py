@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pipeline.config.options import STEPS
 from pipeline.config.settings import argument, canonical, declared, name_of
+from pipeline.files import write_whole
 
 HEADER = """\
 # Made by `python -m pipeline.cli.mlproject` from the steps' settings: change those and rerun it.
@@ -44,7 +45,7 @@ def _entry_point(step: str, settings: type) -> str:
 
 def main() -> None:
     """Write MLproject beside the package."""
-    (Path(__file__).parents[2] / "MLproject").write_text(render(), encoding="utf-8")
+    write_whole(Path(__file__).parents[2] / "MLproject", render().encode())
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """Prepared data: one safetensors file per data set, written atomically, verified on reading."""
 
 import json
-import os
 import textwrap
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from safetensors.torch import save
 from pipeline.data.images import ImageData, Part, assemble
 from pipeline.data.paths import is_file
 from pipeline.errors import PipelineError
-from pipeline.files import beside
+from pipeline.files import write_whole
 
 FORMAT = "1"
 TENSORS = ("train_images", "train_labels", "test_images", "test_labels")
@@ -45,13 +44,7 @@ def write_prepared(data: ImageData, folder: Path) -> Path:
         },
     )
     try:
-        with beside(path) as work:
-            part = work / path.name
-            with part.open("xb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(path)
+        write_whole(path, content)
     except OSError as error:
         raise PipelineError(
             f"prepared data must be written to a folder with room for {len(content)} bytes, got "

@@ -1,5 +1,7 @@
 """The step `explain`: a page from somebody's files, and neither run nor store."""
 
+import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -64,6 +66,23 @@ def test_it_makes_no_store_and_imports_no_mlflow() -> None:
     assert done.returncode == 0, done.stderr
     made = {path.name for path in Path().iterdir()} - {"__pycache__"}
     assert made == {"model.py", "x.npy", "explanation.html"}
+
+
+def test_a_full_disk_is_one_line_and_leaves_the_page_that_was_there(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    Path("page.html").write_text("old")
+    there = sorted(Path().iterdir())
+    monkeypatch.setattr(os, "fsync", refuse)
+    assert commands.run(["explain", "model.py:Net", "x.npy", "--out", "page.html"]) == 1
+    shown = capsys.readouterr().err
+    assert shown.count("\n") == 1
+    assert "got page.html (No space left on device): name another" in shown
+    assert Path("page.html").read_text() == "old"
+    assert sorted(set(Path().iterdir()) - {Path("__pycache__")}) == there
 
 
 def test_one_seed_gives_one_page_and_another_seed_another() -> None:

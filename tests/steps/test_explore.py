@@ -1,5 +1,7 @@
 """The explorer where it is left and made: in the runs of steps, and by a command."""
 
+import errno
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +21,7 @@ def test_a_sweep_leaves_its_page_and_the_command_makes_one_of_any_of_its_network
     store: str,
     small: Path,
     capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     shared = (*SETTINGS, "--data", small)
     assert pipeline("sweep", "--drop-rates", "0,0.5", "--seeds", "0", *shared) == 0
@@ -44,6 +47,14 @@ def test_a_sweep_leaves_its_page_and_the_command_makes_one_of_any_of_its_network
     assert "make nowhere first" in capsys.readouterr().err
     assert pipeline("explore", first, "--data", small, "--out", "~nosuchuser/page.html") != 0
     assert capsys.readouterr().err.count("\n") == 1
+
+    def refuse(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    assert pipeline("explore", first, "--data", small, "--out", "pair.html") == 1
+    assert "got pair.html (No space left on device)" in capsys.readouterr().err
+    assert Path("pair.html").read_text("utf-8") == made
 
 
 def test_mnist_leaves_the_page_of_its_network(
