@@ -210,8 +210,8 @@ def check_pass(
     check_counts(layer, counts, z.shape[1])
     h = z if h is None else torch.where(has_no_relu, h, z)
     expected = h.clone() if keep is None else _dropped(h, keep, scale)
-    has_linear = bool(has_no_relu.any())
-    if not has_linear:
+    lacks_relu = bool(has_no_relu.any())
+    if not lacks_relu:
         expected.clamp_(min=0)
     elif not bool(has_no_relu.all()):
         expected = torch.where(has_no_relu, expected, expected.clamp(min=0))
@@ -220,7 +220,7 @@ def check_pass(
     if torch.equal(y, expected) and torch.equal(zeros, blamed):
         return
     is_finite = z.isfinite().flatten(1).all(1)
-    identity = 4 if keep is None or has_linear else 5
+    identity = 4 if keep is None or lacks_relu else 5
     _check_close(layer, identity, y[is_finite], expected[is_finite])
     # Nobody is blamed for the own zeros of a unit without a ReLU.
     kept_zeros = h == 0 if keep is None else (h == 0) & keep

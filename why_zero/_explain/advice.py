@@ -148,9 +148,9 @@ def starved(name: str, states: UnitStates, samples: int) -> Advice | None:
 def linear(name: str, states: UnitStates, samples: int) -> Advice | None:
     """Each unit of a ReLU layer is always on, or always off: the layer is linear."""
     always_on, dead = int(states.always_on.sum()), int(states.dead.sum())
-    has_no_relu = always_on and always_on + dead == len(states.fired)
+    is_linear = always_on and always_on + dead == len(states.fired)
     # relu6 bends at 6 too.
-    if states.activation != "relu" or samples < ENOUGH_SAMPLES or not has_no_relu:
+    if states.activation != "relu" or samples < ENOUGH_SAMPLES or not is_linear:
         return None
     others = f", and the other {dead} for none" if dead else ""
     return Advice(
