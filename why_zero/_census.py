@@ -8,25 +8,23 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from why_zero._passes import evaluating, tensors_of
+from why_zero._passes import Run, evaluating, tensors_of
 from why_zero._watch.generators import preserved
 from why_zero._watch.isolation import is_foreign
 from why_zero._watch.layer_counts import Key, Names
 from why_zero._watch.module_calls import listening
 from why_zero._watch.pass_counts import PassCounts
 from why_zero._watch.recorder import Hidden, Recorder
-from why_zero.errors import WhyZeroError
+from why_zero.errors import WhyZeroError, in_one_line
 from why_zero.identities import check_dead
 from why_zero.records import UnitStates
-
-_Run = Callable[[nn.Module, Any], object]
 
 
 def census(
     module: nn.Module,
     batches: Iterable[Any],
     *,
-    run: _Run | None = None,
+    run: Run | None = None,
     near_zero: float = 1e-3,
     unit_axis: int | Mapping[str, int] | None = None,
 ) -> dict[str, UnitStates]:
@@ -64,7 +62,7 @@ def named_census(
     batches: Iterable[Any],
     *,
     names: Names,
-    run: _Run | None,
+    run: Run | None,
     near_zero: float,
     unit_axis: int | Mapping[str, int] | None,
 ) -> dict[str, UnitStates]:
@@ -111,7 +109,7 @@ def _count(
     batch: Any,  # noqa: ANN401
     recorder: Recorder,
     *,
-    run: _Run | None,
+    run: Run | None,
     sums: dict[Key, "_Sum"],
 ) -> None:
     """Add one batch: forward, and back to every layer."""
@@ -224,7 +222,7 @@ def inputs_of(batch: Any, module: nn.Module) -> Tensor:  # noqa: ANN401
 def _gradients(output: object, ends: list[Tensor]) -> dict[int, Tensor | None]:
     """The gradient of a fixed mixture of the outputs, by the id of what it is for."""
     total: Tensor | None = None
-    for tensor in filter(_has_gradient, tensors_of(output)):
+    for tensor in (each for each in tensors_of(output) if each.requires_grad):
         # Irregular weights, so that no output cancels another; nothing is drawn for them.
         weights = torch.arange(1, tensor.numel() + 1, device=tensor.device).cos()
         part = (tensor.flatten().float() * weights).sum()
@@ -238,11 +236,7 @@ def _gradients(output: object, ends: list[Tensor]) -> dict[int, Tensor | None]:
         found = torch.autograd.grad(total, ends, allow_unused=True, retain_graph=True)
     except RuntimeError as error:
         raise WhyZeroError(
-            "a census must be able to differentiate what the module does in evaluation mode, got: "
-            f"{' '.join(str(error).split())[:200]}"
+            "a census must be able to differentiate what the module does in evaluation mode, got "
+            f"{in_one_line(error)}"
         ) from error
     return {id(end): gradient for end, gradient in zip(ends, found, strict=True)}
-
-
-def _has_gradient(tensor: Tensor) -> bool:
-    return tensor.requires_grad

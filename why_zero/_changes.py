@@ -4,10 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from why_zero.errors import WhyZeroError
-from why_zero.records import UnitStates
+from why_zero.records import UnitStates, unit_ids_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,18 +45,15 @@ def changes(
 
 
 def _changes(name: str, before: UnitStates, after: UnitStates) -> UnitChanges:
-    ids = _ids(after)
-    if not np.array_equal(_ids(before), ids):
+    then, now = unit_ids_of(before), unit_ids_of(after)
+    if then != now:
         raise WhyZeroError(
-            f"a layer must have the same units in both censuses, got {len(_ids(before))} and "
-            f"{len(ids)} in {name}: take them of the same network"
+            f"a layer must have the same units in both censuses, got {len(then)} and "
+            f"{len(now)} in {name}: take them of the same network"
         )
+    ids = np.array(now, np.int64)
     return UnitChanges(
         died=tuple(ids[~before.dead & after.dead].tolist()),
         revived=tuple(ids[before.dead & ~after.dead].tolist()),
         still_dead=tuple(ids[before.dead & after.dead].tolist()),
     )
-
-
-def _ids(states: UnitStates) -> NDArray[np.int64]:
-    return np.arange(len(states.fired)) if states.unit_ids is None else states.unit_ids

@@ -7,7 +7,7 @@ import numpy as np
 
 from why_zero._watch.layer_counts import Key, Names
 from why_zero.findings import Findings
-from why_zero.records import UnexplainedZeros, WatchedLayer, ZeroCauses
+from why_zero.records import SHARES, UnexplainedZeros, WatchedLayer, ZeroCauses
 
 # The call that made the zeros, and where they were seen.
 Place = tuple[str, str]
@@ -83,9 +83,7 @@ def _since(now: ModeSums, before: ModeSums) -> ModeSums:
         for key, layer in now.layers.items()
     }
     unexplained = {
-        place: _shifted(left, before.unexplained[place], -1)
-        if place in before.unexplained
-        else left
+        place: added(left, before.unexplained[place], -1) if place in before.unexplained else left
         for place, left in now.unexplained.items()
     }
     return ModeSums(
@@ -102,7 +100,7 @@ def _together(ranks: Sequence[ModeSums]) -> ModeSums:
             total.layers[key] = _combined(known, layer, 1) if known else layer
         for place, left in sums.unexplained.items():
             was = total.unexplained.get(place)
-            total.unexplained[place] = _shifted(was, left, 1) if was else left
+            total.unexplained[place] = added(was, left) if was else left
     return total
 
 
@@ -110,10 +108,7 @@ def _combined(layer: WatchedLayer, other: WatchedLayer, sign: int) -> WatchedLay
     """The counts of a layer, and those of the same layer elsewhere, added or taken away."""
     if not np.array_equal(layer.unit_ids, other.unit_ids):
         layer, other = _as_one_unit(layer), _as_one_unit(other)
-    causes = (
-        getattr(layer.causes, name) + sign * getattr(other.causes, name)
-        for name in ZeroCauses.__dataclass_fields__
-    )
+    causes = (getattr(layer.causes, name) + sign * getattr(other.causes, name) for name in SHARES)
     return replace(
         layer,
         passes=layer.passes + sign * other.passes,
@@ -124,13 +119,12 @@ def _combined(layer: WatchedLayer, other: WatchedLayer, sign: int) -> WatchedLay
 
 def _as_one_unit(layer: WatchedLayer) -> WatchedLayer:
     """A layer whose number of units is not everywhere the same."""
-    causes = (
-        getattr(layer.causes, name).sum(keepdims=True) for name in ZeroCauses.__dataclass_fields__
-    )
+    causes = (getattr(layer.causes, name).sum(keepdims=True) for name in SHARES)
     return replace(layer, causes=ZeroCauses(*causes), unit_axes=(), unit_ids=np.zeros(1, np.int64))
 
 
-def _shifted(left: UnexplainedZeros, other: UnexplainedZeros, sign: int) -> UnexplainedZeros:
+def added(left: UnexplainedZeros, other: UnexplainedZeros, sign: int = 1) -> UnexplainedZeros:
+    """Zeros of one place, and others of it added; taken away with the sign -1."""
     return replace(
         left,
         zeros=left.zeros + sign * other.zeros,

@@ -1,10 +1,32 @@
-"""What every pass of somebody's module needs: its tensors, and evaluation mode for a while."""
+"""What passes of somebody's module need: a copy of it, evaluation mode for a while, its tensors."""
 
-from collections.abc import Iterator, Mapping
+import copy
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
+from typing import Any
 
 from torch import Tensor, nn
+
+from why_zero.errors import WhyZeroError, in_one_line
+
+# Calls a module on a batch, and gives what it puts out.
+Run = Callable[[nn.Module, Any], object]
+
+
+def copied(module: nn.Module) -> nn.Module:
+    """A copy of the module.
+
+    Raises:
+        WhyZeroError: it cannot be copied.
+    """
+    try:
+        return copy.deepcopy(module)
+    except Exception as error:  # whatever its parts raise that cannot be copied
+        raise WhyZeroError(
+            f"copy.deepcopy must copy a module, got {type(module).__name__} ({in_one_line(error)}"
+            "): remove what computes its weights, such as torch.nn.utils.weight_norm or prune"
+        ) from error
 
 
 @contextmanager

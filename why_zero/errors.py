@@ -16,6 +16,7 @@ IDENTITIES = {
     13: "a network's masks are those of its own seed, layer and epoch",
     14: "behind an activation that is no ReLU h is what its function gives for z",
 }
+_MOST_LETTERS = 200
 
 
 class WhyZeroError(Exception):
@@ -40,3 +41,10 @@ class BrokenIdentity(WhyZeroError):  # noqa: N818 a claim, like Interrupted
         )
         self.layer, self.identity = layer, identity
         self.expected, self.observed = expected, observed
+
+
+def in_one_line(error: BaseException) -> str:
+    """The type of somebody else's error and what it says, in one line that is not too long."""
+    said = " ".join(str(error).split())
+    cut = f"{said[:_MOST_LETTERS]}…" if len(said) > _MOST_LETTERS else said
+    return f"{type(error).__name__}: {cut}" if cut else type(error).__name__

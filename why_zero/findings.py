@@ -5,18 +5,10 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from importlib import import_module
-from typing import Any, Literal
+from typing import Any
 
 from why_zero.errors import WhyZeroError
-from why_zero.records import Cause, UnexplainedZeros, WatchedLayer
-
-_COUNTS: tuple[Cause | Literal["unexplained"], ...] = (
-    "active",
-    "dropped",
-    "inactive",
-    "both",
-    "unexplained",
-)
+from why_zero.records import SHARES, UnexplainedZeros, WatchedLayer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +78,7 @@ class Findings:
 
 _COLUMNS = (
     *("mode", "layer", "source", "activation", "drop_rate", "units", "passes", "pairs"),
-    *("zero", *_COUNTS, "silent"),
+    *("zero", *SHARES, "silent"),
 )
 
 
@@ -102,14 +94,14 @@ def _row(mode: str, layer: WatchedLayer) -> dict[str, Any]:
         "passes": layer.passes,
         "pairs": layer.causes.pairs,
         "zero": layer.causes.zero_share,
-        **{cause: layer.causes.share(cause) for cause in _COUNTS},
+        **{cause: layer.causes.share(cause) for cause in SHARES},
         "silent": int(layer.silent.sum()),
     }
 
 
 def _plain(layer: WatchedLayer) -> dict[str, Any]:
     causes = layer.causes
-    shares = {cause: causes.share(cause) for cause in _COUNTS} | {"zero": causes.zero_share}
+    shares = {cause: causes.share(cause) for cause in SHARES} | {"zero": causes.zero_share}
     return {
         "source": layer.source,
         "activation": layer.activation,
@@ -119,7 +111,7 @@ def _plain(layer: WatchedLayer) -> dict[str, Any]:
         "axis_is_guess": layer.axis_is_guess,
         "units": len(layer.unit_ids),
         "passes": layer.passes,
-        "counts": {cause: int(getattr(causes, cause).sum()) for cause in _COUNTS},
+        "counts": {cause: int(getattr(causes, cause).sum()) for cause in SHARES},
         # JSON has no NaN.
         "shares": {name: None if math.isnan(share) else share for name, share in shares.items()},
         "silent": layer.unit_ids[layer.silent].tolist(),
@@ -138,7 +130,7 @@ def _scalars(
             safe += "-"
         taken.add(safe)
         yield f"{prefix}zero/{safe}", layer.causes.zero_share
-        for cause in _COUNTS[1:] if with_causes else ():
+        for cause in SHARES[1:] if with_causes else ():
             yield f"{prefix}{cause}/{safe}", layer.causes.share(cause)
         if layer.has_hard_zeros:
             yield f"{prefix}silent/{safe}", float(layer.silent.mean())

@@ -12,7 +12,8 @@ import torch
 from torch import nn
 
 from why_zero._census import named_census
-from why_zero._keyed import KeyedSums, ModeSums, merged, most_first
+from why_zero._keyed import KeyedSums, ModeSums, added, merged, most_first
+from why_zero._passes import Run
 from why_zero._watch.backward import MaskWatch
 from why_zero._watch.isolation import is_captured, is_foreign, is_recomputing, unseen
 from why_zero._watch.layer_counts import Key, Names
@@ -20,7 +21,7 @@ from why_zero._watch.module_calls import Outputs, listening, watched
 from why_zero._watch.pass_counts import PassCounts
 from why_zero._watch.recorder import Recorder
 from why_zero._watch.sums import LayerSum
-from why_zero.errors import BrokenIdentity, WhyZeroError
+from why_zero.errors import BrokenIdentity, WhyZeroError, in_one_line
 from why_zero.findings import Findings
 from why_zero.records import UnexplainedZeros, UnitStates, WatchedLayer, ZeroCauses
 from why_zero.report import html, text
@@ -174,12 +175,12 @@ class ZeroProbe:
     @property
     def unexplained(self) -> list[UnexplainedZeros]:
         """Zeros of training passes that no layer accounts for, most first."""
-        return self._left_over(is_training=True)
+        return list(most_first(self._unexplained[True]))
 
     @property
     def evaluation_unexplained(self) -> list[UnexplainedZeros]:
         """Zeros of evaluation passes that no layer accounts for, most first."""
-        return self._left_over(is_training=False)
+        return list(most_first(self._unexplained[False]))
 
     def causes(self) -> dict[str, ZeroCauses]:
         """Why the activations of every layer were zero in training passes, by name.
@@ -273,7 +274,7 @@ class ZeroProbe:
         self,
         batches: Iterable[Any],
         *,
-        run: Callable[[nn.Module, Any], object] | None = None,
+        run: Run | None = None,
         near_zero: float = 1e-3,
     ) -> dict[str, UnitStates]:
         """What every unit does over a reference set, in evaluation mode, by layer.
@@ -356,8 +357,7 @@ class ZeroProbe:
         except Exception as error:
             if self._strict:
                 raise
-            said = " ".join(str(error).split())
-            self.notes[name] = f"not counted here: {type(error).__name__}: {said[:200]}"
+            self.notes[name] = f"not counted here: {in_one_line(error)}"
             return None
 
     def _add(self, recorder: Recorder, *, is_training: bool) -> None:
@@ -395,16 +395,13 @@ class ZeroProbe:
     def _leave_over(
         self, made_by: str, seen_at: str, zeros: int, values: int, is_training: bool
     ) -> None:
-        was = self._unexplained[is_training].get((made_by, seen_at))
         left = UnexplainedZeros(
-            made_by=made_by,
-            seen_at=seen_at,
-            zeros=zeros + (was.zeros if was else 0),
-            values=values + (was.values if was else 0),
-            passes=1 + (was.passes if was else 0),
+            made_by=made_by, seen_at=seen_at, zeros=zeros, values=values, passes=1
         )
+        if was := self._unexplained[is_training].get((made_by, seen_at)):
+            left = added(was, left)
         self._unexplained[is_training][made_by, seen_at] = left
-        place = "evaluation" if not is_training else "training"
+        place = "training" if is_training else "evaluation"
         self.notes[f"{made_by} ({place})"] = (
             f"{left.zeros:,} of {left.values:,} values ({left.share:.1%}) that reach {seen_at} are "
             "zeros that no rule explains"
@@ -417,28 +414,24 @@ class ZeroProbe:
                 raise error
             self.notes[error.layer] = str(error)
 
-    def _named(self, key: Key, layer: LayerSum) -> WatchedLayer:
-        return layer.layer(self._names.of(key))
+    def _named(self, *, is_training: bool) -> list[WatchedLayer]:
+        sums = self._sums[is_training]
+        return [layer.layer(self._names.of(key)) for key, layer in sums.items()]
 
     def _found(self) -> tuple[list[WatchedLayer], dict[str, str]]:
         """The layers to report and the notes below them."""
         is_training = self._turns[True].calls > 0 or not self._turns[False].calls
-        layers = [self._named(key, layer) for key, layer in self._sums[is_training].items()]
         notes = dict(self.notes)
         if self.set_aside:
             notes["passes"] = f"{self.set_aside} held NaN or infinity and were not counted"
         if not self.calls:
             notes["passes"] = _UNSEEN
-        return layers, notes
+        return self._named(is_training=is_training), notes
 
     def _layers(self, *, is_training: bool) -> dict[str, WatchedLayer]:
         if not self.calls:
             raise WhyZeroError(_UNSEEN)
-        layers = [self._named(key, layer) for key, layer in self._sums[is_training].items()]
-        return {layer.name: layer for layer in layers}
-
-    def _left_over(self, *, is_training: bool) -> list[UnexplainedZeros]:
-        return list(most_first(self._unexplained[is_training]))
+        return {layer.name: layer for layer in self._named(is_training=is_training)}
 
     def _findings(self) -> Findings:
         with self._lock:

@@ -14,6 +14,8 @@ Floats = NDArray[np.float64]
 
 CAUSES: tuple[Cause, ...] = ("active", "dropped", "inactive", "both")
 ZERO_CAUSES: tuple[Cause, ...] = CAUSES[1:]
+# All that a pair can be, in the order of the fields of `ZeroCauses`.
+SHARES: tuple[Share, ...] = (*CAUSES, "unexplained")
 
 # A unit whose mean |h| is at most this share of its layer's mean is dormant:
 # Sokar et al. 2023, "The Dormant Neuron Phenomenon in Deep Reinforcement Learning", section 3.
@@ -128,6 +130,12 @@ class UnitStates:
     def dormant_at(self, tau: float) -> NDArray[np.bool_]:
         """Mean |h| at most `tau` of the layer's mean (Sokar et al. 2023, section 3)."""
         return self.magnitude <= tau * self.magnitude.mean()
+
+
+def unit_ids_of(states: UnitStates) -> list[int]:
+    """The units' rows of the weights that make them; their places where none are recorded."""
+    ids = range(len(states.fired)) if states.unit_ids is None else states.unit_ids.tolist()
+    return list(ids)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,8 @@ from types import ModuleType
 from torch import Tensor, nn
 
 from pipeline.errors import PipelineError
-from pipeline.foreign.tensors import in_one_line, tensors_in
+from pipeline.foreign.tensors import tensors_in
+from why_zero.errors import in_one_line
 
 
 def load_module(address: str, weights: Path | None = None) -> nn.Module:

@@ -10,7 +10,8 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from pipeline.errors import PipelineError
-from pipeline.foreign.tensors import PICKLED, in_one_line, require_file, tensors_in
+from pipeline.foreign.tensors import PICKLED, require_file, tensors_in
+from why_zero.errors import in_one_line
 
 _IMAGES = {".png", ".jpg", ".jpeg"}
 

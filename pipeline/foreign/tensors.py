@@ -8,9 +8,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from pipeline.errors import PipelineError
+from why_zero.errors import in_one_line
 
 PICKLED = (".pt", ".pth")
-_MOST_LETTERS = 200
 
 
 def tensors_in(path: Path) -> object:
@@ -56,10 +56,3 @@ def require_file(path: Path) -> None:
     """
     if not path.is_file():
         raise PipelineError(f"a file must be there, got no file {path}: correct the path")
-
-
-def in_one_line(error: BaseException) -> str:
-    """An error's kind and what it says, in one line that is not too long."""
-    said = " ".join(str(error).split())
-    cut = f"{said[:_MOST_LETTERS]}…" if len(said) > _MOST_LETTERS else said
-    return f"{type(error).__name__}: {cut}" if cut else type(error).__name__

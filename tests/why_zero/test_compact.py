@@ -482,7 +482,7 @@ def test_weights_that_are_computed_are_left() -> None:
     nn.utils.parametrizations.weight_norm(original[3])
     found = compact(original, {"0": [1]}, torch.randn(9, 4))
     assert reasons(found) == {"0": "3 is a ParametrizedLinear, whose weights are left alone"}
-    with pytest.raises(WhyZeroError, match=r"copy\.deepcopy must copy a model"):
+    with pytest.raises(WhyZeroError, match=r"copy\.deepcopy must copy a module"):
         compact(prune.l1_unstructured(original[5], "weight", 0.5), {}, torch.randn(9, 5))
 
 

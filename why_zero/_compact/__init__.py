@@ -1,6 +1,5 @@
 """The same network without its dead units, and the proof that it is the same."""
 
-import copy
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,9 +13,9 @@ from why_zero._compact.flow import Calls, Route, Unremovable
 from why_zero._compact.passes import Batches, compared, multiplications
 from why_zero._compact.removal import KeptUnits, removable, remove
 from why_zero._compact.witness import Witness
-from why_zero._passes import evaluating
+from why_zero._passes import copied, evaluating
 from why_zero.errors import WhyZeroError
-from why_zero.records import UnitStates
+from why_zero.records import UnitStates, unit_ids_of
 
 __all__ = ["Compacted", "KeptUnits", "compact", "dead_units"]
 
@@ -66,9 +65,8 @@ def dead_units(states: Mapping[str, UnitStates]) -> dict[str, list[int]]:
     for state in states.values():
         if not state.source or state.near_zero:
             continue
-        ids = range(len(state.fired)) if state.unit_ids is None else state.unit_ids.tolist()
         units = dead.setdefault(state.source, {})
-        for unit, is_dead in zip(ids, state.dead.tolist(), strict=True):
+        for unit, is_dead in zip(unit_ids_of(state), state.dead.tolist(), strict=True):
             units[unit] = units.get(unit, True) and is_dead
     return {
         source: [unit for unit, is_dead in sorted(units.items()) if is_dead]
@@ -105,7 +103,7 @@ def compact(
         WhyZeroError: there is no such module or unit, one fires on the reference set, the model
             cannot be copied or traced, or the outputs differ by more than rounding.
     """
-    original, smaller = _copy(model), _copy(model)
+    original, smaller = copied(model), copied(model)
     device = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
     batches = Batches("reference", reference, device)
     units = {path: _indices(model, path, claims) for path, claims in dead.items()}
@@ -147,17 +145,6 @@ def compact(
         held_out_difference=elsewhere.largest if elsewhere else None,
         held_out_changed=elsewhere.changed if elsewhere else None,
     )
-
-
-def _copy(model: nn.Module) -> nn.Module:
-    try:
-        return copy.deepcopy(model)
-    except Exception as error:  # whatever its parts raise that cannot be copied
-        reason = f"{type(error).__name__}: {error}".splitlines()[0][:120]
-        raise WhyZeroError(
-            f"copy.deepcopy must copy a model, got {type(model).__name__} ({reason}): "
-            "remove what computes its weights, such as torch.nn.utils.weight_norm or prune"
-        ) from error
 
 
 def _indices(

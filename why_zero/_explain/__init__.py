@@ -1,7 +1,6 @@
 """Everything that the instrument can say about a network and its data, and what to try."""
 
-import copy
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -15,14 +14,14 @@ from why_zero._compact import Compacted, compact, dead_units
 from why_zero._explain import advice, page
 from why_zero._explain.advice import ENOUGH_SAMPLES, Advice, Owner
 from why_zero._explain.page import Part
+from why_zero._passes import Run, copied
 from why_zero._watch.generators import preserved
-from why_zero.errors import WhyZeroError
+from why_zero.errors import WhyZeroError, in_one_line
 from why_zero.probe import ZeroProbe
-from why_zero.records import UnexplainedZeros, UnitStates, WatchedLayer
+from why_zero.records import UnexplainedZeros, UnitStates, WatchedLayer, unit_ids_of
 
 __all__ = ["Advice", "Explanation", "Owner", "Part", "explain"]
 
-_Run = Callable[[nn.Module, Any], object]
 _BATCH = 256
 
 
@@ -90,7 +89,7 @@ def explain(
     batches: Tensor | Iterable[Any],
     *,
     passes: int = 1,
-    run: _Run | None = None,
+    run: Run | None = None,
 ) -> Explanation:
     """Why the activations of a network are zero over these samples, and what to try about it.
 
@@ -122,10 +121,10 @@ def explain(
         samples = sum(map(_length, held))
         if not samples:
             raise WhyZeroError("explain must see samples, got none: give some")
-        evaluated = _copy(module).eval()
+        evaluated = copied(module).eval()
         with ZeroProbe(evaluated) as evaluation:
             _passes(evaluated, held, run)
-        trained = _copy(module).train()
+        trained = copied(module).train()
         with ZeroProbe(trained) as training:
             for _ in range(passes):
                 _passes(trained, held, run)
@@ -138,7 +137,7 @@ def explain(
         compacted = None
         if run is None and any(dead.values()):
             with _noted(notes, "removing dead units"):
-                compacted = compact(_copy(module), dead, list(map(_fresh, held)))
+                compacted = compact(copied(module), dead, list(map(_fresh, held)))
                 for kept in compacted.kept:
                     units = f"{len(kept.units)} dead unit{'s' * (len(kept.units) != 1)}"
                     notes[f"{kept.layer}, removing dead units"] = f"{units} kept: {kept.reason}"
@@ -216,17 +215,7 @@ def _length(batch: Any) -> int:  # noqa: ANN401
     return len(batch) if isinstance(batch, Tensor) and batch.ndim else 1
 
 
-def _copy(module: nn.Module) -> nn.Module:
-    try:
-        return copy.deepcopy(module)
-    except Exception as error:  # whatever its parts raise that cannot be copied
-        raise WhyZeroError(
-            f"copy.deepcopy must copy a module, got {type(module).__name__} ({_said(error)}): "
-            "remove what computes its weights, such as torch.nn.utils.weight_norm or prune"
-        ) from error
-
-
-def _passes(module: nn.Module, batches: Sequence[Any], run: _Run | None) -> None:
+def _passes(module: nn.Module, batches: Sequence[Any], run: Run | None) -> None:
     """One pass a batch, without gradients."""
     for batch in map(_fresh, batches):
         try:
@@ -237,8 +226,8 @@ def _passes(module: nn.Module, batches: Sequence[Any], run: _Run | None) -> None
         except Exception as error:  # whatever somebody's module raises
             mode = "training" if module.training else "evaluation"
             raise WhyZeroError(
-                f"{type(module).__name__} must take the batches, got {_said(error)} in {mode} "
-                f"mode{_shape(batch)}: give what it takes"
+                f"{type(module).__name__} must take the batches, got {in_one_line(error)} in "
+                f"{mode} mode{_shape(batch)}: give what it takes"
             ) from error
 
 
@@ -248,11 +237,6 @@ def _shape(batch: Any) -> str:  # noqa: ANN401
         return ""
     kind = str(first.dtype).removeprefix("torch.")
     return f" for {kind} of shape {tuple(first.shape)}"
-
-
-def _said(error: Exception) -> str:
-    """An error in one line that is not too long."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
 
 
 def _parts(module: nn.Module) -> tuple[Part, ...]:
@@ -267,11 +251,7 @@ def _owner(
     path: str, module: nn.Module, states: Mapping[str, UnitStates], dead: Sequence[int]
 ) -> Owner:
     seen = [state for state in states.values() if state.source == path and not state.near_zero]
-    units = {
-        int(unit)
-        for state in seen
-        for unit in (range(len(state.fired)) if state.unit_ids is None else state.unit_ids)
-    }
+    units = {unit for state in seen for unit in unit_ids_of(state)}
     alive = sorted(units - set(dead))
     low_biases = None
     bias = getattr(module, "bias", None)

@@ -4,6 +4,8 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from why_zero.errors import in_one_line
+
 _log = logging.getLogger(__name__)
 
 
@@ -13,8 +15,7 @@ def quiet(doing: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # noqa: BLE001 whatever it is, it is not the training's
-        said = " ".join(str(error).split())
         _log.warning(
-            "why_zero must not end the training, so it goes on without %s: got %s: %s",
-            *(doing, type(error).__name__, said[:300]),
+            "why_zero must not end the training, so it goes on without %s: got %s",
+            *(doing, in_one_line(error)),
         )

@@ -2,9 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from why_zero.records import CAUSES, Share, WatchedLayer, ZeroCauses
+from why_zero.records import SHARES, WatchedLayer, ZeroCauses
 
-SHARES: tuple[Share, ...] = (*CAUSES, "unexplained")
 HEADS = ("layer", "activation", "p", "axis", "units", *SHARES, "zero", "silent", "passes")
 
 WIDTH = 80  # of a terminal
