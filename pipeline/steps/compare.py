@@ -11,6 +11,7 @@ from pipeline.console import Console
 from pipeline.errors import PipelineError
 from pipeline.explorer import log_explorers
 from pipeline.records.result import Result
+from pipeline.records.words import counted
 from pipeline.runs.links import print_pages
 from pipeline.runs.load import load_data, load_failure, load_result
 from pipeline.runs.sweeps import (
@@ -54,7 +55,7 @@ def run(settings: CompareSettings, console: Console) -> None:
     results = _loaded(found, tracker, source=source)
     failures = [failure for run in failed if (failure := load_failure(run)) is not None]
     with tracker.start_step("compare", name, parameters=texts(settings)) as step:
-        console.line(f"{len(results)} networks from {source}")
+        console.line(f"{counted(len(results), 'network')} from {source}")
         comparisons = comparison.compare(results, failures)
         links = log_explorers(step, comparisons, load_data, tracker=tracker, console=console)
         comparison.publish(
@@ -100,7 +101,8 @@ def _loaded(found: Sequence[FoundRun], tracker: Tracker, *, source: str) -> list
     reasons = ", ".join(f"{count} {reason}" for reason, count in skipped.items())
     if not results:
         raise PipelineError(
-            f"there must be finished networks to compare, got {len(found)} runs for {source}"
+            f"there must be finished networks to compare, got {counted(len(found), 'run')} for "
+            + source
             + (f" ({reasons})" if reasons else "")
             + ": correct the search, or name other experiments; parameters are strings, as in "
             "params.drop_rate = '0.5'"

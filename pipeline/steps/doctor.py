@@ -17,6 +17,7 @@ from pipeline.errors import PipelineError
 from pipeline.files import beside, check_place, temporary_folder
 from pipeline.fit.tasks import CHECKPOINTS
 from pipeline.health import LEAST_ROOM, temporary_place
+from pipeline.records.words import counted
 from pipeline.tracking import adopted_run, survey
 from pipeline.training import device as devices
 
@@ -50,8 +51,8 @@ def run(settings: DoctorSettings, console: Console) -> None:
     for name, there, remedy in _extras():
         console.line(f"{'ok' if there else 'note':<4} {name:<10} {there or remedy}")
     if failed:
-        checks_failed = "1 check failed" if failed == 1 else f"{failed} checks failed"
-        raise PipelineError(f"training needs all of these, and {checks_failed}: see the lines `no`")
+        lost = counted(failed, "check")
+        raise PipelineError(f"training needs all of these, and {lost} failed: see the lines `no`")
     with adopted_run("doctor", texts(settings)):
         console.line("Training works here.")
 

@@ -47,7 +47,7 @@ def _run(
 ) -> None:
     check_before_training(tracker)
     many = len(recipes) * len(settings.data) * len(settings.devices)
-    name = f"sweep of {many} network{'' if many == 1 else 's'}"
+    name = f"sweep of {counted(many, 'network')}"
     places = list(dict.fromkeys(devices.resolve(device) for device in settings.devices))
     sets = [prepared(source) for source in settings.data]
     for data in sets:
@@ -244,6 +244,5 @@ def _tasks(
 def _show_failures(fitted: Fitted, console: Console) -> None:
     if fitted.failures:
         rows = [(literal(name), literal(reason)) for name, reason in fitted.failures.items()]
-        networks = "network" if len(rows) == 1 else "networks"
-        title = f"{len(rows)} {networks} failed, {len(fitted.results)} finished"
+        title = f"{counted(len(rows), 'network')} failed, {len(fitted.results)} finished"
         console.table(title, ("network", "why"), rows)

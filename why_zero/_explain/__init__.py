@@ -19,6 +19,7 @@ from why_zero._watch.generators import preserved
 from why_zero.errors import WhyZeroError, in_one_line
 from why_zero.probe import ZeroProbe
 from why_zero.records import UnexplainedZeros, UnitStates, WatchedLayer, unit_ids_of
+from why_zero.report.text import counted
 
 __all__ = ["Advice", "Explanation", "Owner", "Part", "explain"]
 
@@ -139,7 +140,7 @@ def explain(
             with _noted(notes, "removing dead units"):
                 compacted = compact(copied(module), dead, list(map(_fresh, held)))
                 for kept in compacted.kept:
-                    units = f"{len(kept.units)} dead unit{'s' * (len(kept.units) != 1)}"
+                    units = counted(len(kept.units), "dead unit")
                     notes[f"{kept.layer}, removing dead units"] = f"{units} kept: {kept.reason}"
     modules = dict(evaluated.named_modules())
     owners = tuple(_owner(path, modules[path], states, units) for path, units in dead.items())

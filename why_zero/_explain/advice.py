@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from why_zero._compact import Compacted
 from why_zero.records import UnexplainedZeros, UnitStates, WatchedLayer
+from why_zero.report.text import counted
 
 # Fewer samples say little of what a unit never does, or always.
 ENOUGH_SAMPLES = 30
@@ -100,7 +101,7 @@ def removable(compacted: Compacted, samples: int) -> Advice | None:
     if samples < ENOUGH_SAMPLES or not removed:
         return None
     before, after = compacted.parameters_before, compacted.parameters_after
-    units = f"{removed} dead unit{'s' * (removed != 1)}"
+    units = counted(removed, "dead unit")
     largest = compacted.largest_difference
     same = f"differ by at most {largest:.2g}, a rounding" if largest else "are the same"
     return Advice(

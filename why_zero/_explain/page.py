@@ -9,6 +9,7 @@ from why_zero._compact import Compacted
 from why_zero._explain.advice import ENOUGH_SAMPLES, Advice, Owner
 from why_zero.records import DORMANT_TAU, Share, UnexplainedZeros, UnitStates, WatchedLayer
 from why_zero.report import html, text
+from why_zero.report.text import counted
 
 _ZEROS: dict[Share, str] = {
     "inactive": "by ReLU alone",
@@ -78,20 +79,20 @@ def summary(
         ]
         why = f": {', '.join(shares)}" if shares else ""
         lines.append(
-            f"Of the activations of {_counted(len(training), 'layer')}, {causes.zero_share:.1%} "
+            f"Of the activations of {counted(len(training), 'layer')}, {causes.zero_share:.1%} "
             f"were zero in training mode{why}."
         )
     else:
         lines.append("No activation function and no dropout was seen.")
     if has_states:
         dead, units = sum(len(owner.dead) for owner in owners), sum(o.units for o in owners)
-        fired = f"{dead:,} of {_counted(units, 'unit')} with a ReLU never fired"
-        lines.append(f"{fired} for the {_counted(samples, 'sample')}." if units else "")
+        fired = f"{dead:,} of {counted(units, 'unit')} with a ReLU never fired"
+        lines.append(f"{fired} for the {counted(samples, 'sample')}." if units else "")
     elif training:
         lines.append("Which units are dead is not known: the notes say why.")
     if samples < ENOUGH_SAMPLES:
         lines.append(
-            f"{_counted(samples, 'sample')} say little of what a unit never does: give more than "
+            f"{counted(samples, 'sample')} say little of what a unit never does: give more than "
             f"{ENOUGH_SAMPLES} to be told of dead units."
         )
     return "".join(f"<p class='summary'>{escape(line)}</p>" for line in lines if line)
@@ -135,7 +136,7 @@ def network(parts: Sequence[Part], parameters: int) -> str:
         shown = _folded(f"Show the {len(parts)} modules with parameters", shown)
     return _section(
         "The network",
-        _prose(f"{_counted(parameters, 'parameter')} in {_counted(len(parts), 'module')}."),
+        _prose(f"{counted(parameters, 'parameter')} in {counted(len(parts), 'module')}."),
         shown,
     )
 
@@ -189,7 +190,7 @@ def census(states: Mapping[str, UnitStates], samples: int) -> str:
         "What the units do",
         html.table(heads, rows, words=(1,)),
         _prose(
-            f"In evaluation mode, over the {_counted(samples, 'sample')}. A unit fires where z > 0 "
+            f"In evaluation mode, over the {counted(samples, 'sample')}. A unit fires where z > 0 "
             "(without a ReLU: where |h| > 0.001). Dead: never. Always on: each time. Dormant: mean "
             f"|h| at most {DORMANT_TAU:g} of the layer's mean. Starved: it fires, and no gradient "
             "comes back."
@@ -292,7 +293,3 @@ def _folded(title: str, shown: str) -> str:
 
 def _prose(words: str) -> str:
     return f"<p class='note'>{escape(words)}</p>"
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'s' * (number != 1)}"

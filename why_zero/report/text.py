@@ -99,3 +99,8 @@ def _lines(rows: Sequence[Sequence[str]]) -> list[str]:
         ]
         lines.append("  ".join(cells).rstrip())
     return lines
+
+
+def counted(number: int, noun: str) -> str:
+    """A number of things: `1 unit`, `2,000 units`."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
