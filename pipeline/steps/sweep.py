@@ -163,65 +163,38 @@ def recipes_of(settings: SweepSettings) -> list[Recipe]:
             f"{canonical(settings.recycle_below)}; give recycle_every=1 to recycle every epoch"
         )
     shared = {item.name: getattr(settings, item.name) for item in fields(Schedule)}
-    axes: tuple[tuple[Any, ...], ...] = (
-        settings.activations,
-        settings.output_dropout,
-        settings.widths,
-        settings.optimizers,
-        settings.learning_rates,
-        settings.inits,
-        settings.zero_biases,
-        settings.scalings,
-        settings.max_norms,
-        settings.learning_rate_decays,
-        settings.drop_rates,
-        settings.seeds,
-        settings.input_drop_rates,
-        settings.recycle_every,
-        settings.recycle_below,
-    )
-    many = math.prod(map(len, (*axes, settings.data, settings.devices)))
+    axes: dict[str, tuple[Any, ...]] = {
+        "activation": settings.activations,
+        "output_dropout": settings.output_dropout,
+        "widths": settings.widths,
+        "optimizer": settings.optimizers,
+        "learning_rate": settings.learning_rates,
+        "init": settings.inits,
+        "zero_biases": settings.zero_biases,
+        "scaling": settings.scalings,
+        "max_norm": settings.max_norms,
+        "learning_rate_decay": settings.learning_rate_decays,
+        "drop_rate": settings.drop_rates,
+        "seed": settings.seeds,
+        "input_drop_rate": settings.input_drop_rates,
+        "recycle_every": settings.recycle_every,
+        "recycle_below": settings.recycle_below,
+    }
+    many = math.prod(map(len, (*axes.values(), settings.data, settings.devices)))
     if many > MOST_NETWORKS:
         raise UsageError(
             f"a sweep must have at most {MOST_NETWORKS:,} networks, got {many:,}; give fewer values"
         )
-    found = [
-        Recipe(
-            **shared | {"momentum": settings.momentum if optimizer == "sgd" else 0.0},
-            activation=activation,
-            output_dropout=output_dropout,
-            widths=widths,
-            optimizer=optimizer,
-            learning_rate=learning_rate,
-            init=init,
-            zero_biases=zero_biases,
-            scaling=scaling,
-            max_norm=max_norm,
-            learning_rate_decay=learning_rate_decay,
-            drop_rate=drop_rate,
-            seed=seed,
-            input_drop_rate=input_drop_rate,
-            recycle_every=recycle_every if activation == "relu" else 0,
-            recycle_below=recycle_below if recycle_every and activation == "relu" else 0.0,
-        )
-        for (
-            activation,
-            output_dropout,
-            widths,
-            optimizer,
-            learning_rate,
-            init,
-            zero_biases,
-            scaling,
-            max_norm,
-            learning_rate_decay,
-            drop_rate,
-            seed,
-            input_drop_rate,
-            recycle_every,
-            recycle_below,
-        ) in itertools.product(*axes)
-    ]
+    found = []
+    for values in itertools.product(*axes.values()):
+        chosen = shared | dict(zip(axes, values, strict=True))
+        if chosen["optimizer"] != "sgd":
+            chosen["momentum"] = 0.0
+        if chosen["activation"] != "relu":
+            chosen["recycle_every"] = 0
+        if not chosen["recycle_every"]:
+            chosen["recycle_below"] = 0.0
+        found.append(Recipe(**chosen))
     # Combinations that differ in nothing that applies to them are one network.
     return list(dict.fromkeys(found))
 
