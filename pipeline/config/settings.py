@@ -242,7 +242,7 @@ def _init(text: str) -> str:
     """`default`, `he`, or `normal:` with the standard deviation as canonical text."""
     kind, _, sigma = text.partition(":")
     if kind == "normal":
-        return f"normal:{canonical(_is_positive(sigma))}"
+        return f"normal:{canonical(_positive(sigma))}"
     return _one_of(("default", "he"))(text)
 
 
@@ -279,31 +279,31 @@ def _dashed(text: str) -> str | None:
     return f"{found[1]}-{found[2]}" if found else None
 
 
-_is_rate = _number(lambda value: 0 <= value < 1)
-_is_positive = _number(lambda value: value > 0)
-_is_not_negative = _number(lambda value: value >= 0)
-_is_factor = _number(lambda value: 0 < value <= 1)
-_is_width = _integer(1)
+_rate = _number(lambda value: 0 <= value < 1)
+_positive = _number(lambda value: value > 0)
+_not_negative = _number(lambda value: value >= 0)
+_factor = _number(lambda value: 0 < value <= 1)
+_width = _integer(1)
 _yes_or_no = dict(zip(("true", "false"), (True, False), strict=True))
 _RANGE = (
     f"separated by commas, or START:STOP:STEP with STEP above 0 and at most {MOST_VALUES:,} values"
 )
-RATE = Kind("RATE", "a number in [0, 1)", _is_rate)
-RATES = Kind("RATE,…", f"numbers in [0, 1) {_RANGE}", _axis_of(_numbers(_is_rate)))
+RATE = Kind("RATE", "a number in [0, 1)", _rate)
+RATES = Kind("RATE,…", f"numbers in [0, 1) {_RANGE}", _axis_of(_numbers(_rate)))
 LAYER_RATES = Kind(
     "RATE|RATE-RATE-…",
     "a number in [0, 1), or one for each layer with dashes between them, such as 0.5-0.5-0.2",
-    _one_or_by_layer(_is_rate),
+    _one_or_by_layer(_rate),
     meant=lambda text: text.replace(",", "-") if "," in text else None,
 )
 LAYER_RATES_LIST = Kind(
     "RATE|RATE-RATE-…,…",
     f"numbers in [0, 1) {_RANGE}; one for each layer with dashes between them, such as 0.5-0.5-0.2",
-    _axis_of(_numbers(_one_or_by_layer(_is_rate))),
+    _axis_of(_numbers(_one_or_by_layer(_rate))),
 )
-POSITIVE = Kind("NUMBER", "a number above 0", _is_positive)
-POSITIVES = Kind("NUMBER,…", f"numbers above 0 {_RANGE}", _axis_of(_numbers(_is_positive)))
-NOT_NEGATIVE = Kind("NUMBER", "a number of at least 0", _is_not_negative)
+POSITIVE = Kind("NUMBER", "a number above 0", _positive)
+POSITIVES = Kind("NUMBER,…", f"numbers above 0 {_RANGE}", _axis_of(_numbers(_positive)))
+NOT_NEGATIVE = Kind("NUMBER", "a number of at least 0", _not_negative)
 COUNT = Kind("N", "a whole number of at least 0", _integer(0))
 COUNTS = Kind(
     "N,…",
@@ -315,17 +315,15 @@ COUNTS = Kind(
 PASSES = Kind("N", "a whole number from 0 to 100,000", _integer(0, 100_000))
 POSITIVE_COUNT = Kind("N", "a whole number of at least 1", _integer(1))
 NOT_NEGATIVES = Kind(
-    "NUMBER,…", f"numbers of at least 0 {_RANGE}", _axis_of(_numbers(_is_not_negative))
+    "NUMBER,…", f"numbers of at least 0 {_RANGE}", _axis_of(_numbers(_not_negative))
 )
-FACTOR = Kind("FACTOR", "a number above 0 and at most 1", _is_factor)
-FACTORS = Kind(
-    "FACTOR,…", f"numbers above 0 and at most 1 {_RANGE}", _axis_of(_numbers(_is_factor))
-)
-WIDTHS = Kind("N,…", "whole numbers of at least 1, separated by commas", _list_of(_is_width))
+FACTOR = Kind("FACTOR", "a number above 0 and at most 1", _factor)
+FACTORS = Kind("FACTOR,…", f"numbers above 0 and at most 1 {_RANGE}", _axis_of(_numbers(_factor)))
+WIDTHS = Kind("N,…", "whole numbers of at least 1, separated by commas", _list_of(_width))
 SHAPES = Kind(
     "N,…/N,…",
     "whole numbers of at least 1, with commas between layers and / between networks",
-    lambda text: tuple(dict.fromkeys(_list_of(_list_of(_is_width), separator="/")(text))),
+    lambda text: tuple(dict.fromkeys(_list_of(_list_of(_width), separator="/")(text))),
 )
 _DEVICES = ("auto", "cpu", "cuda", "mps")
 DEVICE = Kind("DEVICE", "auto, cpu, cuda, cuda:N or mps", _device, words=_DEVICES)
