@@ -40,6 +40,32 @@ def given_path(text: str) -> Path:
     return path
 
 
+def check_folder_of(out: Path) -> None:
+    """Return if the folder that the file `out` goes to exists: asked before any work.
+
+    Raises:
+        PipelineError: it does not.
+    """
+    if not out.parent.is_dir():
+        raise PipelineError(
+            f"out must be in a folder that exists, got {out}: make {out.parent} first"
+        )
+
+
+def write_out(out: Path, text: str) -> None:
+    """Write the file `out`.
+
+    Raises:
+        PipelineError: it cannot be written.
+    """
+    try:
+        out.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise PipelineError(
+            f"out must be a file that can be written, got {out} ({error.strerror}): name another"
+        ) from error
+
+
 @contextmanager
 def beside(out: Path) -> Iterator[Path]:
     """A hidden folder next to `out`, for what is renamed to it once it is whole; then it is gone.

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from pipeline.config.options import ExplainSettings
 from pipeline.console import Console
-from pipeline.errors import PipelineError
+from pipeline.files import check_folder_of, given_path, write_out
 from pipeline.foreign import load_module, load_samples
 from why_zero import explain
 
@@ -23,11 +23,8 @@ def run(settings: ExplainSettings, console: Console) -> None:
         WhyZeroError: the network does not take the samples.
     """
     address, inputs = settings.model_and_inputs
-    out = Path(settings.out)
-    if not out.parent.is_dir():
-        raise PipelineError(
-            f"out must be in a folder that is there, got {out}: make {out.parent} first"
-        )
+    out = given_path(settings.out)
+    check_folder_of(out)
     torch.manual_seed(settings.seed)
     module = load_module(address, None if settings.weights == "none" else Path(settings.weights))
     samples = _typed(load_samples(inputs, settings.limit or None), module)
@@ -35,12 +32,7 @@ def run(settings: ExplainSettings, console: Console) -> None:
     batches = samples.tensor_split(-(-len(samples) // settings.batch))
     torch.manual_seed(settings.seed)
     explanation = explain(module, batches, passes=settings.passes)
-    try:
-        out.write_text(explanation.html(), encoding="utf-8")
-    except OSError as error:
-        raise PipelineError(
-            f"out must be a file that can be written, got {out} ({error.strerror}): name another"
-        ) from error
+    write_out(out, explanation.html())
     for advice in explanation.advice:
         console.line(advice.saw)
     if all(advice.is_harmless for advice in explanation.advice):

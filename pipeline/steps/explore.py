@@ -4,9 +4,8 @@ from pipeline.comparison import compare
 from pipeline.config.options import MOST_EXPLORED, ExploreSettings
 from pipeline.console import Console
 from pipeline.data import prepared
-from pipeline.errors import PipelineError
 from pipeline.explorer import explorer_of, pair
-from pipeline.files import given_path
+from pipeline.files import check_folder_of, given_path, write_out
 from pipeline.records.result import Result
 from pipeline.registry.selection import network
 from pipeline.runs.load import load_data, load_result
@@ -22,22 +21,14 @@ def run(settings: ExploreSettings, console: Console) -> None:
             or it cannot be written.
     """
     out = given_path(settings.out)
-    if not out.parent.is_dir():
-        raise PipelineError(
-            f"out must be in a folder that exists, got {out}: make {out.parent} first"
-        )
+    check_folder_of(out)
     tracker = connect()
     results = [found for name in settings.networks for found in _named(name, tracker)]
     if len(results) > MOST_EXPLORED:
         results = [_named(name, tracker)[0] for name in settings.networks]
     data = load_data(results[0]) if settings.data == "auto" else prepared(settings.data)
     page = explorer_of(results, data, tracker)
-    try:
-        out.write_text(page, encoding="utf-8")
-    except OSError as error:
-        raise PipelineError(
-            f"out must be a file that can be written, got {out} ({error.strerror}): name another"
-        ) from error
+    write_out(out, page)
     names = " beside ".join(result.recipe.name for result in results)
     console.elapsed(f"{out} was written, with {names},")
 
