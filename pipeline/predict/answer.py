@@ -1,7 +1,5 @@
 """A network's answers for images, as machine-readable records."""
 
-import csv
-import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -11,6 +9,7 @@ import numpy as np
 
 from pipeline.predict.mc_dropout import MaskedAnswer
 from pipeline.predict.unit_counts import UnitCount
+from pipeline.records.words import csv_of
 from why_zero.records import CAUSES, Floats
 
 
@@ -85,11 +84,7 @@ def csv_lines(answers: Sequence[Answer]) -> list[str]:
     if not answers:
         return []
     rows = [dict(_flat(record(answer))) for answer in answers]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue().splitlines()
+    return csv_of([rows[0], *(row.values() for row in rows)]).splitlines()
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:

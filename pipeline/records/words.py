@@ -1,7 +1,9 @@
-"""Numbers and reasons as text."""
+"""Numbers, tables and reasons as text."""
 
+import csv
+import io
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 # A no-break space keeps a number and its sign on one line.
 SPACE, DASH = "\u00a0", "–"
@@ -26,6 +28,13 @@ def percent(share: float, digits: int = 2, *, unknown: str = DASH) -> str:
 def counted(number: int, noun: str) -> str:
     """A number of things: `1 unit`, `2,000 units`."""
     return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
+def csv_of(rows: Iterable[Iterable[object]]) -> str:
+    """Rows as CSV, with the same line ends on every system."""
+    file = io.StringIO()
+    csv.writer(file, lineterminator="\n").writerows(rows)
+    return file.getvalue()
 
 
 def reasons(failures: Mapping[str, str]) -> str:

@@ -1,7 +1,5 @@
 """A network's answers as artifacts: which validation images it is right for, and its confusion."""
 
-import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +11,7 @@ from safetensors.numpy import save
 from torch import nn
 
 from pipeline.data import ImageData, as_input, split
+from pipeline.records.words import csv_of
 from pipeline.training.batches import EVALUATION_BATCH
 from why_zero.records import Counts
 
@@ -52,8 +51,5 @@ def load_right(path: Path) -> NDArray[np.bool_]:
 
 def confusion_csv(confusion: Counts, classes: Sequence[str]) -> str:
     """The content of the file `CONFUSION`: a row for each true class, a column for each answer."""
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(["truth", *classes])
-    writer.writerows([name, *row] for name, row in zip(classes, confusion.tolist(), strict=True))
-    return file.getvalue()
+    rows = ([name, *row] for name, row in zip(classes, confusion.tolist(), strict=True))
+    return csv_of([["truth", *classes], *rows])

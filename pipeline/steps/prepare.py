@@ -7,6 +7,7 @@ from pipeline.console import Console
 from pipeline.data import ImageData, load, write_prepared
 from pipeline.files import given_path
 from pipeline.markdown import table
+from pipeline.records.words import csv_of
 from pipeline.runs.fingerprint import fingerprint
 from pipeline.runs.publish import log_dataset
 from pipeline.tracking import Run, Tracker, connected
@@ -99,4 +100,4 @@ def _show(step: Run, data: ImageData) -> None:
         f"**{data.name}**: images of {height} x {width} pixels, from {data.source}. "
         f"Digest: `{data.digest}`.\n\nLicence: {data.licence}\n\n" + table(columns, counts)
     )
-    step.text("\n".join(",".join(row) for row in [columns, *counts]) + "\n", "class_counts.csv")
+    step.text(csv_of([columns, *counts]), "class_counts.csv")

@@ -1,13 +1,11 @@
 """A study's findings as Markdown and CSV, and the table of several studies."""
 
-import csv
-import io
 import math
 from collections.abc import Mapping, Sequence
 
 from pipeline.comparison.statistics import Estimate
 from pipeline.markdown import WIDE, table
-from pipeline.records.words import DASH, SPACE
+from pipeline.records.words import DASH, SPACE, csv_of
 from pipeline.studies.study import Finding, Findings, Study
 
 NARROW = ("what", "published", "ours", "agrees")
@@ -78,29 +76,11 @@ def narrow_rows(rows: Sequence[Finding]) -> list[tuple[str, ...]]:
 
 def findings_csv(rows: Sequence[Finding]) -> str:
     """One row a finding, numbers in full."""
-    file = io.StringIO()
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(
-        (
-            *("what", "unit", "ours", "ours_half_width", "n", "published"),
-            *("published_half_width", "where", "reading", "rule", "agrees", "note"),
-        )
+    columns = (
+        *("what", "unit", "ours", "ours_half_width", "n", "published"),
+        *("published_half_width", "where", "reading", "rule", "agrees", "note"),
     )
-    for row in rows:
-        theirs = row.published
-        writer.writerow(
-            (
-                *(row.what, row.unit, repr(row.ours.mean), _number(row.ours.half_width)),
-                row.ours.count,
-                *(
-                    (repr(theirs.value), repr(theirs.half_width), theirs.where, theirs.reading)
-                    if theirs
-                    else ("", "", "", "")
-                ),
-                *(row.rule, {True: "yes", False: "no", None: ""}[row.agrees], row.note),
-            )
-        )
-    return file.getvalue()
+    return csv_of([columns, *map(_csv_row, rows)])
 
 
 def summary(found: Mapping[str, Findings]) -> str:
@@ -127,6 +107,19 @@ def page(
     for name, findings in found.items():
         parts += [f"## {name}", markdown(studies[name], findings, scale=scale)]
     return plain("\n\n".join(parts)) + "\n"
+
+
+def _csv_row(row: Finding) -> tuple[object, ...]:
+    theirs = row.published
+    published: tuple[object, ...] = ("",) * 4
+    if theirs:
+        published = (theirs.value, theirs.half_width, theirs.where, theirs.reading)
+    half_width = "" if math.isnan(row.ours.half_width) else row.ours.half_width
+    agrees = {True: "yes", False: "no", None: ""}[row.agrees]
+    return (
+        *(row.what, row.unit, row.ours.mean, half_width, row.ours.count),
+        *(*published, row.rule, agrees, row.note),
+    )
 
 
 def _cells(row: Finding) -> tuple[str, ...]:
@@ -160,7 +153,3 @@ def _interval(value: Estimate, row: Finding) -> str:
     if math.isnan(value.half_width):
         return text + unit
     return f"{text} ± {value.half_width:.{row.digits}f}{unit}"
-
-
-def _number(value: float) -> str:
-    return "" if math.isnan(value) else repr(value)
