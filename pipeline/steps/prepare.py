@@ -1,5 +1,7 @@
 """The step `prepare`: read a data set, verify it, write it as tensors, show what it looks like."""
 
+from functools import partial
+
 from pipeline import plots
 from pipeline.config.options import PrepareSettings
 from pipeline.config.settings import texts
@@ -72,10 +74,8 @@ def log(
         }
         step.metrics({name: float(count) for name, count in counts.items()}, step=0)
         mark = fingerprint("prepare", data.name, data.digest)
-        found = None
-        if not settings.force:
-            found = tracker.attempt(lambda: tracker.finished(mark, kind="step"), None)
-        if found:
+        seek = partial(tracker.finished, mark, kind="step")
+        if found := None if settings.force else tracker.attempt(seek, None):
             page = tracker.link(found.id)
             step.describe(f"The same data was already logged in run [{found.name}]({page}).")
         else:

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 from safetensors.numpy import save_file
@@ -59,10 +60,8 @@ def train(
         chosen = {key: value for key, value in texts(settings).items() if key != "force"}
         parts = [f"{key}={value}" for key, value in chosen.items()]
         mark = fingerprint("toy", *parts, rooms=("pipeline/toy",))
-        found = None
-        if not settings.force:
-            found = tracker.attempt(lambda: tracker.finished(mark, kind="step"), None)
-        if found:
+        seek = partial(tracker.finished, mark, kind="step")
+        if found := None if settings.force else tracker.attempt(seek, None):
             page = tracker.link(found.id)
             step.describe(f"The same toy already ran, in run [{found.name}]({page}).")
             console.line(f"toy: already ran (run {found.id}); force=true runs it again")
@@ -169,10 +168,8 @@ def _log_arm(
 
     What a killed toy has logged stays, and is completed.
     """
-    found = None
-    if not is_forced:
-        found = tracker.attempt(lambda: tracker.finished(mark, has_files=False), None)
-    if found:
+    seek = partial(tracker.finished, mark, has_files=False)
+    if found := None if is_forced else tracker.attempt(seek, None):
         return f"[{arm}]({tracker.link(found.id)})"
     history = trace.histories[arm]
     content = trace.arrays["samples/x"].tobytes() + trace.arrays["samples/target"].tobytes()
