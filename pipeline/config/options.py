@@ -8,13 +8,20 @@ import re
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from pipeline.config.model_address import ALIAS_RULE, NAME_RULE, alias_name, model_name
+from pipeline.config.model_address import (
+    ADDRESS_RULE,
+    ALIAS_RULE,
+    NAME_RULE,
+    alias_name,
+    model_name,
+)
 from pipeline.config.recipe import (
     ACTIVATION,
     ACTIVATION_HELP,
     DECAY_HELP,
     INIT_HELP,
     MAX_NORM_HELP,
+    OUTPUT_DROPOUT_HELP,
     SCALING,
     SCALING_HELP,
     ZERO_BIASES_HELP,
@@ -73,6 +80,7 @@ DATA = "a data set's name, a prepared file, or a folder of IDX files"
 MODEL_NAME = Kind("NAME", NAME_RULE, model_name)
 ALIAS = Kind("ALIAS", ALIAS_RULE, alias_name)
 RAY_ADDRESS = Kind("ADDRESS", "local, auto or HOST:PORT", _ray_address)
+DEVICE_HELP = "device to train on: auto, cpu, cuda, cuda:N or mps"
 CUDA_GRAPHS = "on CUDA, capture one update and replay it; false: launch every update separately"
 FORCE = "run again even if a finished run has the same settings, data and code"
 Scale = Literal["quick", "full"]
@@ -147,7 +155,7 @@ class MnistSettings(Recipe):
     Example: mnist --drop-rate 0.2 --epochs 5 --seed 1
     """
 
-    device: str = setting("auto", DEVICE, "device to train on: auto, cpu, cuda, cuda:N or mps")
+    device: str = setting("auto", DEVICE, DEVICE_HELP)
     cuda_graphs: bool = setting(True, YES_OR_NO, CUDA_GRAPHS)
     data: str = setting("mnist", NAME_OR_PATH, DATA)
     force: bool = setting(False, YES_OR_NO, FORCE)
@@ -163,7 +171,7 @@ class MainSettings(Training):
     drop_rates: tuple[float | ByLayer, ...] = setting(
         (0.0, 0.2, 0.5), LAYER_RATES_LIST, "one network per drop rate"
     )
-    device: str = setting("auto", DEVICE, "device to train on: auto, cpu, cuda, cuda:N or mps")
+    device: str = setting("auto", DEVICE, DEVICE_HELP)
     cuda_graphs: bool = setting(True, YES_OR_NO, CUDA_GRAPHS)
     data: str = setting("mnist", NAME_OR_PATH, DATA)
     force: bool = setting(False, YES_OR_NO, FORCE)
@@ -193,9 +201,7 @@ class SweepSettings(Schedule):
     activations: tuple[Activation, ...] = setting(
         ("relu",), choices(*ACTIVATION.words), ACTIVATION_HELP
     )
-    output_dropout: tuple[bool, ...] = setting(
-        (True,), YES_AND_NO, "drop the logits too, as the post does; false: hidden layers only"
-    )
+    output_dropout: tuple[bool, ...] = setting((True,), YES_AND_NO, OUTPUT_DROPOUT_HELP)
     widths: tuple[tuple[int, ...], ...] = setting(
         ((256, 256, 128, 128),), SHAPES, "units in each hidden layer; separate networks with /"
     )
@@ -325,7 +331,7 @@ class ReproduceSettings:
         "quick: minutes on two cores, with fewer and smaller networks; full: as the source has "
         "it, meant for a GPU",
     )
-    device: str = setting("auto", DEVICE, "device to train on: auto, cpu, cuda, cuda:N or mps")
+    device: str = setting("auto", DEVICE, DEVICE_HELP)
     force: bool = setting(False, YES_OR_NO, FORCE)
 
 
@@ -343,6 +349,9 @@ def _run_id(text: str) -> str:
 
 NETWORK_SOURCE = Kind(
     "sweep:ID|run:ID", "sweep:latest, sweep:RUN_ID or run:RUN_ID", _network_source
+)
+NETWORK_SOURCE_HELP = (
+    "sweep:latest or sweep:RUN_ID takes a sweep's best network, run:RUN_ID that network"
 )
 NETWORK = Kind(
     "NETWORK",
@@ -412,11 +421,7 @@ class RegisterSettings:
     Example: register --from sweep:latest --name dropout-mnist --alias champion
     """
 
-    from_: str = setting(
-        "sweep:latest",
-        NETWORK_SOURCE,
-        "sweep:latest or sweep:RUN_ID takes a sweep's best network, run:RUN_ID that network",
-    )
+    from_: str = setting("sweep:latest", NETWORK_SOURCE, NETWORK_SOURCE_HELP)
     metric: Literal["val/accuracy", "val/loss"] = setting(
         "val/accuracy",
         VALIDATION_METRIC,
@@ -454,11 +459,7 @@ class CompactSettings:
     Example: compact --from sweep:latest
     """
 
-    from_: str = setting(
-        "sweep:latest",
-        NETWORK_SOURCE,
-        "sweep:latest or sweep:RUN_ID takes a sweep's best network, run:RUN_ID that network",
-    )
+    from_: str = setting("sweep:latest", NETWORK_SOURCE, NETWORK_SOURCE_HELP)
     metric: Literal["val/accuracy", "val/loss"] = setting(
         "val/accuracy", VALIDATION_METRIC, "what chooses from a sweep"
     )
@@ -507,9 +508,7 @@ class ExportSettings:
     Example: export --model models:/dropout-mnist@champion --out champion.zip
     """
 
-    model: str = setting(
-        "models:/dropout-mnist@champion", TEXT, "models:/NAME@ALIAS or models:/NAME/VERSION"
-    )
+    model: str = setting("models:/dropout-mnist@champion", TEXT, ADDRESS_RULE)
     out: str = setting("bundle", PATH, "folder to write, or a file name that ends in .zip")
     data: str = setting(
         "auto",
@@ -549,9 +548,7 @@ class PredictSettings:
     """
 
     images: tuple[str, ...] = arguments(FILE)
-    model: str = setting(
-        "models:/dropout-mnist@champion", TEXT, "models:/NAME@ALIAS or models:/NAME/VERSION"
-    )
+    model: str = setting("models:/dropout-mnist@champion", TEXT, ADDRESS_RULE)
     why: bool = setting(
         False,
         YES_OR_NO,

@@ -48,6 +48,7 @@ SCALING_HELP = (
 MAX_NORM_HELP = (
     "after each update scale each unit's incoming weights down to at most this L2 norm; 0: never"
 )
+OUTPUT_DROPOUT_HELP = "drop the logits too, as the post does; false: hidden layers only"
 DECAY_HELP = "factor on the learning rate from one epoch to the next; 1: constant"
 # An activation in names and arms, where it is called otherwise.
 _ACTIVATIONS = {"none": "linear", "leaky_relu": "leaky"}
@@ -132,9 +133,7 @@ class Training(Schedule):
     """The settings of a training run except the drop rate; their help says what they are."""
 
     activation: Activation = setting("relu", ACTIVATION, ACTIVATION_HELP)
-    output_dropout: bool = setting(
-        True, YES_OR_NO, "drop the logits too, as the post does; false: hidden layers only"
-    )
+    output_dropout: bool = setting(True, YES_OR_NO, OUTPUT_DROPOUT_HELP)
     widths: tuple[int, ...] = setting((256, 256, 128, 128), WIDTHS, "units in each hidden layer")
     optimizer: Optimizer = setting("adam", choice("adam", "sgd"), "optimizer")
     learning_rate: float = setting(0.001, POSITIVE, "step size of the optimizer")
