@@ -26,7 +26,7 @@ def draw_firing_rates(record: EpochRecord, title: str) -> Figure:
 
     A dead unit has no height, so the place of the dead is a shaded band.
     """
-    layers = _relu_layers(record)
+    layers = record.states
     if not layers:
         return blank(_finding(record), title)
     dead, always = (
@@ -63,14 +63,9 @@ def film_firing_rates(history: History) -> list[NDArray[np.uint8]]:
     As `draw_firing_rates`, layer below layer and without any text, which nobody could read: the
     UI shows such pictures at half their size.
     """
-    if not _relu_layers(history[0]):
+    if not history[0].states:
         return []
-    return [_frame(list(_relu_layers(record).values())) for record in history]
-
-
-def _relu_layers(record: EpochRecord) -> dict[str, UnitStates]:
-    """The states of the layers that have any, by name."""
-    return {layer.name: layer.states for layer in record.layers if layer.states is not None}
+    return [_frame(list(record.states.values())) for record in history]
 
 
 def _draw_bars(axes: Axes, states: UnitStates) -> None:
@@ -115,7 +110,7 @@ def _frame(layers: list[UnitStates]) -> NDArray[np.uint8]:
 
 
 def _finding(record: EpochRecord) -> str:
-    layers = _relu_layers(record).values()
+    layers = record.states.values()
     return firing_title(
         sum(int(states.dead.sum()) for states in layers),
         sum(int(states.always_on.sum()) for states in layers),

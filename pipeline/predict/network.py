@@ -54,8 +54,8 @@ def load_network(run: FoundRun, tracker: Tracker) -> LoadedNetwork:
     stack.load(0, weights)
     dead, note = None, ""
     try:
-        layers = load_result(run, tracker).chosen.layers
-        dead = {layer.name: layer.states.dead for layer in layers if layer.states is not None}
+        chosen = load_result(run, tracker).chosen
+        dead = {name: states.dead for name, states in chosen.states.items()}
     except PipelineError as error:
         note = str(error)
     return LoadedNetwork(recipe=recipe, network=network, stack=stack, dead=dead, note=note)

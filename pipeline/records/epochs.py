@@ -163,6 +163,11 @@ class EpochRecord:
     weights: Weights | None = None
     input_causes: ZeroCauses | None = None
 
+    @property
+    def states(self) -> dict[str, UnitStates]:
+        """What the units of each ReLU layer do, by the layer's name."""
+        return {layer.name: layer.states for layer in self.layers if layer.states is not None}
+
 
 # Of one network, epoch 0 first.
 History = Sequence[EpochRecord]

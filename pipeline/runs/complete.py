@@ -164,8 +164,7 @@ def _completing(
 
 def _film_length(result: Result) -> int:
     """How many pictures the film of a network has: none without ReLU."""
-    has_states = any(layer.states is not None for layer in result.chosen.layers)
-    return len(shown(result.history)) if has_states else 0
+    return len(shown(result.history)) if result.chosen.states else 0
 
 
 def _points(run: Run, found: FoundRun, epoch: int) -> tuple[dict[str, float], int]:

@@ -169,19 +169,15 @@ _REMARK = (
 
 def dead_share(record: EpochRecord, layers: str = _ALL) -> float:
     """Dead units of all hidden units, or of those of one layer, in per cent."""
-    states = [
-        layer.states.dead
-        for layer in record.layers
-        if layer.states is not None and layers in {_ALL, layer.name}
-    ]
-    return 100 * float(np.concatenate(states).mean())
+    dead = [states.dead for name, states in record.states.items() if layers in {_ALL, name}]
+    return 100 * float(np.concatenate(dead).mean())
 
 
 def _by_layer(records: Sequence[EpochRecord]) -> str:
     """The mean share of dead units of each hidden layer: `2.8, 8.8`."""
-    names = [layer.name for layer in records[0].layers if layer.states is not None]
     return ", ".join(
-        f"{np.mean([dead_share(record, name) for record in records]):.1f}" for name in names
+        f"{np.mean([dead_share(record, name) for record in records]):.1f}"
+        for name in records[0].states
     )
 
 

@@ -45,8 +45,8 @@ def _networks(scale: Scale) -> list[Network]:
 
 def dormant_share(record: EpochRecord) -> float:
     """Dormant units of all hidden units, in per cent; dead ones are among them."""
-    states = [layer.states.dormant for layer in record.layers if layer.states is not None]
-    return 100 * float(np.concatenate(states).mean())
+    dormant = [states.dormant for states in record.states.values()]
+    return 100 * float(np.concatenate(dormant).mean())
 
 
 def _find(evidence: Evidence) -> Findings:
