@@ -1,14 +1,16 @@
 """A network's answers as artifacts: which validation images it is right for, and its confusion."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Int64, UInt8
 from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.numpy import save
-from torch import nn
+from torch import Tensor, nn
 
 from pipeline.data import ImageData, as_input, split
 from pipeline.records.words import csv_of
@@ -20,6 +22,14 @@ CONFUSION = "confusion.csv"
 
 
 @torch.no_grad()
+def answers(
+    network: nn.Module, images: UInt8[Tensor, "images height width"]
+) -> Int64[Tensor, " images"]:
+    """The plain network's answer for each image."""
+    batches = images.split(EVALUATION_BATCH)
+    return torch.cat([network(as_input(batch)).argmax(-1) for batch in batches])
+
+
 def right_answers(network: nn.Module, data: ImageData, holdout: int) -> NDArray[np.bool_]:
     """For which images the plain network's answer is right, shape (images,).
 
@@ -29,12 +39,23 @@ def right_answers(network: nn.Module, data: ImageData, holdout: int) -> NDArray[
         holdout: how many training images were held out, which then are these images, in their
             stored order; 0 for the test set.
     """
-    images, labels = data.test_images, data.test_labels
-    if holdout:
-        _, held_out = split(len(data.train_labels), holdout)
-        images, labels = data.train_images[held_out], data.train_labels[held_out]
-    answers = [network(as_input(part)).argmax(-1) for part in images.split(EVALUATION_BATCH)]
-    return (torch.cat(answers) == labels).numpy()
+    judges = validation_data(data, holdout)
+    return (answers(network, judges.test_images) == judges.test_labels).numpy()
+
+
+def validation_data(data: ImageData, holdout: int) -> ImageData:
+    """The data set with the images in the place of the test set that a network is validated on.
+
+    Args:
+        data: what it was trained on.
+        holdout: how many training images were held out; 0 for the test set itself.
+    """
+    if not holdout:
+        return data
+    _, held_out = split(len(data.train_labels), holdout)
+    return replace(
+        data, test_images=data.train_images[held_out], test_labels=data.train_labels[held_out]
+    )
 
 
 def packed(is_right: NDArray[np.bool_]) -> bytes:

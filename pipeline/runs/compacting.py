@@ -13,6 +13,7 @@ from pipeline.data import ImageData, as_input, split
 from pipeline.markdown import table
 from pipeline.records import EpochRecord, History, LayerRecord, Score, Weights
 from pipeline.records.words import percent
+from pipeline.runs.answers import validation_data
 from pipeline.runs.score import score
 from pipeline.training.batches import EVALUATION_BATCH
 from why_zero import Compacted, census, compact, dead_units
@@ -49,9 +50,9 @@ def without_dead_units(recipe: Recipe, network: nn.Sequential, data: ImageData) 
     Raises:
         WhyZeroError: the smaller network is not the same.
     """
-    kept, held_out = split(len(data.train_labels), recipe.holdout)
+    kept, _ = split(len(data.train_labels), recipe.holdout)
     training = _Inputs(data.train_images[kept])
-    judges = data if not recipe.holdout else _judged_by(data, held_out)
+    judges = validation_data(data, recipe.holdout)
     # A network without ReLU has no dead units, and no states to count.
     states = census(network, training) if recipe.activation == "relu" else {}
     found = compact(network, dead_units(states), training, held_out=_Inputs(judges.test_images))
@@ -161,10 +162,3 @@ class _Inputs:
 
     def __iter__(self) -> Iterator[Float32[Tensor, "batch 1 height width"]]:
         return (as_input(images) for images in self.images.split(EVALUATION_BATCH))
-
-
-def _judged_by(data: ImageData, held_out: Tensor) -> ImageData:
-    """The data set with the held-out images in the place of the test set."""
-    return replace(
-        data, test_images=data.train_images[held_out], test_labels=data.train_labels[held_out]
-    )

@@ -10,11 +10,11 @@ import torch
 from numpy.typing import NDArray
 
 from pipeline.config.settings import canonical
-from pipeline.data import ImageData, as_input
+from pipeline.data import ImageData
 from pipeline.explorer.explored import Explored
 from pipeline.page import assemble
 from pipeline.predict.layouts import LAYOUTS, layout_of
-from pipeline.training.batches import EVALUATION_BATCH
+from pipeline.runs.answers import answers
 from pipeline.training.stack import plain
 
 SCRIPTS = (
@@ -110,20 +110,14 @@ def _samples(networks: Sequence[Explored], data: ImageData) -> list[int]:
     labels = data.test_labels
     is_right = torch.ones(len(labels), dtype=torch.bool)
     for network in networks:
-        is_right &= _answers(network, data) == labels
+        asked = plain(network.result.recipe, network.weights).eval()
+        is_right &= answers(asked, data.test_images) == labels
     each = max(1, MOST_SAMPLES // (2 * len(data.classes)))
     found: list[int] = []
     for label in range(len(data.classes)):
         for kind in (is_right, ~is_right):
             found += torch.nonzero(kind & (labels == label))[:each, 0].tolist()
     return found
-
-
-@torch.no_grad()
-def _answers(explored: Explored, data: ImageData) -> torch.Tensor:
-    network = plain(explored.result.recipe, explored.weights).eval()
-    batches = data.test_images.split(EVALUATION_BATCH)
-    return torch.cat([network(as_input(batch)).argmax(-1) for batch in batches])
 
 
 def _packed(array: NDArray[Any]) -> str:
