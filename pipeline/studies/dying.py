@@ -12,13 +12,21 @@ import numpy as np
 from matplotlib.figure import Figure
 from scipy.special import stdtr
 
-from pipeline.comparison.statistics import LEVEL, Estimate, estimate, holm
+from pipeline.comparison.statistics import LEVEL, estimate, holm
 from pipeline.config.options import Scale
 from pipeline.config.recipe import Recipe
 from pipeline.records import EpochRecord
 from pipeline.records.result import Result
-from pipeline.studies.figures import Line, lines_figure
-from pipeline.studies.study import Evidence, Finding, Findings, Network, Study
+from pipeline.studies.figures import line_by_epoch, lines_figure
+from pipeline.studies.study import (
+    Evidence,
+    Finding,
+    Findings,
+    Network,
+    Study,
+    known_half_width,
+    paired_differences,
+)
 
 SETS = ("mnist", "fashion-mnist")
 _ALL = "all layers"
@@ -195,11 +203,8 @@ def _accuracy(results: Sequence[Result]) -> float:
 def _differences(
     results: Sequence[Result], without: Sequence[Result], layers: str
 ) -> tuple[float, ...]:
-    before = {result.recipe.seed: dead_share(result.history[-1], layers) for result in without}
     return tuple(
-        dead_share(result.history[-1], layers) - before[result.recipe.seed]
-        for result in results
-        if result.recipe.seed in before
+        paired_differences(results, without, lambda one: dead_share(one.history[-1], layers))
     )
 
 
@@ -230,12 +235,11 @@ def _figure(data: str, cells: Mapping[_Cell, Sequence[Result]], grid: _Grid) -> 
         lines = []
         for rate in grid.rates:
             results = cells.get(_Cell(data, init, learning_rate, rate), [])
-            values: dict[float, Estimate] = {
-                float(epoch): estimate([dead_share(result.history[epoch]) for result in results])
-                for epoch in range(grid.epochs + 1)
-            }
-            lines.append(Line(f"drop rate {rate:g}", values))
-            highest = max([highest, *(value.mean + _width(value) for value in values.values())])
+            epochs = range(grid.epochs + 1)
+            line = line_by_epoch(f"drop rate {rate:g}", results, dead_share, epochs=epochs)
+            lines.append(line)
+            ends = (value.mean + known_half_width(value) for value in line.values.values())
+            highest = max([highest, *ends])
         panels[f"learning rate {learning_rate:g}, {init}"] = lines
     return lines_figure(
         f"Dead units over training on {data}",
@@ -247,10 +251,6 @@ def _figure(data: str, cells: Mapping[_Cell, Sequence[Result]], grid: _Grid) -> 
         ticks={float(epoch): str(epoch) for epoch in range(grid.epochs + 1)},
         limits=(0.0, 1.05 * float(highest)),  # one for all panels, which are to be compared
     )
-
-
-def _width(value: Estimate) -> float:
-    return 0.0 if math.isnan(value.half_width) else value.half_width
 
 
 STUDY = Study(

@@ -1,7 +1,7 @@
 """Panels of lines side by side, under one heading: what most studies draw."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from pipeline.comparison.statistics import Estimate
+from pipeline.comparison.statistics import Estimate, estimate
 from pipeline.plots import CURVES
 from pipeline.plots.figure_layout import (
     LEFT,
@@ -22,6 +22,8 @@ from pipeline.plots.figure_layout import (
     new_figure,
 )
 from pipeline.plots.style import GRID, INK, NORMAL, PALE
+from pipeline.records import EpochRecord
+from pipeline.records.result import Result
 
 # Inches: a panel, its foot with the label of the axis, its title, a row of the key, between panels.
 HEIGHT, FOOT, TITLE, KEY, GAP = 2.5, 0.55, 0.3, 0.25, 0.5
@@ -48,6 +50,23 @@ class Line:
     label: str
     values: Mapping[float, Estimate]
     is_published: bool = False
+
+
+def line_by_epoch(
+    label: str,
+    results: Sequence[Result],
+    measure: Callable[[EpochRecord], float],
+    *,
+    epochs: Iterable[int],
+) -> Line:
+    """The mean of a measure over networks, epoch by epoch."""
+    return Line(
+        label,
+        {
+            float(epoch): estimate([measure(result.history[epoch]) for result in results])
+            for epoch in epochs
+        },
+    )
 
 
 def lines_figure(

@@ -5,13 +5,21 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from pipeline.comparison.statistics import Estimate, estimate
+from pipeline.comparison.statistics import estimate
 from pipeline.config.options import Scale
 from pipeline.config.recipe import Recipe
 from pipeline.records import EpochRecord
 from pipeline.records.result import Result
-from pipeline.studies.figures import Line, lines_figure
-from pipeline.studies.study import Evidence, Finding, Findings, Network, Published, Study
+from pipeline.studies.figures import line_by_epoch, lines_figure
+from pipeline.studies.study import (
+    Evidence,
+    Finding,
+    Findings,
+    Network,
+    Published,
+    Study,
+    paired_differences,
+)
 from why_zero import DORMANT_TAU
 
 RATES = (0.0, 0.5)
@@ -49,6 +57,10 @@ def dormant_share(record: EpochRecord) -> float:
     return 100 * float(np.concatenate(dormant).mean())
 
 
+def _at_the_end(result: Result) -> float:
+    return dormant_share(result.history[-1])
+
+
 def _find(evidence: Evidence) -> Findings:
     cells: dict[tuple[float, bool], list[Result]] = {}
     for result in evidence.results:
@@ -57,23 +69,17 @@ def _find(evidence: Evidence) -> Findings:
     rows = []
     for rate in RATES:
         kept, recycled = ([*cells.get((rate, flag), [])] for flag in (False, True))
-        before = {result.recipe.seed: dormant_share(result.history[-1]) for result in kept}
-        fewer = [
-            dormant_share(result.history[-1]) - before[result.recipe.seed]
-            for result in recycled
-            if result.recipe.seed in before
-        ]
         rows += [
             Finding(
                 what=f"drop rate {rate:g}, {name}: dormant",
-                ours=estimate([dormant_share(result.history[-1]) for result in results]),
+                ours=estimate([_at_the_end(result) for result in results]),
             )
             for name, results in ((_KEPT, kept), (_RECYCLED, recycled))
         ]
         rows.append(
             Finding(
                 what=f"drop rate {rate:g}: dormant with recycling minus without",
-                ours=estimate(fewer),
+                ours=estimate(paired_differences(recycled, kept, _at_the_end)),
                 published=Published(
                     value=0.0, where="figure of dormant units with ReDo", reading="unverified"
                 ),
@@ -96,20 +102,13 @@ def _find(evidence: Evidence) -> Findings:
 def _figure(cells: Mapping[tuple[float, bool], Sequence[Result]]) -> Figure:
     last = max(len(result.history) for results in cells.values() for result in results)
 
-    def line(name: str, results: Sequence[Result]) -> Line:
-        values: dict[float, Estimate] = {
-            float(epoch): estimate([dormant_share(result.history[epoch]) for result in results])
-            for epoch in range(last)
-        }
-        return Line(name, values)
-
     return lines_figure(
         "Dormant units over training, with and without recycling",
         f"Share of all hidden units with mean |h| at most {DORMANT_TAU:g} of their layer's, MNIST, "
         "means with 95 % intervals over seeds.",
         {
             f"drop rate {rate:g}": [
-                line(name, cells[rate, flag])
+                line_by_epoch(name, cells[rate, flag], dormant_share, epochs=range(last))
                 for name, flag in ((_KEPT, False), (_RECYCLED, True))
                 if (rate, flag) in cells
             ]

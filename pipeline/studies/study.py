@@ -1,7 +1,7 @@
 """What a published study is here: networks to train, published values, and what we find."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -110,7 +110,7 @@ class Finding:
             return None
         theirs = self.published.value
         ours = self.ours.for_one_more if self.rule == "one network" else self.ours
-        allowed = math.hypot(_known(ours.half_width), self.published.half_width) + _ROUNDING
+        allowed = math.hypot(known_half_width(ours), self.published.half_width) + _ROUNDING
         if self.rule == "at most":
             return ours.mean - allowed <= theirs
         if self.rule == "at least":
@@ -169,5 +169,21 @@ def share(successes: int, count: int) -> Estimate:
     return Estimate(100 * rate, 100 * (abs(middle - rate) + width), count)
 
 
-def _known(half_width: float) -> float:
-    return 0.0 if math.isnan(half_width) else half_width
+def known_half_width(value: Estimate) -> float:
+    """The half width of its interval; 0 where it has none."""
+    return 0.0 if math.isnan(value.half_width) else value.half_width
+
+
+def paired_differences(
+    results: Iterable[Result], others: Iterable[Result], measure: Callable[[Result], float]
+) -> list[float]:
+    """What the measure of each network is above that of the other network with its seed.
+
+    Networks without such a partner are left out.
+    """
+    of_others = {other.recipe.seed: measure(other) for other in others}
+    return [
+        measure(result) - of_others[result.recipe.seed]
+        for result in results
+        if result.recipe.seed in of_others
+    ]
