@@ -15,6 +15,13 @@ from pipeline.tracking.models import (
     log_model,
     save_weights,
 )
+from pipeline.tracking.opening import (
+    adopted_run,
+    connect,
+    connected,
+    end_opened_run,
+    send_journals,
+)
 from pipeline.tracking.outbox import AwayError, RefusedError, Sent, UnsentError
 from pipeline.tracking.registry import Registry, Version
 from pipeline.tracking.runs import Outcome, Run, reason_of
@@ -22,14 +29,7 @@ from pipeline.tracking.serving import ui_of
 from pipeline.tracking.store import open_at, require_store
 from pipeline.tracking.survey import survey
 from pipeline.tracking.system import watching_system
-from pipeline.tracking.tracker import (
-    Tracker,
-    adopted_run,
-    connect,
-    connected,
-    end_opened_run,
-    send_journals,
-)
+from pipeline.tracking.tracker import Tracker
 from pipeline.tracking.transfer.read_store import (
     fetch_artifacts,
     fetch_example,
