@@ -235,10 +235,8 @@ def _how_good_it_is(result: Result, confusion: Counts, *, metric: str, compared:
 def _zeros(result: Result) -> str:
     states = result.chosen.layers[0].states
     reference = f"all {states.samples:,} images trained on" if states else "the images trained on"
-    # A version's page trims trailing spaces of any width, so something must follow them.
-    table = layer_table(result).replace("\u2003", "\u2003\u200b")
     return (
-        table
+        layer_table(result)
         + "\n\nShares of (sample, unit) pairs in the watched training passes. *Dropped*: zero only "
         "because of dropout; *inactive*: only because of ReLU; *both*: either would be enough. "
         f"*Dead*: closed for {reference}, in evaluation mode."
