@@ -7,6 +7,7 @@ from typing import Literal
 
 import torch
 from matplotlib.figure import Figure
+from scipy.stats import binomtest
 
 from pipeline.comparison.statistics import Estimate
 from pipeline.config.options import Scale
@@ -21,8 +22,6 @@ Reading = Literal["read", "quoted", "off a figure", "unverified"]
 # How ours and the published value are compared: see `Finding.agrees`.
 Rule = Literal["mean", "one network", "at most", "at least"]
 CPU = torch.device("cpu")
-# Quantile of the normal distribution for intervals of 95 %.
-_Z = 1.96
 _ROUNDING = 1e-9
 
 
@@ -164,9 +163,8 @@ def share(successes: int, count: int) -> Estimate:
     near 0 and 1 as well.
     """
     rate = successes / count
-    middle = (rate + _Z**2 / (2 * count)) / (1 + _Z**2 / count)
-    width = math.sqrt(rate * (1 - rate) / count + _Z**2 / (4 * count**2)) * _Z / (1 + _Z**2 / count)
-    return Estimate(100 * rate, 100 * (abs(middle - rate) + width), count)
+    found = binomtest(successes, count).proportion_ci(0.95, method="wilson")
+    return Estimate(100 * rate, 100 * float(max(rate - found.low, found.high - rate)), count)
 
 
 def known_half_width(value: Estimate) -> float:
