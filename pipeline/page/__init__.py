@@ -1,7 +1,8 @@
 """What the pages that people explore share: look, marks, words, and how a page is put together.
 
 A page is one self-contained HTML file that fetches nothing, for use from disk or in any frame. A
-room with such a page has a folder of parts: `page.html`, `style.css`, `words.json` and scripts.
+room with such a page has a folder of parts: `page.html` (its `main` and `footer`), `style.css`,
+`words.json` and scripts.
 The scripts are one module: each uses what those before it define.
 """
 
@@ -28,8 +29,9 @@ def assemble(package: str, scripts: Sequence[str], *, run: object) -> str:
     shared, own = _words(__name__), _words(package)
     script = [_part(__name__, f"{name}.js") for name in SCRIPTS]
     script += [_part(package, f"{name}.js") for name in scripts]
-    text = _part(package, "page.html")
+    text = _part(__name__, "frame.html")
     for mark, part in (
+        ("<!-- page -->\n", f"{_part(package, 'page.html')}\n"),
         ("/* style */", _part(__name__, "base.css") + _part(package, "style.css")),
         ("<!-- hatches -->", _part(__name__, "hatches.svg")),
         ("/* words */", _safe({language: shared[language] | own[language] for language in own})),
