@@ -41,13 +41,7 @@ def select(source: str, metric: str, *, tracker: Tracker) -> Selection:
         PipelineError: there is no such sweep or run, it holds no finished network, or the network
             was validated on the test set.
     """
-    kind, _, which = source.partition(":")
-    if kind == "run":
-        origin = network(which, tracker)
-        runs = [origin]
-    else:
-        origin = find_sweep(which, tracker)
-        runs = finished_networks(origin, tracker)
+    origin, runs = networks_of(source, tracker)
     for run in runs:
         _refuse_the_test_set(run)
     values = {run.id: value_of(run, metric, tracker) for run in runs}
@@ -67,6 +61,24 @@ def select(source: str, metric: str, *, tracker: Tracker) -> Selection:
         tied=tuple(tied),
         source=source_of(origin, tracker),
     )
+
+
+def networks_of(source: str, tracker: Tracker) -> tuple[FoundRun, list[FoundRun]]:
+    """The run that a source names, and its networks: itself, or all that the sweep has finished.
+
+    Args:
+        source: `sweep:latest`, `sweep:RUN_ID` or `run:RUN_ID`.
+        tracker: of the store that it is in.
+
+    Raises:
+        PipelineError: there is no such sweep or run, or it holds no finished network.
+    """
+    kind, _, which = source.partition(":")
+    if kind == "run":
+        found = network(which, tracker)
+        return found, [found]
+    sweep = find_sweep(which, tracker)
+    return sweep, finished_networks(sweep, tracker)
 
 
 def is_higher_better(metric: str) -> bool:

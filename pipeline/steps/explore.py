@@ -7,9 +7,8 @@ from pipeline.data import prepared
 from pipeline.explorer import explorer_of, pair
 from pipeline.files import check_folder_of, given_path, write_out
 from pipeline.records.result import Result
-from pipeline.registry.selection import network
+from pipeline.registry.selection import networks_of
 from pipeline.runs.load import load_data, load_result
-from pipeline.runs.sweeps import find_sweep, finished_networks
 from pipeline.tracking import Tracker, connect
 
 
@@ -35,8 +34,5 @@ def run(settings: ExploreSettings, console: Console) -> None:
 
 def _named(name: str, tracker: Tracker) -> list[Result]:
     """The network of a run, or what a sweep's own page shows: one that is chosen, one beside it."""
-    kind, _, which = name.partition(":")
-    if kind == "run":
-        return [load_result(network(which, tracker), tracker)]
-    runs = finished_networks(find_sweep(which, tracker), tracker)
-    return pair(compare([load_result(run, tracker) for run in runs])[0])
+    results = [load_result(run, tracker) for run in networks_of(name, tracker)[1]]
+    return results if name.startswith("run:") else pair(compare(results)[0])

@@ -8,11 +8,10 @@ from pipeline.console import Console
 from pipeline.data import ImageData, prepared
 from pipeline.records.result import Result
 from pipeline.records.words import counted
-from pipeline.registry.selection import network
+from pipeline.registry.selection import networks_of
 from pipeline.runs.complete import complete
 from pipeline.runs.load import load_data, load_result
-from pipeline.runs.sweeps import find_sweep, finished_networks
-from pipeline.tracking import Tracker, adopted_run, connect
+from pipeline.tracking import adopted_run, connect
 
 
 def run(settings: PublishSettings, console: Console) -> None:
@@ -23,7 +22,7 @@ def run(settings: PublishSettings, console: Console) -> None:
             the others still are.
     """
     tracker = connect()
-    named = [run_id for name in settings.runs for run_id in _named(name, tracker)]
+    named = [run.id for name in settings.runs for run in networks_of(name, tracker)[1]]
     run_ids = list(dict.fromkeys(named))
     given = None if settings.data == "auto" else prepared(settings.data)
     known: dict[tuple[str, str], ImageData] = {}
@@ -47,11 +46,3 @@ def run(settings: PublishSettings, console: Console) -> None:
     if not completed.made:
         console.line(f"nothing to do: {counted(len(run_ids), 'network')}, nothing is missing")
     console.elapsed("done")
-
-
-def _named(name: str, tracker: Tracker) -> list[str]:
-    """The id of a network's run, or of all of a sweep."""
-    kind, _, which = name.partition(":")
-    if kind == "run":
-        return [network(which, tracker).id]
-    return [found.id for found in finished_networks(find_sweep(which, tracker), tracker)]
