@@ -22,9 +22,10 @@ def run(settings: ExploreSettings, console: Console) -> None:
     out = given_path(settings.out)
     check_folder_of(out)
     tracker = connect()
-    results = [found for name in settings.networks for found in _named(name, tracker)]
+    named = [_named(name, tracker) for name in settings.networks]
+    results = [result for several in named for result in several]
     if len(results) > MOST_EXPLORED:
-        results = [_named(name, tracker)[0] for name in settings.networks]
+        results = [first for first, *_ in named]
     data = load_data(results[0]) if settings.data == "auto" else prepared(settings.data)
     page = explorer_of(results, data, tracker)
     write_out(out, page)
