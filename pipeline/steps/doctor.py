@@ -51,8 +51,8 @@ def run(settings: DoctorSettings, console: Console) -> None:
     for name, there, remedy in _extras():
         console.line(f"{'ok' if there else 'note':<4} {name:<10} {there or remedy}")
     if failed:
-        lost = counted(failed, "check")
-        raise PipelineError(f"training needs all of these, and {lost} failed: see the lines `no`")
+        count = counted(failed, "check")
+        raise PipelineError(f"training needs all of these, and {count} failed: see the lines `no`")
     with adopted_run("doctor", texts(settings)):
         console.line("Training works here.")
 
