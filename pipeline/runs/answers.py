@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.numpy import save
@@ -21,8 +22,10 @@ CONFUSION = "confusion.csv"
 
 
 @torch.no_grad()
-def right_answers(network: nn.Module, data: ImageData, holdout: int) -> NDArray[np.bool_]:
-    """For which images the plain network's answer is right, shape (images,).
+def right_answers(
+    network: nn.Module, data: ImageData, holdout: int
+) -> tuple[NDArray[np.bool_], float]:
+    """For which images the plain network's answer is right, shape (images,), and its mean loss.
 
     Args:
         network: in evaluation mode.
@@ -34,8 +37,8 @@ def right_answers(network: nn.Module, data: ImageData, holdout: int) -> NDArray[
     if holdout:
         _, held_out = split(len(data.train_labels), holdout)
         images, labels = data.train_images[held_out], data.train_labels[held_out]
-    answers = [network(as_input(part)).argmax(-1) for part in images.split(EVALUATION_BATCH)]
-    return (torch.cat(answers) == labels).numpy()
+    logits = torch.cat([network(as_input(part)) for part in images.split(EVALUATION_BATCH)])
+    return (logits.argmax(-1) == labels).numpy(), float(F.cross_entropy(logits, labels))
 
 
 def packed(is_right: NDArray[np.bool_]) -> bytes:
