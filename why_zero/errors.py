@@ -15,6 +15,7 @@ IDENTITIES = {
     12: "an epoch sees every sample once, with its own input and label",
     13: "a network's masks are those of its own seed, layer and epoch",
     14: "behind an activation that is no ReLU h is what its function gives for z",
+    15: "the weights that are kept give the validation loss that their epoch recorded",
 }
 _MOST_LETTERS = 200
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Int64, UInt8
+import torch.nn.functional as F
+from jaxtyping import Float, UInt8
 from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.numpy import save
@@ -22,16 +23,17 @@ CONFUSION = "confusion.csv"
 
 
 @torch.no_grad()
-def answers(
+def logits_of(
     network: nn.Module, images: UInt8[Tensor, "images height width"]
-) -> Int64[Tensor, " images"]:
-    """The plain network's answer for each image."""
-    batches = images.split(EVALUATION_BATCH)
-    return torch.cat([network(as_input(batch)).argmax(-1) for batch in batches])
+) -> Float[Tensor, "images classes"]:
+    """The plain network's logits for each image."""
+    return torch.cat([network(as_input(batch)) for batch in images.split(EVALUATION_BATCH)])
 
 
-def right_answers(network: nn.Module, data: ImageData, holdout: int) -> NDArray[np.bool_]:
-    """For which images the plain network's answer is right, shape (images,).
+def right_answers(
+    network: nn.Module, data: ImageData, holdout: int
+) -> tuple[NDArray[np.bool_], float]:
+    """For which images the plain network's answer is right, shape (images,), and its mean loss.
 
     Args:
         network: in evaluation mode.
@@ -40,7 +42,8 @@ def right_answers(network: nn.Module, data: ImageData, holdout: int) -> NDArray[
             stored order; 0 for the test set.
     """
     judges = validation_data(data, holdout)
-    return (answers(network, judges.test_images) == judges.test_labels).numpy()
+    logits, labels = logits_of(network, judges.test_images), judges.test_labels
+    return (logits.argmax(-1) == labels).numpy(), float(F.cross_entropy(logits, labels))
 
 
 def validation_data(data: ImageData, holdout: int) -> ImageData:

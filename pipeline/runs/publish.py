@@ -3,6 +3,7 @@
 The second part can be left out, and made later from the first: see `complete`.
 """
 
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -30,11 +31,14 @@ from pipeline.training import device as devices
 from pipeline.training.batches import EVALUATION_BATCH, Examples
 from pipeline.training.cause_map import cause_maps
 from pipeline.training.stack import Stack, plain
+from why_zero import BrokenIdentity
 from why_zero.records import Counts
 
 EXAMPLES = 4
 SHOWN = 60
 MOST_IMAGES = 25
+# What two ways of adding the losses of a set in float32 may differ by.
+_OF_A_LOSS = 1e-4
 SUMMARY = "summary.txt"
 FILM = "firing_rates"
 PICTURES = (
@@ -81,16 +85,25 @@ def judge(recipe: Recipe, chosen: EpochRecord, data: ImageData) -> Judged:
         recipe: what it was made from.
         chosen: the record whose weights were kept, with these weights.
         data: what it was trained on.
+
+    Raises:
+        BrokenIdentity: the weights are not those whose loss the record holds.
     """
     if chosen.weights is None:
         raise ValueError("the chosen record must hold its weights")
     network = plain(recipe, chosen.weights).eval()
     test, confusion = score(network, data)
+    is_right, loss = right_answers(network, data, recipe.holdout)
+    expected = math.nan if chosen.validation is None else chosen.validation.loss
+    if abs(loss - expected) > _OF_A_LOSS * (1 + expected):
+        raise BrokenIdentity(
+            "logits", 15, expected=f"{expected:.6g} of epoch {chosen.epoch}", observed=f"{loss:.6g}"
+        )
     return Judged(
         network=network,
         test=test,
         confusion=confusion,
-        is_right=right_answers(network, data, recipe.holdout),
+        is_right=is_right,
     )
 
 

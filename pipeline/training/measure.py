@@ -3,6 +3,7 @@
 It keeps sums, never activations.
 """
 
+import itertools
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -331,13 +332,6 @@ class Watch:
         update_norms = torch.linalg.vector_norm(after - before, dim=1).cpu().double().numpy()
         weight_change = (after - before)[:, :-1].flatten(1)
         ratios = (weight_change.norm(dim=1) / before[:, :-1].flatten(1).norm(dim=1)).tolist()
-        identities.check_updates(
-            name,
-            ratios,
-            sizes=torch.linalg.vector_norm(before[:, :-1], dim=(1, 2)),
-            bias_changes=(after - before)[:, -1],
-            unit_changes=update_norms,
-        )
         has_gradients = is_trained and self._batches > 0
         if has_gradients and self._differentiated[index] != self._batches:
             raise BrokenIdentity(
@@ -349,7 +343,7 @@ class Watch:
         row_norms = self._row_norms[index].cpu().double().numpy() / max(self._batches, 1)
         norms = (self._norms[index].cpu().double() / max(self._batches, 1)).tolist()
         causes = self._causes[index].cpu()
-        return [
+        records = [
             LayerRecord(
                 name=name,
                 causes=causes_of(causes[:, member], self._samples, layer=name),
@@ -361,6 +355,18 @@ class Watch:
             )
             for member, recipe in enumerate(stack.recipes)
         ]
+        # As they are recorded, so that nothing can happen to them on the way.
+        changes = [(r.update_ratio, r.update_norms) for r in records]
+        known = [(ratio, norms) for ratio, norms in changes if ratio is not None]
+        if known:
+            identities.check_updates(
+                name,
+                [ratio for ratio, _ in known],
+                sizes=torch.linalg.vector_norm(before[:, :-1], dim=(1, 2)),
+                bias_changes=(after - before)[:, -1],
+                unit_changes=np.array([norms for _, norms in known]),
+            )
+        return records
 
 
 class _InputWatch:
@@ -466,7 +472,7 @@ def epoch_records(
         seconds: taken by the updates of all networks.
 
     Raises:
-        BrokenIdentity: chance cannot explain what was watched.
+        BrokenIdentity: chance cannot explain what was watched, or states are of other images.
     """
     watch.check()
     networks = len(stack.recipes)
@@ -474,6 +480,14 @@ def epoch_records(
     train_eval = evaluate(stack, training.in_order(), states=states, counted_twice=epoch % networks)
     held_out = evaluate(stack, validation.in_order())
     layers = watch.layers(states, is_trained=train is not None)
+    for layer in itertools.chain(*layers):
+        if layer.states is not None and layer.states.samples != len(training):
+            raise BrokenIdentity(
+                layer.name,
+                10,
+                expected=f"states over the {len(training)} images trained on",
+                observed=layer.states.samples,
+            )
     inputs = watch.input_causes()
     memory = devices.peak_memory_mb(stack.scales.device)
     return [

@@ -71,14 +71,14 @@ def test_a_unit_is_dead_always_on_or_between() -> None:
 
 
 def test_a_unit_is_dormant_at_or_below_a_fortieth_of_its_layer_s_mean() -> None:
-    # The mean of (0.25, 19.75, 10) is 10, and 0.025 x 10 = 0.25.
+    # The mean is 10 and 0.025 x 10 = 0.25: 0.3 is above it, and below a fortieth of the largest.
     found = UnitStates(
         samples=10,
-        fired=counts(1, 10, 10),
-        reached=counts(1, 10, 10),
-        magnitude=np.array([0.25, 19.75, 10.0]),
+        fired=counts(1, 1, 10, 10),
+        reached=counts(1, 1, 10, 10),
+        magnitude=np.array([0.25, 0.3, 19.75, 19.7]),
     )
-    assert found.dormant.tolist() == [True, False, False]
+    assert found.dormant.tolist() == [True, False, False, False]
     assert states(0, 0).dormant.tolist() == [True, True]
 
 
@@ -149,6 +149,13 @@ def test_epoch_0_has_no_train_gradient_speed_or_revival_point() -> None:
     assert not [name for name in named if name.startswith(("train/", "grad", "update", "speed"))]
     assert "revived/h1" not in named
     assert named["born_dead/h1"] == named["dead/h1"] == 0.5
+
+
+def test_born_dead_is_of_epoch_0_and_revived_since_the_epoch_before() -> None:
+    # Of four units one is born dead; two more die; then one of the three comes back.
+    born, before, now = record(0, 0, 5, 5, 5), record(1, 0, 0, 0, 5), record(2, 0, 3, 0, 5)
+    named = metrics(now, before, born)
+    assert (named["born_dead/h1"], named["dead/h1"], named["revived/h1"]) == (0.25, 0.5, 0.25)
 
 
 def test_metrics_of_starved_and_mask_dead_units_and_of_speed_are_shares_and_numbers() -> None:

@@ -1,8 +1,10 @@
 """A network's answers as files of numbers."""
 
+import math
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -39,15 +41,18 @@ def data(train: list[int], test: list[int]) -> ImageData:
 
 
 def test_an_answer_is_right_where_it_is_the_image_s_label() -> None:
-    found = right_answers(Brightest(), data([0, 0, 0, 0], [0, 1, 0, 2, 1]), 0)
+    found, loss = right_answers(Brightest(), data([0, 0, 0, 0], [0, 1, 0, 2, 1]), 0)
     assert found.tolist() == [True, True, False, False, True]
+    # Logits of 200 / 255 for the answer and 0 for the others.
+    together = math.log(math.exp(200 / 255) + 2)
+    assert loss == pytest.approx(together - 3 / 5 * 200 / 255)
 
 
 def test_held_out_images_are_judged_in_their_stored_order() -> None:
     # Right for the even ones alone.
     spots = [number % 3 if number % 2 == 0 else (number + 1) % 3 for number in range(20)]
     _, held_out = split(20, 6)
-    found = right_answers(Brightest(), data(spots, [0]), 6)
+    found, _ = right_answers(Brightest(), data(spots, [0]), 6)
     assert found.tolist() == [number % 2 == 0 for number in held_out.tolist()]
 
 

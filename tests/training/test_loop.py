@@ -188,6 +188,41 @@ def test_a_network_trains_alone_as_in_a_stack_of_twelve() -> None:
         )
 
 
+def test_what_is_recorded_of_a_network_in_a_stack_is_recorded_of_it_alone() -> None:
+    """Its scores, units, causes and norms, and the weights to keep: none is a neighbour's."""
+    recipes = [
+        replace(SMALL, seed=seed, drop_rate=rate) for seed, rate in enumerate((0.2, 0.5, 0.0))
+    ]
+    for together, recipe in zip(train(recipes), recipes, strict=True):
+        [alone] = train([recipe])
+        for found, expected in zip(together, alone, strict=True):
+            assert found.epoch == expected.epoch
+            for kind in ("train", "train_eval", "validation"):
+                one, other = getattr(found, kind), getattr(expected, kind)
+                assert (one is None) == (other is None)
+                if one and other:
+                    assert one.loss == pytest.approx(other.loss, rel=1e-4)
+            for layer, same in zip(found.layers, expected.layers, strict=True):
+                np.testing.assert_allclose(
+                    layer.causes.share("dropped"), same.causes.share("dropped"), atol=0.01
+                )
+                if same.update_norms is not None:
+                    np.testing.assert_allclose(layer.update_norms, same.update_norms, rtol=0.01)
+                    np.testing.assert_allclose(
+                        layer.gradient_norms, same.gradient_norms, rtol=0.01, atol=1e-6
+                    )
+                    assert layer.update_ratio == pytest.approx(same.update_ratio, rel=1e-3)
+                if same.states is not None:
+                    np.testing.assert_allclose(
+                        layer.states.magnitude, same.states.magnitude, rtol=0.01, atol=1e-4
+                    )
+        weights, expected_weights = together[-1].weights, alone[-1].weights
+        assert weights is not None
+        assert expected_weights is not None
+        for name, values in expected_weights.items():
+            np.testing.assert_allclose(weights[name], values, rtol=0, atol=1e-3)
+
+
 def test_training_with_and_without_the_probe_gives_the_same_bits() -> None:
     watched, unwatched = (
         train([replace(SMALL, probe_every=every), replace(SMALL, probe_every=every, seed=1)])

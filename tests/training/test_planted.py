@@ -195,6 +195,20 @@ def test_a_magnitude_that_is_not_the_mean_of_h_is_caught(plant: Plant, wrong: st
     assert broken() == (10, "h1")
 
 
+@pytest.mark.parametrize(
+    ("path", "right", "wrong"),
+    [
+        ("epoch_records", "training.in_order(), states", "validation.in_order(), states"),
+        ("evaluate", "in enumerate(batches)", "in enumerate(2 * list(batches))"),
+    ],
+)
+def test_states_that_are_not_over_all_images_trained_on_are_caught(
+    plant: Plant, path: str, right: str, wrong: str
+) -> None:
+    plant(f"pipeline.training.measure.{path}", right, wrong)
+    assert broken() == (10, "h1")
+
+
 def test_a_gradient_said_to_come_back_through_a_closed_layer_is_caught(plant: Plant) -> None:
     """All of h1 fires, and its sums are taken away from h2, which is closed for every sample."""
     plant("why_zero.states.StateCount.add", "passes * (h", "passes + 0 * (h")
@@ -220,6 +234,8 @@ def test_a_unit_at_zero_that_is_said_to_fire_is_caught(
     ("right", "wrong"),
     [
         ("(weight_change.norm(dim=1) /", "(0.5 * weight_change.norm(dim=1) /"),
+        ("update_ratio=ratios[member] if", "update_ratio=ratios[member] / 2 if"),
+        ("update_norms=update_norms[member] if", "update_norms=update_norms[member - 1] if"),
         ("weight_change.norm(dim=1)", "after[:, :-1].flatten(1).norm(dim=1)"),
         ("(after - before, dim=1)", "((after - before)[:, 1:], dim=1)"),
     ],

@@ -14,7 +14,7 @@ from pipeline.data import ImageData
 from pipeline.explorer.explored import Explored
 from pipeline.page import assemble
 from pipeline.predict.layouts import LAYOUTS, layout_of
-from pipeline.runs.answers import answers
+from pipeline.runs.answers import logits_of
 from pipeline.training.stack import plain
 
 SCRIPTS = (
@@ -111,7 +111,7 @@ def _samples(networks: Sequence[Explored], data: ImageData) -> list[int]:
     is_right = torch.ones(len(labels), dtype=torch.bool)
     for network in networks:
         asked = plain(network.result.recipe, network.weights).eval()
-        is_right &= answers(asked, data.test_images) == labels
+        is_right &= logits_of(asked, data.test_images).argmax(-1) == labels
     each = max(1, MOST_SAMPLES // (2 * len(data.classes)))
     found: list[int] = []
     for label in range(len(data.classes)):
