@@ -604,8 +604,8 @@ def test_a_record_that_a_server_never_takes_keeps_back_its_own_run_alone(
 def test_a_record_that_a_server_refuses_again_and_again_fails_its_own_run_alone(
     uri: Proxy, request: pytest.FixtureRequest
 ) -> None:
-    """As a proxy does that takes no large files; 5 times, between those of other runs."""
-    uri.reset(lambda _, name, __: 413 if name == "logged-models" else None)
+    """Between those of other runs, 5 times."""
+    uri.reset(lambda _, name, __: 409 if name == "logged-models" else None)
     with pytest.raises(RefusedError, match="the tracking server refused run"):
         tell()
     states = {run[0]: run[1] for run in uri.holds(request.node.name)["runs"]}
