@@ -6,6 +6,7 @@ from pipeline.config.recipe import Recipe
 from pipeline.config.settings import parsed
 from pipeline.data import ImageData, prepared
 from pipeline.errors import PipelineError, UsageError
+from pipeline.files import temporary_folder
 from pipeline.records import Score, Weights
 from pipeline.records import history as histories
 from pipeline.records.result import Failure, Result
@@ -27,8 +28,10 @@ def load_result(run: FoundRun, tracker: Tracker) -> Result:
         PipelineError: the run does not hold a finished network, or its history cannot be read.
     """
     try:
-        history = histories.load(tracker.artifact(run.id, HISTORY))
         has_answers = tracker.has_artifact(run.id, RIGHT)  # older runs have none
+        with temporary_folder() as folder:
+            history = histories.load(tracker.artifact(run.id, HISTORY, folder))
+            is_right = load_right(tracker.artifact(run.id, RIGHT, folder)) if has_answers else None
         return Result(
             recipe=parsed(Recipe, run.parameters),
             history=history,
@@ -41,7 +44,7 @@ def load_result(run: FoundRun, tracker: Tracker) -> Result:
             dataset=run.parameters["dataset"],
             dataset_digest=run.parameters["dataset_digest"],
             stack_size=int(run.tags["stack_size"]),
-            is_right=load_right(tracker.artifact(run.id, RIGHT)) if has_answers else None,
+            is_right=is_right,
         )
     except (SafetensorError, OSError, KeyError, ValueError, TypeError, StopIteration) as error:
         raise PipelineError(
@@ -76,7 +79,9 @@ def load_weights(run: FoundRun, tracker: Tracker) -> Weights:
         PipelineError: it is missing, or not of the network that the run describes.
     """
     try:
-        return read_weights(tracker.artifact(run.id, STATE_DICT), parsed(Recipe, run.parameters))
+        with temporary_folder() as folder:
+            path = tracker.artifact(run.id, STATE_DICT, folder)
+            return read_weights(path, parsed(Recipe, run.parameters))
     except ValueError as error:
         raise PipelineError(
             f"a run must hold the weights of the network it describes, got {run.name!r} "

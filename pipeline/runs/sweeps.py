@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import TypedDict
 
 from pipeline.errors import PipelineError
+from pipeline.files import temporary_folder
 from pipeline.records.networks_file import NETWORKS, run_ids
 from pipeline.tracking import FoundRun, Tracker, any_of, tagged
 
@@ -85,7 +86,9 @@ def finished_networks(sweep: FoundRun, tracker: Tracker) -> list[FoundRun]:
         PipelineError: the sweep names none, or none exists any more.
     """
     try:
-        ids = run_ids(tracker.artifact(sweep.id, NETWORKS).read_text(encoding="utf-8"))
+        with temporary_folder() as folder:
+            table = tracker.artifact(sweep.id, NETWORKS, folder)
+            ids = run_ids(table.read_text(encoding="utf-8"))
     except ValueError as error:
         raise PipelineError(
             f"{NETWORKS} of a sweep must name its networks, got {error} in {sweep.id}: "

@@ -5,10 +5,12 @@ from pathlib import Path
 import numpy as np
 from mlflow.artifacts import download_artifacts
 from mlflow.models import Model
+from mlflow.models.model import MLMODEL_FILE_NAME
 from numpy.typing import NDArray
 from yaml import YAMLError
 
 from pipeline.errors import PipelineError
+from pipeline.files import temporary_folder
 from pipeline.tracking.store import REFUSALS, one_line
 
 REQUIREMENTS = "requirements.txt"
@@ -29,7 +31,9 @@ def signature_of(address: str) -> tuple[Shape, Shape]:
         PipelineError: there is no such model, or it has no signature of one array in and one out.
     """
     try:
-        signature = Model.load(address).signature
+        with temporary_folder() as folder:
+            file = download_artifacts(f"{address}/{MLMODEL_FILE_NAME}", dst_path=str(folder))
+            signature = Model.load(str(Path(file).parent)).signature
         [inputs], [outputs] = signature.inputs.inputs, signature.outputs.inputs
         return tuple(map(int, inputs.shape)), tuple(map(int, outputs.shape))
     except (*REFUSALS, *_MALFORMED) as error:
@@ -46,24 +50,28 @@ def example_of(address: str) -> NDArray[np.number] | None:
         address: as `log_model` returned it, or of a registered model.
     """
     try:
-        example = Model.load(address).load_input_example(address)
+        with temporary_folder() as folder:
+            copied = download_artifacts(address, dst_path=str(folder))
+            example = Model.load(copied).load_input_example(copied)
     except (*REFUSALS, *_MALFORMED):
         return None
     return example if isinstance(example, np.ndarray) else None
 
 
-def requirements_of(address: str) -> Path:
-    """The local path of the list of packages that a model says it needs, as pip takes it.
+def requirements_of(address: str, folder: Path) -> Path:
+    """A copy of the list of packages that a model says it needs, as pip takes it.
+
+    Args:
+        address: as `log_model` returned it, or of a registered model.
+        folder: where the copy goes.
 
     Raises:
         PipelineError: there is no such model, or it has no such list.
     """
     try:
-        path = Path(download_artifacts(address)) / REQUIREMENTS
-        path.stat()
+        return Path(download_artifacts(f"{address}/{REQUIREMENTS}", dst_path=str(folder)))
     except REFUSALS as error:
         raise PipelineError(
             f"a model must list what it needs in {REQUIREMENTS}, got {address} "
             f"({one_line(error)}): log it again"
         ) from error
-    return path

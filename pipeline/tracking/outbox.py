@@ -502,8 +502,8 @@ def _send_one(client: MlflowClient, journal: Journal, sent: Sent) -> None:
         sent.records += 1
         sent.runs.add(sender.known(place.run))
     if stuck:
-        run, away = next(iter(stuck.items()))
-        raise AwayError(f"{away} for run {sender.known(run)}, while it takes other runs") from away
+        run, first = next(iter(stuck.items()))
+        raise AwayError(f"{first} for run {sender.known(run)}, while it takes other runs")
     sent.journals += 1
     sent.problems += [*damages, *sender.refused.values()]
     if damages:

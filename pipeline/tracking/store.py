@@ -319,6 +319,12 @@ def _named_by(variable: str, identifier: str, find: Callable[[str], T]) -> T:
     return found
 
 
+def _of_a_request(error: BaseException) -> BaseException | None:
+    """Why a request has failed, which MLflow's client tells at the end of a long message."""
+    is_request = isinstance(error, RequestException) or str(error).startswith("API request to")
+    return error.__context__ if is_request else None
+
+
 @contextmanager
 def _refusals(uri: str) -> Iterator[None]:
     try:
@@ -326,8 +332,8 @@ def _refusals(uri: str) -> Iterator[None]:
     except REFUSALS as error:
         # MLflow's wrapping of a database error says less, at length.
         root: BaseException = error
-        while root.__cause__ is not None:
-            root = root.__cause__
+        while (deeper := root.__cause__ or _of_a_request(root)) is not None:
+            root = deeper
         database = connectivity.sqlite_file(uri)
         places = [Path(tempfile.gettempdir()), *([database.parent] if database else [])]
         if (full := full_disk(*places)) is not None:

@@ -16,6 +16,7 @@ from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, ErrorCode
 from mlflow.store.entities import PagedList
 
 from pipeline.errors import PipelineError
+from pipeline.files import temporary_folder
 from pipeline.tracking import operations
 from pipeline.tracking.address import (
     comparison_page,
@@ -435,8 +436,13 @@ class Tracker:
         points = self._store.ask(lambda: self._store.client.get_metric_history(run_id, key))
         return sorted((point.step, point.value) for point in points)
 
-    def artifact(self, run_id: str, path: str) -> Path:
+    def artifact(self, run_id: str, path: str, folder: Path | None = None) -> Path:
         """The local path of an artifact of a run; a copy, where the artifacts are elsewhere.
+
+        Args:
+            run_id: of the run.
+            path: in its artifacts.
+            folder: where a copy goes; None for a new one that nobody removes.
 
         Raises:
             PipelineError: there is none.
@@ -444,7 +450,8 @@ class Tracker:
         with self._store.writing():
             folder = local_artifacts(self._store.client.get_run(run_id))
             if folder is None:
-                return Path(self._store.client.download_artifacts(run_id, path))
+                to = None if folder is None else str(folder)
+                return Path(self._store.client.download_artifacts(run_id, path, to))
         if not (folder / path).exists():
             raise PipelineError(
                 f"an artifact must exist, got {path!r} of run {run_id}: "
@@ -455,7 +462,8 @@ class Tracker:
     def has_artifact(self, run_id: str, path: str) -> bool:
         """Whether a run holds this artifact, and it can be read."""
         try:
-            return self.artifact(run_id, path).exists()
+            with temporary_folder() as folder:
+                return self.artifact(run_id, path, folder).exists()
         except PipelineError:
             return False
 

@@ -3,6 +3,7 @@
 import os
 import shutil
 import sqlite3
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from torch import nn
 
 from pipeline.console import Console
 from pipeline.errors import PipelineError
+from pipeline.files import temporary_folder
 from pipeline.tracking import (
     RefusedError,
     Run,
@@ -602,11 +604,28 @@ def test_a_record_that_a_server_never_takes_keeps_back_its_own_run_alone(
 def test_a_record_that_a_server_refuses_again_and_again_fails_its_own_run_alone(
     uri: Proxy, request: pytest.FixtureRequest
 ) -> None:
-    """As a proxy does that takes no large files; 5 times, between those of other runs."""
-    uri.reset(lambda _, name, __: 413 if name == "logged-models" else None)
+    """Between those of other runs, 5 times."""
+    uri.reset(lambda _, name, __: 409 if name == "logged-models" else None)
     with pytest.raises(RefusedError, match="the tracking server refused run"):
         tell()
     states = {run[0]: run[1] for run in uri.holds(request.node.name)["runs"]}
     assert states == {"the sweep": "FINISHED", "first": "RUNNING", "second": "FINISHED"}
     assert uri.seen.count("POST logged-models") == 5
     assert left_over() == []
+
+
+def test_what_is_read_from_a_server_leaves_nothing_in_the_temporary_folder(
+    uri: Proxy, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    tell()
+    client = MlflowClient(uri.address)
+    experiment = client.get_experiment_by_name(request.node.name)
+    run = client.search_runs([experiment.experiment_id], "attributes.run_name = 'first'")[0]
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    tracker = connect()
+    assert tracker.has_artifact(run.info.run_id, "report/page.html")
+    with temporary_folder() as folder:
+        page = tracker.artifact(run.info.run_id, "report/page.html", folder)
+        assert page.read_text("utf-8").startswith("see ")
+    assert list((tmp_path / "temporary").iterdir()) == []

@@ -178,6 +178,22 @@ def test_a_server_that_refuses_is_named_with_what_to_do(monkeypatch: pytest.Monk
     assert "MLFLOW_TRACKING_URI" in message
 
 
+def test_a_server_that_goes_away_meanwhile_is_told_with_the_cause_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        uri = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    store = Store(MlflowClient(uri), uri, "")
+    with pytest.raises(PipelineError) as caught:
+        store.ask(lambda: store.client.get_run("x"))
+    number = errno.ECONNREFUSED
+    assert str(caught.value) == (
+        f"the tracking store must work, and {uri} refused ([Errno {number}] {os.strerror(number)})"
+        ": check MLFLOW_TRACKING_URI, its server and the free disk space"
+    )
+
+
 def test_a_server_that_is_silent_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connectivity, "ANSWER_SECONDS", 0.3)
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:

@@ -151,7 +151,7 @@ def python_of(folder: Path) -> Path:
 
 def _environment(address: str, folder: Path) -> Path:
     """The interpreter of a new environment with the model's requirements."""
-    for command in install_commands(folder, requirements_of(address)):
+    for command in install_commands(folder, requirements_of(address, folder.parent)):
         _run(
             command,
             seconds=_INSTALL_SECONDS,
