@@ -218,7 +218,7 @@ def _graphs_from_memory() -> Iterator[None]:
         save(graph, file)
         Path(path).write_bytes(file.getbuffer())
 
-    torch.export.save = write  # type: ignore[assignment] - as MLflow calls it
+    torch.export.save = write  # type: ignore[assignment]
     try:
         yield
     finally:

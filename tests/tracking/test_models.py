@@ -343,7 +343,7 @@ def test_networks_of_one_architecture_are_traced_once_and_keep_their_own_numbers
     }  # fmt: skip
 
 
-def _save_on_a_disk_that_fills_up(network: nn.Sequential, folder: Path, is_known: bool) -> None:  # noqa: FBT001 - as a process takes it
+def _save_on_a_disk_that_fills_up(network: nn.Sequential, folder: Path, is_known: bool) -> None:
     """Full once there was room for everything: no file may grow any more."""
     saved, example = SavedModels(), np.zeros((2, 6), np.float32)
     if is_known:
