@@ -138,9 +138,18 @@ def remove_left(out: Path) -> None:
 
 
 def remove_abandoned(folder: Path) -> None:
-    """Remove whatever killed processes have left in a folder that `beside` had made for them."""
+    """Remove what killed processes have left of `beside` and `remove_folder` in a folder."""
     for left in folder.glob(".*.part"):
         _remove_abandoned(left, folder / left.name[1:].rsplit(".", 2)[0])
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder; what is left of it is for `remove_abandoned`, and never half a folder."""
+    part = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.part")
+    with suppress(OSError):
+        folder.rename(part)
+    for there in (part, folder):
+        shutil.rmtree(there, ignore_errors=True)
 
 
 def replace_folder(folder: Path, out: Path, work: Path) -> None:

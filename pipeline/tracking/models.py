@@ -1,8 +1,10 @@
 """Logs a network as a model that can be loaded without running foreign code."""
 
 import copy
+import io
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from mlflow.models.model import MLMODEL_FILE_NAME
 from numpy.typing import NDArray
 from safetensors.torch import save_file
 from torch import Tensor, nn
+from torch.export import ExportedProgram
 
 from pipeline.files import prove_room, temporary_folder
 from pipeline.tracking import operations
@@ -153,16 +156,17 @@ class SavedModels:
         with torch.no_grad():
             output = still(torch.from_numpy(example)).numpy()
         _refuse_outside(still, bounds)
-        mlflow.pytorch.save_model(
-            still,
-            path,
-            mlflow_model=of,
-            serialization_format="pt2",
-            input_example=example,
-            signature=infer_signature(example, output),
-            # Named, or MLflow would load the model in a separate process to infer them (5 s).
-            pip_requirements=[f"{package}=={version(package)}" for package in _REQUIREMENTS],
-        )
+        with _graphs_from_memory():
+            mlflow.pytorch.save_model(
+                still,
+                path,
+                mlflow_model=of,
+                serialization_format="pt2",
+                input_example=example,
+                signature=infer_signature(example, output),
+                # Named, or MLflow would load the model in a separate process to infer them (5 s).
+                pip_requirements=[f"{package}=={version(package)}" for package in _REQUIREMENTS],
+            )
         self._known[alike] = _Saved(path)
 
     def trace(self, network: nn.Module, *, example: NDArray[np.float32]) -> None:
@@ -195,12 +199,30 @@ class _Saved:
             place.write_bytes(content)
         self._graph.state_dict.update(weights)
         (path / _GRAPH).parent.mkdir(parents=True, exist_ok=True)
-        torch.export.save(self._graph, path / _GRAPH)
+        with _graphs_from_memory():
+            torch.export.save(self._graph, path / _GRAPH)
         model = copy.copy(self._model)
         model.artifact_path, model.run_id = of.artifact_path, of.run_id
         model.model_id, model.model_uuid = of.model_id, of.model_uuid
         model.utc_time_created = of.utc_time_created
         model.save(path / MLMODEL_FILE_NAME)
+
+
+@contextmanager
+def _graphs_from_memory() -> Iterator[None]:
+    """While the block runs, graphs are written by Python: torch's writer dies of a full disk."""
+    save = torch.export.save
+
+    def write(graph: ExportedProgram, path: str | Path) -> None:
+        file = io.BytesIO()
+        save(graph, file)
+        Path(path).write_bytes(file.getbuffer())
+
+    torch.export.save = write  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        torch.export.save = save
 
 
 def _still(network: nn.Module) -> nn.Module:

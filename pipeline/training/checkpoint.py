@@ -11,7 +11,6 @@ import hashlib
 import json
 import logging
 import os
-import shutil
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -27,7 +26,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from pipeline.errors import PipelineError
-from pipeline.files import beside, remove_abandoned
+from pipeline.files import beside, remove_abandoned, remove_folder
 from pipeline.records import EpochRecord
 from pipeline.records import history as histories
 from pipeline.training.optimizer import Optimizer
@@ -289,7 +288,7 @@ class Checkpoint:
 
     def remove(self) -> None:
         """Delete the folder; the caller must hold its lock."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        remove_folder(self.folder)
 
     def discard(self) -> None:
         """Delete the folder, unless another process trains from it."""

@@ -1,11 +1,13 @@
 """What a disturbed process must not do, whatever was done to it."""
 
+import os
 import signal
 
 import pytest
 
+from tests.faults import trials
 from tests.faults.injection import Fault
-from tests.faults.trials import Ended, broken_promises, is_reached
+from tests.faults.trials import Ended, broken_promises, is_reached, read_all
 
 
 @pytest.mark.parametrize(
@@ -43,3 +45,27 @@ def test_a_fault_that_did_not_happen_says_nothing() -> None:
     assert not is_reached(Fault(3, "locked"), lived)
     assert not is_reached(Fault(1, "kill"), lived)
     assert is_reached(Fault(9, "kill"), Ended(code=-signal.SIGKILL, said=""))
+
+
+def test_what_a_process_that_hangs_has_said_is_known() -> None:
+    reading, writing = os.pipe()
+    os.write(writing, b"epoch 1")
+    assert read_all([reading], seconds=0.1) == ([b"epoch 1"], False)
+    os.close(writing)
+    assert read_all([reading], seconds=0.1) == ([b""], True)
+    os.close(reading)
+
+
+def test_the_time_in_which_everything_was_stopped_does_not_count(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looks: list[float] = []
+
+    def stopped(*_: object) -> tuple[list[int], list[int], list[int]]:
+        looks.append(1000.0)
+        return [], [], []
+
+    monkeypatch.setattr(trials.time, "monotonic", lambda: sum(looks))
+    monkeypatch.setattr(trials.select, "select", stopped)
+    assert read_all([7], seconds=3) == ([b""], False)
+    assert len(looks) == 3

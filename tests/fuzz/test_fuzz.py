@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.fuzz.__main__ import campaign
+from tests.fuzz.targets import TARGETS, Target
+
 ROOT = Path(__file__).parents[2]
 FOUND = sorted((Path(__file__).parent / "found").glob("*.*"))
 
@@ -34,6 +37,25 @@ def test_changed_files_and_arguments_are_accepted_or_refused_in_one_line() -> No
     assert all(": 300 tried" in line for line in lines)
     # Not all alike: changes too small or too large would find nothing.
     assert not any(" 0 accepted" in line or " 0 refused" in line for line in lines)
+
+
+def test_what_a_library_leaks_with_each_input_does_not_fill_the_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept: list[bytes] = []
+
+    def leak(_: bytes) -> bool:
+        kept.append(bytes(8 << 20))
+        return True
+
+    monkeypatch.setitem(TARGETS, "leaky", lambda _: Target(corpus=[b"a"], feed=leak))
+    monkeypatch.setattr("tests.fuzz.__main__.INPUTS", 20)
+    assert campaign("leaky", 100, seed=0, seconds=60)
+    assert "100 tried" in capsys.readouterr().out
+    monkeypatch.setattr("tests.fuzz.__main__.INPUTS", 100)
+    monkeypatch.setattr("tests.fuzz.__main__.FOUND", tmp_path)
+    assert not campaign("leaky", 100, seed=0, seconds=60)
+    assert "memory: more than 256 MB" in capsys.readouterr().out
 
 
 @pytest.mark.slow

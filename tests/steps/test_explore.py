@@ -21,7 +21,6 @@ def test_a_sweep_leaves_its_page_and_the_command_makes_one_of_any_of_its_network
     store: str,
     small: Path,
     capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     shared = (*SETTINGS, "--data", small)
     assert pipeline("sweep", "--drop-rates", "0,0.5", "--seeds", "0", *shared) == 0
@@ -51,8 +50,9 @@ def test_a_sweep_leaves_its_page_and_the_command_makes_one_of_any_of_its_network
     def refuse(_: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(os, "fsync", refuse)
-    assert pipeline("explore", first, "--data", small, "--out", "pair.html") == 1
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", refuse)
+        assert pipeline("explore", first, "--data", small, "--out", "pair.html") == 1
     assert "got pair.html (No space left on device)" in capsys.readouterr().err
     assert Path("pair.html").read_text("utf-8") == made
 

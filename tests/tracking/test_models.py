@@ -2,7 +2,10 @@
 
 import copy
 import math
+import multiprocessing
+import resource
 import shutil
+import signal
 from collections import OrderedDict
 from pathlib import Path
 
@@ -16,7 +19,15 @@ from safetensors.torch import load_file
 from torch import nn
 
 from pipeline.config.recipe import Recipe
-from pipeline.tracking import Run, SavedModels, Tracker, connect, log_model, save_weights
+from pipeline.tracking import (
+    Run,
+    SavedModels,
+    Tracker,
+    connect,
+    log_model,
+    models,
+    save_weights,
+)
 from pipeline.training.stack import PixelScale, Stack, plain
 
 
@@ -330,6 +341,34 @@ def test_networks_of_one_architecture_are_traced_once_and_keep_their_own_numbers
     assert {name for name in files[0] if files[0][name] != files[1][name]} == {
         "MLmodel", "data/model.pt2"
     }  # fmt: skip
+
+
+def _save_on_a_disk_that_fills_up(network: nn.Sequential, folder: Path, is_known: bool) -> None:
+    """Full once there was room for everything: no file may grow any more."""
+    saved, example = SavedModels(), np.zeros((2, 6), np.float32)
+    if is_known:
+        saved.trace(network, example=example)
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+
+    def fill(*_: object) -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
+
+    models.prove_room = fill
+    with pytest.raises(OSError, match="too large"):
+        saved.save(network, folder / "model", example=example, of=Model())
+
+
+@pytest.mark.parametrize("is_known", [False, True])
+def test_a_disk_that_fills_up_while_a_graph_is_written_ends_no_process(
+    tmp_path: Path, is_known: bool
+) -> None:
+    network = nn.Sequential(nn.Linear(6, 999), nn.ReLU(), nn.Linear(999, 2))
+    saving = multiprocessing.get_context("fork").Process(
+        target=_save_on_a_disk_that_fills_up, args=(network, tmp_path, is_known)
+    )
+    saving.start()
+    saving.join()
+    assert saving.exitcode == 0
 
 
 def test_networks_that_scale_their_inputs_keep_their_own_numbers_too(

@@ -1,6 +1,8 @@
 """What a checkpoint brings back, bit for bit."""
 
+import errno
 import json
+import os
 import shutil
 from contextlib import suppress
 from dataclasses import replace
@@ -164,6 +166,23 @@ def test_only_checkpoints_of_the_same_store_are_found(tmp_path: Path) -> None:
     assert found.members[0].parameters == ADAM.parameters
     found.remove()
     assert checkpoints.unfinished(tmp_path, store="here") == []
+
+
+def test_what_could_not_be_deleted_of_a_checkpoint_is_none_and_goes_with_the_next_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint = begin(tmp_path, three(ADAM))
+    with monkeypatch.context() as patch, checkpoint.locked():
+
+        def refuse(*_: object, **__: object) -> None:
+            raise OSError(errno.EIO, "no disk")
+
+        patch.setattr(os, "unlink", refuse)
+        checkpoint.remove()
+    assert not checkpoint.folder.exists()
+    assert list(tmp_path.iterdir())
+    assert checkpoints.unfinished(tmp_path, store="here") == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_checkpoint_that_is_gone_already_can_be_removed(tmp_path: Path) -> None:
