@@ -15,7 +15,7 @@ Runs = Callable[..., list[Run]]
 SETTINGS = ("--epochs", "1", "--widths", "8", "--holdout", "100", "--batch-size", "50")
 
 
-def test_a_sweep_leaves_its_page_and_the_command_makes_one_of_any_of_its_networks(  # noqa: PLR0917
+def test_a_sweep_leaves_its_page_and_the_command_makes_one_of_any_of_its_networks(
     pipeline: Pipeline,
     runs: Runs,
     store: str,
