@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 from mlflow.artifacts import download_artifacts
 from mlflow.models import Model
-from mlflow.models.model import MLMODEL_FILE_NAME
 from numpy.typing import NDArray
 from yaml import YAMLError
 
@@ -32,8 +31,7 @@ def signature_of(address: str) -> tuple[Shape, Shape]:
     """
     try:
         with temporary_folder() as folder:
-            file = download_artifacts(f"{address}/{MLMODEL_FILE_NAME}", dst_path=str(folder))
-            signature = Model.load(str(Path(file).parent)).signature
+            signature = Model.load(download_artifacts(address, dst_path=str(folder))).signature
         [inputs], [outputs] = signature.inputs.inputs, signature.outputs.inputs
         return tuple(map(int, inputs.shape)), tuple(map(int, outputs.shape))
     except (*REFUSALS, *_MALFORMED) as error:
@@ -59,19 +57,21 @@ def example_of(address: str) -> NDArray[np.number] | None:
 
 
 def requirements_of(address: str, folder: Path) -> Path:
-    """A copy of the list of packages that a model says it needs, as pip takes it.
+    """The path of the list of packages that a model says it needs, as pip takes it.
 
     Args:
         address: as `log_model` returned it, or of a registered model.
-        folder: where the copy goes.
+        folder: where a copy of the model goes.
 
     Raises:
         PipelineError: there is no such model, or it has no such list.
     """
     try:
-        return Path(download_artifacts(f"{address}/{REQUIREMENTS}", dst_path=str(folder)))
+        path = Path(download_artifacts(address, dst_path=str(folder / "model"))) / REQUIREMENTS
+        path.stat()
     except REFUSALS as error:
         raise PipelineError(
             f"a model must list what it needs in {REQUIREMENTS}, got {address} "
             f"({one_line(error)}): log it again"
         ) from error
+    return path

@@ -448,16 +448,16 @@ class Tracker:
             PipelineError: there is none.
         """
         with self._store.writing():
-            folder = local_artifacts(self._store.client.get_run(run_id))
-            if folder is None:
+            here = local_artifacts(self._store.client.get_run(run_id))
+            if here is None:
                 to = None if folder is None else str(folder)
                 return Path(self._store.client.download_artifacts(run_id, path, to))
-        if not (folder / path).exists():
+        if not (here / path).exists():
             raise PipelineError(
                 f"an artifact must exist, got {path!r} of run {run_id}: "
                 "restore its folder, or compute it again with force=true"
             )
-        return folder / path
+        return here / path
 
     def has_artifact(self, run_id: str, path: str) -> bool:
         """Whether a run holds this artifact, and it can be read."""
