@@ -12,11 +12,14 @@ from pipeline.training.optimizer import Optimizer
 from pipeline.training.stack import Stack
 
 
-def born(recipe: Recipe, weights: dict[str, list[list[float]] | list[float]]) -> list[list[bool]]:
+def born(
+    recipe: Recipe, weights: dict[str, list[list[float]] | list[float]], *, samples: int = 50
+) -> list[list[bool]]:
     """The mask-dead units at birth of a 2-2-3 network with these weights, by hidden layer."""
     stack = Stack([recipe], inputs=2, classes=2)
     stack.load(0, {name: np.array(v, dtype=np.float32) for name, v in weights.items()})
-    ones = Examples(torch.full((50, 2), 255, dtype=torch.uint8), torch.zeros(50, dtype=torch.int64))
+    pixels = torch.full((samples, 2), 255, dtype=torch.uint8)
+    ones = Examples(pixels, torch.zeros(samples, dtype=torch.int64))
     [record] = next(epochs(stack, Optimizer(stack), training=ones, validation=ones))
     assert record.layers[1].states is not None
     assert record.layers[1].states.dead.tolist() == [True, True, False]
@@ -52,6 +55,13 @@ def test_a_unit_that_is_0_under_every_mask_is_mask_dead() -> None:
         "linear2.bias": [-0.5, 0, 1],
     }
     assert born(Recipe(widths=(2, 3)), weights) == [[False, False], [False, True, False]]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_every_pass_draws_masks_of_its_own(seed: int) -> None:
+    """60 masks of one sample, of which each wakes the unit with 1/4: all miss it with 3e-8."""
+    recipe = Recipe(widths=(2, 3), epochs=1, mask_passes=60, seed=seed)
+    assert born(recipe, WEIGHTS, samples=1)[1] == [False, True, False]
 
 
 def test_no_passes_judge_nothing() -> None:

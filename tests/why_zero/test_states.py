@@ -33,6 +33,15 @@ def test_a_unit_is_reached_where_it_fires_and_every_later_layer_has_an_active_un
         assert found.magnitude.astype("float32").tolist() == [*map(_rounded, magnitude)]
 
 
+def test_a_unit_is_reached_only_where_no_layer_behind_it_is_closed_however_far_away() -> None:
+    # All fire, but h3 for the first sample alone.
+    count = StateCount(1, (1, 1, 1), torch.device("cpu"))
+    count.add(hidden([[2.0], [2.0]], [[2.0], [2.0]], [[2.0], [-1.0]]))
+    found = [count.states(layer, 0) for layer in range(3)]
+    assert [states.fired.tolist() for states in found] == [[2], [2], [1]]
+    assert [states.reached.tolist() for states in found] == [[1], [1], [1]]
+
+
 def test_a_pass_without_hidden_layers_is_nothing_to_count() -> None:
     count = StateCount(1, (2,), torch.device("cpu"))
     count.add([])
