@@ -12,6 +12,7 @@ _ODD: tuple[object, ...] = (
     "\ud800", "[/x]", "<b>", [], {}, [[]], {"": None}, "1e999999", "9" * 5000,
 )  # fmt: skip
 _DEEP = 2000
+_LONG = 100_000  # letters
 
 
 def mutated(data: bytes, source: random.Random, others: Sequence[bytes]) -> bytes:
@@ -63,8 +64,10 @@ def mutated_json(value: Any, source: random.Random) -> Any:  # noqa: ANN401 - JS
         return changed
     if isinstance(value, list) and value and source.random() < 0.9:
         place = source.randrange(len(value))
-        part = [mutated_json(value[place], source)] * source.choice((0, 1, 1, 1, 2, 50))
-        return [*value[:place], *part, *value[place + 1 :]]
+        part, times = mutated_json(value[place], source), source.choice((0, 1, 1, 1, 2, 50))
+        if isinstance(part, str) and len(part) > _LONG:
+            times = min(times, 2)  # or the input itself does not fit into memory
+        return [*value[:place], *[part] * times, *value[place + 1 :]]
     if isinstance(value, str) and source.random() < 0.5:
         text = value.encode("utf-8", "surrogatepass")
         return mutated(text, source, [text]).decode("utf-8", "replace")
