@@ -51,6 +51,13 @@ def _change(data: bytes, source: random.Random, others: Sequence[bytes]) -> byte
             return source.randbytes(place % 8) + tail
 
 
+def _is_long(value: object) -> bool:
+    try:
+        return len(str(value)) > _LONG
+    except RecursionError:
+        return True
+
+
 def mutated_json(value: Any, source: random.Random) -> Any:  # noqa: ANN401 - JSON
     """A value of JSON with one part replaced, removed, nested deeply or doubled."""
     if isinstance(value, dict) and value and source.random() < 0.9:
@@ -65,8 +72,8 @@ def mutated_json(value: Any, source: random.Random) -> Any:  # noqa: ANN401 - JS
     if isinstance(value, list) and value and source.random() < 0.9:
         place = source.randrange(len(value))
         part, times = mutated_json(value[place], source), source.choice((0, 1, 1, 1, 2, 50))
-        if isinstance(part, str) and len(part) > _LONG:
-            times = min(times, 2)  # or the input itself does not fit into memory
+        if times > 1 and _is_long(part):
+            times = 1  # or the input itself does not fit into memory
         return [*value[:place], *[part] * times, *value[place + 1 :]]
     if isinstance(value, str) and source.random() < 0.5:
         text = value.encode("utf-8", "surrogatepass")
