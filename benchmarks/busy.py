@@ -93,4 +93,5 @@ def _pace(networks: int, first: int, seconds: float) -> float:
 
 
 if __name__ == "__main__":
-    print(_pace(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])))
+    with devices.flushing_denormals():  # as a process that trains does
+        print(_pace(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])))

@@ -1,7 +1,7 @@
-"""A network's answers as artifacts: which validation images it is right for, and its confusion."""
+"""A network's answers to a set of images: its score, confusion, and which ones it is right for."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from safetensors.numpy import save
 from torch import Tensor, nn
 
 from pipeline.data import ImageData, as_input, split
+from pipeline.records import Score
 from pipeline.records.words import csv_of
 from pipeline.training.batches import EVALUATION_BATCH
 from why_zero.records import Counts
@@ -30,20 +31,33 @@ def logits_of(
     return torch.cat([network(as_input(batch)) for batch in images.split(EVALUATION_BATCH)])
 
 
-def right_answers(
-    network: nn.Module, data: ImageData, holdout: int
-) -> tuple[NDArray[np.bool_], float]:
-    """For which images the plain network's answer is right, shape (images,), and its mean loss.
+@dataclass(frozen=True)
+class Answers:
+    """What a network answers to the images of a test set.
 
-    Args:
-        network: in evaluation mode.
-        data: what it was trained on.
-        holdout: how many training images were held out, which then are these images, in their
-            stored order; 0 for the test set.
+    Attributes:
+        score: its mean loss and accuracy.
+        confusion: counts, shape (classes, classes): rows truth, columns prediction.
+        is_right: for which images the answer is right, in their stored order.
     """
-    judges = validation_data(data, holdout)
-    logits, labels = logits_of(network, judges.test_images), judges.test_labels
-    return (logits.argmax(-1) == labels).numpy(), float(F.cross_entropy(logits, labels))
+
+    score: Score
+    confusion: Counts
+    is_right: NDArray[np.bool_]
+
+
+def answers(network: nn.Module, data: ImageData) -> Answers:
+    """The answers of the plain network, in evaluation mode, to the test set of these data."""
+    logits, labels = logits_of(network, data.test_images), data.test_labels
+    found = logits.argmax(-1)
+    confusion = np.zeros((len(data.classes), len(data.classes)), dtype=np.int64)
+    np.add.at(confusion, (labels.numpy(), found.numpy()), 1)
+    loss = float(F.cross_entropy(logits, labels, reduction="none").double().mean())
+    return Answers(
+        score=Score(loss, int(confusion.trace()) / len(labels)),
+        confusion=confusion,
+        is_right=(found == labels).numpy(),
+    )
 
 
 def validation_data(data: ImageData, holdout: int) -> ImageData:

@@ -13,8 +13,7 @@ from pipeline.data import ImageData, as_input, split
 from pipeline.markdown import table
 from pipeline.records import EpochRecord, History, LayerRecord, Score, Weights
 from pipeline.records.words import percent
-from pipeline.runs.answers import validation_data
-from pipeline.runs.score import score
+from pipeline.runs.answers import answers, validation_data
 from pipeline.training.batches import EVALUATION_BATCH
 from why_zero import Compacted, census, compact, dead_units
 from why_zero.records import UnitStates, ZeroCauses
@@ -62,7 +61,7 @@ def without_dead_units(recipe: Recipe, network: nn.Sequential, data: ImageData) 
         recipe=replace(recipe, widths=widths),
         weights=weights,
         found=found,
-        validation=score(found.module, judges)[0],
+        validation=answers(found.module, judges).score,
     )
 
 

@@ -16,7 +16,7 @@ _DECIDING = (
     "pipeline/training",
     "pipeline/records",
     "pipeline/config/recipe.py",  # which layers have a ReLU and dropout
-    "pipeline/runs/score.py",
+    "pipeline/runs/answers.py",
 )
 
 

@@ -22,9 +22,15 @@ from pipeline.plots.figure_layout import evenly
 from pipeline.records import EpochRecord, History, Score
 from pipeline.records import history as histories
 from pipeline.records.result import Result
-from pipeline.runs.answers import CONFUSION, RIGHT, confusion_csv, packed, right_answers
+from pipeline.runs.answers import (
+    CONFUSION,
+    RIGHT,
+    answers,
+    confusion_csv,
+    packed,
+    validation_data,
+)
 from pipeline.runs.load import HISTORY
-from pipeline.runs.score import score
 from pipeline.runs.summary import summary
 from pipeline.tracking import Run, SavedModels, log_model, save_weights
 from pipeline.training import device as devices
@@ -92,8 +98,10 @@ def judge(recipe: Recipe, chosen: EpochRecord, data: ImageData) -> Judged:
     if chosen.weights is None:
         raise ValueError("the chosen record must hold its weights")
     network = plain(recipe, chosen.weights).eval()
-    test, confusion = score(network, data)
-    is_right, loss = right_answers(network, data, recipe.holdout)
+    test = answers(network, data)
+    judges = validation_data(data, recipe.holdout)
+    validation = test if judges is data else answers(network, judges)
+    loss = validation.score.loss
     expected = math.nan if chosen.validation is None else chosen.validation.loss
     if abs(loss - expected) > _OF_A_LOSS * (1 + expected):
         raise BrokenIdentity(
@@ -101,9 +109,9 @@ def judge(recipe: Recipe, chosen: EpochRecord, data: ImageData) -> Judged:
         )
     return Judged(
         network=network,
-        test=test,
-        confusion=confusion,
-        is_right=is_right,
+        test=test.score,
+        confusion=test.confusion,
+        is_right=validation.is_right,
     )
 
 

@@ -147,6 +147,14 @@ def cores() -> int:
     return max(1, int(min(torch.get_num_threads(), _cpu_limit())))
 
 
+def idle_seconds() -> float:
+    """How long the machine's cores have been idle, all together; 0 where it does not say."""
+    try:
+        return float(psutil.cpu_times().idle)
+    except (OSError, psutil.Error):  # some containers hide it
+        return 0.0
+
+
 @contextmanager
 def one_thread() -> Iterator[None]:
     """Give operations of this process one thread each inside the block, while others use the cores.

@@ -22,7 +22,7 @@ from why_zero import BrokenIdentity, StateCount, causes_of, count_causes, identi
 from why_zero.records import ZeroCauses
 
 # Activations of a stack in a batch from which a CPU is faster with one network at a time.
-WORTH_GOING_ALONE = 5_000_000
+WORTH_GOING_ALONE = 1_500_000
 SAMPLES_COUNTED_TWICE = 50
 _ALL = slice(None)
 
@@ -295,19 +295,23 @@ class Watch:
             _check_rates(name, counts, rates, samples=self._samples)
         self._inputs.check(self._samples)
 
-    def layers(self, states: StateCount, *, is_trained: bool) -> list[tuple[LayerRecord, ...]]:
+    def layers(
+        self, states: StateCount, *, is_trained: bool, places: Sequence[int] | None = None
+    ) -> list[tuple[LayerRecord, ...]]:
         """The layer records of every network.
 
         Args:
             states: what the units do over the reference set.
             is_trained: whether optimizer steps were taken; gradients and changes are recorded
                 only then.
+            places: of each network in `states`; None where these are of all.
 
         Raises:
             BrokenIdentity: a record contradicts itself, or what its layer was seen to do.
         """
+        places = places or range(len(self._stack.recipes))
         columns = [
-            self._column(index, states, is_trained=is_trained)
+            self._column(index, states, places, is_trained=is_trained)
             for index in range(len(self._stack.weights))
         ]
         for column in columns:
@@ -325,7 +329,9 @@ class Watch:
         """
         return self._inputs.records(self._samples)
 
-    def _column(self, index: int, states: StateCount, *, is_trained: bool) -> list[LayerRecord]:
+    def _column(
+        self, index: int, states: StateCount, places: Sequence[int], *, is_trained: bool
+    ) -> list[LayerRecord]:
         """One layer's records, one for each network."""
         stack, name = self._stack, self._stack.layer_names[index]
         before, after = self._before[index], _incoming(stack, index)
@@ -347,7 +353,7 @@ class Watch:
             LayerRecord(
                 name=name,
                 causes=causes_of(causes[:, member], self._samples, layer=name),
-                states=states.states(index, member) if recipe.has_relu(name) else None,
+                states=states.states(index, places[member]) if recipe.has_relu(name) else None,
                 gradient_norm=norms[member] if has_gradients else None,
                 gradient_norms=row_norms[member] if has_gradients else None,
                 update_ratio=ratios[member] if is_trained else None,
@@ -476,10 +482,15 @@ def epoch_records(
     """
     watch.check()
     networks = len(stack.recipes)
-    states = StateCount(networks, stack.recipes[0].widths, stack.scales.device)
-    train_eval = evaluate(stack, training.in_order(), states=states, counted_twice=epoch % networks)
-    held_out = evaluate(stack, validation.in_order())
-    layers = watch.layers(states, is_trained=train is not None)
+    twins = stack.twins() if train is None else list(range(networks))
+    different = sorted(set(twins))
+    places = [different.index(twin) for twin in twins]
+    judged = stack if len(different) == networks else stack.part(different)
+    states = StateCount(len(different), stack.recipes[0].widths, stack.scales.device)
+    counted_twice = epoch % len(different)
+    train_eval = evaluate(judged, training.in_order(), states=states, counted_twice=counted_twice)
+    held_out = evaluate(judged, validation.in_order())
+    layers = watch.layers(states, is_trained=train is not None, places=places)
     for layer in itertools.chain(*layers):
         if layer.states is not None and layer.states.samples != len(training):
             raise BrokenIdentity(
@@ -497,8 +508,8 @@ def epoch_records(
             layers=layers[member],
             input_causes=inputs[member],
             train=train[member] if train else None,
-            train_eval=train_eval[member],
-            validation=held_out[member],
+            train_eval=train_eval[places[member]],
+            validation=held_out[places[member]],
             epoch_seconds=seconds / networks if train else None,
             samples_per_second=len(training) * networks / seconds if train else None,
             peak_memory_mb=memory if train else None,

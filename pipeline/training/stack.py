@@ -248,6 +248,24 @@ class Stack(nn.Module):
         part.deviation = self.deviation.expand(len(self.recipes), 1, 1)[chosen]
         return part
 
+    def twins(self) -> list[int]:
+        """For each member the first one that computes the same in evaluation mode.
+
+        Those are networks with the same weights: at birth all of one seed, whatever they drop.
+        """
+        parameters = (*self.biases, *self.weights)
+
+        def is_twin(one: int, other: int) -> bool:
+            first, second = self.recipes[one], self.recipes[other]
+            return (first.activation, first.scaling) == (second.activation, second.scaling) and all(
+                torch.equal(values[one], values[other]) for values in parameters
+            )
+
+        firsts: list[int] = []
+        for member in range(len(self.recipes)):
+            firsts.append(next((f for f in dict.fromkeys(firsts) if is_twin(f, member)), member))
+        return firsts
+
     def state(self, member: int) -> Weights:
         """A copy of the member's state dict, under the names that `plain` gives its layers."""
         return {

@@ -14,7 +14,7 @@ from pipeline.explorer.explored import Explored, explored
 from pipeline.explorer.page import render_page
 from pipeline.records import EpochRecord
 from pipeline.records.result import Result
-from pipeline.runs.score import score
+from pipeline.runs.answers import answers
 from pipeline.training.batches import Examples
 from pipeline.training.loop import epochs
 from pipeline.training.optimizer import Optimizer
@@ -78,7 +78,7 @@ def trained(rate: float | ByLayer, data: ImageData, **options: Any) -> Explored:
     ]
     chosen = history[-1]
     weights = stack.state(0)
-    test, _ = score(plain(recipe, weights).eval(), data)
+    test = answers(plain(recipe, weights).eval(), data).score
     result = Result(
         recipe=recipe,
         history=history,

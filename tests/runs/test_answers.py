@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.data import ImageData, split
-from pipeline.runs.answers import confusion_csv, load_right, packed, right_answers
+from pipeline.runs.answers import answers, confusion_csv, load_right, packed, validation_data
 
 
 class Brightest(nn.Module):
@@ -41,19 +41,25 @@ def data(train: list[int], test: list[int]) -> ImageData:
 
 
 def test_an_answer_is_right_where_it_is_the_image_s_label() -> None:
-    found, loss = right_answers(Brightest(), data([0, 0, 0, 0], [0, 1, 0, 2, 1]), 0)
-    assert found.tolist() == [True, True, False, False, True]
+    found = answers(Brightest(), data([0, 0, 0, 0], [0, 1, 0, 2, 1]))
+    assert found.is_right.tolist() == [True, True, False, False, True]
+    assert found.score.accuracy == pytest.approx(3 / 5)
     # Logits of 200 / 255 for the answer and 0 for the others.
     together = math.log(math.exp(200 / 255) + 2)
-    assert loss == pytest.approx(together - 3 / 5 * 200 / 255)
+    assert found.score.loss == pytest.approx(together - 3 / 5 * 200 / 255)
+
+
+def test_a_confusion_has_a_row_for_each_truth_and_a_column_for_each_answer() -> None:
+    found = answers(Brightest(), data([0], [0, 1, 1, 1, 0]))  # to the labels 0, 1, 2, 0, 1
+    assert found.confusion.tolist() == [[1, 1, 0], [1, 1, 0], [0, 1, 0]]
 
 
 def test_held_out_images_are_judged_in_their_stored_order() -> None:
     # Right for the even ones alone.
     spots = [number % 3 if number % 2 == 0 else (number + 1) % 3 for number in range(20)]
     _, held_out = split(20, 6)
-    found, _ = right_answers(Brightest(), data(spots, [0]), 6)
-    assert found.tolist() == [number % 2 == 0 for number in held_out.tolist()]
+    found = answers(Brightest(), validation_data(data(spots, [0]), 6))
+    assert found.is_right.tolist() == [number % 2 == 0 for number in held_out.tolist()]
 
 
 def test_answers_are_read_as_they_were_packed_eight_images_a_byte(tmp_path: Path) -> None:

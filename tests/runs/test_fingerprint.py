@@ -28,7 +28,7 @@ DECIDING = (
     "pipeline/training/loop.py",
     "pipeline/records/epochs.py",
     "pipeline/config/recipe.py",
-    "pipeline/runs/score.py",
+    "pipeline/runs/answers.py",
 )
 
 

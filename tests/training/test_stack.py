@@ -46,6 +46,22 @@ def test_initial_weights_depend_on_the_seed_alone() -> None:
         assert not np.array_equal(among.state(0)[name], values)
 
 
+def test_twins_are_networks_that_compute_the_same_without_dropout() -> None:
+    first = Recipe(seed=5, widths=(6, 5), drop_rate=0.1)
+    others = [
+        Recipe(seed=1, widths=(6, 5)),
+        Recipe(seed=5, widths=(6, 5), drop_rate=0.5),
+        Recipe(seed=5, widths=(6, 5), activation="sigmoid"),
+        Recipe(seed=5, widths=(6, 5), scaling="symmetric"),
+        Recipe(seed=1, widths=(6, 5), input_drop_rate=0.2),
+    ]
+    stack = Stack([first, *others], inputs=7, classes=3)
+    assert stack.twins() == [0, 1, 0, 3, 4, 1]
+    with torch.no_grad():
+        stack.weights[1][2, 0, 0] += 1
+    assert stack.twins() == [0, 1, 2, 3, 4, 1]
+
+
 def test_initial_weights_are_those_of_a_linear_layer_within_its_bounds() -> None:
     state = Stack([Recipe()], inputs=784, classes=10).state(0)
     for name, fan_in in (("linear1", 784), ("linear2", 256), ("linear4", 128)):

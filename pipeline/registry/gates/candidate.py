@@ -11,7 +11,7 @@ from pipeline.data import ImageData, as_input
 from pipeline.records import Weights
 from pipeline.records.result import Result
 from pipeline.runs.load import load_data, load_result, load_weights
-from pipeline.runs.score import score
+from pipeline.runs.answers import answers
 from pipeline.tracking import FoundRun, Tracker
 from pipeline.training.stack import plain
 from why_zero.records import Counts
@@ -49,8 +49,8 @@ class Candidate:
 
     @cached_property
     def confusion(self) -> Counts:
-        """The rebuilt network's answers on the test set, counted as `score` has it."""
-        return score(self.rebuilt, self.data)[1]
+        """The rebuilt network's answers on the test set, as counts: rows truth, columns prediction."""
+        return answers(self.rebuilt, self.data).confusion
 
     def test_images(self, count: int) -> Float32[torch.Tensor, "count 1 height width"]:
         """The first `count` test images as the network takes them, repeated if need be."""
