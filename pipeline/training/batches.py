@@ -88,13 +88,17 @@ def batches(
         every: yield only the first of every so many batches.
     """
     size = recipes[0].batch_size
-    seeds = [recipe.seed for recipe in recipes]
-    drawn = {seed: order(seed, epoch=epoch, samples=len(examples)) for seed in seeds}
-    shared = seeds[:1] if len(drawn) == 1 else seeds
-    rows = torch.stack([drawn[seed] for seed in shared]).to(examples.images.device)
+    seeds = list(dict.fromkeys(recipe.seed for recipe in recipes))
+    orders = [order(seed, epoch=epoch, samples=len(examples)) for seed in seeds]
+    rows = torch.stack(orders).to(examples.images.device)
+    # Made once for networks that see the same.
+    is_shared = 1 < len(seeds) < len(recipes)
+    of = torch.tensor([seeds.index(recipe.seed) for recipe in recipes], device=rows.device)
     for start in range(0, len(examples), size * every):
         taken = rows[:, start : start + size]
         x = examples.inputs(taken.reshape(-1)).view(*taken.shape, -1)
+        if is_shared:
+            x, taken = x[of], taken[of]
         yield Batch(x, examples.labels[taken], taken)
 
 
