@@ -4,9 +4,11 @@ A write to a database that is cut in the middle leaves it locked, and the run th
 cannot be ended.
 """
 
+import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 
 from pipeline.errors import Interrupted
 
@@ -47,3 +49,22 @@ def held() -> Iterator[None]:
         if _held.signal_number and not _held.depth:
             number, _held.signal_number = _held.signal_number, 0
             raise Interrupted(number)
+
+
+@contextmanager
+def left_to_this_process() -> Iterator[None]:
+    """Start processes in the block that let this one decide, from their first import on.
+
+    Where signals can be blocked, Ctrl-C and the end of the terminal do not reach them.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    signals = {signal.SIGINT, signal.SIGHUP}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    try:
+        resource_tracker.ensure_running()  # lets Ctrl-C through again
+        signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

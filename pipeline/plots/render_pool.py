@@ -15,6 +15,7 @@ from typing import ParamSpec, TypeVar
 
 from matplotlib.figure import Figure
 
+from pipeline.interrupts import left_to_this_process
 from pipeline.plots.png import to_png
 
 P = ParamSpec("P")
@@ -56,7 +57,8 @@ class RenderPool:
         """
         here = partial(draw, *args, **kwargs)
         try:
-            drawn = self._processes().submit(draw, *args, **kwargs)
+            with left_to_this_process():
+                drawn = self._processes().submit(draw, *args, **kwargs)
         # Some containers have no semaphores for a pool, or allow no other process.
         except (BrokenProcessPool, OSError, NotImplementedError, ImportError):
             return here

@@ -124,7 +124,8 @@ class Worker:
 
 
 def _send(pipe: Connection, message: bytes) -> None:
-    with suppress(OSError):  # the process has died, which reading tells
+    # The process has died, which reading tells; or it was ended meanwhile, and its pipe closed.
+    with suppress(OSError, TypeError):
         pipe.send_bytes(message)
 
 

@@ -9,11 +9,13 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import Mock
 
+import psutil
 import pytest
 import yaml
 
@@ -59,7 +61,32 @@ def test_a_step_that_ends_before_it_trains_leaves_no_process_behind(
     before = multiprocessing.active_children()
     assert commands.run(["mnist", "--data", "nothing/here"]) == 2
     begin.assert_called_once()
+    deadline = time.monotonic() + 60  # it is ended once it has started
+    while multiprocessing.active_children() != before and time.monotonic() < deadline:
+        time.sleep(0.1)
     assert multiprocessing.active_children() == before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no process groups like these")
+def test_ctrl_c_while_all_processes_still_import_is_one_line(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pipeline", "mnist", "--epochs", "1"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    while len(psutil.Process(process.pid).children()) < 2:  # one that tracks, one to be copied
+        assert process.poll() is None
+        time.sleep(0.01)
+    time.sleep(0.4)
+    os.killpg(process.pid, signal.SIGINT)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert told.startswith("stopped;")
+    assert "Traceback" not in told
 
 
 def test_help_imports_neither_torch_nor_mlflow_nor_numpy() -> None:

@@ -3,10 +3,13 @@
 import logging
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -37,6 +40,8 @@ from pipeline.workers import (
     trained,
 )
 from pipeline.workers.ahead import Ahead
+
+ROOT = Path(__file__).parents[2]
 
 pytestmark = pytest.mark.slow
 
@@ -257,7 +262,7 @@ def test_numbers_too_small_to_be_computed_fast_are_0(
 
 def test_a_process_that_was_begun_before_is_taken_first_and_the_others_are_dismissed() -> None:
     spare.begin(2)
-    (first, pipe), (left, _) = spare._waiting
+    (first, pipe), (left, _) = (begun.result() for begun in spare._waiting)
     assert spare.take() == (first, pipe)
     spare.dismiss()
     assert not left.is_alive()
@@ -265,6 +270,23 @@ def test_a_process_that_was_begun_before_is_taken_first_and_the_others_are_dismi
     assert not spare._waiting
     first.kill()
     first.join()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are copied on Linux alone")
+@pytest.mark.parametrize(("folder", "expected"), [("t", "ForkServer"), (110 * "t", "Spawn")])
+def test_processes_are_copies_of_one_where_its_socket_has_room(folder: str, expected: str) -> None:
+    program = "from pipeline import spare; process, _ = spare.take(); print(type(process).__name__)"
+    with TemporaryDirectory(dir="/tmp") as short:
+        temporary = Path(short, folder)
+        temporary.mkdir()
+        done = subprocess.run(
+            [sys.executable, "-c", program],
+            env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(temporary)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    assert done.stdout == f"{expected}Process\n"
 
 
 # Ahead of the job

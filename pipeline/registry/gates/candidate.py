@@ -10,8 +10,8 @@ from torch import nn
 from pipeline.data import ImageData, as_input
 from pipeline.records import Weights
 from pipeline.records.result import Result
-from pipeline.runs.load import load_data, load_result, load_weights
 from pipeline.runs.answers import answers
+from pipeline.runs.load import load_data, load_result, load_weights
 from pipeline.tracking import FoundRun, Tracker
 from pipeline.training.stack import plain
 from why_zero.records import Counts
@@ -49,7 +49,7 @@ class Candidate:
 
     @cached_property
     def confusion(self) -> Counts:
-        """The rebuilt network's answers on the test set, as counts: rows truth, columns prediction."""
+        """Counts of the rebuilt network's answers to the test set: rows truth, columns answer."""
         return answers(self.rebuilt, self.data).confusion
 
     def test_images(self, count: int) -> Float32[torch.Tensor, "count 1 height width"]:
