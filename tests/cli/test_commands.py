@@ -72,7 +72,7 @@ def test_ctrl_c_while_all_processes_still_import_is_one_line(tmp_path: Path) -> 
     process = subprocess.Popen(
         [sys.executable, "-m", "pipeline", "mnist", "--epochs", "1"],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": str(ROOT), spare.WORKERS: ""},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
