@@ -72,8 +72,8 @@ def explored(result: Result, weights: Weights, data: ImageData) -> Explored:
             if isinstance(module, nn.ReLU):
                 number += 1
                 # Whole numbers far below 2 ** 24: exact.
-                counted = (values > 0).float().T @ is_class
-                fired[f"h{number}"] += counted.long().numpy()
+                fires = torch.gt(values, 0, out=torch.empty_like(values))
+                fired[f"h{number}"] += (is_class.T @ fires).T.long().numpy()
     return Explored(
         result=result,
         weights=weights,
