@@ -59,7 +59,7 @@ def as_input(
     images: UInt8[Tensor, "images height width"],
 ) -> Float32[Tensor, "images 1 height width"]:
     """Images as a network takes them: one channel, in [0, 1]."""
-    return images[:, None].float().div_(255)
+    return images[:, None].to(torch.float32, copy=True).div_(255)
 
 
 def assemble(
